@@ -1,0 +1,31 @@
+//! The account book of bytes.
+//!
+//! Everything in Flagstone that can grow with the data asks here *before* it allocates. A grant is
+//! a [`Lease`]; dropping the lease gives the bytes back. The crate only counts: it never allocates,
+//! never chooses what to evict and never waits. Who counts is behind the trait [`Account`]: the
+//! scheduler's ledger in a session, [`Unlimited`] or [`Bounded`] in tests and small programs.
+//!
+//! # Invariants
+//! 1. An account's granted bytes are the sum of its living leases (plus what a task was granted in
+//!    advance).
+//! 2. A refused request changes nothing.
+//! 3. No call waits for another lease to be returned.
+//!
+//! ```
+//! use flagstone_memory::{Bounded, Memory};
+//!
+//! let memory = Bounded::new(1000);
+//! let mut lease = memory.reserve(600)?;
+//! assert!(memory.reserve(600).is_err());
+//! lease.try_grow(400)?;
+//! assert_eq!(memory.granted_bytes(), 1000);
+//! drop(lease);
+//! assert_eq!(memory.granted_bytes(), 0);
+//! # Ok::<(), flagstone_memory::NeedsMemory>(())
+//! ```
+
+mod bytes;
+mod lease;
+
+pub use bytes::{ParseBytesError, format_bytes, parse_bytes};
+pub use lease::{Account, Bounded, Lease, Memory, NeedsMemory, Unlimited};
