@@ -1,1 +1,36 @@
-//! graph
+//! What a computation is: layers, tasks, blocks, footprints, and the order they run in.
+//!
+//! Collections lower to a [`Graph`]: an arena of [`Layer`]s that answer by index arithmetic how
+//! many tasks there are, what task *i* reads, what it needs ([`Footprint`]) and how to run it.
+//! [`Graph::freeze`] culls, fuses, orders and numbers what the outputs need into a [`Program`],
+//! whose task ids are ranks. An executor ([`Execute`]) runs programs; [`SerialExecutor`] is the
+//! reference. This crate knows no threads, no I/O and no data types.
+//!
+//! Read in this order: [`Layer`], [`Block`], [`Graph`], [`Program`], [`Execute`].
+
+mod block;
+mod context;
+mod error;
+mod exec;
+mod footprint;
+mod freeze;
+mod fuse;
+mod graph;
+mod id;
+mod key;
+mod layer;
+mod order;
+mod program;
+mod token;
+
+pub use block::{Block, BlockData, Codec, Inputs, Unit, Value, round_trip};
+pub use context::{Counter, ScratchFile, SerialHost, TaskContext, TaskHost};
+pub use error::{Error, ErrorKind, Result};
+pub use exec::{Execute, Resources, SerialExecutor, run_serially};
+pub use footprint::{Certainty, Footprint};
+pub use graph::Graph;
+pub use id::{LayerId, TaskId};
+pub use key::Key;
+pub use layer::{Deps, IoBytes, Layer};
+pub use program::{FreezeOptions, Program};
+pub use token::{Token, TokenHasher};

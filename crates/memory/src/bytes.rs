@@ -29,7 +29,9 @@ pub fn format_bytes(bytes: u64) -> String {
 /// # Errors
 /// [`ParseBytesError`] for anything else, for negative values and for more than 2^64 - 1 bytes.
 pub fn parse_bytes(text: &str) -> Result<u64, ParseBytesError> {
-    let error = || ParseBytesError { text: text.to_owned() };
+    let error = || ParseBytesError {
+        text: text.to_owned(),
+    };
     let trimmed = text.trim();
     let split = trimmed
         .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_'))
@@ -52,7 +54,11 @@ pub fn parse_bytes(text: &str) -> Result<u64, ParseBytesError> {
         return whole.checked_mul(factor).ok_or_else(error);
     }
     let value = number.parse::<f64>().map_err(|_| error())? * factor as f64;
-    if value.is_finite() && value < u64::MAX as f64 { Ok(value as u64) } else { Err(error()) }
+    if value.is_finite() && value < u64::MAX as f64 {
+        Ok(value as u64)
+    } else {
+        Err(error())
+    }
 }
 
 /// A text that is not a byte count.
@@ -63,7 +69,11 @@ pub struct ParseBytesError {
 
 impl fmt::Display for ParseBytesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a number of bytes; write for example 512MiB or 2GB", self.text)
+        write!(
+            f,
+            "{:?} is not a number of bytes; write for example 512MiB or 2GB",
+            self.text
+        )
     }
 }
 

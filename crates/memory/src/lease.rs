@@ -87,9 +87,16 @@ impl Lease {
     /// # Panics
     /// When the lease holds fewer.
     pub fn split(&mut self, bytes: u64) -> Lease {
-        assert!(bytes <= self.bytes, "cannot split {bytes} bytes from a lease of {}", self.bytes);
+        assert!(
+            bytes <= self.bytes,
+            "cannot split {bytes} bytes from a lease of {}",
+            self.bytes
+        );
         self.bytes -= bytes;
-        Lease { account: Arc::clone(&self.account), bytes }
+        Lease {
+            account: Arc::clone(&self.account),
+            bytes,
+        }
     }
 }
 
@@ -217,7 +224,10 @@ impl Account for Counter {
 
     fn release(&self, bytes: u64) {
         let before = self.granted.fetch_sub(bytes, Ordering::Relaxed);
-        debug_assert!(before >= bytes, "released {bytes} bytes of {before} granted");
+        debug_assert!(
+            before >= bytes,
+            "released {bytes} bytes of {before} granted"
+        );
     }
 }
 
@@ -230,7 +240,13 @@ mod tests {
         let memory = Bounded::new(100);
         let mut lease = memory.reserve(70).unwrap();
         let refused = memory.reserve(31).unwrap_err();
-        assert_eq!(refused, NeedsMemory { wanted_bytes: 31, available_bytes: 30 });
+        assert_eq!(
+            refused,
+            NeedsMemory {
+                wanted_bytes: 31,
+                available_bytes: 30
+            }
+        );
         assert!(lease.try_grow(31).is_err());
         assert_eq!((lease.bytes(), memory.granted_bytes()), (70, 70));
     }
@@ -241,7 +257,10 @@ mod tests {
         let mut lease = memory.reserve(90).unwrap();
         let part = lease.split(40);
         lease.shrink_to(10);
-        assert_eq!((part.bytes(), lease.bytes(), memory.granted_bytes()), (40, 10, 50));
+        assert_eq!(
+            (part.bytes(), lease.bytes(), memory.granted_bytes()),
+            (40, 10, 50)
+        );
         drop(lease);
         drop(part);
         assert_eq!((memory.granted_bytes(), memory.peak_bytes()), (0, 90));

@@ -1,0 +1,187 @@
+//! The error of everything that builds or runs a computation.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::panic::Location;
+
+use flagstone_memory::NeedsMemory;
+
+/// The result of building or running a computation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, where in the computation, and where in the user's program.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    key: Option<String>,
+    lineage: Vec<String>,
+    location: Option<&'static Location<'static>>,
+    needs: Option<NeedsMemory>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Categories of errors, each with its own policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The collection was built wrongly (shapes, types, names); nothing ran.
+    Invalid,
+    /// The graph has a cycle.
+    Cycle,
+    /// A task depends on one that does not exist.
+    MissingDependency,
+    /// The plan cannot run within the budget; nothing ran.
+    Budget,
+    /// A task could not grow within the budget, not even alone.
+    NeedsMemory,
+    /// A task returned an error: bad data, a file that cannot be read, a closure's own error.
+    Failed,
+    /// A closure panicked.
+    Panicked,
+    /// The computation was cancelled.
+    Cancelled,
+    /// The spill directory is full or over its quota.
+    OutOfDisk,
+    /// Spilled bytes could not be written, or did not read back as they were written.
+    Spill,
+    /// A terminal was called from inside a task of the same session.
+    Nested,
+}
+
+impl Error {
+    /// An error of this kind with a one-sentence message.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            key: None,
+            lineage: Vec::new(),
+            location: None,
+            needs: None,
+            source: None,
+        }))
+    }
+
+    /// A mistake in how a collection was built.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Invalid, message)
+    }
+
+    /// A task's own error: what a layer returns for bad data or failed I/O.
+    pub fn failed(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let source = source.into();
+        let mut error = Error::new(ErrorKind::Failed, source.to_string());
+        error.0.source = Some(source);
+        error
+    }
+
+    /// The computation was cancelled.
+    pub fn cancelled() -> Self {
+        Error::new(ErrorKind::Cancelled, "the computation was cancelled")
+    }
+
+    /// A task could not grow.
+    pub fn needs_memory(needs: NeedsMemory) -> Self {
+        let mut error = Error::new(ErrorKind::NeedsMemory, needs.to_string());
+        error.0.needs = Some(needs);
+        error.0.source = Some(Box::new(needs));
+        error
+    }
+
+    pub(crate) fn input(position: usize, wanted: &str) -> Self {
+        Error::invalid(format!("input {position} of the task is not {wanted}"))
+    }
+
+    /// The same with what caused it.
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same with the task's key and its lineage (layer names from a source to the task). What
+    /// was set first stays: it is nearest to the cause.
+    pub fn with_key(mut self, key: impl Into<String>, lineage: Vec<String>) -> Self {
+        if self.0.key.is_none() {
+            self.0.key = Some(key.into());
+            self.0.lineage = lineage;
+        }
+        self
+    }
+
+    /// The same with the user's source line that made the layer. What was set first stays.
+    pub fn with_location(mut self, location: &'static Location<'static>) -> Self {
+        self.0.location.get_or_insert(location);
+        self
+    }
+
+    /// The category.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The key of the task that failed.
+    pub fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
+    }
+
+    /// The layers that lead to the task that failed, sources first.
+    pub fn lineage(&self) -> &[String] {
+        &self.0.lineage
+    }
+
+    /// The line of the user's program that made the layer.
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.0.location
+    }
+
+    /// The bytes that were wanted and available, for kind `NeedsMemory`.
+    pub fn needs(&self) -> Option<NeedsMemory> {
+        self.0.needs
+    }
+
+    /// The message without key, lineage and location.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Whether the computation was cancelled rather than failed.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.kind == ErrorKind::Cancelled
+    }
+
+    /// Whether a disk or quota was full.
+    pub fn is_out_of_disk(&self) -> bool {
+        self.0.kind == ErrorKind::OutOfDisk
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(key) = &self.0.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        if let Some(location) = self.0.location {
+            write!(f, " (made at {}:{})", location.file(), location.line())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)?;
+        if !self.0.lineage.is_empty() {
+            write!(f, "\n  lineage: {}", self.0.lineage.join(" -> "))?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

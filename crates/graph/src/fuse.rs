@@ -1,0 +1,318 @@
+//! Fusion: a layer that reads another one to one becomes one task with it, so that the block
+//! between them is never made.
+//!
+//! Refused when the intermediate has another consumer or was asked for, when the task counts
+//! differ, and when a fused task would need more than it may hold.
+
+use std::sync::Arc;
+
+use crate::block::{Block, Inputs};
+use crate::context::TaskContext;
+use crate::error::Result;
+use crate::footprint::{Certainty, Footprint};
+use crate::graph::{Graph, Node};
+use crate::id::LayerId;
+use crate::layer::{Deps, IoBytes, Layer, Slot};
+use crate::program::FreezeOptions;
+
+/// Drops layers that no output needs and fuses one-to-one chains.
+pub(crate) fn fuse(
+    graph: &Graph,
+    outputs: &[LayerId],
+    options: &FreezeOptions,
+) -> (Graph, Vec<LayerId>) {
+    let count = graph.layer_count();
+    let mut consumers = vec![0u32; count];
+    let mut asked = vec![false; count];
+    for output in outputs {
+        consumers[output.index()] += 1;
+        asked[output.index()] = true;
+    }
+    for layer in (0..count).rev() {
+        if consumers[layer] > 0 {
+            for input in &graph.nodes()[layer].inputs {
+                consumers[input.index()] += 1;
+            }
+        }
+    }
+    let mut fused = Graph::new();
+    let mut moved: Vec<Option<LayerId>> = vec![None; count];
+    for layer in (0..count).filter(|&layer| consumers[layer] > 0) {
+        let node = &graph.nodes()[layer];
+        let inputs: Vec<LayerId> = node
+            .inputs
+            .iter()
+            .map(|input| moved[input.index()].expect("inputs come before their readers"))
+            .collect();
+        let producer = node
+            .layer
+            .one_to_one()
+            .filter(|_| options.fuse)
+            .and_then(|slot| {
+                let original = *node.inputs.get(slot)?;
+                let alone = consumers[original.index()] == 1 && !asked[original.index()];
+                let id = *inputs.get(slot)?;
+                let producer = &fused.nodes()[id.index()];
+                let same = producer.layer.task_count() == node.layer.task_count();
+                // the producer must still be the last layer pushed or at least untouched by others,
+                // which a single consumer guarantees
+                (alone && same).then_some((slot, id))
+            });
+        let merged = producer.and_then(|(slot, id)| {
+            let fused_node = join(&fused.nodes()[id.index()], node, slot, &inputs);
+            fits(&*fused_node.layer, options).then_some(fused_node)
+        });
+        let node = match (merged, producer) {
+            (Some(merged), Some(_)) => merged,
+            _ => Node {
+                inputs,
+                ..node.clone()
+            },
+        };
+        moved[layer] = Some(fused.push_node(node));
+    }
+    let outputs: Vec<LayerId> = outputs
+        .iter()
+        .map(|id| moved[id.index()].expect("outputs are kept"))
+        .collect();
+    drop_unused(fused, outputs)
+}
+
+/// Removes the producers that were merged away.
+fn drop_unused(graph: Graph, outputs: Vec<LayerId>) -> (Graph, Vec<LayerId>) {
+    let count = graph.layer_count();
+    let mut used = vec![false; count];
+    for output in &outputs {
+        used[output.index()] = true;
+    }
+    for layer in (0..count).rev() {
+        if used[layer] {
+            for input in &graph.nodes()[layer].inputs {
+                used[input.index()] = true;
+            }
+        }
+    }
+    if used.iter().all(|&used| used) {
+        return (graph, outputs);
+    }
+    let mut compact = Graph::new();
+    let mut moved = vec![LayerId(0); count];
+    for layer in (0..count).filter(|&layer| used[layer]) {
+        let node = &graph.nodes()[layer];
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|input| moved[input.index()])
+            .collect();
+        moved[layer] = compact.push_node(Node {
+            inputs,
+            ..node.clone()
+        });
+    }
+    let outputs = outputs.iter().map(|id| moved[id.index()]).collect();
+    (compact, outputs)
+}
+
+fn fits(layer: &dyn Layer, options: &FreezeOptions) -> bool {
+    options.fused_bytes_max == u64::MAX
+        || (0..layer.task_count())
+            .all(|task| layer.footprint(task).own_bytes() <= options.fused_bytes_max)
+}
+
+fn join(producer: &Node, consumer: &Node, slot: usize, inputs: &[LayerId]) -> Node {
+    let mut all_inputs = producer.inputs.clone();
+    let mut stages = match producer.layer.as_fused() {
+        Some(fused) => fused.stages.clone(),
+        None => vec![Stage {
+            layer: Arc::clone(&producer.layer),
+            slots: (0..producer.inputs.len()).collect(),
+            one_to_one: None,
+        }],
+    };
+    let mut slots = Vec::with_capacity(inputs.len());
+    for (i, &input) in inputs.iter().enumerate() {
+        if i == slot {
+            slots.push(usize::MAX);
+        } else {
+            slots.push(all_inputs.len());
+            all_inputs.push(input);
+        }
+    }
+    stages.push(Stage {
+        layer: Arc::clone(&consumer.layer),
+        slots,
+        one_to_one: Some(slot),
+    });
+    let names: Vec<&str> = stages.iter().map(|stage| stage.layer.name()).collect();
+    let name = names.join("+");
+    Node {
+        layer: Arc::new(Fused { name, stages }),
+        inputs: all_inputs,
+        token: consumer.token,
+        location: consumer.location.or(producer.location),
+    }
+}
+
+/// Several layers run as one, each stage's block handed to the next.
+#[doc(hidden)]
+#[expect(unreachable_pub, reason = "named in a hidden method of a public trait")]
+pub struct Fused {
+    name: String,
+    stages: Vec<Stage>,
+}
+
+#[derive(Clone)]
+struct Stage {
+    layer: Arc<dyn Layer>,
+    /// For each of the stage's input slots, the fused layer's; the one-to-one slot has none.
+    slots: Vec<usize>,
+    one_to_one: Option<usize>,
+}
+
+impl Stage {
+    /// Appends the stage's dependencies but for the block of the stage before.
+    fn deps(&self, task: u32, outer: &[Slot], out: &mut Vec<u32>, deps: &mut Deps<'_>) {
+        let anything = Slot {
+            base: 0,
+            count: u32::MAX,
+        };
+        let own = *outer.last().unwrap_or(&anything);
+        let slots: Vec<Slot> = self
+            .slots
+            .iter()
+            .map(|&slot| outer.get(slot).copied().unwrap_or(anything))
+            .chain([own])
+            .collect();
+        let mut missing = None;
+        self.layer
+            .deps(task, &mut Deps::new(&slots, out, &mut missing));
+        if missing.is_some() {
+            deps.fail(missing);
+        }
+    }
+
+    /// How many blocks the stage reads beside that of the stage before.
+    fn extra_count(&self, task: u32) -> usize {
+        if self.slots.len() == 1 {
+            return 0;
+        }
+        self.dep_count(task).saturating_sub(1)
+    }
+
+    fn dep_count(&self, task: u32) -> usize {
+        let anything = vec![
+            Slot {
+                base: 0,
+                count: u32::MAX
+            };
+            self.slots.len() + 1
+        ];
+        let (mut out, mut missing) = (Vec::new(), None);
+        self.layer
+            .deps(task, &mut Deps::new(&anything, &mut out, &mut missing));
+        out.len()
+    }
+}
+
+impl Layer for Fused {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn task_count(&self) -> u32 {
+        self.stages[0].layer.task_count()
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        let outer = deps.slots().to_vec();
+        let mut out = Vec::new();
+        for stage in &self.stages {
+            out.clear();
+            stage.deps(task, &outer, &mut out, deps);
+            let skip = usize::from(stage.one_to_one.is_some()).min(out.len());
+            deps.extend_dense(&out[skip..]);
+        }
+    }
+
+    fn footprint(&self, task: u32) -> Footprint {
+        let mut fused = Footprint::exact(0);
+        let mut before = 0u64;
+        let mut all_reuse = true;
+        let mut first_reuse = None;
+        for (i, stage) in self.stages.iter().enumerate() {
+            let own = stage.layer.footprint(task);
+            let in_place = i > 0 && own.reuse == Some(0);
+            let output = if in_place {
+                own.output_bytes.saturating_sub(before)
+            } else {
+                own.output_bytes
+            };
+            // while a stage runs it holds the block before, its scratch and its own block; the
+            // last block is the output and not scratch
+            let last = i + 1 == self.stages.len();
+            let held = before + own.scratch_bytes + if last { 0 } else { output };
+            fused.scratch_bytes = fused.scratch_bytes.max(held);
+            fused.certainty = fused.certainty.max(own.certainty);
+            if i == 0 {
+                first_reuse = own.reuse;
+            } else {
+                all_reuse &= in_place;
+            }
+            fused.spillable = own.spillable;
+            before = own.output_bytes;
+        }
+        fused.output_bytes = before;
+        fused.reuse = first_reuse.filter(|_| all_reuse);
+        if self.stages.len() == 1 {
+            fused.certainty = fused.certainty.max(Certainty::Exact);
+        }
+        fused
+    }
+
+    fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let first_count = self.stages[0].dep_count(task);
+        let (first, mut rest) = inputs.split_at(first_count);
+        let mut block = self.stages[0].layer.run(task, first, ctx)?;
+        for stage in &self.stages[1..] {
+            ctx.check_cancelled()?;
+            let extra = stage.extra_count(task);
+            let mut blocks = Vec::with_capacity(extra + 1);
+            blocks.push(Some(block));
+            let (mut now, later) = rest.split_at(extra);
+            for i in 0..extra {
+                blocks.push(Some(now.take(i)?));
+            }
+            rest = later;
+            block = stage.layer.run(task, Inputs::new(&mut blocks), ctx)?;
+        }
+        Ok(block)
+    }
+
+    fn coords(&self, task: u32) -> Vec<u32> {
+        self.stages[self.stages.len() - 1].layer.coords(task)
+    }
+
+    fn one_to_one(&self) -> Option<usize> {
+        self.stages[0].layer.one_to_one()
+    }
+
+    fn assumption(&self) -> Option<String> {
+        self.stages
+            .iter()
+            .find_map(|stage| stage.layer.assumption())
+    }
+
+    fn io_bytes(&self, task: u32) -> IoBytes {
+        self.stages.iter().fold(IoBytes::default(), |sum, stage| {
+            let own = stage.layer.io_bytes(task);
+            IoBytes {
+                read: sum.read + own.read,
+                written: sum.written + own.written,
+            }
+        })
+    }
+
+    fn as_fused(&self) -> Option<&Fused> {
+        Some(self)
+    }
+}
