@@ -48,7 +48,6 @@ pub(crate) struct Shared {
     /// The bytes left for data: the budget less the fixed lease.
     pub(crate) capacity: u64,
     pub(crate) threads: usize,
-    pub(crate) io_threads: usize,
     pub(crate) core: Mutex<Core>,
     /// Workers wait here for something to start.
     pub(crate) wake: Condvar,
@@ -128,7 +127,6 @@ impl Session {
             capacity: budget - fixed.total(),
             ledger,
             threads,
-            io_threads: fixed.io_threads,
             core: Mutex::new(Core::default()),
             wake: Condvar::new(),
             done: Condvar::new(),

@@ -41,7 +41,7 @@ pub(crate) struct Run {
     alone: HashMap<u32, u64>,
     /// Evictable blocks by furthest next use, once memory was short: (next use, clean, rank).
     /// Next uses only move away, so a stale entry is too near, never too far.
-    victims: Option<BinaryHeap<(u32, bool, u32)>>,
+    victims: Option<Victims>,
     /// Per layer: the largest grant that a task with an estimated footprint ended with.
     learned: Vec<u64>,
     pub(crate) layers: Vec<LayerStats>,
@@ -132,6 +132,28 @@ pub(crate) struct Core {
 
 /// The ledger as admission needs it.
 pub(crate) use crate::memory::ledger::Ledger;
+
+/// Evictable blocks by furthest next use: (next use, clean, rank), each rank at most once.
+struct Victims {
+    heap: BinaryHeap<(u32, bool, u32)>,
+    listed: Vec<u64>,
+}
+
+impl Victims {
+    fn push(&mut self, next: u32, clean: bool, rank: u32) {
+        let (word, bit) = (rank as usize / 64, 1u64 << (rank % 64));
+        if self.listed[word] & bit == 0 {
+            self.listed[word] |= bit;
+            self.heap.push((next, clean, rank));
+        }
+    }
+
+    fn pop(&mut self) -> Option<(u32, bool, u32)> {
+        let entry = self.heap.pop()?;
+        self.listed[entry.2 as usize / 64] &= !(1 << (entry.2 % 64));
+        Some(entry)
+    }
+}
 
 impl Run {
     pub(crate) fn new(
@@ -239,52 +261,55 @@ impl Run {
             self.victims
                 .as_mut()
                 .expect("checked above")
-                .push((next, clean, rank));
+                .push(next, clean, rank);
         }
     }
 
     /// The evictable block whose next use is furthest, if that is after `after`.
     fn victim(&mut self, after: Option<u32>, dirty_too: bool) -> Option<u32> {
-        if self.victims.is_none() {
-            let program = &self.shared.program;
-            let entries = self.tasks.evictable().map(|rank| {
-                let clean = self.tasks.state(rank) == State::Clean;
-                (self.tasks.next_use(program, rank, self.head), clean, rank)
-            });
-            self.victims = Some(entries.collect());
-        }
+        let mut victims = self.victims.take().unwrap_or_else(|| self.list_victims());
         let mut set_aside = Vec::new();
         let mut found = None;
-        while let Some((next, clean, rank)) = self.victims.as_mut().and_then(BinaryHeap::pop) {
+        while let Some((next, clean, rank)) = victims.pop() {
             if !self.tasks.is_evictable(rank) {
                 continue;
             }
             let now = self.tasks.next_use(&self.shared.program, rank, self.head);
             let clean_now = self.tasks.state(rank) == State::Clean;
-            if now != next || clean_now != clean {
+            if (now, clean_now) != (next, clean) {
                 // stale: the truth is further away or cheaper; look again
-                self.victims
-                    .as_mut()
-                    .expect("built above")
-                    .push((now, clean_now, rank));
+                victims.push(now, clean_now, rank);
                 continue;
             }
-            if after.is_some_and(|after| now <= after) {
+            let too_near = after.is_some_and(|after| now <= after);
+            if too_near || (!clean && !dirty_too) || !self.can_evict(rank, clean) {
                 set_aside.push((next, clean, rank));
-                break;
-            }
-            if (!clean && !dirty_too) || !self.can_evict(rank, clean) {
-                set_aside.push((next, clean, rank));
+                if too_near {
+                    break;
+                }
                 continue;
             }
             found = Some(rank);
             break;
         }
-        self.victims
-            .as_mut()
-            .expect("built above")
-            .extend(set_aside);
+        set_aside
+            .into_iter()
+            .for_each(|(next, clean, rank)| victims.push(next, clean, rank));
+        self.victims = Some(victims);
         found
+    }
+
+    fn list_victims(&self) -> Victims {
+        let words = self.shared.program.task_count().div_ceil(64);
+        let mut victims = Victims {
+            heap: BinaryHeap::new(),
+            listed: vec![0; words],
+        };
+        for rank in self.tasks.evictable() {
+            let next = self.tasks.next_use(&self.shared.program, rank, self.head);
+            victims.push(next, self.tasks.state(rank) == State::Clean, rank);
+        }
+        victims
     }
 
     fn can_evict(&self, rank: u32, clean: bool) -> bool {

@@ -2,8 +2,9 @@
 //!
 //! Roots (tasks that read nothing) are never all pushed: they are taken one by one in order of
 //! rank, when no ready task ranks lower. So sources cannot be read faster than they are consumed.
-//! A worker that would otherwise start a root first looks at its neighbours' heaps and steals the
-//! lowest rank there, so that the static order is obeyed across workers too.
+//! A worker steals from its neighbours' heaps when a lower rank waits there, so that the static
+//! order is obeyed across workers too: the head of the order is never hidden in the heap of a
+//! worker that is busy or asleep.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -60,23 +61,25 @@ impl Queue {
         self.heaped += 1;
     }
 
-    /// The rank this worker should start next.
+    /// The lowest rank that could start: of the worker's own heap, its neighbours' and the roots.
     pub(crate) fn peek(&self, worker: usize) -> Option<(u32, From)> {
-        let head = |heap: usize| self.heaps[heap].peek().map(|&Reverse(rank)| rank);
-        let root = (self.roots_left > 0).then_some(self.root);
-        if let Some(own) = head(worker)
-            && root.is_none_or(|root| own < root)
-        {
-            return Some((own, From::Heap(worker)));
+        let head = |heap: usize| {
+            self.heaps[heap]
+                .peek()
+                .map(|&Reverse(rank)| (rank, From::Heap(heap)))
+        };
+        let root = (self.roots_left > 0).then_some((self.root, From::Root));
+        if self.heaped == 0 {
+            return root;
         }
-        let stolen = (0..self.heaps.len())
-            .filter_map(|heap| head(heap).map(|rank| (rank, From::Heap(heap))))
-            .min_by_key(|&(rank, _)| rank);
-        match (stolen, root) {
-            (Some(stolen), Some(root)) if stolen.0 < root => Some(stolen),
-            (_, Some(root)) => Some((root, From::Root)),
-            (stolen, None) => stolen,
-        }
+        let others = (0..self.heaps.len())
+            .filter(|&heap| heap != worker)
+            .filter_map(head);
+        head(worker)
+            .into_iter()
+            .chain(others)
+            .chain(root)
+            .min_by_key(|&(rank, _)| rank)
     }
 
     /// Removes what `peek` returned.

@@ -71,14 +71,6 @@ impl SpillStore {
         self.medium.describe()
     }
 
-    /// How many bytes can still be written, by quota and disk.
-    pub(crate) fn free_bytes(&self) -> u64 {
-        let quota = self.quota.saturating_sub(self.live_bytes());
-        self.medium
-            .free_bytes()
-            .map_or(quota, |free| free.min(quota))
-    }
-
     /// Writes a block and returns its place.
     pub(crate) fn write(&self, block: &Block) -> Result<Extent> {
         let codec = block.codec().ok_or_else(|| {
