@@ -171,6 +171,11 @@ impl Program {
         }
     }
 
+    /// The line of the user's program that made a layer.
+    pub fn location(&self, layer: usize) -> Option<&'static std::panic::Location<'static>> {
+        self.nodes[layer].location
+    }
+
     /// The names of the layers from a source to `layer`, along first inputs.
     pub fn lineage(&self, layer: usize) -> Vec<String> {
         let mut names = Vec::new();
