@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::bag::Bag;
 use crate::json::Json;
 use crate::run::Run;
-use crate::source::files::{FilesPlan, Place};
+use crate::source::files::{FilesPlan, Place, TextOptions};
 use crate::stage::{Consumer, Cost, Root, Source, Step, Stop, Want, ended};
 
 /// What happens to a line that is not a record.
@@ -36,6 +36,8 @@ pub enum BadRecords {
 pub struct JsonOptions {
     /// What happens to a line that is not a record.
     pub bad_records: BadRecords,
+    /// How the files are cut into partitions and lines.
+    pub text: TextOptions,
 }
 
 /// The records of some files; see [`Bag::read_json`] and [`Bag::read_json_values`].
@@ -177,7 +179,10 @@ where
     type Plan = FilesPlan;
 
     fn plan(&self, want: Want, _: &mut Graph) -> Result<(FilesPlan, Vec<LayerId>)> {
-        Ok((FilesPlan::new(&self.patterns, want)?, Vec::new()))
+        Ok((
+            FilesPlan::new(&self.patterns, self.options.text, want)?,
+            Vec::new(),
+        ))
     }
 
     fn partition_count(&self, plan: &FilesPlan) -> u32 {
@@ -216,8 +221,8 @@ where
                 Err(error) => Err(not_a_record::<T>(&error, place, run)),
             }
         });
-        run.ctx().count(Counter::BadRecords, bad);
         driven?;
+        run.ctx().count(Counter::BadRecords, bad);
         if enough {
             Ok(())
         } else {
