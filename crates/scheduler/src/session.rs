@@ -255,6 +255,20 @@ impl Session {
         self.finish(id, result)
     }
 
+    /// The same for a program that [`freeze`](Self::freeze) made.
+    ///
+    /// # Errors
+    /// As [`execute_each`](Self::execute_each).
+    pub fn run_each(
+        &self,
+        program: Program,
+        sink: &mut dyn FnMut(usize, u32, Block) -> Result<()>,
+    ) -> Result<()> {
+        let id = self.submit_program(program, true)?;
+        let result = self.shared().deliver(id, sink);
+        self.finish(id, result)
+    }
+
     /// Starts a computation and returns at once. The blocks stay in the session, are spilled when
     /// memory is short, and are released when the handle is dropped.
     ///
@@ -266,6 +280,11 @@ impl Session {
     }
 
     fn submit(&self, graph: &Graph, outputs: &[LayerId], deliver: bool) -> Result<u64> {
+        self.refuse_nested()?;
+        self.submit_program(self.freeze(graph, outputs)?, deliver)
+    }
+
+    fn refuse_nested(&self) -> Result<()> {
         let shared = self.shared();
         if InTask::is_inside(shared) {
             return Err(Error::new(
@@ -274,8 +293,14 @@ impl Session {
                  graph instead, or use another session",
             ));
         }
+        Ok(())
+    }
+
+    fn submit_program(&self, program: Program, deliver: bool) -> Result<u64> {
+        self.refuse_nested()?;
+        let shared = self.shared();
         shared.check_cancelled()?;
-        let program = Arc::new(self.freeze(graph, outputs)?);
+        let program = Arc::new(program);
         let certificate = self.certify(&program);
         if let Some(refusal) = certificate.refusal(&program) {
             return Err(refusal);
@@ -647,34 +672,89 @@ impl Shared {
             Some(run) => Arc::clone(&run.shared.program),
             None => return Ok(()),
         };
-        // where each output task was asked for; few tasks are asked for twice
-        let mut places: hashbrown::HashMap<u32, Vec<(usize, u32)>> = hashbrown::HashMap::new();
+        // where each output task was asked for, by rank
+        let mut places: Vec<(u32, u32, u32)> = Vec::new();
         for (output, tasks) in program.outputs().iter().enumerate() {
-            for (index, task) in tasks.iter().enumerate() {
-                places
-                    .entry(task.0)
-                    .or_default()
-                    .push((output, index as u32));
-            }
+            places.reserve_exact(tasks.len());
+            let place = |(index, task): (usize, &TaskId)| (task.0, output as u32, index as u32);
+            places.extend(tasks.iter().enumerate().map(place));
         }
+        places.sort_unstable();
+        let mut ranks: Vec<u32> = Vec::new();
         loop {
-            let mut next = None;
+            ranks.clear();
             self.wait_until(id, |core| {
                 let Some(run) = core.runs.get_mut(&id) else {
                     return true;
                 };
-                next = run.delivery.pop_front();
-                next.is_some() || run.finished
+                // a few at a time: what is pinned here cannot be evicted
+                let some = run.delivery.len().min(64);
+                ranks.extend(run.delivery.drain(..some));
+                some > 0 || run.finished
             });
-            let Some(rank) = next else { return Ok(()) };
-            for &(output, index) in places.get(&rank).into_iter().flatten() {
-                let block = self.hand_over(id, rank, false)?;
-                let result = sink(output, index, block);
-                self.core.lock().delivered(&self.ledger, id, rank, false);
-                self.wake.notify_all();
-                result?;
+            if ranks.is_empty() {
+                return Ok(());
+            }
+            self.deliver_some(id, &ranks, &places, sink)?;
+        }
+    }
+
+    fn deliver_some(
+        &self,
+        id: u64,
+        ranks: &[u32],
+        places: &[(u32, u32, u32)],
+        sink: &mut dyn FnMut(usize, u32, Block) -> Result<()>,
+    ) -> Result<()> {
+        // what is resident is pinned under one lock; what was spilled comes one by one
+        let mut blocks: Vec<Option<Block>> = {
+            let mut core = self.core.lock();
+            let Some(run) = core.runs.get_mut(&id) else {
+                return Ok(());
+            };
+            let mut resident = |&rank: &u32| {
+                let block = run.tasks.block(rank).cloned();
+                if block.is_some() {
+                    run.tasks.pin(rank);
+                }
+                block
+            };
+            ranks.iter().map(&mut resident).collect()
+        };
+        let mut result = Ok(());
+        for (&rank, block) in ranks.iter().zip(&mut blocks) {
+            if block.is_none() && result.is_ok() {
+                match self.hand_over(id, rank, false) {
+                    Ok(reloaded) => *block = Some(reloaded),
+                    Err(error) => result = Err(error),
+                }
+            }
+            let first = places.partition_point(|place| place.0 < rank);
+            for &(_, output, index) in places[first..].iter().take_while(|place| place.0 == rank) {
+                if let (Ok(()), Some(block)) = (&result, block.as_ref()) {
+                    result = sink(output as usize, index, block.clone());
+                }
             }
         }
+        let mut core = self.core.lock();
+        for (&rank, block) in ranks.iter().zip(&blocks) {
+            if block.is_some() {
+                let first = places.partition_point(|place| place.0 < rank);
+                let times = places[first..]
+                    .iter()
+                    .take_while(|place| place.0 == rank)
+                    .count();
+                core.delivered_times(&self.ledger, id, rank, times);
+            }
+        }
+        let garbage = std::mem::take(&mut core.garbage);
+        let waiting = core.idle > 0;
+        drop(core);
+        drop((blocks, garbage));
+        if waiting {
+            self.wake.notify_all();
+        }
+        result
     }
 
     /// An output's block, reloaded if it was spilled. With `hold` its use as an output ends here
@@ -745,7 +825,7 @@ impl Shared {
         };
         core.deliveries_waiting -= 1;
         if hold && block.is_ok() {
-            core.delivered(&self.ledger, id, rank, true);
+            core.held(&self.ledger, id, rank);
         }
         drop(core);
         self.wake.notify_all();

@@ -824,14 +824,26 @@ impl Core {
         run.update_finished();
     }
 
-    /// A delivered output: its use as an output ended. In a computation that collects, its bytes
-    /// stay charged until it returns.
-    pub(crate) fn delivered(&mut self, ledger: &Ledger, id: u64, rank: u32, hold: bool) {
+    /// An output was handed over, as often as it was asked for: those uses ended.
+    pub(crate) fn delivered_times(&mut self, ledger: &Ledger, id: u64, rank: u32, times: usize) {
         let Some(run) = self.runs.get_mut(&id) else {
             return;
         };
         run.tasks.unpin(rank);
-        if hold && run.tasks.uses(rank) == 1 && run.tasks.state(rank) != State::Spilling {
+        for _ in 0..times {
+            run.use_ended(rank, ledger, &mut self.garbage);
+        }
+        run.offer_victim(rank);
+    }
+
+    /// An output was handed over by a computation that collects: its bytes stay charged until the
+    /// computation returns.
+    pub(crate) fn held(&mut self, ledger: &Ledger, id: u64, rank: u32) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        run.tasks.unpin(rank);
+        if run.tasks.uses(rank) == 1 && run.tasks.state(rank) != State::Spilling {
             run.held_bytes += run.tasks.bytes(rank);
             run.tasks.set_bytes(rank, 0);
         }
