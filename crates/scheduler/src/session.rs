@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::cancel::CancelToken;
 use crate::certify::{Certificate, certify};
 use crate::memory::ledger::Ledger;
 use crate::persist::Persisted;
-use crate::run::core::{Core, Room, Run, RunShared};
+use crate::run::core::{Core, Room, Run, RunShared, Wait};
 use crate::run::host::InTask;
 use crate::run::state::{State, Tasks};
 use crate::run::worker;
@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     epoch: Instant,
     fuse: bool,
     pub(crate) last: Mutex<Finished>,
+    /// When the ledger was last sampled for the trace.
+    sampled_ns: AtomicU64,
 }
 
 pub(crate) type MakeMedium = Box<dyn FnOnce() -> std::io::Result<Box<dyn SpillMedium>> + Send>;
@@ -143,6 +145,7 @@ impl Session {
             epoch: Instant::now(),
             fuse: config.fuse,
             last: Mutex::default(),
+            sampled_ns: AtomicU64::new(0),
         });
         let inner = Inner {
             shared: Arc::clone(&shared),
@@ -191,10 +194,7 @@ impl Session {
 
     /// Bytes in the spill directory now.
     pub fn spilled_bytes(&self) -> u64 {
-        match self.shared().spill.get() {
-            Some(Ok(store)) => store.live_bytes(),
-            _ => 0,
-        }
+        self.shared().spilled_bytes()
     }
 
     /// The statistics of the computation that ended last.
@@ -834,10 +834,6 @@ impl Shared {
 
     fn remove(&self, id: u64) -> Option<Error> {
         let mut core = self.core.lock();
-        let spilled = match self.spill.get() {
-            Some(Ok(store)) => store.live_bytes(),
-            _ => 0,
-        };
         let run = core.remove(&self.ledger, id)?;
         core.spill_error = None;
         let garbage = std::mem::take(&mut core.garbage);
@@ -845,23 +841,52 @@ impl Shared {
         drop(garbage);
         self.wake.notify_all();
         self.done.notify_all();
-        self.record_ledger(id, spilled);
         self.summarise(run)
     }
 
-    fn record_ledger(&self, id: u64, spilled: u64) {
-        let now = self.now_ns();
-        let event = Event {
+    /// The ledger's state, at most about a thousand times a second.
+    pub(crate) fn ledger_sample(&self, thread: usize, run: u64, now_ns: u64) -> Option<Event> {
+        const EVERY_NS: u64 = 1_000_000;
+        let last = self.sampled_ns.load(Ordering::Relaxed);
+        if now_ns < last + EVERY_NS {
+            return None;
+        }
+        self.sampled_ns.store(now_ns, Ordering::Relaxed);
+        Some(Event {
             kind: EventKind::Ledger,
-            thread: self.threads as u16,
-            run: id as u32,
+            thread: thread as u16,
+            run: run as u32,
             rank: 0,
-            start_ns: now,
-            end_ns: now,
+            start_ns: now_ns,
+            end_ns: now_ns,
             bytes: self.ledger.granted(),
-            detail: spilled,
-        };
-        self.recorders[self.threads].record(&[event]);
+            detail: self.spilled_bytes(),
+        })
+    }
+
+    pub(crate) fn record_waits(&self, thread: usize, waits: Vec<Wait>) {
+        for wait in waits {
+            let end_ns = self.now_ns();
+            let waited_ns = wait.since.elapsed().as_nanos() as u64;
+            let event = Event {
+                kind: EventKind::Wait,
+                thread: thread as u16,
+                run: wait.run as u32,
+                rank: wait.rank,
+                start_ns: end_ns.saturating_sub(waited_ns),
+                end_ns,
+                bytes: wait.bytes,
+                detail: 0,
+            };
+            self.record(thread, &[event]);
+        }
+    }
+
+    pub(crate) fn spilled_bytes(&self) -> u64 {
+        match self.spill.get() {
+            Some(Ok(store)) => store.live_bytes(),
+            _ => 0,
+        }
     }
 
     /// Statistics, trace and the error of a run that was removed.
@@ -949,10 +974,7 @@ impl Shared {
                 core.running
             )
         });
-        let spilled_bytes = match self.spill.get() {
-            Some(Ok(store)) => store.live_bytes(),
-            _ => 0,
-        };
+        let spilled_bytes = self.spilled_bytes();
         Some(Snapshot {
             elapsed: run.started.elapsed(),
             tasks_done: run.done,
