@@ -320,6 +320,8 @@ impl Session {
         shared.wait_until_quiet(id);
         let error = shared.remove(id);
         match (result, error) {
+            // stopping because of `result` cancelled the run: the cause is reported
+            (Err(cause), Some(error)) if error.is_cancelled() => Err(cause),
             (_, Some(error)) => Err(error),
             (result, None) => result,
         }
