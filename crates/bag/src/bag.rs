@@ -29,11 +29,10 @@ pub(crate) struct Mistake {
 }
 
 impl Mistake {
-    #[track_caller]
-    pub(crate) fn new(message: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn at(location: &'static Location<'static>, message: impl Into<Arc<str>>) -> Self {
         Mistake {
             message: message.into(),
-            location: Location::caller(),
+            location,
         }
     }
 

@@ -8,6 +8,7 @@ use flagstone_graph::{Block, Error, Execute, Footprint, Graph, LayerId, Result};
 
 use crate::bag::Bag;
 use crate::branch::Sink;
+use crate::item::Lower;
 use crate::ops::partition::Held;
 use crate::run::Run;
 use crate::size::{HeapSize, heap_bytes};
@@ -71,7 +72,7 @@ impl<S: Stage> Bag<S> {
 pub struct Collected<T>(Arc<Node<T>>);
 
 struct Node<T> {
-    lower: Box<dyn Fn(&mut Graph) -> Result<LayerId> + Send + Sync>,
+    lower: Lower,
     item: PhantomData<fn() -> T>,
 }
 

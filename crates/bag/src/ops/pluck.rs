@@ -1,5 +1,6 @@
 //! Fields of dynamic JSON, by path.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use flagstone_graph::Error;
@@ -38,10 +39,12 @@ where
 
     #[track_caller]
     fn plucked(&self, path: &str, default: Option<Value>) -> Bag<Pluck<S>> {
+        let location = Location::caller();
         let mistake = path.split('.').any(str::is_empty).then(|| {
-            Mistake::new(format!(
-                "the path {path:?} has an empty part; write for example a.b"
-            ))
+            Mistake::at(
+                location,
+                format!("the path {path:?} has an empty part; write for example a.b"),
+            )
         });
         let path = path.split('.').map(str::to_owned).collect();
         let plucked = self.then(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flagstone_graph::{Footprint, Graph, Inputs, LayerId, Result};
 
+use crate::item::Lower;
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
 use crate::stored::{Portable, Stored};
@@ -16,7 +17,7 @@ pub struct Computed<T> {
 }
 
 struct Node {
-    lower: Box<dyn Fn(&mut Graph) -> Result<LayerId> + Send + Sync>,
+    lower: Lower,
 }
 
 impl<T> Computed<T> {

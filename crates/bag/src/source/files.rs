@@ -75,7 +75,7 @@ impl FilesPlan {
                 let options = self.options();
                 let scratch = ranges
                     .iter()
-                    .map(|range| options.lease_bytes_max(range))
+                    .map(|range| options.lease_bytes_needed(range))
                     .max();
                 Cost {
                     footprint: Footprint::bounded(0).with_scratch(scratch.unwrap_or(0)),
