@@ -1,1 +1,4 @@
 //! frame
+#![allow(dead_code)]
+mod json;
+mod schema;
