@@ -59,6 +59,8 @@ pub(crate) struct Column {
     len: usize,
     nulls: Nulls,
     data: Data,
+    /// The schema was given: what does not fit makes the record a bad one.
+    strict: bool,
     pub(crate) deviation: Option<Deviation>,
 }
 
@@ -147,7 +149,7 @@ impl Column {
             },
             Kind::Struct(fields) => Data::Struct(Box::new(Members::new(fields, wanted, open))),
         };
-        Column { len: 0, nulls: Nulls::default(), data, deviation: None }
+        Column { len: 0, nulls: Nulls::default(), data, strict: !open, deviation: None }
     }
 
     pub(crate) fn members(&self) -> Option<&Members> {
@@ -277,6 +279,8 @@ impl Column {
         if fits {
             self.nulls.push_valid();
             self.len = row + 1;
+        } else if self.strict {
+            return bad(cursor.pos, "a value is not of the type that the schema has for it");
         } else {
             let kind = cursor.kind(value, 1)?;
             note(&mut self.deviation, kind, at);

@@ -117,11 +117,15 @@ impl RecordDecoder {
 
     /// What padding all columns to the rows so far may add, in bytes.
     pub(crate) fn padding_bytes(&self) -> usize {
-        let columns = match &self.root {
+        self.leaf_count() * self.rows * 9
+    }
+
+    /// How many columns without members there are.
+    pub(crate) fn leaf_count(&self) -> usize {
+        match &self.root {
             Root::Members(members) => members.leaf_count(),
             Root::Value(column) => column.leaf_count(),
-        };
-        columns * self.rows * 9
+        }
     }
 
     /// Appends one record of UTF-8 text. A record that is broken leaves no trace.

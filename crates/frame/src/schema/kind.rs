@@ -88,23 +88,52 @@ impl Kind {
         }
     }
 
-    /// The kind of an Arrow type, if JSON has it.
-    pub(crate) fn of_type(data_type: &DataType) -> Option<Kind> {
-        Some(match data_type {
+    /// The kind that is read for a column of this type; what differs from it is cast afterwards.
+    pub(crate) fn nearest(data_type: &DataType) -> Kind {
+        match data_type {
             DataType::Null => Kind::Null,
             DataType::Boolean => Kind::Bool,
-            DataType::Int64 => Kind::Int { big: false },
-            DataType::Float64 => Kind::Float,
-            DataType::Utf8 => Kind::Str,
-            DataType::List(item) => Kind::List(Box::new(Kind::of_type(item.data_type())?)),
-            DataType::Struct(fields) => Kind::Struct(
-                fields
-                    .iter()
-                    .map(|field| Some((field.name().clone(), Kind::of_type(field.data_type())?)))
-                    .collect::<Option<_>>()?,
-            ),
-            _ => return None,
-        })
+            integer if integer.is_integer() && *integer != DataType::UInt64 => {
+                Kind::Int { big: false }
+            }
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => Kind::Float,
+            DataType::List(item) | DataType::LargeList(item) => {
+                Kind::List(Box::new(Kind::nearest(item.data_type())))
+            }
+            DataType::Struct(fields) => Kind::of_fields(fields),
+            _ => Kind::Str,
+        }
+    }
+
+    /// The kind of a record with these columns.
+    pub(crate) fn of_fields(fields: &Fields) -> Kind {
+        let field = |field: &Arc<Field>| (field.name().clone(), Kind::nearest(field.data_type()));
+        Kind::Struct(fields.iter().map(field).collect())
+    }
+
+    /// The kind at a dotted path; items of lists count as the list.
+    pub(crate) fn at_path(&self, path: &str) -> Option<&Kind> {
+        let mut kind = self;
+        let mut rest = path;
+        while !rest.is_empty() {
+            while let Kind::List(item) = kind {
+                kind = item;
+            }
+            let Kind::Struct(fields) = kind else {
+                return (rest == "value").then_some(kind);
+            };
+            // names may have dots themselves: the longest that fits
+            let fits = |name: &str| {
+                rest == name || (rest.starts_with(name) && rest[name.len()..].starts_with('.'))
+            };
+            let (name, below) = fields
+                .iter()
+                .filter(|(name, _)| fits(name))
+                .max_by_key(|(name, _)| name.len())?;
+            rest = rest[name.len()..].trim_start_matches('.');
+            kind = below;
+        }
+        Some(kind)
     }
 
     /// How people call it.
