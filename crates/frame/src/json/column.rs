@@ -159,13 +159,6 @@ impl Column {
         }
     }
 
-    pub(crate) fn members_mut(&mut self) -> Option<&mut Members> {
-        match &mut self.data {
-            Data::Struct(members) => Some(members),
-            _ => None,
-        }
-    }
-
     pub(crate) fn items(&self) -> Option<&Column> {
         match &self.data {
             Data::List { items, .. } => Some(items),

@@ -424,7 +424,7 @@ fn integer_or_text(text: &str) -> Scalar {
 
 fn number_slowly(raw: &[u8]) -> Option<Scalar> {
     let mut rest = raw.strip_prefix(b"-").unwrap_or(raw);
-    let mut digits = |rest: &mut &[u8]| {
+    let digits = |rest: &mut &[u8]| {
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         *rest = &rest[count..];
         count

@@ -49,21 +49,6 @@ impl Wanted {
         };
         fields[at].1.add(rest);
     }
-
-    /// The part of `kind` that is wanted.
-    pub(crate) fn prune(&self, kind: &Kind) -> Kind {
-        match (self, kind) {
-            (Wanted::Fields(_), Kind::Struct(fields)) => Kind::Struct(
-                fields
-                    .iter()
-                    .filter_map(|(name, kind)| {
-                        Some((name.clone(), self.field(name)?.prune(kind)))
-                    })
-                    .collect(),
-            ),
-            _ => kind.clone(),
-        }
-    }
 }
 
 /// A column whose type had to change.

@@ -149,9 +149,10 @@ impl Layer for PipelineLayer {
     }
 }
 
-/// Operators and a sink on the one partition of a layer.
+/// Operators and a sink on one partition.
 pub(crate) struct TailLayer {
     pub(crate) name: String,
+    pub(crate) input_task: u32,
     pub(crate) steps: Vec<Step>,
     pub(crate) sink: Arc<dyn Sink>,
 }
@@ -165,8 +166,8 @@ impl Layer for TailLayer {
         1
     }
 
-    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        deps.push(0, task);
+    fn deps(&self, _: u32, deps: &mut Deps<'_>) {
+        deps.push(0, self.input_task);
     }
 
     fn footprint(&self, _: u32) -> Footprint {
