@@ -25,6 +25,9 @@ use parquet::file::properties::WriterProperties;
 use crate::error::{file_error, parquet_error};
 use crate::ops::pipeline::{Drain, Sink};
 
+/// A row group may end after so many rows of a batch.
+const SLICE_ROWS: usize = 1024;
+
 /// How the pages of a Parquet file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ParquetCompression {
@@ -190,12 +193,14 @@ impl Drain for Writing<'_> {
             }
         };
         self.lease.ensure(writer.memory_size() as u64 + (1 << 20))?;
-        writer.write(&batch).map_err(parquet_error)?;
-        self.lease.ensure(writer.memory_size() as u64)?;
-        if writer.in_progress_size() >= self.sink.options.row_group_bytes() {
-            writer.flush().map_err(parquet_error)?;
+        for start in (0..batch.num_rows()).step_by(SLICE_ROWS) {
+            let slice = batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start));
+            writer.write(&slice).map_err(parquet_error)?;
+            if writer.in_progress_size() >= self.sink.options.row_group_bytes() {
+                writer.flush().map_err(parquet_error)?;
+            }
         }
-        Ok(())
+        Ok(self.lease.ensure(writer.memory_size() as u64)?)
     }
 
     fn finish(self: Box<Self>) -> Result<Block> {

@@ -18,7 +18,7 @@ use flagstone_memory::Unlimited;
 
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, Widening, with_io};
 use crate::error::{arrow_error, file_error, io_error};
-use crate::json::{Bad, RecordDecoder, Widened};
+use crate::json::{Bad, RecordDecoder, Wanted, Widened};
 use crate::schema::kind::Kind;
 
 /// What happens to a record that cannot be read.
@@ -73,7 +73,13 @@ impl JsonSource {
     }
 
     fn decoder(&self, scan: &Scan) -> RecordDecoder {
-        RecordDecoder::new(&self.kind, &scan.wanted, self.open)
+        if self.open {
+            return RecordDecoder::new(&self.kind, &scan.wanted, true);
+        }
+        // columns of a given schema are read whole, as they may be cast to their types
+        let name = |&column: &usize| (self.schema.field(column).name().clone(), Wanted::All);
+        let wanted = Wanted::Fields(scan.columns.iter().map(name).collect());
+        RecordDecoder::new(&self.kind, &wanted, false)
     }
 
     fn options(&self) -> ReadOptions {
@@ -95,6 +101,10 @@ impl PartitionSource for JsonSource {
     }
 
     fn scan_schema(&self, scan: &Scan) -> SchemaRef {
+        if !self.open {
+            let fields = scan.columns.iter().map(|&column| self.schema.fields()[column].clone());
+            return Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        }
         let pruned = self.decoder(scan).schema();
         let fields = scan.columns.iter().filter_map(|&column| {
             pruned.fields().find(self.schema.field(column).name()).map(|(_, field)| field.clone())
@@ -220,7 +230,7 @@ impl Reading<'_> {
             while start < block.bytes.len() {
                 let rest = &block.bytes[start..];
                 let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-                let line = &rest[..len];
+                let line = rest[..len].strip_suffix(b"\n").unwrap_or(rest);
                 let offset = block.offset + start as u64;
                 start += len;
                 if utf8 || std::str::from_utf8(line).is_ok() {
@@ -327,9 +337,7 @@ impl Reading<'_> {
                 }
                 if let Some(file) = &mut self.quarantine {
                     file.write_all(line).map_err(failed)?;
-                    if !line.ends_with(b"\n") {
-                        file.write_all(b"\n").map_err(failed)?;
-                    }
+                    file.write_all(b"\n").map_err(failed)?;
                 }
             }
         }

@@ -174,7 +174,7 @@ impl Layer for SampleLayer {
                 // the marks of one line and the kinds of its values
                 let _lease = ctx.reserve(4 * block.bytes.len() as u64)?;
                 for line in block.bytes.split(|&byte| byte == b'\n') {
-                    if !line.trim_ascii().is_empty() {
+                    if !line.trim_ascii().is_empty() && std::str::from_utf8(line).is_ok() {
                         sampler.look(line, &mut kind);
                     }
                 }

@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-pub fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
+pub(crate) fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join(name);
     let mut file = File::create(&path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
@@ -17,7 +17,7 @@ pub fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 /// All rows of the Parquet files of a directory, in order of the files.
-pub fn read_back(dir: &Path) -> RecordBatch {
+pub(crate) fn read_back(dir: &Path) -> RecordBatch {
     let mut names: Vec<PathBuf> =
         std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
@@ -34,7 +34,7 @@ pub fn read_back(dir: &Path) -> RecordBatch {
 }
 
 /// The bytes of every file of a directory, by name.
-pub fn bytes_of(dir: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn bytes_of(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = std::fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -47,7 +47,7 @@ pub fn bytes_of(dir: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Rows as text, one a line.
-pub fn rows(batch: &RecordBatch) -> Vec<String> {
+pub(crate) fn rows(batch: &RecordBatch) -> Vec<String> {
     let table = arrow::util::pretty::pretty_format_batches(std::slice::from_ref(batch))
         .unwrap()
         .to_string();
