@@ -1,1 +1,77 @@
-//! io
+//! Bytes in and out for all collections.
+//!
+//! Every reader of Flagstone (text, JSON, CSV, and whatever comes) needs the same five things, and
+//! each of them is easy to get almost right: the files that a pattern names, in a defined order;
+//! decompression that reads *every* member and says where a broken stream broke; byte ranges that
+//! give each line to exactly one reader; buffers that stay within their lease however long a line
+//! is; and output that appears whole or not at all. They are done here once, without any type of
+//! a graph or a collection.
+//!
+//! ```text
+//! patterns --expand--> InputFile --split_files--> ByteRange --BlockReader--> blocks of whole lines
+//!                                                           \-for_each_line-> single lines
+//!                                          DecompressingReader --> any `Read` consumer
+//! AtomicFile / AtomicDir --commit--> the name that the user asked for
+//! ```
+//!
+//! What a reader may use is in one value, [`Io`]: the memory to lease buffers from, counters of
+//! the bytes that pass, the question whether to stop, and the [`Source`] that opens paths.
+//!
+//! # Invariants
+//! 1. A line belongs to exactly one range: the one in which it *starts* ([`ByteRange`]).
+//! 2. Every buffer that grows with the data is leased before it is allocated, and no buffer grows
+//!    past the line limit.
+//! 3. A compressed stream that ends early is an error, whatever came out of it before.
+//! 4. Whether a file is decompressed whole or streamed changes no byte and no error.
+//! 5. Nothing is ever removed except what this crate wrote, or what the user asked to overwrite.
+//!
+//! ```
+//! use flagstone_io::{ByteRange, Io, ReadOptions, expand, for_each_line};
+//! use flagstone_memory::Unlimited;
+//!
+//! let dir = tempfile::tempdir()?;
+//! std::fs::write(dir.path().join("a.txt"), "one\r\ntwo\n\nfour")?;
+//! let files = expand([dir.path().join("*.txt")])?;
+//!
+//! let memory = Unlimited::new();
+//! let mut lengths = Vec::new();
+//! let range = ByteRange::whole(files[0].clone());
+//! for_each_line(&range, &Io::new(&memory), &ReadOptions::default(), |line| {
+//!     lengths.push((line.number, line.bytes.len()));
+//!     Ok::<(), flagstone_io::Error>(())
+//! })?;
+//! assert_eq!(lengths, [(Some(1), 3), (Some(2), 3), (Some(3), 0), (Some(4), 4)]);
+//! assert_eq!(memory.granted_bytes(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod source;
+
+mod compression;
+mod files;
+mod natural;
+mod range;
+
+mod decode;
+mod whole;
+
+mod blocks;
+mod lines;
+mod options;
+
+mod atomic;
+mod count;
+mod partial;
+
+pub use atomic::{AtomicDir, AtomicFile, OutputOptions};
+pub use blocks::{Block, BlockReader};
+pub use compression::Compression;
+pub use count::{Counters, CountingWriter, IoCounters};
+pub use decode::DecompressingReader;
+pub use error::{Error, ErrorKind};
+pub use files::{InputFile, expand, expand_in, expand_names};
+pub use lines::{Line, LineReader, for_each_line, line_number_at};
+pub use options::{LineLimit, ReadOptions};
+pub use range::{ByteRange, split_files};
+pub use source::{Io, LocalFs, ReadAt, Source, Stat};

@@ -1,0 +1,311 @@
+//! Output that appears whole or not at all.
+//!
+//! Everything is written to `.NAME.partial-PID` beside the target, synced, and renamed at
+//! `commit`. Dropped without a commit, it is removed. An existing target is an error when the
+//! output is opened, so that nobody computes for an hour to learn it; with `overwrite` it stays
+//! readable until the new output takes its name.
+//!
+//! | moment | target | `.NAME.partial-PID` |
+//! |---|---|---|
+//! | open | untouched | made |
+//! | error, drop | untouched | removed (kept with `keep_partial`) |
+//! | kill -9 | untouched | left; swept when the target is opened next |
+//! | commit | the new output | gone |
+
+#[cfg(target_os = "linux")]
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind};
+use crate::partial::{Partial, remove};
+
+/// How output treats what exists already, and what it leaves when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutputOptions {
+    /// Replace an existing target, at commit.
+    pub overwrite: bool,
+    /// Leave `.NAME.partial-PID` in place when the output is dropped without a commit, to be looked
+    /// at until the target is opened next.
+    pub keep_partial: bool,
+}
+
+/// A file that gets its name when it is complete.
+#[derive(Debug)]
+pub struct AtomicFile {
+    output: Output,
+    file: File,
+}
+
+impl AtomicFile {
+    /// Opens a file to be named `target`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] when the target exists (or is being written by this process),
+    /// [`ErrorKind::NotAFile`] when it is a directory, and what the file system says.
+    pub fn create(target: impl AsRef<Path>, options: OutputOptions) -> Result<Self, Error> {
+        let output = Output::claim(target.as_ref(), options, false)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .read(true)
+            .create_new(true)
+            .open(&output.partial.path)
+            .map_err(|cause| Error::os("create", &output.partial.path, cause))?;
+        Ok(AtomicFile { output, file })
+    }
+
+    /// Where the file grows.
+    pub fn path(&self) -> &Path {
+        &self.output.partial.path
+    }
+
+    /// The file itself, for writers that need more than `Write`.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Syncs the file and gives it its name.
+    ///
+    /// # Errors
+    /// When syncing or renaming fails, or the target has appeared meanwhile; the partial file is
+    /// then removed as if dropped.
+    pub fn commit(self) -> Result<(), Error> {
+        let AtomicFile { output, file } = self;
+        file.sync_all()
+            .map_err(|cause| Error::os("sync", &output.partial.path, cause))?;
+        drop(file);
+        output.publish()
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.file.write(buffer)
+    }
+
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.file.write_vectored(buffers)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position)
+    }
+}
+
+/// A directory that gets its name when everything in it is complete.
+#[derive(Debug)]
+pub struct AtomicDir {
+    output: Output,
+}
+
+impl AtomicDir {
+    /// Makes a directory to be named `target`.
+    ///
+    /// An existing *empty* directory is not in the way. With `overwrite`, an existing directory is
+    /// replaced as a whole: what it holds is gone after the commit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] when the target has files in it (or is being written by this process),
+    /// [`ErrorKind::NotAFile`] when it is not a directory, and what the file system says.
+    pub fn create(target: impl AsRef<Path>, options: OutputOptions) -> Result<Self, Error> {
+        let output = Output::claim(target.as_ref(), options, true)?;
+        fs::create_dir(&output.partial.path)
+            .map_err(|cause| Error::os("create", &output.partial.path, cause))?;
+        Ok(AtomicDir { output })
+    }
+
+    /// Where the directory grows. Any number of threads may write files in it.
+    pub fn path(&self) -> &Path {
+        &self.output.partial.path
+    }
+
+    /// What the directory will be called.
+    pub fn target(&self) -> &Path {
+        &self.output.partial.target
+    }
+
+    /// Syncs every file in it and gives the directory its name.
+    ///
+    /// # Errors
+    /// When syncing or renaming fails, or the target has appeared meanwhile; the partial directory
+    /// is then removed as if dropped.
+    pub fn commit(self) -> Result<(), Error> {
+        sync_tree(self.path())?;
+        self.output.publish()
+    }
+}
+
+/// A claimed target; removes the partial output when dropped without being published.
+#[derive(Debug)]
+struct Output {
+    partial: Partial,
+    options: OutputOptions,
+    published: bool,
+}
+
+impl Output {
+    fn claim(target: &Path, options: OutputOptions, is_dir: bool) -> Result<Output, Error> {
+        let partial = Partial::claim(target)?;
+        let output = Output {
+            partial,
+            options,
+            published: false,
+        };
+        let target = &output.partial.target;
+        match fs::symlink_metadata(target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::os("read", target, error)),
+            Ok(metadata) if metadata.is_dir() != is_dir => {
+                let message = match is_dir {
+                    true => "the output is a directory, but a file of this name exists",
+                    false => "the output is a file, but a directory of this name exists",
+                };
+                return Err(Error::new(ErrorKind::NotAFile, message).at_path(target));
+            }
+            Ok(_) if options.overwrite || is_dir && is_empty_dir(target)? => {}
+            Ok(_) => return Err(exists(target)),
+        }
+        Ok(output)
+    }
+
+    fn publish(mut self) -> Result<(), Error> {
+        let Partial {
+            target,
+            parent,
+            path,
+            aside,
+        } = &self.partial;
+        let failed = |cause| Error::os("rename the finished output to", target, cause);
+        let old = fs::symlink_metadata(target).ok();
+        match old {
+            None => match rename(path, target, Mode::NoReplace) {
+                Err(error) if is_unsupported(&error) => fs::rename(path, target).map_err(failed)?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(exists(target));
+                }
+                result => result.map_err(failed)?,
+            },
+            // rename(2) replaces an empty directory, and refuses one that has files by now
+            Some(old) if old.is_dir() && !self.options.overwrite => fs::rename(path, target)
+                .map_err(|cause| match cause.raw_os_error() {
+                    Some(libc::ENOTEMPTY | libc::EEXIST) => exists(target),
+                    _ => failed(cause),
+                })?,
+            Some(_) if !self.options.overwrite => return Err(exists(target)),
+            Some(old) if old.is_dir() => match rename(path, target, Mode::Exchange) {
+                // the names are swapped: the old output is now called partial
+                Ok(()) => {
+                    remove(path).map_err(|cause| Error::os("remove", path, cause))?;
+                }
+                Err(error) if is_unsupported(&error) => {
+                    fs::rename(target, aside).map_err(failed)?;
+                    if let Err(error) = fs::rename(path, target) {
+                        // put the old output back; the first error is the one to report
+                        let _ = fs::rename(aside, target);
+                        return Err(failed(error));
+                    }
+                    remove(aside).map_err(|cause| Error::os("remove", aside, cause))?;
+                }
+                Err(error) => return Err(failed(error)),
+            },
+            Some(_) => fs::rename(path, target).map_err(failed)?,
+        }
+        self.published = true;
+        sync(parent)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if !self.published && !self.options.keep_partial {
+            // nobody is left to report to; the next run to this target sweeps it
+            let _ = remove(&self.partial.path);
+        }
+        self.partial.release();
+    }
+}
+
+fn exists(target: &Path) -> Error {
+    let message = "the output exists already; choose another name, or ask to overwrite it";
+    Error::new(ErrorKind::Exists, message).at_path(target)
+}
+
+fn is_empty_dir(path: &Path) -> Result<bool, Error> {
+    let mut entries = fs::read_dir(path).map_err(|cause| Error::os("list", path, cause))?;
+    Ok(entries.next().is_none())
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)
+    )
+}
+
+/// What a rename does with an existing name.
+enum Mode {
+    NoReplace,
+    Exchange,
+}
+
+/// A rename that never replaces a name, or that exchanges two names in one step.
+#[cfg(target_os = "linux")]
+fn rename(from: &Path, to: &Path, mode: Mode) -> io::Result<()> {
+    let from = CString::new(from.as_os_str().as_bytes())?;
+    let to = CString::new(to.as_os_str().as_bytes())?;
+    let flags = match mode {
+        Mode::NoReplace => libc::RENAME_NOREPLACE,
+        Mode::Exchange => libc::RENAME_EXCHANGE,
+    };
+    // SAFETY: both are zero-terminated strings that live until the call returns.
+    let result = unsafe {
+        libc::renameat2(
+            libc::AT_FDCWD,
+            from.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            flags,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Elsewhere two renames do it, with the old output set aside in between.
+#[cfg(not(target_os = "linux"))]
+fn rename(_: &Path, _: &Path, _: Mode) -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
+
+fn sync(path: &Path) -> Result<(), Error> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|cause| Error::os("sync", path, cause))
+}
+
+fn sync_tree(dir: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(dir).map_err(|cause| Error::os("list", dir, cause))? {
+        let entry = entry.map_err(|cause| Error::os("list", dir, cause))?;
+        let kind = entry
+            .file_type()
+            .map_err(|cause| Error::os("read", &entry.path(), cause))?;
+        if kind.is_dir() {
+            sync_tree(&entry.path())?;
+        } else if kind.is_file() {
+            sync(&entry.path())?;
+        }
+    }
+    sync(dir)
+}

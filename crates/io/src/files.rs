@@ -1,0 +1,181 @@
+//! From what the user wrote to a list of files.
+//!
+//! A pattern that matches nothing, a file that is missing and a file that may not be read are
+//! errors *here*, before any work starts, and name the pattern or the file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::compression::{Compression, HEAD_LEN};
+use crate::error::{Error, ErrorKind};
+use crate::natural::compare_paths;
+use crate::source::{LocalFs, Source};
+
+/// One file to read. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    path: Arc<Path>,
+    len: u64,
+    compression: Compression,
+}
+
+impl InputFile {
+    /// Looks at one file: its length, and its compression from name and first bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::PermissionDenied`], [`ErrorKind::NotAFile`], and
+    /// [`ErrorKind::Corrupt`] when the name promises another compression than the bytes have.
+    pub fn look(path: &Path, source: &dyn Source) -> Result<InputFile, Error> {
+        let stat = source
+            .stat(path)
+            .map_err(|cause| Error::os("read", path, cause))?;
+        if stat.is_dir {
+            let message = format!(
+                "it is a directory; write {}/* to read the files in it",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::NotAFile, message).at_path(path));
+        }
+        if stat.is_special {
+            let message = "it is a pipe or a device, not a regular file; copy it to a file first";
+            return Err(Error::new(ErrorKind::NotAFile, message).at_path(path));
+        }
+        let file = source
+            .open(path)
+            .map_err(|cause| Error::os("read", path, cause))?;
+        let mut head = [0; HEAD_LEN];
+        let mut filled = 0;
+        while filled < HEAD_LEN {
+            let read = file
+                .read_at(filled as u64, &mut head[filled..])
+                .map_err(|cause| Error::os("read", path, cause))?;
+            if read == 0 {
+                break;
+            }
+            filled += read;
+        }
+        let compression = Compression::detect(path, &head[..filled])?;
+        Ok(InputFile {
+            path: path.into(),
+            len: file.len(),
+            compression,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many bytes it has on disk.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How it is compressed.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// Whether a reader can start at any byte of it.
+    pub fn is_splittable(&self) -> bool {
+        self.compression == Compression::None
+    }
+}
+
+/// The local files that paths and patterns name; see [`expand_in`].
+///
+/// # Errors
+/// As [`expand_in`].
+pub fn expand<P: AsRef<Path>>(
+    patterns: impl IntoIterator<Item = P>,
+) -> Result<Vec<InputFile>, Error> {
+    expand_in(&LocalFs, patterns)
+}
+
+/// The files that paths and patterns name.
+///
+/// A path that exists is taken as it is, even with `*` in its name. Otherwise `*`, `?`, `[...]` and
+/// `**` match as in a shell (hidden files only when the dot is written), sorted with digits as
+/// numbers. Patterns keep the order they were given in; a file that two patterns name comes twice.
+///
+/// # Errors
+/// For a pattern that matches nothing, and as [`InputFile::look`] for every single file.
+pub fn expand_in<P: AsRef<Path>>(
+    source: &dyn Source,
+    patterns: impl IntoIterator<Item = P>,
+) -> Result<Vec<InputFile>, Error> {
+    let mut files = Vec::new();
+    for pattern in patterns {
+        match matches(source, pattern.as_ref())? {
+            None => files.push(InputFile::look(pattern.as_ref(), source)?),
+            Some((text, paths)) => {
+                for path in paths {
+                    files.push(look_matched(text, path, source)?);
+                }
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The local paths that paths and patterns name, in the order of [`expand`], without opening any:
+/// for readers that may need the first few only, and look at a file when they come to it.
+///
+/// # Errors
+/// For a pattern that matches nothing and for a missing file.
+pub fn expand_names<P: AsRef<Path>>(
+    patterns: impl IntoIterator<Item = P>,
+) -> Result<Vec<PathBuf>, Error> {
+    let mut names = Vec::new();
+    for pattern in patterns {
+        let pattern = pattern.as_ref();
+        match matches(&LocalFs, pattern)? {
+            Some((_, paths)) => names.extend(paths),
+            None => {
+                LocalFs
+                    .stat(pattern)
+                    .map_err(|cause| Error::os("read", pattern, cause))?;
+                names.push(pattern.to_owned());
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// What a pattern matches, in order; `None` for a plain path.
+fn matches<'p>(
+    source: &dyn Source,
+    pattern: &'p Path,
+) -> Result<Option<(&'p str, Vec<PathBuf>)>, Error> {
+    let text = pattern
+        .to_str()
+        .filter(|text| text.contains(['*', '?', '[']));
+    let Some(text) = text.filter(|_| source.stat(pattern).is_err()) else {
+        return Ok(None);
+    };
+    let mut paths = source.glob(text)?;
+    if paths.is_empty() {
+        let message = format!("no file matches the pattern {text:?}");
+        return Err(Error::new(ErrorKind::NotFound, message));
+    }
+    paths.sort_by(|a, b| compare_paths(a, b));
+    Ok(Some((text, paths)))
+}
+
+fn look_matched(pattern: &str, path: PathBuf, source: &dyn Source) -> Result<InputFile, Error> {
+    InputFile::look(&path, source).map_err(|error| match error.kind() {
+        ErrorKind::NotAFile => {
+            let message = format!(
+                "the pattern {pattern:?} matches it, and it is not a file; narrow the pattern"
+            );
+            Error::new(ErrorKind::NotAFile, message).at_path(&path)
+        }
+        _ => error,
+    })
+}

@@ -1,0 +1,69 @@
+//! How lines are read, and how much memory that takes.
+
+use crate::compression::Compression;
+use crate::decode::INPUT_BYTES;
+use crate::range::ByteRange;
+
+/// Past the end of a range, the rest of its last line is read in steps of this many bytes.
+pub(crate) const TAIL_BYTES: usize = 64 << 10;
+
+/// How lines are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// How long a block is, unless one line is longer. At least 1.
+    pub block_bytes: usize,
+    /// What happens to a line that is longer than a limit.
+    pub line_limit: LineLimit,
+    /// A gzip file is decoded at once when neither it nor its text is longer than this. 0 for
+    /// never, as when only the first lines are wanted.
+    pub whole_file_bytes: u64,
+    /// Leave out a UTF-8 byte-order mark at the start of a file.
+    pub skip_bom: bool,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        ReadOptions {
+            block_bytes: 1 << 20,
+            line_limit: LineLimit::Fail(64 << 20),
+            whole_file_bytes: 32 << 20,
+            skip_bom: true,
+        }
+    }
+}
+
+impl ReadOptions {
+    /// The most bytes that a reader of `range` leases while no line is longer than a block, tables
+    /// of zstd and xz streams with unusually large windows excepted.
+    pub fn lease_bytes_max(&self, range: &ByteRange) -> u64 {
+        let len = range.file.len();
+        let block = self.block_bytes.max(1) as u64;
+        let streamed = block + INPUT_BYTES as u64;
+        match range.file.compression() {
+            Compression::None => block.min(range.len().saturating_add(1)) + TAIL_BYTES as u64,
+            Compression::Gzip if len <= self.whole_file_bytes => {
+                let whole = len + self.whole_file_bytes.min(len.saturating_mul(1032));
+                whole.max(streamed + len + (96 << 10))
+            }
+            Compression::Gzip => streamed + (96 << 10),
+            _ => streamed + (9 << 20),
+        }
+    }
+}
+
+/// What happens to a line that is longer than so many bytes, its line end not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineLimit {
+    /// An error that names the line's byte.
+    Fail(u64),
+    /// The line is left out and counted: [`BlockReader::skipped_lines`].
+    Skip(u64),
+}
+
+impl LineLimit {
+    pub(crate) fn bytes(self) -> u64 {
+        match self {
+            LineLimit::Fail(bytes) | LineLimit::Skip(bytes) => bytes,
+        }
+    }
+}

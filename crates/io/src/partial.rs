@@ -1,0 +1,187 @@
+//! Names of unfinished output, and sweeping what a dead process left.
+//!
+//! Output grows in `.NAME.partial-PID` beside its target `NAME`. What a process leaves when it is
+//! killed is recognised by exactly this name, for exactly this target, and only when no process of
+//! that number lives (or when the number is our own but this process did not make it, as in a
+//! container where every run is process 1). Nothing else is ever removed.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Error, ErrorKind};
+
+/// The unfinished outputs of this process.
+static OURS: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+
+/// A target and the names beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct Partial {
+    /// What the user asked for.
+    pub(crate) target: PathBuf,
+    /// The directory that both are in.
+    pub(crate) parent: PathBuf,
+    /// Where the output grows.
+    pub(crate) path: PathBuf,
+    /// Where an old directory waits while it is being replaced, if the system cannot swap names.
+    pub(crate) aside: PathBuf,
+}
+
+impl Partial {
+    /// The names for a target, with leftovers of dead processes swept.
+    pub(crate) fn claim(target: &Path) -> Result<Partial, Error> {
+        // writing to a link means writing to what it points at
+        let target = match fs::symlink_metadata(target) {
+            Ok(metadata) if metadata.is_symlink() => fs::canonicalize(target)
+                .map_err(|cause| Error::os("follow the link", target, cause))?,
+            _ => target.to_owned(),
+        };
+        let Some(name) = target.file_name().map(OsStr::to_owned) else {
+            let message =
+                "an output needs a name of its own; write for example out/ or out.parquet";
+            return Err(Error::new(ErrorKind::NotAFile, message).at_path(&target));
+        };
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        if !parent.is_dir() {
+            let message = "the directory to write into does not exist; create it first";
+            return Err(Error::new(ErrorKind::NotFound, message).at_path(&parent));
+        }
+        sweep(&parent, &name, &target)?;
+        let beside = |word: &str| parent.join(beside(&name, word, std::process::id()));
+        let (path, aside) = (beside("partial"), beside("replaced"));
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ours.get_or_insert_default().insert(path.clone()) {
+            let message = "this process is writing to it already";
+            return Err(Error::new(ErrorKind::Exists, message).at_path(&target));
+        }
+        Ok(Partial {
+            target,
+            parent,
+            path,
+            aside,
+        })
+    }
+
+    /// The names are free again.
+    pub(crate) fn release(&self) {
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ours) = ours.as_mut() {
+            ours.remove(&self.path);
+        }
+    }
+}
+
+fn beside(name: &OsStr, word: &str, pid: u32) -> OsString {
+    let mut beside = OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{word}-{pid}"));
+    beside
+}
+
+/// Removes what dead processes left for this target, and puts back what they had set aside.
+fn sweep(parent: &Path, name: &OsStr, target: &Path) -> Result<(), Error> {
+    let entries = fs::read_dir(parent).map_err(|cause| Error::os("list", parent, cause))?;
+    for entry in entries {
+        let entry = entry.map_err(|cause| Error::os("list", parent, cause))?;
+        let Some((word, pid)) = parse(&entry.file_name(), name) else {
+            continue;
+        };
+        let path = entry.path();
+        if is_live(pid, &path) {
+            continue;
+        }
+        if word == "replaced" && fs::symlink_metadata(target).is_err() {
+            // the process died between the two renames: the old output is still the output
+            fs::rename(&path, target).map_err(|cause| Error::os("restore", &path, cause))?;
+            continue;
+        }
+        remove(&path).map_err(|cause| Error::os("remove", &path, cause))?;
+    }
+    Ok(())
+}
+
+/// Reads `.NAME.partial-PID` and `.NAME.replaced-PID`.
+fn parse(entry: &OsStr, name: &OsStr) -> Option<(&'static str, u32)> {
+    let rest = entry
+        .as_bytes()
+        .strip_prefix(b".")?
+        .strip_prefix(name.as_bytes())?;
+    let words = [("partial", &b".partial-"[..]), ("replaced", b".replaced-")];
+    words.into_iter().find_map(|(word, prefix)| {
+        let digits = std::str::from_utf8(rest.strip_prefix(prefix)?).ok()?;
+        let pid = digits.parse().ok()?;
+        // only the spelling that we write: no sign, no leading zero
+        (beside(name, word, pid) == entry).then_some((word, pid))
+    })
+}
+
+fn is_live(pid: u32, path: &Path) -> bool {
+    if pid == std::process::id() {
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = ours.get_or_insert_default();
+        return ours.iter().any(|partial| {
+            partial == path || partial.parent() == path.parent() && same_target(partial, path)
+        });
+    }
+    let Ok(pid) = libc::pid_t::try_from(pid) else {
+        return false;
+    };
+    // SAFETY: signal 0 sends nothing; kill only asks whether the process exists.
+    let found = unsafe { libc::kill(pid, 0) } == 0;
+    // EPERM: it exists and is someone else's
+    found || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
+/// Whether a `.replaced-` belongs to a `.partial-` of this process.
+fn same_target(partial: &Path, replaced: &Path) -> bool {
+    let text = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    match (text(partial), text(replaced)) {
+        (Some(a), Some(b)) => a.replacen(".partial-", ".replaced-", 1) == b,
+        _ => false,
+    }
+}
+
+/// Removes a file, a link (not what it points at) or a directory with all that is in it.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_spelling_is_recognised() {
+        let parse = |entry: &str| parse(OsStr::new(entry), OsStr::new("out"));
+        assert_eq!(parse(".out.partial-12"), Some(("partial", 12)));
+        assert_eq!(parse(".out.replaced-12"), Some(("replaced", 12)));
+        for entry in [
+            "out.partial-12",
+            ".out.partial-",
+            ".out.partial-012",
+            ".out.partial-+12",
+            ".out.partial-12x",
+            ".outer.partial-12",
+            ".out.partial-99999999999",
+            ".out.partial-12.bak",
+            "out",
+        ] {
+            assert_eq!(parse(entry), None, "{entry}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the tests of this crate share: a reference reader, and files in every format.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use flagstone_io::{ByteRange, Error, InputFile, Io, LocalFs, ReadOptions, for_each_line};
+use flagstone_memory::{Bounded, Memory};
+
+/// A line as a reader saw it: bytes and offset.
+pub(crate) type Seen = (Vec<u8>, u64);
+
+/// The lines of a text, the slow and obvious way.
+pub(crate) fn reference_lines(text: &[u8]) -> Vec<Seen> {
+    let mut lines = Vec::new();
+    let mut start = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        if byte == b'\n' {
+            let end = if at > start && text[at - 1] == b'\r' {
+                at - 1
+            } else {
+                at
+            };
+            lines.push((text[start..end].to_vec(), start as u64));
+            start = at + 1;
+        }
+    }
+    if start < text.len() {
+        lines.push((text[start..].to_vec(), start as u64));
+    }
+    lines
+}
+
+/// The lines of a range, with the leases checked: balanced at the end.
+pub(crate) fn lines_of(range: &ByteRange, options: &ReadOptions) -> Result<Vec<Seen>, Error> {
+    let memory = Bounded::new(u64::MAX);
+    let lines = lines_in(range, options, &memory);
+    assert_eq!(memory.granted_bytes(), 0, "a lease outlived its reader");
+    lines
+}
+
+pub(crate) fn lines_in(
+    range: &ByteRange,
+    options: &ReadOptions,
+    memory: &dyn Memory,
+) -> Result<Vec<Seen>, Error> {
+    let mut lines = Vec::new();
+    for_each_line(range, &Io::new(memory), options, |line| {
+        lines.push((line.bytes.to_vec(), line.offset));
+        Ok::<(), Error>(())
+    })?;
+    Ok(lines)
+}
+
+/// Writes a file and looks at it.
+pub(crate) fn file(dir: &Path, name: &str, bytes: &[u8]) -> InputFile {
+    let path = write(dir, name, bytes);
+    InputFile::look(&path, &LocalFs).unwrap()
+}
+
+pub(crate) fn write(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+pub(crate) fn range(file: &InputFile, start: u64, end: u64) -> ByteRange {
+    ByteRange {
+        file: file.clone(),
+        start,
+        end,
+    }
+}
+
+pub(crate) fn options(block_bytes: usize) -> ReadOptions {
+    ReadOptions {
+        block_bytes,
+        ..ReadOptions::default()
+    }
+}
+
+/// Every format by its extension.
+pub(crate) const FORMATS: [&str; 4] = ["gz", "zst", "bz2", "xz"];
+
+/// One member, frame or stream.
+pub(crate) fn compress(format: &str, text: &[u8]) -> Vec<u8> {
+    match format {
+        "gz" => {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        "zst" => {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+            encoder.include_checksum(true).unwrap();
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        "bz2" => {
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        "xz" => {
+            let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        _ => text.to_vec(),
+    }
+}
+
+/// Lines of varied length that compress about as well as logs do.
+pub(crate) fn sample_text(lines: usize) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    for number in 0..lines {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let pad = (state % 40) as usize;
+        writeln!(
+            text,
+            "{{\"n\":{number},\"x\":{:x},\"pad\":\"{}\"}}",
+            state,
+            "y".repeat(pad)
+        )
+        .unwrap();
+    }
+    text
+}
