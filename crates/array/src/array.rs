@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_graph::{ErrorKind, Result};
 use ndarray::{ArrayBase, Data, Dimension, SliceInfoElem};
 
 use crate::element::{Element, Float};

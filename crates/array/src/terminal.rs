@@ -1,9 +1,11 @@
 //! Terminals: where an expression is lowered, executed, and its result handed out.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use flagstone_graph::{Block, Error, ErrorKind, Execute, Graph, LayerId, Result};
+use flagstone_io::{AtomicFile, OutputOptions};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::array::Array;
@@ -11,26 +13,10 @@ use crate::chunk::Chunk;
 use crate::element::Element;
 use crate::fused::Leaf;
 use crate::grid::ChunkGrid;
-use crate::layers::{Sink, Store};
+use crate::layers::{Sink, Store, write_error};
 use crate::lower::Lowering;
 use crate::plan::Plan;
-use crate::sink::{PartialFile, write_error};
 use crate::source::header_bytes;
-
-/// How an array is stored.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoreOptions {
-    /// Replace an existing file; the default is an error.
-    pub overwrite: bool,
-}
-
-impl StoreOptions {
-    /// Options that replace an existing file.
-    pub fn overwriting() -> Self {
-        StoreOptions { overwrite: true }
-    }
-}
 
 /// A built graph: what [`Array::build`] returns.
 pub struct Built {
@@ -76,7 +62,7 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// A mistake in how the array was built, those of the run, and those of writing.
     pub fn store_npy_with(&self, executor: &dyn Execute, path: impl AsRef<Path>) -> Result<()> {
-        self.store_npy_options_with(executor, path, StoreOptions::default())
+        self.store_npy_options_with(executor, path, OutputOptions::default())
     }
 
     /// The same with options.
@@ -87,22 +73,20 @@ impl<T: Element> Array<T> {
         &self,
         executor: &dyn Execute,
         path: impl AsRef<Path>,
-        options: StoreOptions,
+        options: OutputOptions,
     ) -> Result<()> {
         let path = path.as_ref();
         let mut graph = Graph::new();
         let plan = Plan::new(executor.resources());
         let lowered = Lowering::new(&mut graph, plan).lower(self)?;
         let failed = |error: std::io::Error| {
-            Error::new(
-                ErrorKind::Failed,
-                write_error(&path.display().to_string(), &error).to_string(),
-            )
-            .with_source(error)
+            let message = write_error(&path.display().to_string(), &error);
+            Error::new(ErrorKind::Failed, message).with_source(error)
         };
         let header = header_bytes(T::NPY_CODE, self.shape());
-        let (partial, mut file) = PartialFile::create(path, options.overwrite).map_err(failed)?;
-        std::io::Write::write_all(&mut file, &header).map_err(failed)?;
+        let mut target = AtomicFile::create(path, options).map_err(Error::failed)?;
+        target.write_all(&header).map_err(failed)?;
+        let file = target.file().try_clone().map_err(failed)?;
         let bytes = (self.len() * size_of::<T>()) as u64;
         file.set_len(header.len() as u64 + bytes).map_err(failed)?;
         let store = Store {
@@ -121,7 +105,7 @@ impl<T: Element> Array<T> {
         };
         let output = graph.push_at(Arc::new(store), &[lowered.layer], Some(self.node.location));
         executor.execute(&graph, &[output])?;
-        partial.commit().map_err(failed)
+        target.commit().map_err(Error::failed)
     }
 }
 

@@ -8,7 +8,7 @@ mod store;
 pub(crate) use evaluate::Evaluate;
 pub(crate) use product::{MatrixProduct, Problem, ProductPlan};
 pub(crate) use reduce::{MergeSums, PartialSums, merged_grid, partial_grid};
-pub(crate) use store::{Sink, Store};
+pub(crate) use store::{Sink, Store, write_error};
 
 use std::ops::Range;
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
 use flagstone_graph::{
-    Block, Counter, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
+    Block, Counter, Deps, Error, ErrorKind, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
 };
 
 use super::evaluate::coords;
@@ -83,7 +83,8 @@ impl Store {
                 let bytes = as_bytes(&chunk.values()[index * run..(index + 1) * run]);
                 let offset = self.sink.data_offset + (place(index) * size_of::<T>()) as u64;
                 if let Err(error) = self.sink.file.write_all_at(bytes, offset) {
-                    let error = Error::failed(crate::sink::write_error(&self.sink.path, &error));
+                    let message = write_error(&self.sink.path, &error);
+                    let error = Error::new(ErrorKind::Failed, message).with_source(error);
                     failed
                         .lock()
                         .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -143,4 +144,9 @@ impl Layer for Store {
             written: (elements * self.item_bytes) as u64,
         }
     }
+}
+
+/// The sentence for a failed write.
+pub(crate) fn write_error(path: &str, error: &std::io::Error) -> String {
+    format!("cannot write {path}: {error}")
 }

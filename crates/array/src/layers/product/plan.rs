@@ -183,7 +183,10 @@ mod tests {
                 let ratio = moved(&p, &plan) / bound;
                 // at 1 GiB the best integer tiling of 16384 is 1.306; at 64 MiB panels weigh more
                 let most = if budget_mib == 64 { 1.4 } else { 1.31 };
-                assert!(ratio <= most, "{m} {n} {k} {budget_mib} MiB: {ratio} {plan:?}");
+                assert!(
+                    ratio <= most,
+                    "{m} {n} {k} {budget_mib} MiB: {ratio} {plan:?}"
+                );
             }
         }
     }
