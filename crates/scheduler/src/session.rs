@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::cancel::CancelToken;
 use crate::certify::{Certificate, certify};
 use crate::memory::ledger::Ledger;
 use crate::persist::Persisted;
-use crate::run::core::{Core, Room, Run, RunShared};
+use crate::run::core::{Core, Room, Run, RunShared, Wait};
 use crate::run::host::InTask;
 use crate::run::state::{State, Tasks};
 use crate::run::worker;
@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     epoch: Instant,
     fuse: bool,
     pub(crate) last: Mutex<Finished>,
+    /// When the ledger was last sampled for the trace.
+    sampled_ns: AtomicU64,
 }
 
 pub(crate) type MakeMedium = Box<dyn FnOnce() -> std::io::Result<Box<dyn SpillMedium>> + Send>;
@@ -143,6 +145,7 @@ impl Session {
             epoch: Instant::now(),
             fuse: config.fuse,
             last: Mutex::default(),
+            sampled_ns: AtomicU64::new(0),
         });
         let inner = Inner {
             shared: Arc::clone(&shared),
@@ -191,10 +194,7 @@ impl Session {
 
     /// Bytes in the spill directory now.
     pub fn spilled_bytes(&self) -> u64 {
-        match self.shared().spill.get() {
-            Some(Ok(store)) => store.live_bytes(),
-            _ => 0,
-        }
+        self.shared().spilled_bytes()
     }
 
     /// The statistics of the computation that ended last.
@@ -255,6 +255,20 @@ impl Session {
         self.finish(id, result)
     }
 
+    /// The same for a program that [`freeze`](Self::freeze) made.
+    ///
+    /// # Errors
+    /// As [`execute_each`](Self::execute_each).
+    pub fn run_each(
+        &self,
+        program: Program,
+        sink: &mut dyn FnMut(usize, u32, Block) -> Result<()>,
+    ) -> Result<()> {
+        let id = self.submit_program(program, true)?;
+        let result = self.shared().deliver(id, sink);
+        self.finish(id, result)
+    }
+
     /// Starts a computation and returns at once. The blocks stay in the session, are spilled when
     /// memory is short, and are released when the handle is dropped.
     ///
@@ -266,6 +280,11 @@ impl Session {
     }
 
     fn submit(&self, graph: &Graph, outputs: &[LayerId], deliver: bool) -> Result<u64> {
+        self.refuse_nested()?;
+        self.submit_program(self.freeze(graph, outputs)?, deliver)
+    }
+
+    fn refuse_nested(&self) -> Result<()> {
         let shared = self.shared();
         if InTask::is_inside(shared) {
             return Err(Error::new(
@@ -274,8 +293,14 @@ impl Session {
                  graph instead, or use another session",
             ));
         }
+        Ok(())
+    }
+
+    fn submit_program(&self, program: Program, deliver: bool) -> Result<u64> {
+        self.refuse_nested()?;
+        let shared = self.shared();
         shared.check_cancelled()?;
-        let program = Arc::new(self.freeze(graph, outputs)?);
+        let program = Arc::new(program);
         let certificate = self.certify(&program);
         if let Some(refusal) = certificate.refusal(&program) {
             return Err(refusal);
@@ -295,6 +320,8 @@ impl Session {
         shared.wait_until_quiet(id);
         let error = shared.remove(id);
         match (result, error) {
+            // stopping because of `result` cancelled the run: the cause is reported
+            (Err(cause), Some(error)) if error.is_cancelled() => Err(cause),
             (_, Some(error)) => Err(error),
             (result, None) => result,
         }
@@ -647,34 +674,89 @@ impl Shared {
             Some(run) => Arc::clone(&run.shared.program),
             None => return Ok(()),
         };
-        // where each output task was asked for; few tasks are asked for twice
-        let mut places: hashbrown::HashMap<u32, Vec<(usize, u32)>> = hashbrown::HashMap::new();
+        // where each output task was asked for, by rank
+        let mut places: Vec<(u32, u32, u32)> = Vec::new();
         for (output, tasks) in program.outputs().iter().enumerate() {
-            for (index, task) in tasks.iter().enumerate() {
-                places
-                    .entry(task.0)
-                    .or_default()
-                    .push((output, index as u32));
-            }
+            places.reserve_exact(tasks.len());
+            let place = |(index, task): (usize, &TaskId)| (task.0, output as u32, index as u32);
+            places.extend(tasks.iter().enumerate().map(place));
         }
+        places.sort_unstable();
+        let mut ranks: Vec<u32> = Vec::new();
         loop {
-            let mut next = None;
+            ranks.clear();
             self.wait_until(id, |core| {
                 let Some(run) = core.runs.get_mut(&id) else {
                     return true;
                 };
-                next = run.delivery.pop_front();
-                next.is_some() || run.finished
+                // a few at a time: what is pinned here cannot be evicted
+                let some = run.delivery.len().min(64);
+                ranks.extend(run.delivery.drain(..some));
+                some > 0 || run.finished
             });
-            let Some(rank) = next else { return Ok(()) };
-            for &(output, index) in places.get(&rank).into_iter().flatten() {
-                let block = self.hand_over(id, rank, false)?;
-                let result = sink(output, index, block);
-                self.core.lock().delivered(&self.ledger, id, rank, false);
-                self.wake.notify_all();
-                result?;
+            if ranks.is_empty() {
+                return Ok(());
+            }
+            self.deliver_some(id, &ranks, &places, sink)?;
+        }
+    }
+
+    fn deliver_some(
+        &self,
+        id: u64,
+        ranks: &[u32],
+        places: &[(u32, u32, u32)],
+        sink: &mut dyn FnMut(usize, u32, Block) -> Result<()>,
+    ) -> Result<()> {
+        // what is resident is pinned under one lock; what was spilled comes one by one
+        let mut blocks: Vec<Option<Block>> = {
+            let mut core = self.core.lock();
+            let Some(run) = core.runs.get_mut(&id) else {
+                return Ok(());
+            };
+            let mut resident = |&rank: &u32| {
+                let block = run.tasks.block(rank).cloned();
+                if block.is_some() {
+                    run.tasks.pin(rank);
+                }
+                block
+            };
+            ranks.iter().map(&mut resident).collect()
+        };
+        let mut result = Ok(());
+        for (&rank, block) in ranks.iter().zip(&mut blocks) {
+            if block.is_none() && result.is_ok() {
+                match self.hand_over(id, rank, false) {
+                    Ok(reloaded) => *block = Some(reloaded),
+                    Err(error) => result = Err(error),
+                }
+            }
+            let first = places.partition_point(|place| place.0 < rank);
+            for &(_, output, index) in places[first..].iter().take_while(|place| place.0 == rank) {
+                if let (Ok(()), Some(block)) = (&result, block.as_ref()) {
+                    result = sink(output as usize, index, block.clone());
+                }
             }
         }
+        let mut core = self.core.lock();
+        for (&rank, block) in ranks.iter().zip(&blocks) {
+            if block.is_some() {
+                let first = places.partition_point(|place| place.0 < rank);
+                let times = places[first..]
+                    .iter()
+                    .take_while(|place| place.0 == rank)
+                    .count();
+                core.delivered_times(&self.ledger, id, rank, times);
+            }
+        }
+        let garbage = std::mem::take(&mut core.garbage);
+        let waiting = core.idle > 0;
+        drop(core);
+        drop((blocks, garbage));
+        if waiting {
+            self.wake.notify_all();
+        }
+        result
     }
 
     /// An output's block, reloaded if it was spilled. With `hold` its use as an output ends here
@@ -745,7 +827,7 @@ impl Shared {
         };
         core.deliveries_waiting -= 1;
         if hold && block.is_ok() {
-            core.delivered(&self.ledger, id, rank, true);
+            core.held(&self.ledger, id, rank);
         }
         drop(core);
         self.wake.notify_all();
@@ -754,10 +836,6 @@ impl Shared {
 
     fn remove(&self, id: u64) -> Option<Error> {
         let mut core = self.core.lock();
-        let spilled = match self.spill.get() {
-            Some(Ok(store)) => store.live_bytes(),
-            _ => 0,
-        };
         let run = core.remove(&self.ledger, id)?;
         core.spill_error = None;
         let garbage = std::mem::take(&mut core.garbage);
@@ -765,23 +843,52 @@ impl Shared {
         drop(garbage);
         self.wake.notify_all();
         self.done.notify_all();
-        self.record_ledger(id, spilled);
         self.summarise(run)
     }
 
-    fn record_ledger(&self, id: u64, spilled: u64) {
-        let now = self.now_ns();
-        let event = Event {
+    /// The ledger's state, at most about a thousand times a second.
+    pub(crate) fn ledger_sample(&self, thread: usize, run: u64, now_ns: u64) -> Option<Event> {
+        const EVERY_NS: u64 = 1_000_000;
+        let last = self.sampled_ns.load(Ordering::Relaxed);
+        if now_ns < last + EVERY_NS {
+            return None;
+        }
+        self.sampled_ns.store(now_ns, Ordering::Relaxed);
+        Some(Event {
             kind: EventKind::Ledger,
-            thread: self.threads as u16,
-            run: id as u32,
+            thread: thread as u16,
+            run: run as u32,
             rank: 0,
-            start_ns: now,
-            end_ns: now,
+            start_ns: now_ns,
+            end_ns: now_ns,
             bytes: self.ledger.granted(),
-            detail: spilled,
-        };
-        self.recorders[self.threads].record(&[event]);
+            detail: self.spilled_bytes(),
+        })
+    }
+
+    pub(crate) fn record_waits(&self, thread: usize, waits: Vec<Wait>) {
+        for wait in waits {
+            let end_ns = self.now_ns();
+            let waited_ns = wait.since.elapsed().as_nanos() as u64;
+            let event = Event {
+                kind: EventKind::Wait,
+                thread: thread as u16,
+                run: wait.run as u32,
+                rank: wait.rank,
+                start_ns: end_ns.saturating_sub(waited_ns),
+                end_ns,
+                bytes: wait.bytes,
+                detail: 0,
+            };
+            self.record(thread, &[event]);
+        }
+    }
+
+    pub(crate) fn spilled_bytes(&self) -> u64 {
+        match self.spill.get() {
+            Some(Ok(store)) => store.live_bytes(),
+            _ => 0,
+        }
     }
 
     /// Statistics, trace and the error of a run that was removed.
@@ -869,10 +976,7 @@ impl Shared {
                 core.running
             )
         });
-        let spilled_bytes = match self.spill.get() {
-            Some(Ok(store)) => store.live_bytes(),
-            _ => 0,
-        };
+        let spilled_bytes = self.spilled_bytes();
         Some(Snapshot {
             elapsed: run.started.elapsed(),
             tasks_done: run.done,

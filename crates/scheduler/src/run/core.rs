@@ -68,6 +68,8 @@ pub(crate) struct Claim {
     pub(crate) rank: u32,
     /// Granted for output and scratch.
     pub(crate) granted: u64,
+    /// What its footprint declared.
+    pub(crate) declared: u64,
     pub(crate) inputs: std::ops::Range<usize>,
     /// Inputs that have to be read first: position among the inputs, rank, place on disk.
     pub(crate) loads: Vec<(usize, u32, Arc<Extent>)>,
@@ -126,6 +128,8 @@ pub(crate) struct Core {
     /// Why dirty blocks can no longer be evicted.
     pub(crate) spill_error: Option<Error>,
     pub(crate) wait: Option<Wait>,
+    /// Waits that ended, to be recorded outside the lock.
+    pub(crate) waited: Vec<Wait>,
     pub(crate) shutdown: bool,
     pub(crate) garbage: Garbage,
 }
@@ -406,6 +410,7 @@ impl Core {
                 self.running += 1;
                 if let Some(wait) = self.wait.filter(|wait| (wait.run, wait.rank) == (id, rank)) {
                     run.wait_ns += wait.since.elapsed().as_nanos() as u64;
+                    self.waited.push(wait);
                     self.wait = None;
                 }
                 claims.push(claim);
@@ -489,6 +494,7 @@ impl Core {
         Some(Claim {
             rank,
             granted: own.max(given),
+            declared: footprint.own_bytes(),
             inputs: start..inputs.len(),
             loads,
             donated,
@@ -770,6 +776,7 @@ impl Core {
                 stats.tasks += 1;
                 stats.task_s += nanoseconds as f64 * 1e-9;
                 stats.output_bytes += bytes;
+                stats.declared_bytes_max = stats.declared_bytes_max.max(claim.declared);
                 stats.granted_bytes_max = stats.granted_bytes_max.max(granted.max(bytes));
                 let learned = &mut run.learned[layer];
                 *learned = (*learned - *learned / 8).max(granted.max(bytes));
@@ -824,14 +831,26 @@ impl Core {
         run.update_finished();
     }
 
-    /// A delivered output: its use as an output ended. In a computation that collects, its bytes
-    /// stay charged until it returns.
-    pub(crate) fn delivered(&mut self, ledger: &Ledger, id: u64, rank: u32, hold: bool) {
+    /// An output was handed over, as often as it was asked for: those uses ended.
+    pub(crate) fn delivered_times(&mut self, ledger: &Ledger, id: u64, rank: u32, times: usize) {
         let Some(run) = self.runs.get_mut(&id) else {
             return;
         };
         run.tasks.unpin(rank);
-        if hold && run.tasks.uses(rank) == 1 && run.tasks.state(rank) != State::Spilling {
+        for _ in 0..times {
+            run.use_ended(rank, ledger, &mut self.garbage);
+        }
+        run.offer_victim(rank);
+    }
+
+    /// An output was handed over by a computation that collects: its bytes stay charged until the
+    /// computation returns.
+    pub(crate) fn held(&mut self, ledger: &Ledger, id: u64, rank: u32) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        run.tasks.unpin(rank);
+        if run.tasks.uses(rank) == 1 && run.tasks.state(rank) != State::Spilling {
             run.held_bytes += run.tasks.bytes(rank);
             run.tasks.set_bytes(rank, 0);
         }

@@ -92,8 +92,10 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
             shared.wake.notify_one();
         }
         let garbage = std::mem::take(&mut core.garbage);
+        let waited = std::mem::take(&mut core.waited);
         drop(core);
         drop(garbage);
+        shared.record_waits(worker, waited);
         if claimed {
             run_batch(shared, worker, &mut batch, &mut account);
         }
@@ -166,6 +168,11 @@ fn run_batch(
     }
     let each = (start_ns - begin_ns) / batch.claims.len().max(1) as u64;
     batch.average_ns = ((batch.average_ns * 3 + each) / 4).max(1);
+    if let Some(run) = batch.claims.first() {
+        batch
+            .events
+            .extend(shared.ledger_sample(worker, run.run.id, start_ns));
+    }
     shared.record(worker, &batch.events);
     batch.events.clear();
 }
