@@ -35,6 +35,7 @@
 //! `fork` (how they are shared), `seam` (how other collections read them).
 
 mod bag;
+mod field;
 mod item;
 mod json;
 mod stage;
@@ -55,6 +56,7 @@ mod seam;
 
 pub use bag::Bag;
 pub use branch::{Branch, Sink, Started};
+pub use field::Field;
 pub use flagstone_graph::{Error, ErrorKind, Result};
 pub use flagstone_io::LineLimit;
 pub use fork::{Fork, Forks};

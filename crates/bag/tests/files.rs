@@ -448,3 +448,69 @@ fn lines_over_the_limit_are_left_out_and_counted_when_asked() {
     assert_eq!((count.unwrap(), host.counted(Counter::BadRecords)), (2, 1));
     assert_eq!(host.counted(Counter::RowsIn), 2);
 }
+
+#[test]
+fn plucking_in_the_parser_equals_plucking_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        events(0..40) + "{\"actor\":{\"login\":null}}\n{\"actor\":[{\"login\":\"odd\"}]}\n5\n";
+    let path = write(dir.path(), "e.json", text);
+    let bag = Bag::read_json_values(&path);
+    // a stage in between keeps the path out of the parser
+    let values = bag.filter(|_| true);
+    for field in [
+        "actor.login",
+        "actor",
+        "payload.commits.0.sha",
+        "actor.0.login",
+        "nothing",
+    ] {
+        let pushed = bag
+            .pluck_or(field, "default")
+            .compute_with(&SerialExecutor)
+            .unwrap();
+        let plain = values
+            .pluck_or(field, "default")
+            .compute_with(&SerialExecutor)
+            .unwrap();
+        assert_eq!(pushed, plain, "{field}");
+    }
+    let nested = bag.pluck("actor").pluck("login").take(40);
+    let whole = bag.pluck("actor.login").take(40);
+    assert_eq!(everywhere(&nested), everywhere(&whole));
+    // a default is given only for what its own path lacks
+    let inner = bag.pluck("actor").pluck_or("login", "?");
+    assert_eq!(everywhere(&inner.take(42))[41], json!("?").into());
+    let error = inner.count().compute_with(&SerialExecutor).unwrap_err();
+    let message = error.message();
+    assert!(
+        message.contains("item 42") && message.contains("no field \"actor\""),
+        "{message}"
+    );
+    let with_default = bag
+        .pluck_or("actor", json!({"login": "nobody"}))
+        .pluck_or("login", "?");
+    assert_eq!(everywhere(&with_default.count()), 43);
+    let last = with_default.compute_with(&SerialExecutor).unwrap();
+    assert_eq!(
+        last[40..],
+        [
+            json!(null).into(),
+            json!("?").into(),
+            json!("nobody").into()
+        ]
+    );
+    assert!(format!("{nested:?}").contains("tests/files.rs"));
+
+    let errors = [
+        bag.pluck("actor.login").count(),
+        values.pluck("actor.login").count(),
+    ];
+    let errors = errors.map(|item| item.compute_with(&SerialExecutor).unwrap_err());
+    assert_eq!(errors[0].message(), errors[1].message());
+    assert!(
+        errors[0].message().contains("item 41 of partition 0"),
+        "{}",
+        errors[0]
+    );
+}
