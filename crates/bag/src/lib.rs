@@ -35,11 +35,13 @@
 //! `fork` (how they are shared), `seam` (how other collections read them).
 
 mod bag;
+mod field;
 mod item;
 mod json;
 mod stage;
 
 mod branch;
+mod branches;
 mod fork;
 mod run;
 mod stored;
@@ -54,7 +56,9 @@ mod seam;
 
 pub use bag::Bag;
 pub use branch::{Branch, Sink, Started};
+pub use field::Field;
 pub use flagstone_graph::{Error, ErrorKind, Result};
+pub use flagstone_io::LineLimit;
 pub use fork::{Fork, Forks};
 pub use item::BagItem;
 pub use json::Json;
@@ -68,7 +72,7 @@ pub use run::Run;
 pub use seam::{PartitionSource, Partitions};
 pub use size::{HeapSize, heap_bytes};
 pub use source::computed::Computed;
-pub use source::files::FilesPlan;
+pub use source::files::{FilesPlan, TextOptions};
 pub use source::json::{BadRecords, Dynamic, JsonOptions, Parse, ReadJson, Typed};
 pub use source::sequence::{Integers, Sequence};
 pub use source::shared::Shared;

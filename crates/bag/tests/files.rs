@@ -3,7 +3,7 @@
 mod common;
 
 use common::{bytes_read, counted, everywhere, gzip, small, write};
-use flagstone_bag::{BadRecords, Bag, ErrorKind, JsonOptions};
+use flagstone_bag::{BadRecords, Bag, ErrorKind, JsonOptions, LineLimit, TextOptions};
 use flagstone_graph::{
     Counter, Execute, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially,
 };
@@ -202,6 +202,7 @@ fn bad_records_are_skipped_and_counted_when_asked() {
     let path = write(dir.path(), "e.json", text);
     let options = JsonOptions {
         bad_records: BadRecords::Skip,
+        ..JsonOptions::default()
     };
     let bag = Bag::read_json_with::<Event, _>([&path], options);
     let (count, host) = counted(&bag.count());
@@ -371,5 +372,145 @@ fn a_truncated_file_is_named() {
     assert!(
         text.contains("e.json.gz") && text.contains("truncated"),
         "{text}"
+    );
+}
+
+#[test]
+fn partitions_follow_the_files_and_small_ones_share() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..10 {
+        write(
+            dir.path(),
+            &format!("s-{i}.json"),
+            events(i * 10..i * 10 + 10),
+        );
+    }
+    let pattern = dir.path().join("s-*");
+    let bag = Bag::read_json::<Event>(&pattern);
+    assert_eq!(bag.partition_count().unwrap(), 1);
+    let bytes = std::fs::metadata(dir.path().join("s-5.json"))
+        .unwrap()
+        .len();
+    for (partition_bytes, partitions) in [
+        (bytes * 4, 3..=5),
+        (bytes + 20, 10..=10),
+        (bytes / 4, 40..=60),
+    ] {
+        let text = TextOptions {
+            partition_bytes,
+            ..TextOptions::default()
+        };
+        let options = JsonOptions {
+            text,
+            ..JsonOptions::default()
+        };
+        let bag = Bag::read_json_with::<Event, _>([&pattern], options);
+        let count = bag.partition_count().unwrap();
+        assert!(
+            partitions.contains(&count),
+            "{count} of {partition_bytes} bytes"
+        );
+        let ids = bag
+            .map(|event| event.id)
+            .compute_with(&small(48 << 20, 2))
+            .unwrap();
+        assert_eq!(ids, (0..100).map(|i| i.to_string()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_line_over_the_limit_is_an_error_with_its_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "t.txt", format!("short\n{}\n", "x".repeat(300)));
+    let options = TextOptions {
+        line_limit: LineLimit::Fail(256),
+        ..TextOptions::default()
+    };
+    let error = Bag::read_text_with([&path], options)
+        .count()
+        .compute_with(&SerialExecutor);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("t.txt: byte 6") && error.contains("256 B"),
+        "{error}"
+    );
+}
+
+#[test]
+fn lines_over_the_limit_are_left_out_and_counted_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "t.txt", format!("a\n{}\nb\n", "x".repeat(300)));
+    let options = TextOptions {
+        line_limit: LineLimit::Skip(256),
+        ..TextOptions::default()
+    };
+    let (count, host) = counted(&Bag::read_text_with([&path], options).count());
+    assert_eq!((count.unwrap(), host.counted(Counter::BadRecords)), (2, 1));
+    assert_eq!(host.counted(Counter::RowsIn), 2);
+}
+
+#[test]
+fn plucking_in_the_parser_equals_plucking_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        events(0..40) + "{\"actor\":{\"login\":null}}\n{\"actor\":[{\"login\":\"odd\"}]}\n5\n";
+    let path = write(dir.path(), "e.json", text);
+    let bag = Bag::read_json_values(&path);
+    // a stage in between keeps the path out of the parser
+    let values = bag.filter(|_| true);
+    for field in [
+        "actor.login",
+        "actor",
+        "payload.commits.0.sha",
+        "actor.0.login",
+        "nothing",
+    ] {
+        let pushed = bag
+            .pluck_or(field, "default")
+            .compute_with(&SerialExecutor)
+            .unwrap();
+        let plain = values
+            .pluck_or(field, "default")
+            .compute_with(&SerialExecutor)
+            .unwrap();
+        assert_eq!(pushed, plain, "{field}");
+    }
+    let nested = bag.pluck("actor").pluck("login").take(40);
+    let whole = bag.pluck("actor.login").take(40);
+    assert_eq!(everywhere(&nested), everywhere(&whole));
+    // a default is given only for what its own path lacks
+    let inner = bag.pluck("actor").pluck_or("login", "?");
+    assert_eq!(everywhere(&inner.take(42))[41], json!("?").into());
+    let error = inner.count().compute_with(&SerialExecutor).unwrap_err();
+    let message = error.message();
+    assert!(
+        message.contains("item 42") && message.contains("no field \"actor\""),
+        "{message}"
+    );
+    let with_default = bag
+        .pluck_or("actor", json!({"login": "nobody"}))
+        .pluck_or("login", "?");
+    assert_eq!(everywhere(&with_default.count()), 43);
+    let last = with_default.compute_with(&SerialExecutor).unwrap();
+    assert_eq!(
+        last[40..],
+        [
+            json!(null).into(),
+            json!("?").into(),
+            json!("nobody").into()
+        ]
+    );
+    assert!(format!("{nested:?}").contains("tests/files.rs"));
+
+    let errors = [
+        bag.pluck("actor.login").count(),
+        values.pluck("actor.login").count(),
+    ];
+    let errors = errors.map(|item| item.compute_with(&SerialExecutor).unwrap_err());
+    assert_eq!(errors[0].message(), errors[1].message());
+    assert!(
+        errors[0].message().contains("item 41 of partition 0"),
+        "{}",
+        errors[0]
     );
 }

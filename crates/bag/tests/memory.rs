@@ -199,7 +199,7 @@ fn streaming_needs_no_more_memory_for_a_larger_partition() {
 #[test]
 fn what_does_not_fit_is_an_error_and_gives_everything_back() {
     let session = small(12 << 20, 2);
-    let bag = Bag::range(0..4_000_000, 1).map(|i| i.to_string());
+    let bag = Bag::range(0..400_000, 1).map(|i| i.to_string());
     let error = bag.distinct().count().compute_with(&session).unwrap_err();
     assert_eq!(
         error.kind(),
@@ -226,5 +226,28 @@ fn collected_partitions_are_spilled_when_they_do_not_fit_together() {
     let layer = collected.lower(&mut graph).unwrap();
     let persisted = session.persist(&graph, &[layer]).unwrap();
     persisted[0].wait().unwrap();
+    assert!(session.spilled_bytes() > 0);
+}
+
+/// The second output's part of every fork waits until the first output's tree is done.
+#[test]
+fn outputs_of_a_shared_bag_fit_in_a_budget_that_cannot_hold_all_their_parts() {
+    let session = small(24 << 20, 2);
+    let shared = Bag::range(0..400_000, 40)
+        .map(|i| format!("{i:0>60}"))
+        .shared();
+    let (first, second) = (
+        shared.map(|text| text.len() as u64).sum::<u64>(),
+        shared.owned().collect(),
+    );
+    let mut graph = Graph::new();
+    let layers = [
+        first.lower(&mut graph).unwrap(),
+        second.lower(&mut graph).unwrap(),
+    ];
+    let persisted = session.persist(&graph, &layers).unwrap();
+    for part in &persisted {
+        part.wait().unwrap();
+    }
     assert!(session.spilled_bytes() > 0);
 }

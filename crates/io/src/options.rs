@@ -15,7 +15,8 @@ pub struct ReadOptions {
     /// What happens to a line that is longer than a limit.
     pub line_limit: LineLimit,
     /// A gzip file is decoded at once when neither it nor its text is longer than this. 0 for
-    /// never, as when only the first lines are wanted.
+    /// never, as when only the first lines are wanted. Up to 8 MiB of text this measured 1.5 times
+    /// as fast as streaming, from 12 MiB on 1.1 to 1.2 times: there the text leaves the caches.
     pub whole_file_bytes: u64,
     /// Leave out a UTF-8 byte-order mark at the start of a file.
     pub skip_bom: bool,
@@ -26,7 +27,7 @@ impl Default for ReadOptions {
         ReadOptions {
             block_bytes: 1 << 20,
             line_limit: LineLimit::Fail(64 << 20),
-            whole_file_bytes: 32 << 20,
+            whole_file_bytes: 8 << 20,
             skip_bom: true,
         }
     }

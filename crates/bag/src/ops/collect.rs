@@ -47,7 +47,7 @@ impl<S: Stage> Bag<S> {
             name: "collect",
             location: Location::caller(),
         };
-        let lower = move |graph: &mut Graph| bag.sunk(graph, Gather { size, step });
+        let lower = move |graph: &mut Graph| bag.lower_into(graph, Gather { size, step });
         Collected(Arc::new(Node {
             lower: Box::new(lower),
             item: PhantomData,
