@@ -12,6 +12,7 @@ use flagstone_graph::{Error, Execute, Graph, LayerId, Result, SerialExecutor};
 use crate::ops::collect::Collect;
 use crate::plan::{Node, Operation, logical, lower};
 use crate::source::batches::BatchSource;
+use crate::source::csv::CsvOptions;
 use crate::source::json::JsonOptions;
 use crate::source::open::{Format, Origin};
 use crate::source::PartitionSource;
@@ -41,6 +42,16 @@ impl DataFrame {
         options: JsonOptions,
     ) -> Self {
         Self::files(patterns, Format::Json(options))
+    }
+
+    /// The records of delimited text files (CSV, TSV), compressed or not. The heads of all files
+    /// propose the columns' types, and what does not fit later widens them.
+    #[track_caller]
+    pub fn read_csv<P: AsRef<Path>>(
+        patterns: impl IntoIterator<Item = P>,
+        options: CsvOptions,
+    ) -> Self {
+        Self::files(patterns, Format::Csv(options))
     }
 
     #[track_caller]
