@@ -54,6 +54,12 @@ impl DataFrame {
         Self::files(patterns, Format::Csv(options))
     }
 
+    /// The rows of Parquet files, a partition for each row group.
+    #[track_caller]
+    pub fn read_parquet<P: AsRef<Path>>(patterns: impl IntoIterator<Item = P>) -> Self {
+        Self::files(patterns, Format::Parquet)
+    }
+
     #[track_caller]
     pub(crate) fn files<P: AsRef<Path>>(
         patterns: impl IntoIterator<Item = P>,

@@ -9,6 +9,7 @@ pub(crate) mod batches;
 pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod open;
+pub(crate) mod parquet;
 
 use std::sync::Arc;
 

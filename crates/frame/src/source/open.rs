@@ -14,6 +14,7 @@ use flagstone_io::{BlockReader, ByteRange, InputFile, ReadOptions, expand};
 
 use super::csv::{self, CsvOptions, CsvSource};
 use super::json::{JsonOptions, JsonSource};
+use super::parquet::ParquetSource;
 use super::{PartitionSource, with_io};
 use crate::error::io_error;
 use crate::json::Sampler;
@@ -38,6 +39,7 @@ pub(crate) enum Origin {
 pub(crate) enum Format {
     Json(JsonOptions),
     Csv(CsvOptions),
+    Parquet,
 }
 
 impl Origin {
@@ -55,6 +57,7 @@ impl Origin {
         let source = match format {
             Format::Json(options) => open_json(&files, options, execute)?,
             Format::Csv(options) => open_csv(&files, options, execute)?,
+            Format::Parquet => Arc::new(ParquetSource::open(&files, execute)?),
         };
         self.keep(source.clone());
         Ok(source)
@@ -197,7 +200,7 @@ impl SampleLayer {
         let block_bytes = match self.format {
             Format::Json(_) => self.head_bytes.min(128 << 10),
             // in one block: a record may go on over many lines
-            Format::Csv(_) => self.head_bytes,
+            Format::Csv(_) | Format::Parquet => self.head_bytes,
         };
         let block_bytes = block_bytes as usize;
         ReadOptions { block_bytes, whole_file_bytes: 0, ..ReadOptions::default() }
@@ -209,6 +212,7 @@ impl Layer for SampleLayer {
         match self.format {
             Format::Json(_) => "sample-json",
             Format::Csv(_) => "sample-csv",
+            Format::Parquet => "sample-parquet",
         }
     }
 
@@ -239,6 +243,8 @@ impl Layer for SampleLayer {
                 let _lease = ctx.reserve(4 * block.bytes.len() as u64)?;
                 match &self.format {
                     Format::Csv(options) => csv::look(block.bytes, options, &mut columns),
+                    // its footer has the schema
+                    Format::Parquet => break,
                     Format::Json(_) => {
                         for line in block.bytes.split(|&byte| byte == b'\n') {
                             let blank = line.trim_ascii().is_empty();
@@ -256,6 +262,7 @@ impl Layer for SampleLayer {
             Ok(match self.format {
                 Format::Json(_) => Block::value(kind),
                 Format::Csv(_) => Block::value(columns),
+                Format::Parquet => Block::unit(),
             })
         })
     }
