@@ -14,6 +14,7 @@ use crate::plan::{Node, Operation, logical, lower};
 use crate::sink::parquet::ParquetOptions;
 use crate::source::PartitionSource;
 use crate::source::batches::BatchSource;
+use crate::source::csv::CsvOptions;
 use crate::source::json::JsonOptions;
 use crate::source::open::{Format, Origin};
 use crate::terminal;
@@ -41,6 +42,22 @@ impl DataFrame {
         options: JsonOptions,
     ) -> Self {
         Self::files(patterns, Format::Json(options))
+    }
+
+    /// The records of delimited text files (CSV, TSV), compressed or not. The heads of all files
+    /// propose the columns' types, and what does not fit later widens them.
+    #[track_caller]
+    pub fn read_csv<P: AsRef<Path>>(
+        patterns: impl IntoIterator<Item = P>,
+        options: CsvOptions,
+    ) -> Self {
+        Self::files(patterns, Format::Csv(options))
+    }
+
+    /// The rows of Parquet files, a partition for each row group.
+    #[track_caller]
+    pub fn read_parquet<P: AsRef<Path>>(patterns: impl IntoIterator<Item = P>) -> Self {
+        Self::files(patterns, Format::Parquet)
     }
 
     #[track_caller]

@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod csv;
 mod error;
 mod expr;
 mod frame;
@@ -49,6 +50,8 @@ pub use flagstone_graph::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, IntoKey};
 pub use partition::Partition;
 pub use sink::parquet::{ParquetCompression, ParquetOptions};
-pub use source::json::{BadRecords, JsonOptions};
+pub use source::bad::BadRecords;
+pub use source::csv::CsvOptions;
+pub use source::json::JsonOptions;
 pub use source::{BATCH_ROWS, Outcome, PartitionSource, Scan, Widening};
 pub use terminal::WriteReport;

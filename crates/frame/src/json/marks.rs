@@ -113,7 +113,7 @@ fn prefix_xor(mut bits: u64) -> u64 {
 }
 
 #[inline(always)]
-fn push_bits(at: &mut Vec<u32>, base: u32, mut bits: u64) {
+pub(crate) fn push_bits(at: &mut Vec<u32>, base: u32, mut bits: u64) {
     if bits == 0 {
         return;
     }

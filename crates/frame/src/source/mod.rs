@@ -4,9 +4,12 @@
 //! between the source and the end of the task is ever a whole partition. Anything that can do that
 //! becomes a [`DataFrame`](crate::DataFrame): files here, a typed bag in the facade.
 
+pub(crate) mod bad;
 pub(crate) mod batches;
+pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod open;
+pub(crate) mod parquet;
 
 use std::sync::Arc;
 
