@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{small, write};
-use flagstone_bag::{Bag, ErrorKind};
-use flagstone_graph::{Execute, SerialExecutor};
+use flagstone_bag::{Bag, Collected, ErrorKind, Result};
+use flagstone_graph::{
+    Block, Deps, Execute, Footprint, Graph, Inputs, Layer, SerialExecutor, TaskContext,
+};
 
 #[test]
 fn nothing_runs_before_a_terminal() {
@@ -125,4 +127,53 @@ fn fused_chains_have_one_task_per_partition_and_the_tree() {
         .unwrap();
     assert_eq!(program.task_count(), 4);
     assert_eq!(program.layer_name(0), "from_partitions|filter|count");
+}
+
+/// The way of the first bags: a graph made by hand, of three tasks that each give range(5).
+#[test]
+fn a_bag_over_a_layer_made_by_hand() {
+    struct Fives;
+    impl Layer for Fives {
+        fn name(&self) -> &str {
+            "fives"
+        }
+        fn task_count(&self) -> u32 {
+            3
+        }
+        fn deps(&self, _: u32, _: &mut Deps<'_>) {}
+        fn footprint(&self, _: u32) -> Footprint {
+            Footprint::estimated(64)
+        }
+        fn run(&self, _: u32, _: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+            Ok(Collected::block((0..5u64).collect()))
+        }
+    }
+    let bag = Bag::from_layer::<u64>(|graph| Ok(graph.push(Fives, &[])));
+    assert_eq!(bag.partition_count().unwrap(), 3);
+    assert_eq!(bag.count().compute_with(&SerialExecutor).unwrap(), 15);
+    let tens = bag
+        .map(|x| x * 10)
+        .compute_with(&small(32 << 20, 2))
+        .unwrap();
+    assert_eq!(tens, [0, 10, 20, 30, 40].repeat(3));
+    let wrong = Bag::from_layer::<String>(|graph| Ok(graph.push(Fives, &[])));
+    let error = wrong.count().compute_with(&SerialExecutor).unwrap_err();
+    assert!(error.to_string().contains("another item type"), "{error}");
+}
+
+#[test]
+fn a_persisted_bag_larger_than_the_budget_is_read_twice() {
+    let session = small(16 << 20, 2);
+    let strings = Bag::range(0..400_000, 40).map(|i| format!("{i:0>60}"));
+    let mut graph = Graph::new();
+    let layer = strings.collect().lower(&mut graph).unwrap();
+    let persisted = session.persist(&graph, &[layer]).unwrap().remove(0);
+    let bag = Bag::from_layer::<String>(move |graph| Ok(graph.push(persisted.clone(), &[])));
+    for _ in 0..2 {
+        let chars = bag.map(|text| text.len() as u64).sum::<u64>();
+        assert_eq!(chars.compute_with(&session).unwrap(), 400_000 * 60);
+    }
+    assert!(session.spilled_bytes() > 0);
+    drop(bag);
+    assert_eq!(session.spilled_bytes(), 0);
 }

@@ -91,6 +91,14 @@ impl<T: Portable> Collected<T> {
         graph.lower_once(&self.0, |graph| (self.0.lower)(graph))
     }
 
+    /// Items as a block of their own, measured: what a layer made by hand returns to be the source
+    /// of a bag ([`Bag::from_layer`](crate::Bag::from_layer)).
+    pub fn block(items: Vec<T>) -> Block {
+        let heap = items.iter().map(heap_bytes).sum::<u64>();
+        let own = (items.capacity() * size_of::<T>()) as u64;
+        Stored::block(items, heap + own)
+    }
+
     /// The items of a block of [`Collected::lower`]'s layer.
     ///
     /// # Errors

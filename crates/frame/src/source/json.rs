@@ -53,19 +53,9 @@ impl JsonSource {
         kind: Kind,
         options: JsonOptions,
     ) -> Self {
-        let schema = options
-            .schema
-            .clone()
-            .unwrap_or_else(|| Arc::new(kind.to_schema()));
+        let schema = options.schema.clone().unwrap_or_else(|| Arc::new(kind.to_schema()));
         let open = options.schema.is_none();
-        JsonSource {
-            partitions,
-            kind,
-            open,
-            options,
-            schema,
-            log: Mutex::default(),
-        }
+        JsonSource { partitions, kind, open, options, schema, log: Mutex::default() }
     }
 
     fn decoder(&self, scan: &Scan) -> RecordDecoder {
@@ -98,18 +88,12 @@ impl PartitionSource for JsonSource {
 
     fn scan_schema(&self, scan: &Scan) -> SchemaRef {
         if !self.open {
-            let fields = scan
-                .columns
-                .iter()
-                .map(|&column| self.schema.fields()[column].clone());
+            let fields = scan.columns.iter().map(|&column| self.schema.fields()[column].clone());
             return Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         }
         let pruned = self.decoder(scan).schema();
         let fields = scan.columns.iter().filter_map(|&column| {
-            pruned
-                .fields()
-                .find(self.schema.field(column).name())
-                .map(|(_, field)| field.clone())
+            pruned.fields().find(self.schema.field(column).name()).map(|(_, field)| field.clone())
         });
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
@@ -128,39 +112,22 @@ impl PartitionSource for JsonSource {
             partition,
             bad: BadSink::new(&self.options.bad_records, partition),
             text_bytes: 0,
-            log: PartitionLog {
-                rows: 0,
-                bad_records: 0,
-                kind: None,
-                widened: Vec::new(),
-            },
+            log: PartitionLog { rows: 0, bad_records: 0, kind: None, widened: Vec::new() },
             lease: ctx.reserve(0)?,
         };
         for range in 0..self.partitions[partition as usize].len() {
             with_io(ctx, |io| reading.range(range, io, ctx, each))?;
         }
-<<<<<<< HEAD
-        let log = reading.log;
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(partition, log);
-=======
         let mut log = reading.log;
         log.bad_records += reading.bad.count;
         self.log.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, log);
->>>>>>> frame
         Ok(())
     }
 
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
         let options = self.options();
         let ranges = &self.partitions[partition as usize];
-        let reader = ranges
-            .iter()
-            .map(|range| options.lease_bytes_max(range))
-            .max()
-            .unwrap_or(0);
+        let reader = ranges.iter().map(|range| options.lease_bytes_max(range)).max().unwrap_or(0);
         // columns grow by doubling; a null costs its slot in every column that is not there
         let text = 3 * BATCH_TEXT_BYTES as u64;
         reader + text + 9 * (self.decoder(scan).leaf_count() * BATCH_ROWS) as u64
@@ -171,10 +138,7 @@ impl PartitionSource for JsonSource {
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
-        let read = self.partitions[partition as usize]
-            .iter()
-            .map(ByteRange::len)
-            .sum();
+        let read = self.partitions[partition as usize].iter().map(ByteRange::len).sum();
         IoBytes { read, written: 0 }
     }
 
@@ -191,11 +155,7 @@ impl PartitionSource for JsonSource {
             for (range, widened) in &entry.widened {
                 let range = &self.partitions[partition as usize][*range];
                 // several partitions meet the same: the first in file order is told
-                if !outcome
-                    .widened
-                    .iter()
-                    .any(|known| known.column == widened.path)
-                {
+                if !outcome.widened.iter().any(|known| known.column == widened.path) {
                     outcome.widened.push(describe(range, widened));
                 }
             }
@@ -271,16 +231,8 @@ impl Reading<'_> {
                     }
                 } else {
                     let at = std::str::from_utf8(line).map_or_else(|e| e.valid_up_to(), |_| 0);
-<<<<<<< HEAD
-                    let bad = Bad {
-                        at,
-                        what: "the record is not UTF-8",
-                    };
-                    self.bad(range, io, ctx, line, offset, bad)?;
-=======
                     let what = "the record is not UTF-8";
                     self.bad.put(&Place { range, record: line, offset, at, what }, io, ctx)?;
->>>>>>> frame
                     continue;
                 }
                 self.log.rows += 1;
@@ -298,29 +250,16 @@ impl Reading<'_> {
         drop(reader);
         // what was met is told per range, so that its file is known
         if self.source.open && (self.decoder.deviates() || at + 1 == self.ranges()) {
-            let mut kind = self
-                .log
-                .kind
-                .take()
-                .unwrap_or_else(|| self.source.kind.clone());
+            let mut kind = self.log.kind.take().unwrap_or_else(|| self.source.kind.clone());
             let widened = self.decoder.widen(&mut kind);
             self.log.kind = (kind != self.source.kind).then_some(kind);
             for widened in widened {
-                if !self
-                    .log
-                    .widened
-                    .iter()
-                    .any(|(_, known)| known.path == widened.path)
-                {
+                if !self.log.widened.iter().any(|(_, known)| known.path == widened.path) {
                     self.log.widened.push((at, widened));
                 }
             }
         }
-        if at + 1 == self.ranges() {
-            self.flush(each)
-        } else {
-            Ok(())
-        }
+        if at + 1 == self.ranges() { self.flush(each) } else { Ok(()) }
     }
 
     fn ranges(&self) -> usize {
@@ -332,8 +271,7 @@ impl Reading<'_> {
         if rows == 0 {
             return Ok(());
         }
-        self.lease
-            .ensure((self.decoder.bytes() + self.decoder.padding_bytes()) as u64)?;
+        self.lease.ensure((self.decoder.bytes() + self.decoder.padding_bytes()) as u64)?;
         self.text_bytes = 0;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let names = self.decoder.schema();

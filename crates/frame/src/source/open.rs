@@ -32,11 +32,7 @@ pub(crate) enum Origin {
     /// A source that is open already.
     Ready(Arc<dyn PartitionSource>),
     /// Files that nobody has looked at yet.
-    Files {
-        patterns: Vec<PathBuf>,
-        format: Format,
-        opened: Mutex<Option<Arc<dyn PartitionSource>>>,
-    },
+    Files { patterns: Vec<PathBuf>, format: Format, opened: Mutex<Option<Arc<dyn PartitionSource>>> },
 }
 
 /// How files are read.
@@ -51,16 +47,9 @@ impl Origin {
     pub(crate) fn open(&self, execute: &dyn Execute) -> Result<Arc<dyn PartitionSource>> {
         let (patterns, format, opened) = match self {
             Origin::Ready(source) => return Ok(source.clone()),
-            Origin::Files {
-                patterns,
-                format,
-                opened,
-            } => (patterns, format, opened),
+            Origin::Files { patterns, format, opened } => (patterns, format, opened),
         };
-        let known = opened
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let known = opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(source) = known {
             return Ok(source);
         }
@@ -88,11 +77,7 @@ pub(crate) fn partition(files: &[InputFile]) -> Vec<Vec<ByteRange>> {
     let mut partitions: Vec<Vec<ByteRange>> = Vec::new();
     let mut filled = 0.0;
     for range in flagstone_io::split_files(files, PLAIN_BYTES) {
-        let full = if range.file.is_splittable() {
-            PLAIN_BYTES
-        } else {
-            PACKED_BYTES
-        };
+        let full = if range.file.is_splittable() { PLAIN_BYTES } else { PACKED_BYTES };
         let share = range.len() as f64 / full as f64;
         // a file goes with the ones before it while they do not fill a partition
         match partitions.last_mut() {
@@ -122,17 +107,6 @@ fn open_json(
     Ok(Arc::new(JsonSource::new(partitions, kind, options.clone())))
 }
 
-<<<<<<< HEAD
-/// The kind of the records at the heads of all files.
-fn sample(files: &[InputFile], execute: &dyn Execute) -> Result<Kind> {
-    let files: Vec<InputFile> = files
-        .iter()
-        .filter(|file| !file.is_empty())
-        .cloned()
-        .collect();
-    if files.is_empty() {
-        return Ok(Kind::Struct(Vec::new()));
-=======
 fn open_csv(
     files: &[InputFile],
     options: &CsvOptions,
@@ -163,7 +137,6 @@ fn open_csv(
         for ((_, known), (_, kind)) in columns.iter_mut().zip(seen) {
             known.merge(kind.clone());
         }
->>>>>>> frame
     }
     let mut columns = columns.unwrap_or_default();
     for (name, kind) in &mut columns {
@@ -252,13 +225,7 @@ impl Layer for SampleLayer {
     fn footprint(&self, task: u32) -> Footprint {
         let range = ByteRange::whole(self.files[task as usize].clone());
         let reader = self.options().lease_bytes_max(&range);
-<<<<<<< HEAD
-        Footprint::bounded(1 << 16)
-            .with_scratch(reader + (1 << 20))
-            .resident()
-=======
         Footprint::bounded(1 << 16).with_scratch(reader + (2 << 20)).resident()
->>>>>>> frame
     }
 
     fn assumption(&self) -> Option<String> {
@@ -301,9 +268,6 @@ impl Layer for SampleLayer {
     }
 
     fn io_bytes(&self, task: u32) -> IoBytes {
-        IoBytes {
-            read: self.files[task as usize].len().min(self.head_bytes),
-            written: 0,
-        }
+        IoBytes { read: self.files[task as usize].len().min(self.head_bytes), written: 0 }
     }
 }
