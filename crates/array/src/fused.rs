@@ -70,10 +70,16 @@ pub(crate) struct Cost {
     in_order: bool,
 }
 
-/// The blocks of a task, by leaf, each with its chunk's number.
+/// The blocks of a task, by leaf.
 pub(crate) struct LeafBlocks<T> {
-    blocks: Vec<Vec<(usize, Option<Arc<Chunk<T>>>)>>,
+    blocks: Vec<Vec<LeafBlock<T>>>,
 }
+
+/// A chunk's number and its block, until it is taken.
+type LeafBlock<T> = (usize, Option<Arc<Chunk<T>>>);
+
+/// Called with every source of an expression and the region needed of it.
+type VisitSource<'a, T> = dyn FnMut(&dyn Source<T>, &[Range<usize>]) + 'a;
 
 /// What an evaluation may use and what it reports.
 pub(crate) struct Scope<'a> {
@@ -116,11 +122,7 @@ impl<T: Element> Expr<T> {
     }
 
     /// Visits the sources with the regions needed of them.
-    fn source_regions(
-        &self,
-        region: &[Range<usize>],
-        visit: &mut dyn FnMut(&dyn Source<T>, &[Range<usize>]),
-    ) {
+    fn source_regions(&self, region: &[Range<usize>], visit: &mut VisitSource<'_, T>) {
         match &self.kind {
             Kind::Source(source) => visit(&**source, region),
             Kind::Leaf(_) | Kind::Scalar(_) => {}
@@ -248,17 +250,19 @@ fn combine<'a, T: Element>(
     shape: &[usize],
     memory: &dyn Memory,
 ) -> Result<Value<'a, T>> {
-    if left.is_owned() && left.view().shape() == shape {
-        if let Some(target) = left.view_mut() {
-            elementwise::into_left(op, target, right.view());
-            return Ok(left);
-        }
+    if left.is_owned()
+        && left.view().shape() == shape
+        && let Some(target) = left.view_mut()
+    {
+        elementwise::into_left(op, target, right.view());
+        return Ok(left);
     }
-    if right.is_owned() && right.view().shape() == shape {
-        if let Some(target) = right.view_mut() {
-            elementwise::into_right(op, left.view(), target);
-            return Ok(right);
-        }
+    if right.is_owned()
+        && right.view().shape() == shape
+        && let Some(target) = right.view_mut()
+    {
+        elementwise::into_right(op, left.view(), target);
+        return Ok(right);
     }
     let mut values = Buffer::leased(shape.iter().product(), memory)?;
     elementwise::into_new(op, left.view(), right.view(), view_mut(&mut values, shape));

@@ -177,8 +177,9 @@ pub(crate) struct Inspect {
 
 #[derive(Args, Clone)]
 pub(crate) struct Generate {
-    /// What to make
-    pub(crate) kind: Kind,
+    /// What to make: gharchive, logs, arcos, groupby, matrix or words
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: flagstone_datasets::Kind,
     /// About how many bytes, before compression
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
     pub(crate) size: u64,
@@ -191,16 +192,6 @@ pub(crate) struct Generate {
     /// Threads [default: the CPU set]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Kind {
-    Gharchive,
-    Logs,
-    Arcos,
-    Groupby,
-    Matrix,
-    Words,
 }
 
 fn bytes(text: &str) -> Result<u64, String> {

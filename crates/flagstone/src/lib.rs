@@ -28,11 +28,15 @@
 
 mod compute;
 mod explain;
+mod inspect;
 mod seams;
 mod session;
 
 pub use compute::Compute;
 pub use explain::Explanation;
+pub use inspect::{
+    NpyInfo, ParquetInfo, inspect_npy, inspect_parquet, list_files, npy_descr,
+};
 pub use seams::Seams;
 pub use session::{Session, SessionBuilder};
 
@@ -41,7 +45,7 @@ pub use flagstone_bag::{
     BadRecords as BagBadRecords, Bag, BagItem, Collected, Json, JsonOptions as BagJsonOptions,
 };
 pub use flagstone_frame::{
-    BadRecords, DataFrame, Expr, GroupBy, JsonOptions, ParquetCompression, ParquetOptions,
+    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, JsonOptions, ParquetCompression, ParquetOptions,
     Widening, WriteReport, avg, col, count, count_all, lit, max, mean, min, month, not, sum,
     to_date, when, year,
 };

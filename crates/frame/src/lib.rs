@@ -28,9 +28,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod csv;
 mod error;
 mod expr;
 mod frame;
+mod inspect;
 mod json;
 mod kernels;
 mod ops;
@@ -47,8 +49,11 @@ pub use expr::{
 };
 pub use flagstone_graph::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, IntoKey};
+pub use inspect::{ParquetInfo, inspect_parquet};
 pub use partition::Partition;
 pub use sink::parquet::{ParquetCompression, ParquetOptions};
-pub use source::json::{BadRecords, JsonOptions};
+pub use source::bad::BadRecords;
+pub use source::csv::CsvOptions;
+pub use source::json::JsonOptions;
 pub use source::{BATCH_ROWS, Outcome, PartitionSource, Scan, Widening};
 pub use terminal::WriteReport;

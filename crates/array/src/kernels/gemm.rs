@@ -1,17 +1,27 @@
 //! The matrix product of one block, `C += A · B`: the one place where a gemm is called.
 //!
 //! The product of large matrices is rounded the same way whatever the tiles and the threads,
-//! because it is made of calls whose shapes follow from the matrices alone: blocks of
-//! [`BLOCK`]` x `[`BLOCK`] elements of C, [`PANEL`] elements of the contracted axis at a time, in
-//! ascending order. Every call is single-threaded; the layer above runs blocks in parallel.
+//! because it is made of calls whose shapes follow from the matrices alone: square blocks of C
+//! ([`block_edge`]), [`PANEL`] elements of the contracted axis at a time, in ascending order. Every call is single-threaded; the layer above runs blocks in parallel.
 //!
 //! The default kernel is the `gemm` crate, in Rust. With the feature `blas` it is whatever CBLAS
 //! `blas-src` links (OpenBLAS), told to use one thread.
 
 use crate::element::Element;
 
-/// The edge of the blocks of C that are accumulated by one call.
+/// The largest edge of the blocks of C that are accumulated by one call. Tiles are multiples of it.
 pub(crate) const BLOCK: usize = 512;
+/// Below this many large blocks a product has small ones, so that many threads find work.
+const BLOCKS_MIN: usize = 64;
+
+/// The edge of the blocks of an `m x n` result. It divides [`BLOCK`].
+pub(crate) fn block_edge(m: usize, n: usize) -> usize {
+    match m.div_ceil(BLOCK) * n.div_ceil(BLOCK) >= BLOCKS_MIN {
+        true => BLOCK,
+        false => BLOCK / 2,
+    }
+}
+
 /// How much of the contracted axis one call takes.
 pub(crate) const PANEL: usize = 256;
 

@@ -3,20 +3,12 @@
 use flagstone::format_bytes;
 use flagstone_datasets as datasets;
 
-use crate::args::{Generate, Kind};
+use crate::args::Generate;
 use crate::run::Failure;
 
 pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
-    let kind = match args.kind {
-        Kind::Gharchive => datasets::Kind::Gharchive,
-        Kind::Logs => datasets::Kind::Logs,
-        Kind::Arcos => datasets::Kind::Arcos,
-        Kind::Groupby => datasets::Kind::Groupby,
-        Kind::Matrix => datasets::Kind::Matrix,
-        Kind::Words => datasets::Kind::Words,
-    };
     let threads = args.threads.map_or_else(|| flagstone::Machine::detect().threads, usize::from);
-    let files = datasets::generate(kind, args.size, args.seed, &args.to, threads)
+    let files = datasets::generate(args.kind, args.size, args.seed, &args.to, threads)
         .map_err(|error| Failure::Other(error.to_string()))?;
     let size = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |meta| meta.len());
     let bytes: u64 = files.iter().map(size).sum();

@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{Block, Counter, Error, Footprint, Result, TaskContext};
+use flagstone_graph::{
+    Block, Counter, Error, Footprint, Result, TaskContext,
+};
 use flagstone_memory::Lease;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -114,9 +116,7 @@ pub(crate) fn scratch_path(directory: &Path, task: u32) -> PathBuf {
 /// Parquet files cannot hold a struct without members, and they have no type of only nulls.
 pub(crate) fn check_schema(schema: &Schema) -> Result<()> {
     match schema.fields().first() {
-        None => Err(Error::invalid(
-            "there are no columns to write: select at least one",
-        )),
+        None => Err(Error::invalid("there are no columns to write: select at least one")),
         Some(_) => Ok(()),
     }
 }
@@ -186,10 +186,7 @@ impl Drain for Writing<'_> {
                     .map_err(|error| file_error("create", &self.path, error))?;
                 let options =
                     ArrowWriterOptions::new().with_properties(self.sink.options.properties());
-                let counted = Counted {
-                    file,
-                    ctx: self.ctx,
-                };
+                let counted = Counted { file, ctx: self.ctx };
                 let schema = Arc::clone(&self.sink.schema);
                 let writer = ArrowWriter::try_new_with_options(counted, schema, options);
                 none.insert(writer.map_err(parquet_error)?)
@@ -220,9 +217,6 @@ impl Drain for Writing<'_> {
                 .collect();
         }
         let heap_bytes = (row_groups.capacity() * size_of::<RowGroup>()) as u64;
-        Ok(Block::new(flagstone_graph::Value {
-            value: Written { row_groups },
-            heap_bytes,
-        }))
+        Ok(Block::new(flagstone_graph::Value { value: Written { row_groups }, heap_bytes }))
     }
 }

@@ -5,33 +5,19 @@
 //! source with the schema that holds everything, and the conversion is done again from the files.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{Counter, Error, ErrorKind, IoBytes, Result, TaskContext};
+use flagstone_graph::{Counter, IoBytes, Result, TaskContext};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions, line_number_at};
 use flagstone_memory::Unlimited;
 
+use super::bad::{BadRecords, BadSink, Place};
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, Widening, with_io};
-use crate::error::{arrow_error, file_error, io_error};
+use crate::error::{arrow_error, io_error};
 use crate::json::{Bad, RecordDecoder, Wanted, Widened};
 use crate::schema::kind::Kind;
-
-/// What happens to a record that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum BadRecords {
-    /// The run ends with an error that names file, line and byte.
-    #[default]
-    Fail,
-    /// The record is left out and counted.
-    Skip,
-    /// The record is left out, counted, and written as it is to `part-NNNNN` in this directory.
-    Quarantine(PathBuf),
-}
 
 /// How JSON lines are read.
 #[derive(Debug, Clone, Default)]
@@ -67,19 +53,9 @@ impl JsonSource {
         kind: Kind,
         options: JsonOptions,
     ) -> Self {
-        let schema = options
-            .schema
-            .clone()
-            .unwrap_or_else(|| Arc::new(kind.to_schema()));
+        let schema = options.schema.clone().unwrap_or_else(|| Arc::new(kind.to_schema()));
         let open = options.schema.is_none();
-        JsonSource {
-            partitions,
-            kind,
-            open,
-            options,
-            schema,
-            log: Mutex::default(),
-        }
+        JsonSource { partitions, kind, open, options, schema, log: Mutex::default() }
     }
 
     fn decoder(&self, scan: &Scan) -> RecordDecoder {
@@ -112,18 +88,12 @@ impl PartitionSource for JsonSource {
 
     fn scan_schema(&self, scan: &Scan) -> SchemaRef {
         if !self.open {
-            let fields = scan
-                .columns
-                .iter()
-                .map(|&column| self.schema.fields()[column].clone());
+            let fields = scan.columns.iter().map(|&column| self.schema.fields()[column].clone());
             return Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         }
         let pruned = self.decoder(scan).schema();
         let fields = scan.columns.iter().filter_map(|&column| {
-            pruned
-                .fields()
-                .find(self.schema.field(column).name())
-                .map(|(_, field)| field.clone())
+            pruned.fields().find(self.schema.field(column).name()).map(|(_, field)| field.clone())
         });
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
@@ -140,35 +110,24 @@ impl PartitionSource for JsonSource {
             decoder: self.decoder(scan),
             schema: self.scan_schema(scan),
             partition,
-            quarantine: None,
+            bad: BadSink::new(&self.options.bad_records, partition),
             text_bytes: 0,
-            log: PartitionLog {
-                rows: 0,
-                bad_records: 0,
-                kind: None,
-                widened: Vec::new(),
-            },
+            log: PartitionLog { rows: 0, bad_records: 0, kind: None, widened: Vec::new() },
             lease: ctx.reserve(0)?,
         };
         for range in 0..self.partitions[partition as usize].len() {
             with_io(ctx, |io| reading.range(range, io, ctx, each))?;
         }
-        let log = reading.log;
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(partition, log);
+        let mut log = reading.log;
+        log.bad_records += reading.bad.count;
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, log);
         Ok(())
     }
 
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
         let options = self.options();
         let ranges = &self.partitions[partition as usize];
-        let reader = ranges
-            .iter()
-            .map(|range| options.lease_bytes_max(range))
-            .max()
-            .unwrap_or(0);
+        let reader = ranges.iter().map(|range| options.lease_bytes_max(range)).max().unwrap_or(0);
         // columns grow by doubling; a null costs its slot in every column that is not there
         let text = 3 * BATCH_TEXT_BYTES as u64;
         reader + text + 9 * (self.decoder(scan).leaf_count() * BATCH_ROWS) as u64
@@ -179,10 +138,7 @@ impl PartitionSource for JsonSource {
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
-        let read = self.partitions[partition as usize]
-            .iter()
-            .map(ByteRange::len)
-            .sum();
+        let read = self.partitions[partition as usize].iter().map(ByteRange::len).sum();
         IoBytes { read, written: 0 }
     }
 
@@ -199,11 +155,7 @@ impl PartitionSource for JsonSource {
             for (range, widened) in &entry.widened {
                 let range = &self.partitions[partition as usize][*range];
                 // several partitions meet the same: the first in file order is told
-                if !outcome
-                    .widened
-                    .iter()
-                    .any(|known| known.column == widened.path)
-                {
+                if !outcome.widened.iter().any(|known| known.column == widened.path) {
                     outcome.widened.push(describe(range, widened));
                 }
             }
@@ -221,7 +173,7 @@ impl PartitionSource for JsonSource {
     }
 }
 
-fn describe(range: &ByteRange, widened: &Widened) -> Widening {
+pub(crate) fn describe(range: &ByteRange, widened: &Widened) -> Widening {
     // read again up to that byte: for a report of a few lines, with a small constant buffer
     let line = line_number_at(&range.file, widened.at, &Io::new(&Unlimited::new())).ok();
     Widening {
@@ -240,7 +192,7 @@ struct Reading<'a> {
     decoder: RecordDecoder,
     schema: SchemaRef,
     partition: u32,
-    quarantine: Option<File>,
+    bad: BadSink<'a>,
     text_bytes: usize,
     log: PartitionLog,
     lease: flagstone_memory::Lease,
@@ -273,16 +225,14 @@ impl Reading<'_> {
                         if line.trim_ascii().is_empty() {
                             continue;
                         }
-                        self.bad(range, io, ctx, line, offset, bad)?;
+                        let Bad { at, what } = bad;
+                        self.bad.put(&Place { range, record: line, offset, at, what }, io, ctx)?;
                         continue;
                     }
                 } else {
                     let at = std::str::from_utf8(line).map_or_else(|e| e.valid_up_to(), |_| 0);
-                    let bad = Bad {
-                        at,
-                        what: "the record is not UTF-8",
-                    };
-                    self.bad(range, io, ctx, line, offset, bad)?;
+                    let what = "the record is not UTF-8";
+                    self.bad.put(&Place { range, record: line, offset, at, what }, io, ctx)?;
                     continue;
                 }
                 self.log.rows += 1;
@@ -300,29 +250,16 @@ impl Reading<'_> {
         drop(reader);
         // what was met is told per range, so that its file is known
         if self.source.open && (self.decoder.deviates() || at + 1 == self.ranges()) {
-            let mut kind = self
-                .log
-                .kind
-                .take()
-                .unwrap_or_else(|| self.source.kind.clone());
+            let mut kind = self.log.kind.take().unwrap_or_else(|| self.source.kind.clone());
             let widened = self.decoder.widen(&mut kind);
             self.log.kind = (kind != self.source.kind).then_some(kind);
             for widened in widened {
-                if !self
-                    .log
-                    .widened
-                    .iter()
-                    .any(|(_, known)| known.path == widened.path)
-                {
+                if !self.log.widened.iter().any(|(_, known)| known.path == widened.path) {
                     self.log.widened.push((at, widened));
                 }
             }
         }
-        if at + 1 == self.ranges() {
-            self.flush(each)
-        } else {
-            Ok(())
-        }
+        if at + 1 == self.ranges() { self.flush(each) } else { Ok(()) }
     }
 
     fn ranges(&self) -> usize {
@@ -334,8 +271,7 @@ impl Reading<'_> {
         if rows == 0 {
             return Ok(());
         }
-        self.lease
-            .ensure((self.decoder.bytes() + self.decoder.padding_bytes()) as u64)?;
+        self.lease.ensure((self.decoder.bytes() + self.decoder.padding_bytes()) as u64)?;
         self.text_bytes = 0;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let names = self.decoder.schema();
@@ -354,47 +290,5 @@ impl Reading<'_> {
         drop(arrays);
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         each(batch.map_err(arrow_error)?)
-    }
-
-    /// Applies the policy to a record that cannot be read.
-    fn bad(
-        &mut self,
-        range: &ByteRange,
-        io: &Io<'_>,
-        ctx: &TaskContext<'_>,
-        line: &[u8],
-        offset: u64,
-        bad: Bad,
-    ) -> Result<()> {
-        let path = range.file.path();
-        match &self.source.options.bad_records {
-            BadRecords::Fail => {
-                let number = line_number_at(&range.file, offset, io).map_err(io_error)?;
-                let message = format!(
-                    "{}:{number}:{}: {} (byte {} of the text); skip or quarantine bad records to go on",
-                    path.display(),
-                    bad.at + 1,
-                    bad.what,
-                    offset + bad.at as u64,
-                );
-                return Err(Error::new(ErrorKind::Failed, message));
-            }
-            BadRecords::Skip => {}
-            BadRecords::Quarantine(directory) => {
-                let target = directory.join(format!("part-{:05}", self.partition));
-                let failed = |error| file_error("write", &target, error);
-                if self.quarantine.is_none() {
-                    std::fs::create_dir_all(directory).map_err(failed)?;
-                    self.quarantine = Some(File::create(&target).map_err(failed)?);
-                }
-                if let Some(file) = &mut self.quarantine {
-                    file.write_all(line).map_err(failed)?;
-                    file.write_all(b"\n").map_err(failed)?;
-                }
-            }
-        }
-        self.log.bad_records += 1;
-        ctx.count(Counter::BadRecords, 1);
-        Ok(())
     }
 }

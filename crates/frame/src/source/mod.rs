@@ -4,9 +4,12 @@
 //! between the source and the end of the task is ever a whole partition. Anything that can do that
 //! becomes a [`DataFrame`](crate::DataFrame): files here, a typed bag in the facade.
 
+pub(crate) mod bad;
 pub(crate) mod batches;
+pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod open;
+pub(crate) mod parquet;
 
 use std::sync::Arc;
 
@@ -76,10 +79,7 @@ pub trait PartitionSource: Send + Sync {
     /// The schema of the batches that `scan` gives.
     fn scan_schema(&self, scan: &Scan) -> SchemaRef {
         let schema = self.schema();
-        let fields = scan
-            .columns
-            .iter()
-            .map(|&column| schema.fields()[column].clone());
+        let fields = scan.columns.iter().map(|&column| schema.fields()[column].clone());
         Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
     }
 
@@ -121,11 +121,7 @@ pub struct Widening {
 
 impl std::fmt::Display for Widening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}: {} became {} at {}",
-            self.column, self.from, self.to, self.file
-        )?;
+        write!(f, "{}: {} became {} at {}", self.column, self.from, self.to, self.file)?;
         match self.line {
             Some(line) => write!(f, ":{line}"),
             None => write!(f, " byte {}", self.offset),
@@ -150,8 +146,6 @@ impl IoCounters for TaskCounters<'_> {
 pub(crate) fn with_io<T>(ctx: &TaskContext<'_>, body: impl FnOnce(&Io<'_>) -> T) -> T {
     let counters = TaskCounters(ctx);
     let cancelled = || ctx.is_cancelled();
-    let io = Io::new(ctx.memory())
-        .counters(&counters)
-        .cancelled(&cancelled);
+    let io = Io::new(ctx.memory()).counters(&counters).cancelled(&cancelled);
     body(&io)
 }

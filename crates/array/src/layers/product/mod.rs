@@ -6,7 +6,7 @@
 //!              |                 |      a task: one tile of C, all of k in ascending steps
 //!              +-----------------+      a step: the next panels are loaded
 //!   +---+      +-----+-----+-----+                while every block adds A·B of this step
-//!   | A |      | 0,0 | 0,1 | 0,2 |      a block: 512 x 512, one gemm call per 256 of k
+//!   | A |      | 0,0 | 0,1 | 0,2 |      a block: 512 x 512 or 256 x 256, one gemm call per 256 of k
 //!   |   |      +-----+-----+-----+
 //!   +---+      | 1,0 | 1,1 | 1,2 |
 //!              +-----+-----+-----+
@@ -37,7 +37,7 @@ use crate::chunk::Chunk;
 use crate::element::Element;
 use crate::fused::{Fused, LeafBlocks};
 use crate::grid::{ChunkGrid, volume};
-use crate::kernels::gemm::{BLOCK, GemmBlock, PANEL};
+use crate::kernels::gemm::{GemmBlock, PANEL, block_edge};
 use panel::{Panel, PanelShape};
 pub(crate) use plan::{Problem, ProductPlan};
 
@@ -68,6 +68,10 @@ struct Part {
 impl<T: Element> MatrixProduct<T> {
     fn depth(&self) -> usize {
         self.right.shape()[0]
+    }
+
+    fn edge(&self) -> usize {
+        block_edge(self.grid.shape()[0], self.grid.shape()[1])
     }
 
     /// How many tasks a tile has.
@@ -144,8 +148,8 @@ impl<T: Element> MatrixProduct<T> {
     /// The blocks of a tile as (row, column) in blocks, those to be multiplied only.
     fn blocks(&self, part: &Part) -> Vec<(usize, usize)> {
         let (rows, columns) = (
-            part.rows.len().div_ceil(BLOCK),
-            part.columns.len().div_ceil(BLOCK),
+            part.rows.len().div_ceil(self.edge()),
+            part.columns.len().div_ceil(self.edge()),
         );
         (0..rows)
             .flat_map(|row| (0..columns).map(move |column| (row, column)))
@@ -154,8 +158,9 @@ impl<T: Element> MatrixProduct<T> {
     }
 
     fn multiply(&self, part: &Part, tile: &Tile<T>, panels: &Panels<T>, block: (usize, usize)) {
-        let rows = block.0 * BLOCK..((block.0 + 1) * BLOCK).min(part.rows.len());
-        let columns = block.1 * BLOCK..((block.1 + 1) * BLOCK).min(part.columns.len());
+        let edge = self.edge();
+        let rows = block.0 * edge..((block.0 + 1) * edge).min(part.rows.len());
+        let columns = block.1 * edge..((block.1 + 1) * edge).min(part.columns.len());
         let depth = panels.right.depth(0);
         for from in (0..depth).step_by(PANEL) {
             let k = from..(from + PANEL).min(depth);
