@@ -1,0 +1,17 @@
+//! The program as its users meet it: run as a process, judged by its exit code, by what it says,
+//! and by the files that are there afterwards.
+
+#[path = "program/budget.rs"]
+mod budget;
+#[path = "program/common.rs"]
+mod common;
+#[path = "program/disk.rs"]
+mod disk;
+#[path = "program/input.rs"]
+mod input;
+#[path = "program/output.rs"]
+mod output;
+#[path = "program/reports.rs"]
+mod reports;
+#[path = "program/signals.rs"]
+mod signals;

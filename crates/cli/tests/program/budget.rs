@@ -1,0 +1,90 @@
+//! The promise: what the program uses stays within its budget and 64 MiB, or it says before the
+//! run which budget would do.
+
+use std::fs;
+
+use flagstone_datasets::{Kind, generate};
+
+use crate::common::{Place, matrix};
+
+const MARGIN: u64 = 64 << 20;
+
+/// The peak is below the budget and the margin, and the ledger's below the certificate.
+#[track_caller]
+fn holds(place: &Place, stats: &str) -> serde_json::Value {
+    let stats = place.json(stats);
+    let number = |field: &str| stats[field].as_u64().unwrap();
+    assert!(number("peak_rss_bytes") > 0);
+    assert!(number("peak_rss_bytes") <= number("budget_bytes") + MARGIN, "{stats}");
+    assert!(number("ledger_peak_bytes") <= number("budget_bytes"), "{stats}");
+    assert!(number("ledger_peak_bytes") <= number("certified_peak_bytes"), "{stats}");
+    stats
+}
+
+#[test]
+fn a_conversion_stays_within_its_budget() {
+    let place = Place::new();
+    generate(Kind::GhArchive, 40 << 20, 7, &place.path("data"), 2).unwrap();
+    let convert = ["convert", "data/*.json.gz", "--to", "out", "--stats", "s.json"];
+    place.run(&[&convert[..], &["--memory", "64MiB"]].concat()).ok();
+    let stats = holds(&place, "s.json");
+    assert_eq!(stats["rows_in"], stats["rows_out"]);
+    assert_eq!(stats["rows_out"].as_u64(), Some(place.rows("out")));
+}
+
+#[test]
+fn a_product_of_operands_four_times_the_budget_stays_within_it() {
+    let place = Place::new();
+    let (a, b) = (place.path("a.npy"), place.path("b.npy"));
+    matrix(&a, 1024, 1);
+    matrix(&b, 1024, 5);
+    let operands = fs::metadata(a).unwrap().len() + fs::metadata(b).unwrap().len();
+    let product = ["matmul", "a.npy", "b.npy", "--stats", "s.json", "--to"];
+    place.run(&[&product[..], &["wide.npy", "--memory", "1GiB"]].concat()).ok();
+    // the fixed charge of the program is above a quarter of such small operands, so the budget
+    // is that charge and a quarter
+    let smallest = smallest_budget(&place, &["matmul", "a.npy", "b.npy", "--to", "c.npy"]);
+    let budget = smallest.max(operands / 4).to_string();
+    place.run(&[&product[..], &["c.npy", "--memory", &budget]].concat()).ok();
+    holds(&place, "s.json");
+    assert!(fs::read(place.path("c.npy")).unwrap() == fs::read(place.path("wide.npy")).unwrap());
+}
+
+/// The budget that the refusal of a far too small one names.
+#[track_caller]
+fn smallest_budget(place: &Place, arguments: &[&str]) -> u64 {
+    let arguments = [arguments, &["--memory", "1MiB"]].concat();
+    let ran = place.fails(1, &arguments, &["MiB", "smallest"]);
+    named_budget(&ran.err).unwrap_or_else(|| panic!("no budget is named in: {}", ran.err))
+}
+
+/// The largest number of bytes that a message names.
+fn named_budget(message: &str) -> Option<u64> {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let sizes = words.windows(2).filter_map(|pair| {
+        let unit = pair[1].trim_matches(|c: char| !c.is_alphanumeric());
+        let number = pair[0].trim_matches(|c: char| !c.is_ascii_digit());
+        flagstone::parse_bytes(&format!("{number} {unit}"))
+            .ok()
+            .filter(|_| unit.ends_with('B'))
+    });
+    sizes.max()
+}
+
+#[test]
+fn a_budget_too_small_is_refused_with_the_smallest_that_works() {
+    let place = Place::new();
+    place.records("a.json", 2000);
+    matrix(&place.path("a.npy"), 300, 1);
+    let commands: [&[&str]; 2] = [
+        &["convert", "a.json", "--to", "out"],
+        &["matmul", "a.npy", "a.npy", "--to", "c.npy"],
+    ];
+    for command in commands {
+        let budget = smallest_budget(&place, command).to_string();
+        let stats = ["--memory", &budget, "--stats", "s.json"];
+        place.run(&[command, &stats].concat()).ok();
+        holds(&place, "s.json");
+        fs::remove_file(place.path("s.json")).unwrap();
+    }
+}

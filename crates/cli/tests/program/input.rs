@@ -1,0 +1,170 @@
+//! Bad input: the message names the file and the line, and no file remains.
+
+use std::fs;
+
+use crate::common::{Place, gzip, records};
+
+#[test]
+fn a_truncated_gzip_is_named() {
+    let place = Place::new();
+    let whole = gzip(records(20_000).as_bytes());
+    place.write("cut.json.gz", &whole[..whole.len() / 2]);
+    place.fails(1, &["convert", "cut.json.gz", "--to", "out"], &["cut.json.gz", "gzip"]);
+    // also behind a good file, where the output has begun
+    place.write("a.json.gz", &whole);
+    place.fails(1, &["convert", "*.json.gz", "--to", "out"], &["cut.json.gz"]);
+}
+
+#[test]
+fn invalid_json_is_told_with_file_and_line() {
+    let place = Place::new();
+    place.records("good.json", 3000);
+    for at in [0, 1, 2500, 2999] {
+        let mut lines: Vec<String> = records(3000).lines().map(str::to_owned).collect();
+        lines[at] = "{\"id\": 12, \"name\": oops}".into();
+        place.write("bad.json", lines.join("\n"));
+        let place_of_error = format!("bad.json:{}", at + 1);
+        place.fails(1, &["convert", "*.json", "--to", "out"], &[&place_of_error]);
+    }
+    // the line counts in the text, not in the compressed file
+    let text = format!("{}[1, 2\n", records(700));
+    place.write("bad.json.gz", gzip(text.as_bytes()));
+    place.fails(1, &["convert", "bad.json.gz", "--to", "out"], &["bad.json.gz:701"]);
+}
+
+#[test]
+fn text_that_is_not_utf8_is_told_with_file_and_line() {
+    let place = Place::new();
+    let mut bytes = records(100).into_bytes();
+    bytes.extend_from_slice(b"{\"id\":100,\"name\":\"\xff\xfe\"}\n");
+    place.write("latin.json", &bytes);
+    place.fails(1, &["convert", "latin.json", "--to", "out"], &["latin.json:101", "UTF-8"]);
+    place.write("latin.csv", b"id,name\n1,good\n2,caf\xe9\n");
+    place.fails(1, &["convert", "latin.csv", "--to", "out"], &["latin.csv:3", "UTF-8"]);
+}
+
+#[test]
+fn a_line_of_csv_with_other_fields_is_told_with_file_and_line() {
+    let place = Place::new();
+    place.write("a.csv", "id,name\n1,x\n2,y,z\n");
+    place.fails(1, &["convert", "a.csv", "--to", "out"], &["a.csv:3"]);
+}
+
+#[test]
+fn missing_and_unreadable_input_is_named() {
+    let place = Place::new();
+    place.records("a.json", 10);
+    place.fails(1, &["convert", "a.json", "gone.json", "--to", "out"], &["gone.json"]);
+    place.fails(1, &["convert", "none-*.json", "--to", "out"], &["none-*.json"]);
+    place.fails(1, &["convert", "nodir/*.json", "--to", "out"], &["nodir/*.json"]);
+    place.fails(1, &["convert", "a.json", "[", "--from", "json", "--to", "out"], &["["]);
+    // a name that a pattern finds and that cannot be opened
+    std::os::unix::fs::symlink("nowhere", place.path("link.json")).unwrap();
+    place.fails(1, &["convert", "*.json", "--to", "out"], &["link.json"]);
+    fs::remove_file(place.path("link.json")).unwrap();
+    fs::create_dir(place.path("dir.json")).unwrap();
+    place.fails(1, &["convert", "dir.json", "--to", "out"], &["dir.json"]);
+    fs::remove_dir(place.path("dir.json")).unwrap();
+
+    use std::os::unix::fs::PermissionsExt;
+    let locked = place.records("locked.json", 10);
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    if fs::File::open(&locked).is_ok() {
+        eprintln!("skipped: this user can read every file");
+        return;
+    }
+    place.fails(1, &["convert", "*.json", "--to", "out"], &["locked.json", "denied"]);
+}
+
+#[test]
+fn a_bad_record_is_skipped_or_put_aside_as_asked() {
+    let place = Place::new();
+    place.write("a.json", format!("{}{{oops\n{}", records(50), records(50)));
+    let arguments = ["convert", "a.json", "--to", "out", "--on-bad-record", "skip"];
+    let ran = place.run(&[&arguments[..], &["--stats", "s.json"]].concat()).ok();
+    assert!(ran.err.contains("1 bad"), "{}", ran.err);
+    assert_eq!((place.rows("out"), &place.json("s.json")["bad_records"]), (100, &1.into()));
+
+    let mut arguments = arguments;
+    (arguments[3], arguments[5]) = ("kept", "quarantine");
+    place.run(&arguments).ok();
+    assert_eq!(place.rows("kept"), 100);
+    let aside: String = fs::read_dir(place.path("kept.bad"))
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    assert!(aside.contains("{oops") && aside.contains("a.json:51"), "{aside}");
+}
+
+#[test]
+fn an_empty_file_has_no_records() {
+    let place = Place::new();
+    place.write("empty.json", "");
+    place.records("full.json", 20);
+    place.run(&["convert", "*.json", "--to", "out"]).ok();
+    assert_eq!(place.rows("out"), 20);
+    // alone it has no schema either: an error, or a directory that can be read back
+    let ran = place.run(&["convert", "empty.json", "--to", "alone"]);
+    match ran.code {
+        Some(0) => assert_eq!(place.rows("alone"), 0),
+        _ => drop(ran.failed(1, &["empty.json"])),
+    }
+}
+
+#[test]
+fn mistakes_on_the_command_line_end_with_2() {
+    let place = Place::new();
+    place.records("a.json", 2);
+    let usage: [&[&str]; 8] = [
+        &["convert"],
+        &["convert", "a.json"],
+        &["convert", "a.json", "--to", "out", "--memory", "lots"],
+        &["convert", "a.json", "--to", "out", "--threads", "0"],
+        &["convert", "a.json", "--to", "out", "--format", "xml"],
+        &["convert", "a.json", "b.csv", "--to", "out"],
+        &["convert", "noise", "--to", "out"],
+        &["frobnicate"],
+    ];
+    for arguments in usage {
+        place.fails(2, arguments, &["error"]);
+    }
+    assert_eq!(place.run(&["--version"]).ok().out.split(' ').next(), Some("flagstone"));
+    assert!(place.run(&["convert", "--help"]).ok().out.contains("--on-bad-record"));
+}
+
+#[test]
+fn a_column_or_condition_that_does_not_exist_is_named() {
+    let place = Place::new();
+    place.records("a.json", 5);
+    let to = ["convert", "a.json", "--to", "out"];
+    place.fails(1, &[&to[..], &["--select", "id, nome"]].concat(), &["nome"]);
+    place.fails(1, &[&to[..], &["--select", "id, name AS id"]].concat(), &["id"]);
+    place.fails(1, &[&to[..], &["--where", "nome = 'x'"]].concat(), &["nome"]);
+    place.fails(1, &[&to[..], &["--where", "name ="]].concat(), &["name ="]);
+}
+
+#[test]
+fn broken_npy_and_parquet_files_are_named() {
+    let place = Place::new();
+    place.write("a.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f8'}");
+    place.write("text.npy", "no matrix at all");
+    place.write("a.parquet", b"PAR1 and nothing more");
+    for file in ["a.npy", "text.npy", "gone.npy"] {
+        place.fails(1, &["matmul", file, file, "--to", "c.npy"], &[file]);
+        place.fails(1, &["inspect", file], &[file]);
+    }
+    place.fails(1, &["inspect", "a.parquet"], &["a.parquet"]);
+    place.fails(1, &["convert", "a.parquet", "--to", "out"], &["a.parquet"]);
+}
+
+#[test]
+fn matrices_that_do_not_fit_together_are_refused() {
+    let place = Place::new();
+    crate::common::matrix(&place.path("a.npy"), 8, 0);
+    crate::common::matrix(&place.path("b.npy"), 9, 0);
+    place.fails(1, &["matmul", "a.npy", "b.npy", "--to", "c.npy"], &["8", "9"]);
+    // cut in its data
+    let bytes = fs::read(place.path("a.npy")).unwrap();
+    place.write("cut.npy", &bytes[..bytes.len() - 100]);
+    place.fails(1, &["matmul", "cut.npy", "cut.npy", "--to", "c.npy"], &["cut.npy"]);
+}

@@ -1,0 +1,64 @@
+//! Outputs appear whole or not at all, and never replace what is there unasked.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::common::{Place, matrix};
+
+#[test]
+fn an_existing_output_is_kept_unless_told_otherwise() {
+    let place = Place::new();
+    place.records("a.json", 10);
+    place.records("b.json", 20);
+    place.run(&["convert", "a.json", "--to", "out"]).ok();
+    place.fails(1, &["convert", "b.json", "--to", "out"], &["out", "--overwrite"]);
+    assert_eq!(place.rows("out"), 10);
+    place.run(&["convert", "b.json", "--to", "out", "--overwrite"]).ok();
+    assert_eq!(place.rows("out"), 20);
+    assert_eq!(place.names(), ["a.json", "b.json", "out"]);
+    // a run that fails leaves the old output
+    place.write("bad.json", "{\n");
+    place.fails(1, &["convert", "bad.json", "--to", "out", "--overwrite"], &["bad.json:1"]);
+    assert_eq!(place.rows("out"), 20);
+}
+
+#[test]
+fn an_existing_matrix_is_kept_unless_told_otherwise() {
+    let place = Place::new();
+    matrix(&place.path("a.npy"), 20, 0);
+    place.write("c.npy", "mine");
+    let product = ["matmul", "a.npy", "a.npy", "--to", "c.npy"];
+    place.fails(1, &product, &["c.npy", "--overwrite"]);
+    assert_eq!(fs::read(place.path("c.npy")).unwrap(), b"mine");
+    place.run(&[&product[..], &["--overwrite"]].concat()).ok();
+    assert_eq!(fs::read(place.path("c.npy")).unwrap().len(), 128 + 8 * 400);
+    assert_eq!(place.names(), ["a.npy", "c.npy"]);
+}
+
+#[test]
+fn the_unfinished_output_stays_when_asked_for() {
+    let place = Place::new();
+    place.records("a.json", 5000);
+    place.write("b.json", "oops\n");
+    let arguments = ["convert", "a.json", "b.json", "--to", "out", "--keep-partial"];
+    place.run(&arguments).failed(1, &["b.json:1"]);
+    let names = place.names();
+    assert!(names[0].starts_with(".out.partial-"), "{names:?}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    let place = Place::new();
+    place.records("a.json", 10);
+    place.write("file", "");
+    place.fails(1, &["convert", "a.json", "--to", "file/out"], &["file"]);
+    place.fails(1, &["convert", "a.json", "--to", "gone/deep/out"], &["gone/deep"]);
+    let locked = place.path("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(locked.join("probe"), "").is_ok() {
+        eprintln!("skipped: this user can write everywhere");
+        return;
+    }
+    place.fails(1, &["convert", "a.json", "--to", "locked/out"], &["locked/out", "denied"]);
+}

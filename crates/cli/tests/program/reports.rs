@@ -1,0 +1,141 @@
+//! What --stats, --trace, --report, inspect and explain say.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::common::{Place, matrix};
+
+/// The fields that every run reports.
+const FIELDS: [&str; 13] = [
+    "wall_s",
+    "peak_rss_bytes",
+    "ledger_peak_bytes",
+    "budget_bytes",
+    "certified_peak_bytes",
+    "tasks",
+    "bytes_read",
+    "bytes_written",
+    "bytes_spilled",
+    "bytes_reloaded",
+    "rows_in",
+    "rows_out",
+    "bad_records",
+];
+
+#[track_caller]
+fn has_all_fields(stats: &Value) {
+    for field in FIELDS {
+        assert!(stats[field].is_number(), "{field}: {stats}");
+    }
+}
+
+#[test]
+fn statistics_are_whole_and_true() {
+    let place = Place::new();
+    let input = place.records("a.json", 3000);
+    let arguments =
+        ["convert", "a.json", "--to", "out", "--where", "id < 1000", "--stats", "s.json"];
+    place.run(&[&arguments[..], &["--memory", "128MiB"]].concat()).ok();
+    let stats = place.json("s.json");
+    has_all_fields(&stats);
+    assert_eq!(stats["rows_in"], 3000);
+    assert_eq!(stats["rows_out"], 1000);
+    assert_eq!(stats["bad_records"], 0);
+    assert_eq!(stats["budget_bytes"], 128 << 20);
+    assert!(stats["error"].is_null());
+    let number = |field: &str| stats[field].as_u64().unwrap();
+    assert!(number("bytes_read") >= fs::metadata(input).unwrap().len());
+    assert!(number("tasks") > 0 && number("peak_rss_bytes") > 0);
+    assert!(number("ledger_peak_bytes") <= number("certified_peak_bytes"));
+    assert!(number("certified_peak_bytes") <= number("budget_bytes"));
+    let written: u64 = fs::read_dir(place.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert_eq!(number("bytes_written"), written);
+}
+
+#[test]
+fn statistics_trace_and_report_are_written_also_on_failure() {
+    let place = Place::new();
+    place.write("a.json", "{\"a\":1}\noops\n");
+    let reports = ["--stats", "s.json", "--trace", "t.json", "--report", "r.html"];
+    place
+        .run(&[&["convert", "a.json", "--to", "out"][..], &reports].concat())
+        .failed(1, &["a.json:2"]);
+    let stats = place.json("s.json");
+    has_all_fields(&stats);
+    assert!(stats["error"].as_str().unwrap().contains("a.json:2"), "{stats}");
+    place.json("t.json");
+    assert!(fs::read_to_string(place.path("r.html")).unwrap().starts_with("<!DOCTYPE html>"));
+    assert_eq!(place.names(), ["a.json", "r.html", "s.json", "t.json"]);
+}
+
+#[test]
+fn a_trace_is_for_chrome_and_a_report_needs_nothing_else() {
+    let place = Place::new();
+    matrix(&place.path("a.npy"), 200, 1);
+    let reports = ["--trace", "t.json", "--report", "r.html"];
+    place
+        .run(&[&["matmul", "a.npy", "a.npy", "--to", "c.npy"][..], &reports].concat())
+        .ok();
+    let trace = place.json("t.json");
+    let events = trace.as_array().or_else(|| trace["traceEvents"].as_array()).unwrap();
+    let tasks = events.iter().filter(|event| event["ph"] == "X").count();
+    assert!(tasks > 0, "{trace}");
+    assert!(events.iter().all(|event| event["ph"].is_string() && event["pid"].is_number()));
+    let page = fs::read_to_string(place.path("r.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("matmul"), "{page}");
+    for outside in ["src=\"", "<link", "url(", "@import", "fetch("] {
+        assert!(!page.contains(outside), "the page asks for {outside}");
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_an_error() {
+    let place = Place::new();
+    place.records("a.json", 3);
+    let arguments = ["convert", "a.json", "--to", "out", "--stats", "gone/s.json"];
+    place.run(&arguments).failed(1, &["gone/s.json"]);
+}
+
+#[test]
+fn progress_is_shown_only_where_asked_for() {
+    let place = Place::new();
+    place.records("a.json", 3);
+    let quiet = place.run(&["convert", "a.json", "--to", "quiet"]).ok();
+    assert!(!quiet.err.contains('\x1b'), "{}", quiet.err);
+    place.run(&["convert", "a.json", "--to", "shown", "--progress", "always"]).ok();
+}
+
+#[test]
+fn explain_tells_and_writes_nothing() {
+    let place = Place::new();
+    place.records("a.json", 300);
+    matrix(&place.path("a.npy"), 100, 1);
+    let before = place.names();
+    let convert = place.run(&["explain", "convert", "a.json", "--to", "out"]).ok();
+    let product = place.run(&["explain", "matmul", "a.npy", "a.npy", "--to", "c.npy"]).ok();
+    for ran in [convert, product] {
+        for word in ["certified peak", "smallest budget", "predicted I/O"] {
+            assert!(ran.out.contains(word), "{}", ran.out);
+        }
+    }
+    assert_eq!(place.names(), before);
+}
+
+#[test]
+fn inspect_shows_schema_shape_and_rows() {
+    let place = Place::new();
+    place.records("a.json", 300);
+    matrix(&place.path("a.npy"), 100, 1);
+    place.run(&["convert", "a.json", "--to", "out"]).ok();
+    let npy = place.run(&["inspect", "a.npy"]).ok().out;
+    assert!(npy.contains("[100, 100]") && npy.contains("<f8"), "{npy}");
+    for path in ["a.json", "out"] {
+        let out = place.run(&["inspect", path]).ok().out;
+        assert!(out.contains("at: struct") && out.contains("x: Float64"), "{out}");
+    }
+    assert_eq!(place.rows("out"), 300);
+}

@@ -1,0 +1,13 @@
+//! The whole system through the facade: what only shows where collections, planner and scheduler
+//! meet.
+
+#[path = "system/common.rs"]
+mod common;
+#[path = "system/faults.rs"]
+mod faults;
+#[path = "system/handles.rs"]
+mod handles;
+#[path = "system/seams.rs"]
+mod seams;
+#[path = "system/spec.rs"]
+mod spec;

@@ -1,0 +1,115 @@
+//! From records to columns to files and back.
+
+use flagstone::arrow::array::{Array as _, AsArray};
+use flagstone::arrow::datatypes::{Int64Type, UInt64Type};
+use flagstone::{Bag, DataFrame, ParquetOptions, Seams, SerialExecutor, col, count_all, lit};
+use serde::{Deserialize, Serialize};
+
+use crate::common::{session, write};
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+struct Event {
+    id: u64,
+    actor: Actor,
+    tags: Vec<String>,
+    score: Option<f64>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+struct Actor {
+    login: String,
+    age: Option<i64>,
+}
+
+fn event(id: u64) -> Event {
+    Event {
+        id,
+        actor: Actor { login: format!("user{}", id % 17), age: (id % 3 == 0).then_some(id as i64) },
+        tags: (0..id % 4).map(|tag| format!("t{tag}")).collect(),
+        score: (id % 5 != 0).then(|| id as f64 / 3.0),
+    }
+}
+
+fn lines(range: std::ops::Range<u64>) -> String {
+    range.map(|id| serde_json::to_string(&event(id)).unwrap() + "\n").collect()
+}
+
+#[test]
+fn a_bag_becomes_a_frame_becomes_parquet_and_reads_back_equal() {
+    let dir = tempfile::tempdir().unwrap();
+    // the first partition is empty: the schema comes from the type
+    write(dir.path(), "0.json", "");
+    write(dir.path(), "1.json", lines(0..5000));
+    write(dir.path(), "2.json", lines(5000..9000));
+    let bag = Bag::read_json::<Event>(dir.path().join("*.json"));
+    let frame = bag.to_dataframe();
+    let session = session(192, 2);
+    let out = dir.path().join("out");
+    let report = session.write_parquet(&frame, &out).unwrap();
+    assert_eq!((report.rows, report.rows_read), (9000, 9000));
+
+    let back = session.compute(&DataFrame::read_parquet([out.join("*.parquet")])).unwrap();
+    let direct = session.compute(&frame).unwrap();
+    assert_eq!(back.num_rows(), 9000);
+    let ids = back["id"].as_primitive::<UInt64Type>();
+    let actor = back["actor"].as_struct();
+    let logins = actor.column_by_name("login").unwrap().as_string::<i32>();
+    let ages = actor.column_by_name("age").unwrap().as_primitive::<Int64Type>();
+    let tags = back["tags"].as_list::<i32>();
+    for (row, expected) in (0..9000).map(event).enumerate() {
+        assert_eq!(ids.value(row), expected.id);
+        assert_eq!(logins.value(row), expected.actor.login);
+        assert_eq!(ages.is_valid(row).then(|| ages.value(row)), expected.actor.age);
+        let tags = tags.value(row);
+        let tags: Vec<_> = tags.as_string::<i32>().iter().flatten().collect();
+        assert_eq!(tags, expected.tags);
+    }
+    for (name, column) in back.schema().fields().iter().zip(back.columns()) {
+        assert_eq!(column, &direct[name.name().as_str()], "{name}");
+    }
+    // the same handle again: the report counts this run, not both
+    let again = dir.path().join("again");
+    let report = session.write_parquet(&frame, &again).unwrap();
+    assert_eq!((report.rows, report.rows_read), (9000, 9000));
+}
+
+#[test]
+fn the_frame_of_a_bag_is_a_frame_like_any_other() {
+    let bag = Bag::range(0..1000, 3).map(event);
+    let frame = bag.to_dataframe();
+    let users = frame
+        .filter(col("id").gt_eq(lit(500u64)))
+        .select_sql("actor.login AS login, id")
+        .groupby(["login"])
+        .agg([count_all().alias("n")]);
+    let session = session(128, 2);
+    let batch = session.compute(&users).unwrap();
+    assert_eq!(batch.num_rows(), 17);
+    let counts = batch["n"].as_primitive::<Int64Type>();
+    assert_eq!(counts.iter().flatten().sum::<i64>(), 500);
+    assert_eq!(batch, users.compute_with(&SerialExecutor).unwrap());
+}
+
+#[test]
+fn an_empty_bag_is_a_frame_without_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let frame = Bag::range(0..10, 2).map(event).filter(|_| false).to_dataframe();
+    let session = session(128, 1);
+    assert_eq!(session.compute(&frame).unwrap().num_rows(), 0);
+    assert_eq!(frame.schema().unwrap().fields().len(), 4);
+    let out = dir.path().join("out");
+    let report =
+        session.write_parquet_with(&frame, &out, &ParquetOptions::default()).unwrap();
+    assert_eq!(report.rows, 0);
+    let pattern = out.join("*.parquet");
+    let back = session.compute(&DataFrame::read_parquet([pattern])).unwrap();
+    assert_eq!(back.num_rows(), 0);
+    assert_eq!(back.num_columns(), 4);
+}
+
+#[test]
+fn a_record_without_fixed_columns_is_refused_with_a_way_out() {
+    let bag = Bag::range(0..10, 2).map(|x| x);
+    let error = session(64, 1).compute(&bag.to_dataframe()).unwrap_err();
+    assert!(error.to_string().contains("struct"), "{error}");
+}
