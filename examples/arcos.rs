@@ -12,7 +12,7 @@ use std::error::Error;
 use flagstone::arrow::array::{AsArray, RecordBatch};
 use flagstone::arrow::compute::cast;
 use flagstone::arrow::datatypes::{DataType, Float64Type};
-use flagstone::{Counter, CsvOptions, DataFrame, Session, col, sum, to_date};
+use flagstone::{Counter, CsvOptions, DataFrame, Session, col, sum, to_date, year};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut builder = Session::builder();
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let session = builder.build()?;
 
     let by_county = DataFrame::read_csv([path], CsvOptions::tsv())
-        .with_column("year", to_date("TRANSACTION_DATE", "%m%d%Y").year())
+        .with_column("year", year(to_date(col("TRANSACTION_DATE"), "%m%d%Y")))
         .groupby(["year", "BUYER_STATE", "BUYER_COUNTY"])
         .agg([sum(col("CALC_BASE_WT_IN_GM") * col("MME_Conversion_Factor")).alias("mme_g")]);
     let batch = session.compute(&by_county)?;
