@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flagstone::{
     Array, Bag, Block, Compute, Counter, CsvOptions, DataFrame, ErrorKind, Footprint, Graph,
-    KeyedGraph, SerialExecutor, col, count_all, delayed, lazy, sum,
+    KeyedGraph, Lazy, SerialExecutor, col, count_all, delayed, lazy, sum,
 };
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +137,7 @@ fn a_graph_of_keys_runs_through_the_session() {
     let serially = graph.compute_with(&SerialExecutor, &["z", "y"]).unwrap();
     for blocks in [on_session, serially] {
         let values: Vec<u64> =
-            blocks.iter().map(|block| *block.downcast_ref::<u64>().unwrap()).collect();
+            blocks.into_iter().map(|block| Lazy::value(block).unwrap()).collect();
         assert_eq!(values, [420, 21]);
     }
     graph.alias("x", "z");

@@ -1,5 +1,6 @@
 //! The seams between collections.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::array::RecordBatch;
@@ -39,7 +40,7 @@ where
         DataFrame::from_source(Arc::new(FromBag {
             bag: self.clone(),
             planned: OnceLock::new(),
-            rows: Mutex::new(0),
+            rows: Mutex::default(),
             fields: fields_of::<T>(),
         }))
     }
@@ -63,7 +64,8 @@ fn fields_of<T: DeserializeOwned>() -> std::result::Result<Vec<FieldRef>, String
 struct FromBag<S: Stage, T> {
     bag: Bag<S>,
     planned: OnceLock<std::result::Result<Box<dyn BagPartitions<T>>, String>>,
-    rows: Mutex<u64>,
+    /// Rows per partition: one that is streamed again, by a second run, is counted once.
+    rows: Mutex<BTreeMap<u32, u64>>,
     fields: std::result::Result<Vec<FieldRef>, String>,
 }
 
@@ -158,7 +160,7 @@ where
         if !rows.is_empty() {
             flush(&mut rows)?;
         }
-        *self.rows.lock().unwrap_or_else(|e| e.into_inner()) += total;
+        self.rows.lock().unwrap_or_else(|e| e.into_inner()).insert(partition, total);
         Ok(())
     }
 
@@ -181,7 +183,7 @@ where
 
     fn outcome(&self) -> Outcome {
         Outcome {
-            rows: *self.rows.lock().unwrap_or_else(|e| e.into_inner()),
+            rows: self.rows.lock().unwrap_or_else(|e| e.into_inner()).values().sum(),
             ..Outcome::default()
         }
     }

@@ -68,7 +68,7 @@ fn statistics_trace_and_report_are_written_also_on_failure() {
     has_all_fields(&stats);
     assert!(stats["error"].as_str().unwrap().contains("a.json:2"), "{stats}");
     place.json("t.json");
-    assert!(fs::read_to_string(place.path("r.html")).unwrap().starts_with("<!DOCTYPE html>"));
+    assert!(fs::read_to_string(place.path("r.html")).unwrap().starts_with("<!doctype html>"));
     assert_eq!(place.names(), ["a.json", "r.html", "s.json", "t.json"]);
 }
 
