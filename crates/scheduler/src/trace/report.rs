@@ -72,10 +72,10 @@ main{max-width:1140px;margin:0 auto;padding:24px}h1{font-size:24px;margin:0 0 12
 h2{font-size:18px;margin:28px 0 8px}table{border-collapse:collapse;width:100%;background:#fff}\
 th,td{padding:5px 10px;border-bottom:1px solid #e4e4e4;text-align:right;\
 font-variant-numeric:tabular-nums}th:first-child,td:first-child{text-align:left}\
-svg{background:#fff;max-width:100%;height:auto}.key{color:#555;font-size:13px;margin:4px 0}\
-.tiles{display:flex;flex-wrap:wrap;gap:12px}.tile{background:#fff;border:1px solid #e4e4e4;\
-border-radius:6px;padding:10px 16px;min-width:120px}.tile b{display:block;font-size:19px}\
-.tile span{color:#666;font-size:13px}.swatch{display:inline-block;width:11px;height:11px;\
+svg{background:#fff;width:100%;height:auto}.key{color:#555;font-size:13px;margin:4px 0}\
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(172px,1fr));gap:12px}\
+.tile{background:#fff;border:1px solid #e4e4e4;border-radius:6px;padding:10px 16px}\
+.tile b{display:block;font-size:19px}.tile span{color:#666;font-size:13px}.swatch{display:inline-block;width:11px;height:11px;\
 margin:0 5px 0 14px;border-radius:2px}code{font-size:13px}</style></head><body><main>\
 <h1>Flagstone report</h1>";
 
