@@ -81,14 +81,12 @@ margin:0 5px 0 14px;border-radius:2px}code{font-size:13px}</style></head><body><
 
 fn summary(stats: &Stats, out: &mut dyn Write) -> io::Result<()> {
     let percent = 100.0 * stats.ledger_peak_bytes as f64 / stats.budget_bytes.max(1) as f64;
+    let peak = format!("ledger peak, {percent:.0} % of it");
     let tiles = [
         (format!("{:.2} s", stats.wall_s), "wall time"),
         (stats.tasks.to_string(), "tasks"),
-        (
-            format!("{} ({percent:.0} %)", format_bytes(stats.ledger_peak_bytes)),
-            "ledger peak of the budget",
-        ),
         (format_bytes(stats.budget_bytes), "budget"),
+        (format_bytes(stats.ledger_peak_bytes), &peak),
         (format_bytes(stats.certified_peak_bytes), "certified peak"),
         (format_bytes(stats.counter(Counter::BytesRead)), "read"),
         (
@@ -150,6 +148,7 @@ fn memory_chart(
         chart
             .configure_mesh()
             .disable_x_mesh()
+            .max_light_lines(0)
             .x_label_formatter(&|x| format!("{x:.2} s"))
             .y_label_formatter(&|y| format_bytes((y * (1 << 20) as f64) as u64))
             .draw()
