@@ -81,7 +81,7 @@ margin:0 5px 0 14px;border-radius:2px}code{font-size:13px}</style></head><body><
 
 fn summary(stats: &Stats, out: &mut dyn Write) -> io::Result<()> {
     let percent = 100.0 * stats.ledger_peak_bytes as f64 / stats.budget_bytes.max(1) as f64;
-    let peak = format!("ledger peak, {percent:.0} % of it");
+    let peak = format!("ledger peak ({percent:.0} %)");
     let tiles = [
         (format!("{:.2} s", stats.wall_s), "wall time"),
         (stats.tasks.to_string(), "tasks"),
