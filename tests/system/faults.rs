@@ -114,13 +114,13 @@ fn a_failed_write_leaves_nothing_and_frees_all() {
 
 #[test]
 fn a_budget_too_small_is_refused_before_anything_runs() {
-    let session = session(24, 1);
-    let a = Array::<f64>::from_fn(&[100_000, 4000], |_| unreachable!("it ran"));
-    // the result alone is larger than the budget: nothing else can be done
-    let error = session.compute(&a).unwrap_err();
+    let session = session(1, 1);
+    let a = Array::<f64>::from_fn(&[4000, 4000], |_| unreachable!("it ran"));
+    let error = session.compute(&a.t().dot(&a)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
     let message = error.to_string();
-    assert!(message.contains("24.0 MiB") && message.contains("smallest"), "{message}");
+    assert!(message.contains("the budget is 1.00 MiB"), "{message}");
+    assert!(message.contains("the smallest budget that works is"), "{message}");
 }
 
 #[test]

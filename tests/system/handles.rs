@@ -116,7 +116,7 @@ fn a_lazy_graph_runs_through_the_session() {
     let ten = slow.call((&lazy(1u64),));
     let sum = add.call((&ten, &ten));
     let both = add.call((&sum, &ten));
-    assert_eq!(session.compute((&sum, &both)).unwrap(), (20, 30));
+    assert_eq!(session.compute(&both).unwrap(), 30);
     assert_eq!(calls.load(Ordering::Relaxed), 1);
     // lazies and collections in one compute
     let bag = Bag::range(0..10, 2).count();

@@ -17,6 +17,9 @@ use crate::args::{Cli, Command, Explained};
 fn main() -> ExitCode {
     memory::tune_allocator();
     let cli = Cli::parse(); // usage errors end with 2
+    if matches!(cli.command, Command::Inspect(_) | Command::Explain { .. }) {
+        signals::end_with_the_reader();
+    }
     let result = match cli.command {
         Command::Convert(args) => commands::convert::run(&args),
         Command::Matmul(args) => commands::matmul::run(&args),
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            run::say(format_args!("{failure}"));
             ExitCode::from(failure.code())
         }
     }

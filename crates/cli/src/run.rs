@@ -54,6 +54,11 @@ impl std::convert::From<flagstone::Error> for Failure {
     }
 }
 
+/// Prints a line about the run on standard error; a reader who has gone away is no failure.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Starts a session as the flags say, runs `work`, and writes what the flags ask for, also when
 /// the work fails.
 pub(crate) fn with_session<T>(

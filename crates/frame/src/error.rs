@@ -25,8 +25,16 @@ pub(crate) fn run_error(error: DataFusionError) -> Error {
     Error::new(ErrorKind::Failed, message).with_source(error)
 }
 
+/// A file that could not be read or written below the library stays what it was.
 pub(crate) fn parquet_error(error: ParquetError) -> Error {
-    Error::failed(error)
+    let ParquetError::External(inner) = &error else { return Error::failed(error) };
+    match inner.downcast_ref::<std::io::Error>() {
+        Some(cause) => {
+            let (kind, message) = (kind_of(cause), cause.to_string());
+            Error::new(kind, message).with_source(error)
+        }
+        None => Error::failed(error),
+    }
 }
 
 /// A refusal of memory stays one, so that the task is run again alone; a full disk stays one too.
@@ -41,9 +49,12 @@ pub(crate) fn io_error(error: flagstone_io::Error) -> Error {
 }
 
 pub(crate) fn file_error(what: &str, path: &std::path::Path, error: std::io::Error) -> Error {
-    let kind = match error.kind() {
+    Error::new(kind_of(&error), format!("cannot {what} {}: {error}", path.display())).with_source(error)
+}
+
+fn kind_of(error: &std::io::Error) -> ErrorKind {
+    match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::OutOfDisk,
         _ => ErrorKind::Failed,
-    };
-    Error::new(kind, format!("cannot {what} {}: {error}", path.display())).with_source(error)
+    }
 }

@@ -8,7 +8,7 @@ use flagstone::{
 };
 
 use crate::args::{Compression, Convert, Format, From, OnBadRecord};
-use crate::run::{Failure, session, with_session};
+use crate::run::{Failure, say, session, with_session};
 
 pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
     let frame = frame(args)?;
@@ -125,14 +125,14 @@ pub(crate) fn format_of(name: &str) -> Option<From> {
 /// What was done, in a few lines on standard error.
 fn summary(args: &Convert, session: &Session, report: &WriteReport) {
     let stats = session.stats();
-    eprintln!(
+    say(format_args!(
         "{} rows in {} files, {} in {}",
         report.rows,
         report.files.len(),
         format_bytes(report.bytes),
         args.output.to.display()
-    );
-    eprintln!(
+    ));
+    say(format_args!(
         "{} rows read from {}, {} bad; peak {} of {}{}",
         report.rows_read,
         format_bytes(stats.counter(Counter::BytesRead)),
@@ -143,16 +143,16 @@ fn summary(args: &Convert, session: &Session, report: &WriteReport) {
             0 => String::new(),
             bytes => format!(", {} spilled", format_bytes(bytes)),
         }
-    );
+    ));
     if report.bad_records > 0 && args.on_bad_record == OnBadRecord::Quarantine {
-        eprintln!("bad records are in {}", quarantine(args).display());
+        say(format_args!("bad records are in {}", quarantine(args).display()));
     }
     const SHOWN: usize = 10;
     for widening in report.widened.iter().take(SHOWN) {
-        eprintln!("widened: {widening}");
+        say(format_args!("widened: {widening}"));
     }
     if let Some(more) = report.widened.len().checked_sub(SHOWN).filter(|&more| more > 0) {
-        eprintln!("widened: {more} more columns");
+        say(format_args!("widened: {more} more columns"));
     }
 }
 

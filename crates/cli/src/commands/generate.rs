@@ -4,7 +4,7 @@ use flagstone::format_bytes;
 use flagstone_datasets as datasets;
 
 use crate::args::Generate;
-use crate::run::Failure;
+use crate::run::{Failure, say};
 
 pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let threads = args.threads.map_or_else(|| flagstone::Machine::detect().threads, usize::from);
@@ -15,6 +15,6 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     for file in &files {
         println!("{}", file.display());
     }
-    eprintln!("{} files, {}", files.len(), format_bytes(bytes));
+    say(format_args!("{} files, {}", files.len(), format_bytes(bytes)));
     Ok(())
 }

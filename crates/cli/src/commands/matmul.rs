@@ -5,7 +5,7 @@ use std::path::Path;
 use flagstone::{Array, Counter, Element, OutputOptions, Session, format_bytes};
 
 use crate::args::Matmul;
-use crate::run::{Failure, session, with_session};
+use crate::run::{Failure, say, session, with_session};
 
 pub(crate) fn run(args: &Matmul) -> Result<(), Failure> {
     match element(&args.a)? {
@@ -59,7 +59,7 @@ fn typed<T: Element>(args: &Matmul) -> Result<(), Failure> {
         session.store_npy_with(&product, &args.output.to, options)?;
         let stats = session.stats();
         let shape = product.shape();
-        eprintln!(
+        say(format_args!(
             "{} x {} in {:.1} s: {} read, {} written, {} spilled, peak {} of {}",
             shape[0],
             shape.get(1).copied().unwrap_or(1),
@@ -69,7 +69,7 @@ fn typed<T: Element>(args: &Matmul) -> Result<(), Failure> {
             format_bytes(stats.bytes_spilled),
             format_bytes(stats.ledger_peak_bytes),
             format_bytes(session.budget_bytes()),
-        );
+        ));
         Ok(())
     })
 }

@@ -185,10 +185,11 @@ fn group(aggregate: &Aggregate) -> Result<GroupPlan> {
     let key_types = aggregate.group_expr.iter().map(type_of).collect::<Result<_>>()?;
     let mut aggregations = Vec::new();
     for expr in &aggregate.aggr_expr {
-        let inner = match expr {
-            Expr::Alias(alias) => &*alias.expr,
-            other => other,
-        };
+        let mut inner = expr;
+        // count(*) has a name of its own below the one that the user gave it
+        while let Expr::Alias(alias) = inner {
+            inner = &alias.expr;
+        }
         let Expr::AggregateFunction(AggregateFunction { func, params }) = inner else {
             return Err(not_lowered(&expr.to_string()));
         };

@@ -123,7 +123,7 @@ impl Layer for AssembleLayer {
         add_encoded_arrow_schema_to_metadata(&self.schema, &mut properties);
         let descriptor = ArrowSchemaConverter::new().convert(&self.schema).map_err(parquet_error)?;
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
-        let buffered = BufWriter::with_capacity(WRITE_BYTES, Counted { file, ctx });
+        let buffered = BufWriter::with_capacity(WRITE_BYTES, Counted { file, path: path.clone(), ctx });
         let root = descriptor.root_schema_ptr();
         let mut writer = SerializedFileWriter::new(buffered, root, Arc::new(properties))
             .map_err(parquet_error)?;
@@ -163,7 +163,7 @@ impl AssembleLayer {
         let path = self.directory.join(format!(".merged-{task:05}"));
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
         let options = ArrowWriterOptions::new().with_properties(self.options.properties());
-        let counted = Counted { file, ctx };
+        let counted = Counted { file, path: path.clone(), ctx };
         let mut writer = ArrowWriter::try_new_with_options(counted, self.schema.clone(), options)
             .map_err(parquet_error)?;
         let mut lease = ctx.reserve(0)?;
@@ -211,6 +211,7 @@ impl Scratch {
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
         let metadata = self.reader.metadata().row_group(group);
+        ctx.count(Counter::RowsOut, metadata.num_rows() as u64);
         let mut target = writer.next_row_group().map_err(parquet_error)?;
         for column in metadata.columns() {
             let close = ColumnCloseResult {

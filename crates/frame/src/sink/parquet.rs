@@ -161,12 +161,17 @@ struct Writing<'a> {
 /// A file whose writes count.
 pub(crate) struct Counted<'a> {
     pub(crate) file: File,
+    /// What errors name.
+    pub(crate) path: PathBuf,
     pub(crate) ctx: &'a TaskContext<'a>,
 }
 
 impl Write for Counted<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = self.file.write(bytes).map_err(|error| {
+            let message = format!("cannot write {}: {error}", self.path.display());
+            io::Error::new(error.kind(), message)
+        })?;
         self.ctx.count(Counter::BytesWritten, written as u64);
         Ok(written)
     }
@@ -186,7 +191,7 @@ impl Drain for Writing<'_> {
                     .map_err(|error| file_error("create", &self.path, error))?;
                 let options =
                     ArrowWriterOptions::new().with_properties(self.sink.options.properties());
-                let counted = Counted { file, ctx: self.ctx };
+                let counted = Counted { file, path: self.path.clone(), ctx: self.ctx };
                 let schema = Arc::clone(&self.sink.schema);
                 let writer = ArrowWriter::try_new_with_options(counted, schema, options);
                 none.insert(writer.map_err(parquet_error)?)
