@@ -17,8 +17,8 @@ fn an_existing_output_is_kept_unless_told_otherwise() {
     assert_eq!(place.rows("out"), 20);
     assert_eq!(place.names(), ["a.json", "b.json", "out"]);
     // a run that fails leaves the old output
-    place.write("bad.json", "{\n");
-    place.fails(1, &["convert", "bad.json", "--to", "out", "--overwrite"], &["bad.json:1"]);
+    place.write("bad.json", "{\"id\":1}\n{\n");
+    place.fails(1, &["convert", "bad.json", "--to", "out", "--overwrite"], &["bad.json:2"]);
     assert_eq!(place.rows("out"), 20);
 }
 

@@ -116,7 +116,8 @@ pub(crate) fn scratch_path(directory: &Path, task: u32) -> PathBuf {
 /// Parquet files cannot hold a struct without members, and they have no type of only nulls.
 pub(crate) fn check_schema(schema: &Schema) -> Result<()> {
     match schema.fields().first() {
-        None => Err(Error::invalid("there are no columns to write: select at least one")),
+        None => Err(Error::invalid("there are no columns to write: the input has no record that can be read, or none of its \
+             columns was selected")),
         Some(_) => Ok(()),
     }
 }
