@@ -164,6 +164,7 @@ impl AssembleLayer {
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
         let options = ArrowWriterOptions::new().with_properties(self.options.properties());
         let counted = Counted { file, ctx };
+        // few rows: what a dictionary would cost does not matter
         let mut writer = ArrowWriter::try_new_with_options(counted, self.schema.clone(), options)
             .map_err(parquet_error)?;
         let mut lease = ctx.reserve(0)?;

@@ -20,7 +20,7 @@ use flagstone_memory::Lease;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use crate::error::{file_error, parquet_error};
 use crate::ops::pipeline::{Drain, Sink};
@@ -68,10 +68,19 @@ impl ParquetOptions {
     /// How large a row group may become, encoded: a small part of a file, so that files cut at row
     /// groups are even.
     pub(crate) fn row_group_bytes(&self) -> usize {
-        (self.target_bytes / 24).clamp(64 << 10, 6 << 20) as usize
+        (self.target_bytes / 12).clamp(64 << 10, 10 << 20) as usize
     }
 
     pub(crate) fn properties(&self) -> WriterProperties {
+        self.builder().build()
+    }
+
+    /// The properties for rows that begin like these.
+    pub(crate) fn properties_for(&self, first: &RecordBatch) -> WriterProperties {
+        super::dictionary::choose(self.builder(), first).build()
+    }
+
+    fn builder(&self) -> WriterPropertiesBuilder {
         let compression = match self.compression {
             ParquetCompression::Zstd => {
                 Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default())
@@ -82,11 +91,10 @@ impl ParquetOptions {
         WriterProperties::builder()
             .set_compression(compression)
             .set_created_by(concat!("flagstone ", env!("CARGO_PKG_VERSION")).into())
-            .set_data_page_size_limit(256 << 10)
-            .set_dictionary_page_size_limit(256 << 10)
+            .set_data_page_size_limit(1 << 20)
+            .set_dictionary_page_size_limit(4 << 20)
             .set_statistics_truncate_length(Some(64))
             .set_max_row_group_row_count(Some(1 << 20))
-            .build()
     }
 }
 
@@ -139,14 +147,14 @@ impl Sink for ParquetSink {
     fn footprint(&self) -> Footprint {
         // a row group in progress, and a page and a dictionary for each column
         let columns = self.schema.flattened_fields().len() as u64;
-        let pages = columns * (96 << 10);
+        let pages = columns * (256 << 10);
         Footprint::estimated(4096)
             .with_scratch(2 * self.options.row_group_bytes() as u64 + pages)
             .resident()
     }
 
     fn assumption(&self) -> Option<String> {
-        Some("encoding a column holds less than 96 KiB beside its row group".into())
+        Some("encoding a column holds less than 256 KiB beside its row group".into())
     }
 }
 
@@ -185,7 +193,8 @@ impl Drain for Writing<'_> {
                 let file = File::create(&self.path)
                     .map_err(|error| file_error("create", &self.path, error))?;
                 let options =
-                    ArrowWriterOptions::new().with_properties(self.sink.options.properties());
+                    ArrowWriterOptions::new()
+                        .with_properties(self.sink.options.properties_for(&batch));
                 let counted = Counted { file, ctx: self.ctx };
                 let schema = Arc::clone(&self.sink.schema);
                 let writer = ArrowWriter::try_new_with_options(counted, schema, options);

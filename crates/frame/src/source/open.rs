@@ -23,7 +23,7 @@ use crate::schema::kind::Kind;
 /// A partition of plain text is about this long; a partition of small files holds several.
 const PLAIN_BYTES: u64 = 32 << 20;
 /// A partition of small compressed files holds files of about this size together.
-const PACKED_BYTES: u64 = 4 << 20;
+const PACKED_BYTES: u64 = 9 << 20;
 /// All heads together are about this long.
 const SAMPLE_BYTES: u64 = 64 << 20;
 
