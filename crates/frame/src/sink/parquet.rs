@@ -65,10 +65,11 @@ impl Default for ParquetOptions {
 }
 
 impl ParquetOptions {
-    /// How large a row group may become, encoded: a small part of a file, so that files cut at row
-    /// groups are even.
+    /// How large a row group in progress may become: a small part of a file, so that files cut at
+    /// row groups are even. Encoded it is about half of that, because pages that wait for their
+    /// dictionary are counted before compression.
     pub(crate) fn row_group_bytes(&self) -> usize {
-        (self.target_bytes / 12).clamp(64 << 10, 10 << 20) as usize
+        (self.target_bytes / 5).clamp(64 << 10, 24 << 20) as usize
     }
 
     pub(crate) fn properties(&self) -> WriterProperties {
@@ -147,14 +148,14 @@ impl Sink for ParquetSink {
     fn footprint(&self) -> Footprint {
         // a row group in progress, and a page and a dictionary for each column
         let columns = self.schema.flattened_fields().len() as u64;
-        let pages = columns * (256 << 10);
+        let pages = columns * (64 << 10);
         Footprint::estimated(4096)
-            .with_scratch(2 * self.options.row_group_bytes() as u64 + pages)
+            .with_scratch(self.options.row_group_bytes() as u64 + pages)
             .resident()
     }
 
     fn assumption(&self) -> Option<String> {
-        Some("encoding a column holds less than 256 KiB beside its row group".into())
+        Some("encoding a column holds less than 64 KiB beside its row group".into())
     }
 }
 

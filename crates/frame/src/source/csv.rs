@@ -237,6 +237,9 @@ impl PartitionSource for CsvSource {
     }
 }
 
+const QUOTED_TAIL: &str = "text follows a closing quote: quotes inside quotes are doubled, or \
+     escaped by the byte that the option `escape` names";
+
 struct Wanted {
     column: usize,
     /// Its type was given.
@@ -340,7 +343,7 @@ impl Reading<'_> {
             let (start, end, wrong) = match record {
                 Record::Open { start } => return Ok(Some(start)),
                 Record::Broken { start, end, at } => {
-                    (start, end, Some((at - start, "text follows a closing quote".to_owned())))
+                    (start, end, Some((at - start, QUOTED_TAIL.to_owned())))
                 }
                 Record::Fields { start, end, field_count } if field_count != expected => {
                     if text[start..end].trim_ascii().is_empty() {
