@@ -1,1 +1,36 @@
-//! array
+//! Chunked n-dimensional arrays, larger than memory.
+//!
+//! An [`Array`] is a handle on an expression: sources (npy files, arrays in memory, functions of the
+//! index) and operations. Nothing is computed before a terminal, which lowers the expression to
+//! layers of a [`flagstone_graph::Graph`] and gives them to an executor. Chunks are chosen by the
+//! planner from shapes and budget; users never see them.
+//!
+//! The bits of a result follow from the data, never from budget, chunks, tiles or threads:
+//! element-wise operations have no order, sums have fixed leaves and a canonical tree
+//! (`kernels/sum.rs`), products are made of gemm calls of fixed shapes (`kernels/gemm.rs`).
+//!
+//! Read in this order: [`Array`], `expression`, `fused` (what one task evaluates), `lower`,
+//! `layers`, `kernels`.
+
+mod array;
+mod buffer;
+mod chunk;
+mod element;
+mod expression;
+mod fused;
+mod grid;
+mod inspect;
+mod kernels;
+mod layers;
+mod lower;
+mod operators;
+mod plan;
+mod source;
+mod terminal;
+mod value;
+
+pub use array::Array;
+pub use element::{Element, Float};
+pub use grid::ChunkGrid;
+pub use inspect::{NpyInfo, inspect_npy};
+pub use terminal::Built;

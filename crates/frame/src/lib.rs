@@ -32,6 +32,7 @@ mod csv;
 mod error;
 mod expr;
 mod frame;
+mod inspect;
 mod json;
 mod kernels;
 mod ops;
@@ -48,6 +49,7 @@ pub use expr::{
 };
 pub use flagstone_graph::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, IntoKey};
+pub use inspect::{ParquetInfo, inspect_parquet};
 pub use partition::Partition;
 pub use sink::parquet::{ParquetCompression, ParquetOptions};
 pub use source::bad::BadRecords;

@@ -207,6 +207,14 @@ impl<'a> Inputs<'a> {
             .ok_or_else(|| Error::input(i, type_name::<T>()))
     }
 
+    /// The value put in by [`Block::value`] as the `i`-th input.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn value<T: Send + Sync + 'static>(&self, i: usize) -> Result<&T> {
+        self.get::<Value<T>>(i).map(|value| &value.value)
+    }
+
     /// Takes the `i`-th input out. When this task was its last consumer, [`Block::take`] on it
     /// gives the value itself.
     ///

@@ -187,20 +187,22 @@ fn number(
         }
         dep_offsets.push(deps.len() as u32);
     }
-    let mut output_uses = HashMap::new();
-    let output_tasks = outputs
-        .iter()
-        .map(|output| {
-            let base = bases[output.index()];
-            (base..base + nodes[output.index()].layer.task_count())
-                .map(|task| {
-                    let id = TaskId(ranks[task as usize]);
-                    *output_uses.entry(id).or_insert(0) += 1;
-                    id
-                })
-                .collect()
-        })
-        .collect();
+    let mut output_bits = vec![0u64; count.div_ceil(64)];
+    let mut output_repeats = HashMap::new();
+    let mut output_tasks: Vec<Vec<TaskId>> = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        let base = bases[output.index()];
+        let tasks = base..base + nodes[output.index()].layer.task_count();
+        let ids: Vec<TaskId> = tasks.map(|task| TaskId(ranks[task as usize])).collect();
+        for &id in &ids {
+            let (word, bit) = (id.index() / 64, 1u64 << (id.0 % 64));
+            if output_bits[word] & bit != 0 {
+                *output_repeats.entry(id).or_insert(0) += 1;
+            }
+            output_bits[word] |= bit;
+        }
+        output_tasks.push(ids);
+    }
     drop(kept);
     drop(ranks);
     for i in 1..=count {
@@ -228,7 +230,8 @@ fn number(
         dependent_offsets,
         dependents,
         outputs: output_tasks,
-        output_uses,
+        output_bits,
+        output_repeats,
         sequential_peak_bytes: peak_bytes,
         largest,
     }

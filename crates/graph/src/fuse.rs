@@ -155,7 +155,6 @@ fn join(producer: &Node, consumer: &Node, slot: usize, inputs: &[LayerId]) -> No
 
 /// Several layers run as one, each stage's block handed to the next.
 #[doc(hidden)]
-#[expect(unreachable_pub, reason = "named in a hidden method of a public trait")]
 pub struct Fused {
     name: String,
     stages: Vec<Stage>,

@@ -10,8 +10,11 @@
 
 mod block;
 mod context;
+mod delayed;
+mod dot;
 mod error;
 mod exec;
+mod explicit;
 mod footprint;
 mod freeze;
 mod fuse;
@@ -21,16 +24,22 @@ mod key;
 mod layer;
 mod order;
 mod program;
+mod shapes;
+mod shuffle;
 mod token;
 
 pub use block::{Block, BlockData, Codec, Inputs, Unit, Value, round_trip};
 pub use context::{Counter, ScratchFile, SerialHost, TaskContext, TaskHost};
+pub use delayed::{Arguments, Delayed, Lazy, compute_all, delayed, lazy};
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{Execute, Resources, SerialExecutor, run_serially};
+pub use explicit::{Explicit, ExplicitBuilder, FunctionId, KeyedGraph, Pick, TaskFn};
 pub use footprint::{Certainty, Footprint};
 pub use graph::Graph;
 pub use id::{LayerId, TaskId};
 pub use key::Key;
 pub use layer::{Deps, IoBytes, Layer};
 pub use program::{FreezeOptions, Program};
+pub use shapes::{Blockwise, FAN_IN, OneToOne};
+pub use shuffle::{ShardReader, ShardWriter};
 pub use token::{Token, TokenHasher};

@@ -44,8 +44,10 @@ pub struct Program {
     pub(crate) dependent_offsets: Vec<u32>,
     pub(crate) dependents: Vec<TaskId>,
     pub(crate) outputs: Vec<Vec<TaskId>>,
-    /// How often each output task is asked for, by rank; tasks not listed are not outputs.
-    pub(crate) output_uses: std::collections::HashMap<TaskId, u32>,
+    /// One bit a task: whether it was asked for.
+    pub(crate) output_bits: Vec<u64>,
+    /// Tasks that were asked for more than once, and how much more often.
+    pub(crate) output_repeats: std::collections::HashMap<TaskId, u32>,
     pub(crate) sequential_peak_bytes: u64,
     /// The rank whose inputs, output and scratch are largest, and their sum.
     pub(crate) largest: (u32, u64),
@@ -86,7 +88,12 @@ impl Program {
 
     /// How often a task's block is used: once per reading edge and once per request as an output.
     pub fn use_count(&self, task: TaskId) -> u32 {
-        self.dependents(task).len() as u32 + self.output_uses.get(&task).copied().unwrap_or(0)
+        let outputs = match self.is_output(task) {
+            false => 0,
+            true if self.output_repeats.is_empty() => 1,
+            true => 1 + self.output_repeats.get(&task).copied().unwrap_or(0),
+        };
+        self.dependents(task).len() as u32 + outputs
     }
 
     /// The tasks whose blocks were asked for, per requested layer, in task order.
@@ -96,7 +103,7 @@ impl Program {
 
     /// Whether a task's block was asked for.
     pub fn is_output(&self, task: TaskId) -> bool {
-        self.output_uses.contains_key(&task)
+        self.output_bits[task.index() / 64] >> (task.0 % 64) & 1 == 1
     }
 
     /// The task's layer (index among this program's layers) and its index there.
@@ -169,6 +176,11 @@ impl Program {
             Some(location) => error.with_location(location),
             None => error,
         }
+    }
+
+    /// The line of the user's program that made a layer.
+    pub fn location(&self, layer: usize) -> Option<&'static std::panic::Location<'static>> {
+        self.nodes[layer].location
     }
 
     /// The names of the layers from a source to `layer`, along first inputs.

@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Truncated,
     /// A line is longer than the limit.
     LineTooLong,
+    /// A line is not what its reader expects: not UTF-8, not JSON, not a record of the type.
+    BadRecord,
     /// The caller asked to stop.
     Cancelled,
     /// A buffer could not be leased; see [`Error::needs_memory`].

@@ -112,25 +112,60 @@ pub fn expand_in<P: AsRef<Path>>(
 ) -> Result<Vec<InputFile>, Error> {
     let mut files = Vec::new();
     for pattern in patterns {
-        let pattern = pattern.as_ref();
-        let text = pattern
-            .to_str()
-            .filter(|text| text.contains(['*', '?', '[']));
-        let Some(text) = text.filter(|_| source.stat(pattern).is_err()) else {
-            files.push(InputFile::look(pattern, source)?);
-            continue;
-        };
-        let mut paths = source.glob(text)?;
-        if paths.is_empty() {
-            let message = format!("no file matches the pattern {text:?}");
-            return Err(Error::new(ErrorKind::NotFound, message));
-        }
-        paths.sort_by(|a, b| compare_paths(a, b));
-        for path in paths {
-            files.push(look_matched(text, path, source)?);
+        match matches(source, pattern.as_ref())? {
+            None => files.push(InputFile::look(pattern.as_ref(), source)?),
+            Some((text, paths)) => {
+                for path in paths {
+                    files.push(look_matched(text, path, source)?);
+                }
+            }
         }
     }
     Ok(files)
+}
+
+/// The local paths that paths and patterns name, in the order of [`expand`], without opening any:
+/// for readers that may need the first few only, and look at a file when they come to it.
+///
+/// # Errors
+/// For a pattern that matches nothing and for a missing file.
+pub fn expand_names<P: AsRef<Path>>(
+    patterns: impl IntoIterator<Item = P>,
+) -> Result<Vec<PathBuf>, Error> {
+    let mut names = Vec::new();
+    for pattern in patterns {
+        let pattern = pattern.as_ref();
+        match matches(&LocalFs, pattern)? {
+            Some((_, paths)) => names.extend(paths),
+            None => {
+                LocalFs
+                    .stat(pattern)
+                    .map_err(|cause| Error::os("read", pattern, cause))?;
+                names.push(pattern.to_owned());
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// What a pattern matches, in order; `None` for a plain path.
+fn matches<'p>(
+    source: &dyn Source,
+    pattern: &'p Path,
+) -> Result<Option<(&'p str, Vec<PathBuf>)>, Error> {
+    let text = pattern
+        .to_str()
+        .filter(|text| text.contains(['*', '?', '[']));
+    let Some(text) = text.filter(|_| source.stat(pattern).is_err()) else {
+        return Ok(None);
+    };
+    let mut paths = source.glob(text)?;
+    if paths.is_empty() {
+        let message = format!("no file matches the pattern {text:?}");
+        return Err(Error::new(ErrorKind::NotFound, message));
+    }
+    paths.sort_by(|a, b| compare_paths(a, b));
+    Ok(Some((text, paths)))
 }
 
 fn look_matched(pattern: &str, path: PathBuf, source: &dyn Source) -> Result<InputFile, Error> {

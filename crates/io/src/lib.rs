@@ -70,7 +70,7 @@ pub use compression::Compression;
 pub use count::{Counters, CountingWriter, IoCounters};
 pub use decode::DecompressingReader;
 pub use error::{Error, ErrorKind};
-pub use files::{InputFile, expand, expand_in};
+pub use files::{InputFile, expand, expand_in, expand_names};
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
 pub use options::{LineLimit, ReadOptions};
 pub use range::{ByteRange, split_files};

@@ -1,0 +1,173 @@
+//! Aligned memory for chunks and panels.
+//!
+//! Large buffers are mapped from the system and unmapped when dropped: they never linger in an
+//! allocator's free lists, so what the ledger counts is what the process holds. They start as
+//! zeros and, where the system offers it, in huge pages.
+
+use std::alloc::Layout;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+use flagstone_memory::{Lease, Memory, NeedsMemory};
+
+use crate::element::Element;
+
+/// Buffers from this size on are mapped.
+const MAPPED_BYTES_MIN: usize = 256 << 10;
+const ALIGNMENT: usize = 64;
+
+/// A fixed number of elements, zero at first, aligned to 64 bytes.
+pub(crate) struct Buffer<T> {
+    start: NonNull<T>,
+    len: usize,
+    /// Held for as long as the memory; `None` when the task's footprint covers it.
+    lease: Option<Lease>,
+}
+
+// SAFETY: a buffer owns its elements as a `Vec` does.
+unsafe impl<T: Send> Send for Buffer<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Buffer<T> {}
+
+impl<T: Element> Buffer<T> {
+    /// Leases and allocates.
+    ///
+    /// # Errors
+    /// When the bytes cannot be had now.
+    pub(crate) fn leased(len: usize, memory: &dyn Memory) -> Result<Self, NeedsMemory> {
+        let lease = memory.reserve(len.saturating_mul(size_of::<T>()) as u64)?;
+        let mut buffer = Buffer::granted(len)?;
+        buffer.lease = Some(lease);
+        Ok(buffer)
+    }
+
+    /// Allocates bytes that were granted before: a task's declared output, or a reload.
+    ///
+    /// # Errors
+    /// When the system has no such memory.
+    pub(crate) fn granted(len: usize) -> Result<Self, NeedsMemory> {
+        let refused = NeedsMemory {
+            wanted_bytes: len.saturating_mul(size_of::<T>()) as u64,
+            available_bytes: 0,
+        };
+        let bytes = len
+            .checked_mul(size_of::<T>())
+            .filter(|&bytes| bytes <= isize::MAX as usize - ALIGNMENT)
+            .ok_or(refused)?;
+        let start = match bytes {
+            0 => NonNull::dangling(),
+            _ if bytes >= MAPPED_BYTES_MIN => map(bytes).ok_or(refused)?.cast(),
+            _ => {
+                // SAFETY: the size is not zero, and small.
+                let start = unsafe { std::alloc::alloc_zeroed(layout(bytes)) };
+                NonNull::new(start).ok_or(refused)?.cast()
+            }
+        };
+        Ok(Buffer {
+            start,
+            len,
+            lease: None,
+        })
+    }
+
+    /// Stops accounting for the memory here: it becomes a block, which the executor counts.
+    pub(crate) fn into_granted(mut self) -> Self {
+        self.lease = None;
+        self
+    }
+
+    /// Where the elements start, for writing parts of the buffer from several threads.
+    pub(crate) fn start(&self) -> *mut T {
+        self.start.as_ptr()
+    }
+
+    /// The bytes it holds.
+    pub(crate) fn nbytes(&self) -> u64 {
+        (self.len * size_of::<T>()) as u64
+    }
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes, ALIGNMENT).expect("the size was checked and 64 is a power of 2")
+}
+
+fn map(bytes: usize) -> Option<NonNull<u8>> {
+    // SAFETY: an anonymous private mapping touches no other memory.
+    let start = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if start == libc::MAP_FAILED {
+        return None;
+    }
+    // only whole huge pages: the tail of the last one would be resident but not accounted for
+    #[cfg(target_os = "linux")]
+    {
+        const HUGE: usize = 2 << 20;
+        let first = (start as usize).next_multiple_of(HUGE);
+        let end = (start as usize + bytes) / HUGE * HUGE;
+        if end > first {
+            // SAFETY: the range lies inside the mapping made above; the call is only advice.
+            unsafe { libc::madvise(first as *mut _, end - first, libc::MADV_HUGEPAGE) };
+        }
+    }
+    NonNull::new(start.cast())
+}
+
+impl<T> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        let bytes = self.len * size_of::<T>();
+        if bytes >= MAPPED_BYTES_MIN {
+            // SAFETY: mapped with this size in `granted`, and not used again.
+            unsafe { libc::munmap(self.start.as_ptr().cast(), bytes) };
+        } else if bytes > 0 {
+            // SAFETY: allocated with this layout in `granted`, and not used again.
+            unsafe { std::alloc::dealloc(self.start.as_ptr().cast(), layout(bytes)) };
+        }
+    }
+}
+
+impl<T> Deref for Buffer<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: `start` is aligned and holds `len` initialised elements (zeros are elements).
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and the buffer is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flagstone_memory::Bounded;
+
+    #[test]
+    fn buffers_are_zero_aligned_and_leased() {
+        let memory = Bounded::new(3 << 20);
+        for len in [0, 1, 7, 100_000, 300_000] {
+            let mut buffer = Buffer::<f64>::leased(len, &memory).unwrap();
+            assert_eq!(memory.granted_bytes(), 8 * len as u64);
+            assert!(buffer.iter().all(|&x| x == 0.0));
+            if len > 0 {
+                assert_eq!(buffer.as_ptr() as usize % ALIGNMENT, 0);
+                buffer[len - 1] = 1.0;
+            }
+        }
+        assert_eq!(memory.granted_bytes(), 0);
+        assert!(Buffer::<f64>::leased(1 << 20, &memory).is_err());
+        assert!(Buffer::<f64>::granted(usize::MAX / 4).is_err());
+    }
+}

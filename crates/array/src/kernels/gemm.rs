@@ -1,0 +1,269 @@
+//! The matrix product of one block, `C += A · B`: the one place where a gemm is called.
+//!
+//! The product of large matrices is rounded the same way whatever the tiles and the threads,
+//! because it is made of calls whose shapes follow from the matrices alone: square blocks of C
+//! ([`block_edge`]), [`PANEL`] elements of the contracted axis at a time, in ascending order. Every call is single-threaded; the layer above runs blocks in parallel.
+//!
+//! The default kernel is the `gemm` crate, in Rust. With the feature `blas` it is whatever CBLAS
+//! `blas-src` links (OpenBLAS), told to use one thread.
+
+use crate::element::Element;
+
+/// The largest edge of the blocks of C that are accumulated by one call. Tiles are multiples of it.
+pub(crate) const BLOCK: usize = 512;
+/// Below this many large blocks a product has small ones, so that many threads find work.
+const BLOCKS_MIN: usize = 64;
+
+/// The edge of the blocks of an `m x n` result. It divides [`BLOCK`].
+pub(crate) fn block_edge(m: usize, n: usize) -> usize {
+    match m.div_ceil(BLOCK) * n.div_ceil(BLOCK) >= BLOCKS_MIN {
+        true => BLOCK,
+        false => BLOCK / 2,
+    }
+}
+
+/// How much of the contracted axis one call takes.
+pub(crate) const PANEL: usize = 256;
+
+/// One call: shapes, and where the three operands lie. Strides are in elements.
+#[doc(hidden)]
+pub struct GemmBlock<'a, T> {
+    /// Rows, columns and contracted length.
+    pub(crate) shape: (usize, usize, usize),
+    /// Start of the accumulator, whose columns are contiguous.
+    pub(crate) c: *mut T,
+    pub(crate) c_row_stride: usize,
+    pub(crate) a: Operand<'a, T>,
+    pub(crate) b: Operand<'a, T>,
+}
+
+/// A strided matrix inside a slice.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand<'a, T> {
+    values: &'a [T],
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a, T> Operand<'a, T> {
+    /// The matrix of `rows x columns` that starts at `values[offset]`.
+    pub(crate) fn new(
+        values: &'a [T],
+        offset: usize,
+        (rows, columns): (usize, usize),
+        (row_stride, column_stride): (usize, usize),
+    ) -> Self {
+        let values = &values[offset..];
+        let last = match rows.min(columns) {
+            0 => 0,
+            _ => (rows - 1) * row_stride + (columns - 1) * column_stride + 1,
+        };
+        assert!(last <= values.len(), "the operand ends inside its panel");
+        Operand {
+            values,
+            row_stride,
+            column_stride,
+        }
+    }
+
+    fn at(&self, row: usize, column: usize) -> &T {
+        &self.values[row * self.row_stride + column * self.column_stride]
+    }
+}
+
+impl<T: Element> GemmBlock<'_, T> {
+    fn is_empty(&self) -> bool {
+        let (m, n, k) = self.shape;
+        m == 0 || n == 0 || k == 0
+    }
+}
+
+/// For integers, and the reference that tests compare the others with.
+pub(crate) fn portable<T: Element>(block: GemmBlock<'_, T>) {
+    let (m, n, k) = block.shape;
+    if block.is_empty() {
+        return;
+    }
+    for i in 0..m {
+        // SAFETY: the maker of a block owns `m` rows of `n` contiguous elements at `c`, and no
+        // other thread touches them during the call.
+        let row = unsafe { std::slice::from_raw_parts_mut(block.c.add(i * block.c_row_stride), n) };
+        for p in 0..k {
+            let factor = *block.a.at(i, p);
+            for (j, sum) in row.iter_mut().enumerate() {
+                *sum = sum.plus(factor.times(*block.b.at(p, j)));
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "blas"))]
+macro_rules! rust_gemm {
+    ($name:ident, $float:ident) => {
+        pub(crate) fn $name(block: GemmBlock<'_, $float>) {
+            let (m, n, k) = block.shape;
+            if block.is_empty() {
+                return;
+            }
+            // SAFETY: `Operand::new` checked that A and B lie inside their slices; the maker of
+            // the block owns the rows of C.
+            unsafe {
+                ::gemm::gemm(
+                    m,
+                    n,
+                    k,
+                    block.c,
+                    1,
+                    block.c_row_stride as isize,
+                    true,
+                    block.a.values.as_ptr(),
+                    block.a.column_stride as isize,
+                    block.a.row_stride as isize,
+                    block.b.values.as_ptr(),
+                    block.b.column_stride as isize,
+                    block.b.row_stride as isize,
+                    1.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    ::gemm::Parallelism::None,
+                );
+            }
+        }
+    };
+}
+
+#[cfg(not(feature = "blas"))]
+rust_gemm!(f64_block, f64);
+#[cfg(not(feature = "blas"))]
+rust_gemm!(f32_block, f32);
+
+#[cfg(feature = "blas")]
+mod blas {
+    use std::sync::Once;
+
+    // links the library that the features of `blas-src` chose
+    extern crate blas_src as _;
+
+    /// CBLAS wants one of the two strides to be 1: the layout, or `None` for general strides.
+    pub(super) fn layout<T>(
+        operand: &super::Operand<'_, T>,
+    ) -> Option<(cblas_sys::CBLAS_TRANSPOSE, i32)> {
+        let (rows, columns) = (operand.row_stride, operand.column_stride);
+        match (i32::try_from(rows.max(1)), i32::try_from(columns.max(1))) {
+            (Ok(leading), _) if columns == 1 => Some((cblas_sys::CblasNoTrans, leading)),
+            (_, Ok(leading)) if rows == 1 => Some((cblas_sys::CblasTrans, leading)),
+            _ => None,
+        }
+    }
+
+    /// Blocks already run in parallel; a second layer of threads would only fight them.
+    pub(super) fn single_threaded() {
+        static ONCE: Once = Once::new();
+        unsafe extern "C" {
+            fn openblas_set_num_threads(threads: std::ffi::c_int);
+        }
+        // SAFETY: part of OpenBLAS' C interface; `Once` keeps it to one call.
+        ONCE.call_once(|| unsafe { openblas_set_num_threads(1) });
+    }
+}
+
+#[cfg(feature = "blas")]
+macro_rules! c_gemm {
+    ($name:ident, $float:ident, $function:ident) => {
+        pub(crate) fn $name(block: GemmBlock<'_, $float>) {
+            let (m, n, k) = block.shape;
+            let layouts = (blas::layout(&block.a), blas::layout(&block.b));
+            let (Some((a_trans, a_leading)), Some((b_trans, b_leading))) = layouts else {
+                return portable(block);
+            };
+            if block.is_empty() {
+                return;
+            }
+            blas::single_threaded();
+            // blocks are at most BLOCK x BLOCK x PANEL, so shapes fit; a leading dimension of one
+            // row or column may be smaller than CBLAS' check wants
+            let a_least = if a_trans == cblas_sys::CblasNoTrans {
+                k
+            } else {
+                m
+            };
+            let b_least = if b_trans == cblas_sys::CblasNoTrans {
+                n
+            } else {
+                k
+            };
+            // SAFETY: `Operand::new` checked that A and B lie inside their slices; the maker of
+            // the block owns the rows of C.
+            unsafe {
+                cblas_sys::$function(
+                    cblas_sys::CblasRowMajor,
+                    a_trans,
+                    b_trans,
+                    m as i32,
+                    n as i32,
+                    k as i32,
+                    1.0,
+                    block.a.values.as_ptr(),
+                    a_leading.max(a_least as i32),
+                    block.b.values.as_ptr(),
+                    b_leading.max(b_least as i32),
+                    1.0,
+                    block.c,
+                    (block.c_row_stride as i32).max(n as i32),
+                );
+            }
+        }
+    };
+}
+
+#[cfg(feature = "blas")]
+c_gemm!(f64_block, f64, cblas_dgemm);
+#[cfg(feature = "blas")]
+c_gemm!(f32_block, f32, cblas_sgemm);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(m: usize, n: usize, k: usize, transpose_a: bool, portable_kernel: bool) -> Vec<f64> {
+        let a: Vec<f64> = (0..m * k).map(|i| ((i * 7) % 13) as f64 - 6.0).collect();
+        let b: Vec<f64> = (0..k * n).map(|i| ((i * 5) % 11) as f64 - 5.0).collect();
+        let mut c = vec![1.0; m * (n + 3)];
+        let a_strides = if transpose_a { (1, m) } else { (k, 1) };
+        let block = GemmBlock {
+            shape: (m, n, k),
+            c: c.as_mut_ptr(),
+            c_row_stride: n + 3,
+            a: Operand::new(&a, 0, (m, k), a_strides),
+            b: Operand::new(&b, 0, (k, n), (n, 1)),
+        };
+        if portable_kernel {
+            portable(block);
+        } else {
+            f64_block(block);
+        }
+        c
+    }
+
+    #[test]
+    fn the_fast_kernel_equals_the_portable_one_on_small_integers() {
+        for (m, n, k) in [
+            (1, 1, 1),
+            (5, 7, 3),
+            (64, 33, 129),
+            (1, 40, 9),
+            (0, 3, 2),
+            (3, 2, 0),
+        ] {
+            for transpose_a in [false, true] {
+                assert_eq!(
+                    run(m, n, k, transpose_a, false),
+                    run(m, n, k, transpose_a, true),
+                    "{m} {n} {k} {transpose_a}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! The matrix product, out of core: tiles of C stay, panels of A and B stream past.
+//!
+//! ```text
+//!              panel of B  (k-step)
+//!              +-----------------+
+//!              |                 |      a task: one tile of C, all of k in ascending steps
+//!              +-----------------+      a step: the next panels are loaded
+//!   +---+      +-----+-----+-----+                while every block adds A·B of this step
+//!   | A |      | 0,0 | 0,1 | 0,2 |      a block: 512 x 512 or 256 x 256, one gemm call per 256 of k
+//!   |   |      +-----+-----+-----+
+//!   +---+      | 1,0 | 1,1 | 1,2 |
+//!              +-----+-----+-----+
+//! ```
+//!
+//! Blocks are independent chains, so a task spreads over the workers that are idle (the tile takes
+//! most of the budget: no other tile could be admitted beside it). Loads are indices of the same
+//! parallel loop and come first: they overlap with the multiplications.
+//!
+//! Operands that are windows of a source are read by the task itself, transposed or not. Operands
+//! that are blocks of other layers come as inputs; then k is cut into several tasks, each handing
+//! the tile on to the next by donation, so that only the blocks of one part of k are needed at once.
+
+mod panel;
+mod plan;
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use flagstone_graph::{
+    Block, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
+};
+
+use super::declared;
+use super::evaluate::coords;
+use crate::buffer::Buffer;
+use crate::chunk::Chunk;
+use crate::element::Element;
+use crate::fused::{Fused, LeafBlocks};
+use crate::grid::{ChunkGrid, volume};
+use crate::kernels::gemm::{GemmBlock, PANEL, block_edge};
+use panel::{Panel, PanelShape};
+pub(crate) use plan::{Problem, ProductPlan};
+
+/// `left · right` over a grid of tiles.
+pub(crate) struct MatrixProduct<T: Element> {
+    pub(crate) left: Fused<T>,
+    pub(crate) right: Fused<T>,
+    /// The tiles of the result.
+    pub(crate) grid: ChunkGrid,
+    pub(crate) plan: ProductPlan,
+    /// How much of k one task takes: all of it, unless operands are blocks.
+    pub(crate) group: usize,
+    /// `left` is `right` transposed, and C is one tile: one panel serves both, and only the blocks
+    /// on and above the diagonal are multiplied.
+    pub(crate) symmetric: bool,
+    /// Threads that may load at once.
+    pub(crate) threads: usize,
+}
+
+/// One task: the part of C and the part of k.
+struct Part {
+    rows: Range<usize>,
+    columns: Range<usize>,
+    depth: Range<usize>,
+    first: bool,
+}
+
+impl<T: Element> MatrixProduct<T> {
+    fn depth(&self) -> usize {
+        self.right.shape()[0]
+    }
+
+    fn edge(&self) -> usize {
+        block_edge(self.grid.shape()[0], self.grid.shape()[1])
+    }
+
+    /// How many tasks a tile has.
+    pub(crate) fn groups(&self) -> u32 {
+        self.depth().div_ceil(self.group.max(1)).max(1) as u32
+    }
+
+    fn part(&self, task: u32) -> Part {
+        let (tile, group) = (task / self.groups(), (task % self.groups()) as usize);
+        let region = self.grid.region(tile as usize);
+        Part {
+            rows: region[0].clone(),
+            columns: region[1].clone(),
+            depth: (group * self.group).min(self.depth())
+                ..((group + 1) * self.group).min(self.depth()),
+            first: group == 0,
+        }
+    }
+
+    fn left_region(&self, part: &Part, depth: &Range<usize>) -> [Range<usize>; 2] {
+        [part.rows.clone(), depth.clone()]
+    }
+
+    fn right_region(&self, part: &Part, depth: &Range<usize>) -> [Range<usize>; 2] {
+        [depth.clone(), part.columns.clone()]
+    }
+
+    fn tile_bytes(&self, part: &Part) -> u64 {
+        (part.rows.len() * part.columns.len() * size_of::<T>()) as u64
+    }
+
+    fn scratch_bytes(&self, part: &Part) -> u64 {
+        let depth = part.depth.start..part.depth.end.min(part.depth.start + self.plan.panel);
+        let copies = 1 + u64::from(self.plan.double);
+        let right = self.right_region(part, &depth);
+        let mut bytes = copies * (volume(&right) * size_of::<T>()) as u64;
+        let mut loading = PanelShape::of(&self.right, &right).evaluation_bytes(&self.right);
+        if !self.symmetric {
+            let left = self.left_region(part, &depth);
+            bytes += copies * (volume(&left) * size_of::<T>()) as u64;
+            loading = loading.max(PanelShape::of(&self.left, &left).evaluation_bytes(&self.left));
+        }
+        bytes + self.threads as u64 * loading
+    }
+
+    /// The tile to add to: the one handed on by the task before, or zeros.
+    fn accumulator(&self, part: &Part, inputs: &mut Inputs<'_>) -> Result<Buffer<T>> {
+        let len = part.rows.len() * part.columns.len();
+        if part.first {
+            return Ok(Buffer::granted(len)?);
+        }
+        match inputs.take(0)?.take::<Chunk<T>>() {
+            Ok(chunk) => Ok(chunk.into_values()),
+            Err(block) => {
+                let chunk: &Chunk<T> = block
+                    .downcast_ref()
+                    .ok_or_else(|| Error::invalid("the accumulator is not a chunk"))?;
+                let mut copy = Buffer::granted(len)?;
+                copy.copy_from_slice(chunk.values());
+                Ok(copy)
+            }
+        }
+    }
+
+    /// The steps through k: panels, ascending.
+    fn steps(&self, part: &Part) -> Vec<Range<usize>> {
+        part.depth
+            .clone()
+            .step_by(self.plan.panel)
+            .map(|start| start..(start + self.plan.panel).min(part.depth.end))
+            .collect()
+    }
+
+    /// The blocks of a tile as (row, column) in blocks, those to be multiplied only.
+    fn blocks(&self, part: &Part) -> Vec<(usize, usize)> {
+        let (rows, columns) = (
+            part.rows.len().div_ceil(self.edge()),
+            part.columns.len().div_ceil(self.edge()),
+        );
+        (0..rows)
+            .flat_map(|row| (0..columns).map(move |column| (row, column)))
+            .filter(|&(row, column)| !self.symmetric || row <= column)
+            .collect()
+    }
+
+    fn multiply(&self, part: &Part, tile: &Tile<T>, panels: &Panels<T>, block: (usize, usize)) {
+        let edge = self.edge();
+        let rows = block.0 * edge..((block.0 + 1) * edge).min(part.rows.len());
+        let columns = block.1 * edge..((block.1 + 1) * edge).min(part.columns.len());
+        let depth = panels.right.depth(0);
+        for from in (0..depth).step_by(PANEL) {
+            let k = from..(from + PANEL).min(depth);
+            let a = match &panels.left {
+                Some(left) => left.operand(rows.clone(), k.clone()),
+                None => panels.right.transposed_operand(rows.clone(), k.clone()),
+            };
+            T::gemm(GemmBlock {
+                shape: (rows.len(), columns.len(), k.len()),
+                c: tile.at(rows.start, columns.start),
+                c_row_stride: part.columns.len(),
+                a,
+                b: panels.right.operand(k, columns.clone()),
+            });
+        }
+    }
+}
+
+/// The tile, written by several threads, each in blocks of its own.
+struct Tile<T> {
+    start: *mut T,
+    columns: usize,
+}
+
+// SAFETY: threads write disjoint blocks; see `MatrixProduct::run`.
+unsafe impl<T: Send> Sync for Tile<T> {}
+
+impl<T> Tile<T> {
+    fn at(&self, row: usize, column: usize) -> *mut T {
+        self.start.wrapping_add(row * self.columns + column)
+    }
+}
+
+/// The panels of one step; without a left one the right serves both.
+struct Panels<T> {
+    left: Option<Panel<T>>,
+    right: Panel<T>,
+}
+
+impl<T: Element> MatrixProduct<T> {
+    fn new_panels(&self, part: &Part, memory: &dyn flagstone_memory::Memory) -> Result<Panels<T>> {
+        let depth = part.depth.start..part.depth.end.min(part.depth.start + self.plan.panel);
+        let right = PanelShape::of(&self.right, &self.right_region(part, &depth));
+        let left = PanelShape::of(&self.left, &self.left_region(part, &depth));
+        Ok(Panels {
+            left: match self.symmetric {
+                true => None,
+                false => Some(Panel::new(left, memory)?),
+            },
+            right: Panel::new(right, memory)?,
+        })
+    }
+
+    fn aim(&self, panels: &mut Panels<T>, part: &Part, step: &Range<usize>) {
+        if let Some(left) = &mut panels.left {
+            left.aim(PanelShape::of(&self.left, &self.left_region(part, step)));
+        }
+        panels
+            .right
+            .aim(PanelShape::of(&self.right, &self.right_region(part, step)));
+    }
+
+    fn load_count(panels: &Panels<T>) -> usize {
+        panels.left.as_ref().map_or(0, Panel::item_count) + panels.right.item_count()
+    }
+}
+
+/// The blocks of the operands that a task was given.
+struct OperandBlocks<T> {
+    left: LeafBlocks<T>,
+    right: LeafBlocks<T>,
+}
+
+impl<T: Element> Layer for MatrixProduct<T> {
+    fn name(&self) -> &str {
+        if self.symmetric {
+            "product-symmetric"
+        } else {
+            "product"
+        }
+    }
+
+    fn task_count(&self) -> u32 {
+        self.grid.len() as u32 * self.groups()
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        let part = self.part(task);
+        if !part.first {
+            deps.own(task - 1);
+        }
+        if !self.symmetric {
+            self.left.deps(&self.left_region(&part, &part.depth), deps);
+        }
+        self.right
+            .deps(&self.right_region(&part, &part.depth), deps);
+    }
+
+    fn footprint(&self, task: u32) -> Footprint {
+        let part = self.part(task);
+        let footprint =
+            Footprint::exact(self.tile_bytes(&part)).with_scratch(self.scratch_bytes(&part));
+        match part.first {
+            true => footprint,
+            false => footprint.reusing(0),
+        }
+    }
+
+    fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let part = self.part(task);
+        let mut values = self.accumulator(&part, &mut inputs)?;
+        let mut next = usize::from(!part.first);
+        let left_region = match self.symmetric {
+            true => [0..0, 0..0],
+            false => self.left_region(&part, &part.depth),
+        };
+        let operands = OperandBlocks {
+            left: match self.symmetric {
+                true => LeafBlocks::none(),
+                false => self.left.blocks(&left_region, &mut inputs, &mut next)?,
+            },
+            right: self.right.blocks(
+                &self.right_region(&part, &part.depth),
+                &mut inputs,
+                &mut next,
+            )?,
+        };
+        let memory = declared(self.scratch_bytes(&part));
+        let steps = self.steps(&part);
+        let blocks = self.blocks(&part);
+        let mut now = self.new_panels(&part, &memory)?;
+        let mut later = match self.plan.double && steps.len() > 1 {
+            true => Some(self.new_panels(&part, &memory)?),
+            false => None,
+        };
+        let tile = Tile {
+            start: values.as_mut_ptr(),
+            columns: part.columns.len(),
+        };
+        let failed: Mutex<Option<Error>> = Mutex::new(None);
+        let fail = |error: Error| {
+            failed
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .get_or_insert(error);
+        };
+        let take_failure = || {
+            failed
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .take()
+        };
+        let load = |panels: &Panels<T>, item: usize| {
+            let left_items = panels.left.as_ref().map_or(0, Panel::item_count);
+            let result = match &panels.left {
+                Some(left) if item < left_items => {
+                    left.load(item, &self.left, &operands.left, &memory, ctx)
+                }
+                _ => panels.right.load(
+                    item - left_items,
+                    &self.right,
+                    &operands.right,
+                    &memory,
+                    ctx,
+                ),
+            };
+            result.unwrap_or_else(&fail);
+        };
+        for (i, step) in steps.iter().enumerate() {
+            if i == 0 || later.is_none() {
+                self.aim(&mut now, &part, step);
+                ctx.for_each_index(Self::load_count(&now), &|item| load(&now, item));
+                if let Some(error) = take_failure() {
+                    return Err(error);
+                }
+            }
+            let mut load_count = 0;
+            if let (Some(later), Some(step)) = (&mut later, steps.get(i + 1)) {
+                self.aim(later, &part, step);
+                load_count = Self::load_count(later);
+            }
+            // SAFETY of the writes below: each block of the tile and each item of the later panels
+            // is written for exactly one index; nothing reads them before the loop ends.
+            ctx.for_each_index(load_count + blocks.len(), &|index| match (
+                index.checked_sub(load_count),
+                &later,
+            ) {
+                (Some(block), _) => self.multiply(&part, &tile, &now, blocks[block]),
+                (None, Some(later)) => load(later, index),
+                (None, None) => {}
+            });
+            if let Some(error) = take_failure() {
+                return Err(error);
+            }
+            ctx.check_cancelled()?;
+            if let Some(later) = &mut later {
+                std::mem::swap(&mut now, later);
+            }
+        }
+        if self.symmetric {
+            mirror(&mut values, part.columns.len());
+        }
+        Ok(Block::new(Chunk::new(
+            values,
+            vec![part.rows.len(), part.columns.len()],
+        )))
+    }
+
+    fn hash(&self, hasher: &mut TokenHasher) {
+        hasher
+            .str(T::NAME)
+            .str(&format!("{:?} {:?} {}", self.grid, self.plan, self.group));
+        self.left.hash(hasher);
+        self.right.hash(hasher);
+    }
+
+    fn coords(&self, task: u32) -> Vec<u32> {
+        let mut coords = coords(&self.grid, task / self.groups());
+        if self.groups() > 1 {
+            coords.push(task % self.groups());
+        }
+        coords
+    }
+
+    fn suggested_order(&self) -> Option<Box<dyn Iterator<Item = u32> + '_>> {
+        // tile by tile, k ascending within: the numbering itself
+        Some(Box::new(0..self.task_count()))
+    }
+
+    fn io_bytes(&self, task: u32) -> IoBytes {
+        let part = self.part(task);
+        let mut read = 0;
+        for step in self.steps(&part) {
+            read += self.right.storage_bytes(&self.right_region(&part, &step));
+            if !self.symmetric {
+                read += self.left.storage_bytes(&self.left_region(&part, &step));
+            }
+        }
+        IoBytes { read, written: 0 }
+    }
+}
+
+/// Copies what is above the diagonal of a square matrix below it, by square blocks.
+fn mirror<T: Element>(values: &mut [T], edge: usize) {
+    const STEP: usize = 64;
+    for row_block in (0..edge).step_by(STEP) {
+        for column_block in (row_block..edge).step_by(STEP) {
+            for row in row_block..(row_block + STEP).min(edge) {
+                for column in column_block.max(row + 1)..(column_block + STEP).min(edge) {
+                    values[column * edge + row] = values[row * edge + column];
+                }
+            }
+        }
+    }
+}

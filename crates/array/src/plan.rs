@@ -1,0 +1,134 @@
+//! How large the pieces are that a computation is cut into: chosen here, never by the user.
+//!
+//! Sizes follow from the budget and the threads. They never change how a result is rounded.
+
+use flagstone_graph::Resources;
+
+use crate::element::Element;
+use crate::grid::ChunkGrid;
+use crate::kernels::sum::LEAF;
+
+/// Sizes for one computation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) budget_bytes: u64,
+    pub(crate) threads: usize,
+}
+
+/// Chunks larger than this gain nothing: reads are sequential and kernels are at full speed.
+const CHUNK_BYTES_MAX: u64 = 32 << 20;
+const CHUNK_BYTES_MIN: u64 = 16 << 10;
+
+impl Plan {
+    pub(crate) fn new(resources: Resources) -> Self {
+        Plan {
+            budget_bytes: resources.budget_bytes,
+            threads: resources.threads.max(1),
+        }
+    }
+
+    /// The bytes that one chunk should have, so that every thread can hold several.
+    pub(crate) fn chunk_bytes(&self) -> u64 {
+        let share = self.budget_bytes / (16 * self.threads as u64);
+        share.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
+    }
+
+    fn chunk_len<T: Element>(&self, buffers: u64) -> usize {
+        (self.chunk_bytes() / size_of::<T>() as u64 / buffers.max(1)).max(1) as usize
+    }
+
+    /// Chunks for evaluating an expression that holds `buffers` regions at once. Rows are taken
+    /// whole where everything is read in the order it is stored in; else chunks are square, so
+    /// that neither side is read in tiny runs.
+    pub(crate) fn evaluation_grid<T: Element>(
+        &self,
+        shape: &[usize],
+        buffers: u64,
+        permuted: bool,
+    ) -> ChunkGrid {
+        let len = self.chunk_len::<T>(buffers);
+        let mut chunk = shape.to_vec();
+        if permuted && shape.len() >= 2 {
+            let edge = len.isqrt().max(1);
+            let last = shape.len() - 1;
+            chunk[last] = shape[last].min(edge);
+            // what one axis does not use, the other may
+            let rows = len / chunk[last].max(1);
+            chunk[last - 1] = shape[last - 1].min(rows.max(1));
+            let columns = len / chunk[last - 1].max(1);
+            chunk[last] = shape[last].min(columns.max(1));
+        }
+        let mut rest = len;
+        for length in chunk.iter_mut().rev() {
+            *length = (*length).min(rest.max(1)).max(1);
+            rest /= *length;
+        }
+        ChunkGrid::new(shape, &chunk)
+    }
+
+    /// Chunks for summing along `axis`: a power of two of leaves, so that partial sums are
+    /// subtrees of the canonical tree.
+    pub(crate) fn reduction_grid<T: Element>(
+        &self,
+        shape: &[usize],
+        axis: usize,
+        buffers: u64,
+    ) -> ChunkGrid {
+        let len = self.chunk_len::<T>(buffers);
+        let leaf = LEAF.min(shape[axis].max(1));
+        let power = |leaves: usize| LEAF << leaves.max(1).ilog2().min(40);
+        let mut chunk = vec![1; shape.len()];
+        // elements of the last axis lie next to each other: they are taken first
+        let first = axis + 1 == shape.len();
+        let mut rest = len / leaf;
+        if first {
+            let leaves = shape[axis]
+                .div_ceil(LEAF)
+                .next_power_of_two()
+                .min(rest.max(1));
+            chunk[axis] = power(leaves);
+            rest = len / chunk[axis];
+        }
+        for other in (0..shape.len()).rev().filter(|&other| other != axis) {
+            chunk[other] = shape[other].min(rest.max(1)).max(1);
+            rest /= chunk[other];
+        }
+        if !first {
+            chunk[axis] = power(rest);
+        }
+        ChunkGrid::new(shape, &chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(budget_bytes: u64) -> Plan {
+        Plan {
+            budget_bytes,
+            threads: 2,
+        }
+    }
+
+    #[test]
+    fn chunks_fit_their_share_and_take_whole_rows() {
+        let grid = plan(64 << 20).evaluation_grid::<f64>(&[100_000, 1000], 1, false);
+        assert_eq!(grid.chunk_shape(), [262, 1000]);
+        let grid = plan(64 << 20).evaluation_grid::<f64>(&[100_000, 100_000], 1, true);
+        assert_eq!(grid.chunk_shape(), [512, 512]);
+        let grid = plan(64 << 20).evaluation_grid::<f64>(&[0, 7], 1, false);
+        assert_eq!(grid.len(), 1);
+    }
+
+    #[test]
+    fn sums_are_cut_at_powers_of_two_leaves() {
+        for budget in [1 << 20, 64 << 20, 1 << 30, u64::MAX] {
+            for (shape, axis) in [([1_000_000, 1000], 0), ([1000, 1_000_000], 1), ([50, 3], 0)] {
+                let grid = plan(budget).reduction_grid::<f64>(&shape, axis, 1);
+                let along = grid.chunk_shape()[axis];
+                assert!(along == shape[axis] || (along / LEAF).is_power_of_two());
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! An executor for tests: a budget for the planner, threads inside tasks, blocks that go through
+//! their codec on the way, and checks of what tasks declared.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use flagstone_graph::{
+    Block, Counter, Execute, FreezeOptions, Graph, Inputs, LayerId, Resources, Result, ScratchFile,
+    SerialHost, TaskContext, TaskHost,
+};
+use flagstone_memory::Account;
+
+/// Runs tasks one by one; their inner loops use `threads`.
+pub struct Harness {
+    pub budget_bytes: u64,
+    pub threads: usize,
+    /// Every how many-th block is written and read back; 0 for none.
+    pub round_trip: usize,
+    pub counters: [AtomicU64; 5],
+    /// The largest inputs + output + scratch of a task.
+    pub largest_bytes: AtomicU64,
+}
+
+impl Harness {
+    pub fn new(budget_bytes: u64, threads: usize) -> Self {
+        Harness {
+            budget_bytes,
+            threads,
+            round_trip: 0,
+            counters: Default::default(),
+            largest_bytes: AtomicU64::new(0),
+        }
+    }
+
+    pub fn counted(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize].load(Ordering::Relaxed)
+    }
+}
+
+struct Host<'a> {
+    harness: &'a Harness,
+    serial: SerialHost,
+}
+
+impl TaskHost for Host<'_> {
+    fn account(&self) -> Arc<dyn Account> {
+        self.serial.account()
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    fn count(&self, counter: Counter, amount: u64) {
+        self.harness.counters[counter as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    fn for_each_index(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {
+        if self.harness.threads == 1 || count < 2 {
+            return (0..count).for_each(body);
+        }
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.harness.threads {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        if index >= count {
+                            break;
+                        }
+                        body(index);
+                    }
+                });
+            }
+        });
+    }
+
+    fn parallelism(&self) -> usize {
+        self.harness.threads
+    }
+
+    fn scratch_file(&self) -> Result<Box<dyn ScratchFile>> {
+        self.serial.scratch_file()
+    }
+}
+
+impl Execute for Harness {
+    fn resources(&self) -> Resources {
+        Resources {
+            budget_bytes: self.budget_bytes,
+            threads: self.threads,
+        }
+    }
+
+    fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>> {
+        let options = FreezeOptions {
+            fuse: true,
+            fused_bytes_max: self.budget_bytes,
+        };
+        let program = graph.freeze(outputs, &options)?;
+        let host = Host {
+            harness: self,
+            serial: SerialHost::new(),
+        };
+        let mut uses: Vec<u32> = program
+            .tasks()
+            .map(|task| program.use_count(task))
+            .collect();
+        let mut blocks: Vec<Option<Block>> = vec![None; program.task_count()];
+        for task in program.tasks() {
+            let mut inputs = Vec::new();
+            let mut input_bytes = 0;
+            let footprint = program.footprint(task);
+            for (position, &dep) in program.dependencies(task).iter().enumerate() {
+                uses[dep.index()] -= 1;
+                let donated = uses[dep.index()] == 0;
+                let block = match donated {
+                    true => blocks[dep.index()].take(),
+                    false => blocks[dep.index()].clone(),
+                };
+                let bytes = block.as_ref().map_or(0, Block::nbytes);
+                let reused = donated && footprint.reuse == Some(position as u16);
+                input_bytes += if reused { 0 } else { bytes };
+                inputs.push(block);
+            }
+            let bytes = input_bytes + footprint.own_bytes();
+            self.largest_bytes.fetch_max(bytes, Ordering::Relaxed);
+            let key = || program.key(task).to_string();
+            let context = TaskContext::new(&host, &key);
+            let block = program
+                .run(task, Inputs::new(&mut inputs), &context)
+                .map_err(|error| program.locate(error, task))?;
+            assert!(
+                block.nbytes() <= footprint.output_bytes,
+                "{}",
+                program.key(task)
+            );
+            let spill = self.round_trip > 0 && task.index() % self.round_trip == 0;
+            let block = match spill {
+                true => flagstone_graph::round_trip(&block, host.serial.memory()).unwrap(),
+                false => block,
+            };
+            if uses[task.index()] > 0 {
+                blocks[task.index()] = Some(block);
+            }
+        }
+        let take = |layer: &Vec<flagstone_graph::TaskId>| {
+            layer
+                .iter()
+                .map(|task| blocks[task.index()].clone().unwrap())
+                .collect()
+        };
+        Ok(program.outputs().iter().map(take).collect())
+    }
+}

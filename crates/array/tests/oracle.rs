@@ -1,0 +1,229 @@
+//! Every operation against ndarray in memory, at budgets that cut arrays into many pieces.
+
+#[allow(unreachable_pub, dead_code, reason = "shared by several test programs")]
+mod common;
+
+use common::Harness;
+use flagstone_array::Array;
+use flagstone_graph::SerialExecutor;
+use ndarray::{Array2, ArrayD, Axis, Ix2, IxDyn, s};
+use proptest::prelude::*;
+
+/// Small integers: every sum and product is exact, in any order.
+fn small(shape: &[usize], seed: usize) -> ArrayD<f64> {
+    let mut state = seed as u64 * 2 + 1;
+    ArrayD::from_shape_simple_fn(IxDyn(shape), || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        ((state >> 33) % 17) as f64 - 8.0
+    })
+}
+
+fn check(array: &Array<f64>, expected: &ArrayD<f64>) {
+    assert_eq!(array.shape(), expected.shape());
+    for (budget, threads, round_trip) in [(16 << 20, 2, 0), (400 << 10, 1, 2), (u64::MAX, 3, 1)] {
+        let mut harness = Harness::new(budget, threads);
+        harness.round_trip = round_trip;
+        assert_eq!(
+            &array.compute_with(&harness).unwrap(),
+            expected,
+            "budget {budget}"
+        );
+    }
+}
+
+fn matrix(array: &ArrayD<f64>) -> Array2<f64> {
+    array.clone().into_dimensionality::<Ix2>().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn products_equal_ndarrays(
+        (m, k, n) in (0usize..40, 0usize..40, 0usize..40),
+        (a_flipped, b_flipped) in any::<(bool, bool)>(),
+        seed in 0usize..1000,
+    ) {
+        let a = small(&if a_flipped { [k, m] } else { [m, k] }, seed);
+        let b = small(&if b_flipped { [n, k] } else { [k, n] }, seed + 1);
+        let view = |x: &ArrayD<f64>, flipped| if flipped { matrix(x).reversed_axes() } else { matrix(x) };
+        let expected = view(&a, a_flipped).dot(&view(&b, b_flipped)).into_dyn();
+        let lazy = |x: &ArrayD<f64>, flipped| {
+            let x = Array::from_ndarray(x.clone());
+            if flipped { x.t() } else { x }
+        };
+        check(&lazy(&a, a_flipped).dot(&lazy(&b, b_flipped)), &expected);
+    }
+
+    #[test]
+    fn element_wise_expressions_equal_ndarrays(
+        (rows, columns) in (0usize..90, 1usize..70),
+        seed in 0usize..1000,
+    ) {
+        let x = small(&[rows, columns], seed);
+        let y = small(&[columns, rows], seed + 1);
+        let row = small(&[columns], seed + 2);
+        let expected = (&x + &y.t() - &row) * 3.0 - &x;
+        let (lx, ly, lrow) = (
+            Array::from_ndarray(x.clone()),
+            Array::from_ndarray(y.clone()),
+            Array::from_ndarray(row.clone()),
+        );
+        check(&((&lx + ly.t() - &lrow) * 3.0 - &lx), &expected);
+        check(&(-(&lrow - &lx)), &-(&row - &x));
+    }
+
+    #[test]
+    fn sums_equal_ndarrays(
+        shape in prop::collection::vec(0usize..30, 1..4),
+        tall in any::<bool>(),
+        seed in 0usize..1000,
+    ) {
+        let mut shape = shape;
+        if tall {
+            shape[0] *= 40;
+        }
+        let x = small(&shape, seed);
+        let lazy = Array::from_ndarray(x.clone());
+        for axis in 0..shape.len() {
+            check(&lazy.sum_axis(axis), &x.sum_axis(Axis(axis)));
+            check(&lazy.t().sum_axis(axis), &x.t().sum_axis(Axis(axis)).into_owned());
+        }
+        check(&lazy.sum(), &ArrayD::from_elem(IxDyn(&[]), x.sum()));
+        if shape[0] > 0 {
+            check(&lazy.mean(0), &x.mean_axis(Axis(0)).unwrap());
+        }
+    }
+
+    #[test]
+    fn slices_equal_ndarrays(
+        (rows, columns) in (1usize..60, 1usize..60),
+        (r0, r1, c0, c1) in any::<(usize, usize, usize, usize)>(),
+        (row_step, column_step) in (1isize..5, -4isize..0),
+        seed in 0usize..1000,
+    ) {
+        let x = small(&[rows, columns], seed);
+        let lazy = Array::from_ndarray(x.clone());
+        let range = |a: usize, b: usize, n: usize| (a % n).min(b % (n + 1))..(a % n).max(b % (n + 1));
+        let (r, c) = (range(r0, r1, rows), range(c0, c1, columns));
+        let (r, c) = (r.start as isize..r.end as isize, c.start as isize..c.end as isize);
+        let info = s![r.clone();row_step, c.clone();column_step];
+        check(&lazy.slice(info), &x.slice(info).into_owned().into_dyn());
+        check(&lazy.t().slice(s![c.clone(), r.clone()]), &x.t().slice(s![c.clone(), r.clone()]).into_owned().into_dyn());
+        let one = s![-1, ndarray::NewAxis, c];
+        check(&(lazy.slice(one) + 1.0), &(x.slice(one).into_owned().into_dyn() + 1.0));
+    }
+}
+
+#[test]
+fn integers_and_f32_have_products_and_sums_too() {
+    let a = Array2::from_shape_fn((70, 40), |(i, j)| (i * 3 + j) as i64 % 11 - 5);
+    let lazy = Array::from_ndarray(a.clone());
+    let product = lazy.t().dot(&lazy).compute_with(&SerialExecutor).unwrap();
+    assert_eq!(product, a.t().dot(&a).into_dyn());
+    let f = a.mapv(|x| x as f32);
+    let lazy = Array::from_ndarray(f.clone());
+    let product = lazy.dot(&lazy.t()).compute_with(&SerialExecutor).unwrap();
+    assert_eq!(product, f.dot(&f.t()).into_dyn());
+    let sum = lazy.sum().compute_with(&SerialExecutor).unwrap();
+    assert_eq!(sum[[]], f.sum());
+}
+
+#[test]
+fn vectors_follow_numpys_rule() {
+    let a = small(&[7, 5], 1);
+    let (v, w) = (small(&[5], 2), small(&[7], 3));
+    let lazy = |x: &ArrayD<f64>| Array::from_ndarray(x.clone());
+    let v1 = v.clone().into_dimensionality::<ndarray::Ix1>().unwrap();
+    let w1 = w.clone().into_dimensionality::<ndarray::Ix1>().unwrap();
+    check(&lazy(&a).dot(&lazy(&v)), &matrix(&a).dot(&v1).into_dyn());
+    check(&lazy(&w).dot(&lazy(&a)), &w1.dot(&matrix(&a)).into_dyn());
+    check(
+        &lazy(&v).dot(&lazy(&v)),
+        &ArrayD::from_elem(IxDyn(&[]), v1.dot(&v1)),
+    );
+}
+
+#[test]
+fn products_of_expressions_products_and_sums() {
+    let a = small(&[90, 60], 1);
+    let b = small(&[90, 50], 2);
+    let (la, lb) = (
+        Array::from_ndarray(a.clone()),
+        Array::from_ndarray(b.clone()),
+    );
+    let (ma, mb) = (matrix(&a), matrix(&b));
+    let classic = la.t().dot(&lb) - lb.sum_axis(0);
+    check(
+        &classic,
+        &(ma.t().dot(&mb) - mb.sum_axis(Axis(0))).into_dyn(),
+    );
+    let centred = &la - la.sum_axis(0);
+    let expected = &ma - &ma.sum_axis(Axis(0));
+    check(
+        &centred.t().dot(&centred),
+        &expected.t().dot(&expected).into_dyn(),
+    );
+    check(
+        &la.t().dot(&lb).dot(&lb.t()),
+        &ma.t().dot(&mb).dot(&mb.t()).into_dyn(),
+    );
+    let c = la.t().dot(&lb);
+    let expected = ma.t().dot(&mb);
+    check(
+        &(&c - c.sum_axis(0)),
+        &(&expected - &expected.sum_axis(Axis(0))).into_dyn(),
+    );
+}
+
+/// Large enough for several tiles, and for operands that come as blocks.
+#[test]
+fn tiles_and_streamed_operands_give_the_right_product() {
+    let (m, k, n) = (1100, 600, 1300);
+    let a = small(&[m, k], 1);
+    let b = small(&[k, n], 2);
+    let (la, lb) = (
+        Array::from_ndarray(a.clone()),
+        Array::from_ndarray(b.clone()),
+    );
+    let c = matrix(&a).dot(&matrix(&b));
+    let harness = Harness::new(12 << 20, 2);
+    let product = la.dot(&lb);
+    assert_eq!(
+        product.compute_with(&harness).unwrap(),
+        c.clone().into_dyn()
+    );
+    assert!(harness.largest_bytes.into_inner() <= 12 << 20);
+    let chain = product.t().dot(&la) * 0.5;
+    let expected = c.t().dot(&matrix(&a)) * 0.5;
+    let mut harness = Harness::new(16 << 20, 2);
+    harness.round_trip = 3;
+    assert_eq!(chain.compute_with(&harness).unwrap(), expected.into_dyn());
+    assert!(harness.largest_bytes.into_inner() <= 16 << 20);
+}
+
+#[test]
+fn mistakes_are_kept_with_their_line_and_returned_by_the_terminal() {
+    let a = Array::<f64>::full(&[3, 4], 1.0);
+    let wrong = a.dot(&a);
+    let line = line!() - 1;
+    let later = (wrong.t() + 1.0).sum();
+    let error = later.compute_with(&SerialExecutor).unwrap_err();
+    assert_eq!(error.location().unwrap().line(), line);
+    assert!(error.to_string().contains("[3, 4] and [3, 4]"), "{error}");
+    assert!(later.check().is_err() && a.check().is_ok());
+    for (wrong, part) in [
+        (&a + Array::full(&[5], 0.0), "cannot add"),
+        (a.mean(2), "no axis 2"),
+        (a.slice(s![0, 0, 0]), "too many indices"),
+        (a.slice(s![7, ..]), "outside axis 0"),
+        (a.permuted(&[0, 0]), "cannot order"),
+        (Array::open_npy("/nonexistent/a.npy"), "/nonexistent/a.npy"),
+        (Array::full(&[usize::MAX, 2], 0.0), "2^64"),
+    ] {
+        let message = wrong.check().unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+}

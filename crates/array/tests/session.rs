@@ -1,0 +1,62 @@
+//! Arrays on the real scheduler, at budgets that are a fraction of the operands.
+
+use flagstone_array::Array;
+use flagstone_graph::SerialExecutor;
+use flagstone_scheduler::Session;
+
+#[test]
+fn products_and_sums_finish_within_small_budgets_with_equal_bits() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    let value = |i: &[usize]| 1.0 / (1.0 + ((i[0] * 7919 + i[1] * 104_729) % 1009) as f64);
+    let (a_shape, b_shape) = ([2000, 1500], [2000, 1200]);
+    Array::from_fn(&a_shape, value)
+        .store_npy_with(&SerialExecutor, file("a.npy"))
+        .unwrap();
+    Array::from_fn(&b_shape, value)
+        .store_npy_with(&SerialExecutor, file("b.npy"))
+        .unwrap();
+    let (a, b) = (
+        Array::<f64>::open_npy(file("a.npy")),
+        Array::<f64>::open_npy(file("b.npy")),
+    );
+    let product = a.t().dot(&b);
+    let cases = [
+        &product - b.mean(0),
+        a.t().dot(&a),
+        // the product's blocks are operands again, and are summed: they are cut, and may be spilled
+        product.t().dot(&product) - product.mean(0),
+    ];
+    for (i, array) in cases.iter().enumerate() {
+        let reference = array.compute_with(&SerialExecutor).unwrap();
+        for (budget, threads) in [("28MiB", 2), ("64MiB", 1), ("256MiB", 3)] {
+            let session = Session::builder()
+                .memory(budget)
+                .threads(threads)
+                .build()
+                .unwrap();
+            let target = file(&format!("{i}-{budget}.npy"));
+            array.store_npy_with(&session, &target).unwrap();
+            let stats = session.last_stats();
+            assert!(stats.ledger_peak_bytes <= stats.budget_bytes);
+            let back = Array::<f64>::open_npy(&target)
+                .compute_with(&SerialExecutor)
+                .unwrap();
+            let equal = back
+                .iter()
+                .zip(&reference)
+                .all(|(x, y)| x.to_bits() == y.to_bits());
+            assert!(equal, "case {i} at {budget} with {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_budget_below_the_smallest_tile_is_refused_with_numbers() {
+    let a = Array::from_fn(&[3000, 3000], |i| (i[0] + i[1]) as f64);
+    let session = Session::builder().memory("5MiB").threads(1).build();
+    let Ok(session) = session else { return };
+    let error = a.dot(&a).compute_with(&session).unwrap_err();
+    assert_eq!(error.kind(), flagstone_graph::ErrorKind::Budget);
+    assert!(error.to_string().contains("MiB"), "{error}");
+}

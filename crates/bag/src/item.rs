@@ -1,0 +1,113 @@
+//! Lazy single results: what `count`, `topk` and the other folds of a bag return.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
+
+/// A value that will be computed from a bag. Cheap to clone; nothing runs before a terminal.
+pub struct BagItem<T> {
+    node: Arc<Node>,
+    read: Arc<dyn Fn(Block) -> Result<T> + Send + Sync>,
+}
+
+/// What makes the layers of a lazy value, whenever it is asked.
+pub(crate) type Lower = Box<dyn Fn(&mut Graph) -> Result<LayerId> + Send + Sync>;
+
+struct Node {
+    lower: Lower,
+    location: &'static Location<'static>,
+}
+
+impl<T> Clone for BagItem<T> {
+    fn clone(&self) -> Self {
+        BagItem {
+            node: Arc::clone(&self.node),
+            read: Arc::clone(&self.read),
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for BagItem<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let at = self.node.location;
+        write!(
+            f,
+            "BagItem<{}> from {}:{}",
+            std::any::type_name::<T>(),
+            at.file(),
+            at.line()
+        )
+    }
+}
+
+impl<T: 'static> BagItem<T> {
+    /// `lower` makes a layer of one task; `read` takes the value out of its block.
+    pub(crate) fn new(
+        location: &'static Location<'static>,
+        lower: impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + 'static,
+        read: impl Fn(Block) -> Result<T> + Send + Sync + 'static,
+    ) -> Self {
+        let node = Node {
+            lower: Box::new(lower),
+            location,
+        };
+        BagItem {
+            node: Arc::new(node),
+            read: Arc::new(read),
+        }
+    }
+
+    /// Appends what computes this value to a graph, as a layer of one task; the second time in the
+    /// same graph, gives the same layer.
+    ///
+    /// # Errors
+    /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
+    pub fn lower(&self, graph: &mut Graph) -> Result<LayerId> {
+        graph.lower_once(&self.node, |graph| (self.node.lower)(graph))
+    }
+
+    /// Takes the value out of the blocks of [`BagItem::lower`]'s layer.
+    ///
+    /// # Errors
+    /// When they are not this layer's.
+    pub fn value(&self, blocks: Vec<Block>) -> Result<T> {
+        match <[Block; 1]>::try_from(blocks) {
+            Ok([block]) => (self.read)(block),
+            Err(blocks) => {
+                let message = format!("a single result has one block, not {}", blocks.len());
+                Err(Error::invalid(message))
+            }
+        }
+    }
+
+    /// Computes the value.
+    ///
+    /// # Errors
+    /// The first error of a task, or of lowering.
+    pub fn compute_with(&self, executor: &(impl Execute + ?Sized)) -> Result<T> {
+        let mut graph = Graph::new();
+        let layer = self.lower(&mut graph)?;
+        let mut blocks = executor.execute(&graph, &[layer])?;
+        self.value(blocks.pop().unwrap_or_default())
+    }
+
+    /// Whether the bag was made without a mistake, and its files are there; reads no data.
+    ///
+    /// # Errors
+    /// What the terminal would say before anything runs.
+    pub fn check(&self) -> Result<()> {
+        self.lower(&mut Graph::new()).map(|_| ())
+    }
+
+    /// The same computation with a function over its value, run where the value is read.
+    #[must_use]
+    pub fn map<U: 'static>(&self, f: impl Fn(T) -> U + Send + Sync + 'static) -> BagItem<U> {
+        let read = Arc::clone(&self.read);
+        let node = Arc::clone(&self.node);
+        BagItem {
+            node,
+            read: Arc::new(move |block| read(block).map(&f)),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Dynamic JSON values as items.
+
+use std::ops::Deref;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Error as _, Serialize, Serializer};
+use serde_json::Value;
+
+/// A JSON value that can cross between tasks.
+///
+/// Formats that do not describe themselves, like the one blocks are spilled in, cannot hold a bare
+/// [`serde_json::Value`]; this writes itself as JSON text there. It derefs to the value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Json(pub Value);
+
+impl Deref for Json {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl From<Value> for Json {
+    fn from(value: Value) -> Self {
+        Json(value)
+    }
+}
+
+impl std::fmt::Display for Json {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a value is called towards serializers: the one that measures heaps knows it by that.
+pub(crate) const NAME: &str = "flagstone::Json";
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(NAME, &Inner(&self.0))
+    }
+}
+
+struct Inner<'a>(&'a Value);
+
+impl Serialize for Inner<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return self.0.serialize(serializer);
+        }
+        serializer.serialize_str(&serde_json::to_string(self.0).map_err(S::Error::custom)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return Value::deserialize(deserializer).map(Json);
+        }
+        let text = String::deserialize(deserializer)?;
+        serde_json::from_str(&text)
+            .map(Json)
+            .map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,181 @@
+//! All items, in order.
+
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use flagstone_graph::{Block, Error, Execute, Footprint, Graph, LayerId, Result};
+
+use crate::bag::Bag;
+use crate::branch::Sink;
+use crate::item::Lower;
+use crate::ops::partition::Held;
+use crate::run::Run;
+use crate::size::{HeapSize, heap_bytes};
+use crate::stage::{Flow, Stage, Step};
+use crate::stored::{Portable, Stored};
+
+impl<S: Stage> Bag<S> {
+    /// All items, as partitions that can be spilled; their sizes are measured through serde.
+    #[track_caller]
+    pub fn collect<T>(&self) -> Collected<T>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable,
+    {
+        self.collected(heap_bytes)
+    }
+
+    /// As [`Bag::collect`], for items that know their size better than serde sees it.
+    #[track_caller]
+    pub fn collect_sized<T>(&self) -> Collected<T>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable + HeapSize,
+    {
+        self.collected(T::heap_bytes)
+    }
+
+    #[track_caller]
+    fn collected<T>(&self, size: fn(&T) -> u64) -> Collected<T>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable,
+    {
+        let bag = self.clone();
+        let step = Step {
+            name: "collect",
+            location: Location::caller(),
+        };
+        let lower = move |graph: &mut Graph| bag.lower_into(graph, Gather { size, step });
+        Collected(Arc::new(Node {
+            lower: Box::new(lower),
+            item: PhantomData,
+        }))
+    }
+
+    /// Computes all items and returns them in order.
+    ///
+    /// # Errors
+    /// The first error of a task, or a mistake in how the bag was made.
+    #[track_caller]
+    pub fn compute_with<T>(&self, executor: &(impl Execute + ?Sized)) -> Result<Vec<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable + Clone,
+    {
+        self.collect().compute_with(executor)
+    }
+}
+
+/// All items of a bag, to be computed: a layer with one block of items per partition.
+pub struct Collected<T>(Arc<Node<T>>);
+
+struct Node<T> {
+    lower: Lower,
+    item: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Collected<T> {
+    fn clone(&self) -> Self {
+        Collected(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Portable> Collected<T> {
+    /// Appends what computes the items to a graph; the second time, gives the same layer.
+    ///
+    /// # Errors
+    /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
+    pub fn lower(&self, graph: &mut Graph) -> Result<LayerId> {
+        graph.lower_once(&self.0, |graph| (self.0.lower)(graph))
+    }
+
+    /// Items as a block of their own, measured: what a layer made by hand returns to be the source
+    /// of a bag ([`Bag::from_layer`](crate::Bag::from_layer)).
+    pub fn block(items: Vec<T>) -> Block {
+        let heap = items.iter().map(heap_bytes).sum::<u64>();
+        let own = (items.capacity() * size_of::<T>()) as u64;
+        Stored::block(items, heap + own)
+    }
+
+    /// The items of a block of [`Collected::lower`]'s layer.
+    ///
+    /// # Errors
+    /// When the block is not this layer's.
+    pub fn items(block: &Block) -> Result<&[T]> {
+        let stored = block.downcast_ref::<Stored<Vec<T>>>();
+        Ok(&stored
+            .ok_or_else(|| Error::invalid("not a block of a bag's items"))?
+            .value)
+    }
+
+    /// All items of all blocks, in order.
+    ///
+    /// # Errors
+    /// When a block is not this layer's.
+    pub fn value(&self, blocks: Vec<Block>) -> Result<Vec<T>>
+    where
+        T: Clone,
+    {
+        let mut all = Vec::new();
+        for block in blocks {
+            match block.take::<Stored<Vec<T>>>() {
+                Ok(stored) if all.is_empty() => all = stored.value,
+                Ok(stored) => all.extend(stored.value),
+                Err(block) => all.extend_from_slice(Self::items(&block)?),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Computes the items.
+    ///
+    /// # Errors
+    /// The first error of a task, or of lowering.
+    pub fn compute_with(&self, executor: &(impl Execute + ?Sized)) -> Result<Vec<T>>
+    where
+        T: Clone,
+    {
+        let mut graph = Graph::new();
+        let layer = self.lower(&mut graph)?;
+        let mut blocks = executor.execute(&graph, &[layer])?;
+        self.value(blocks.pop().unwrap_or_default())
+    }
+}
+
+struct Gather<T> {
+    size: fn(&T) -> u64,
+    step: Step,
+}
+
+impl<S, T> Sink<S> for Gather<T>
+where
+    S: for<'a> Stage<Item<'a> = T>,
+    T: Portable,
+{
+    type State = Held<T>;
+
+    fn step(&self) -> Step {
+        let Gather { step, .. } = self;
+        *step
+    }
+
+    fn start(&self, _: &Run<'_>) -> Result<Held<T>> {
+        Ok(Held::default())
+    }
+
+    fn push(&self, held: &mut Held<T>, item: T, run: &Run<'_>) -> Flow {
+        let heap = (self.size)(&item);
+        Ok(held.push(item, heap, run)?)
+    }
+
+    fn finish(&self, held: Held<T>, _: &Run<'_>) -> Result<Block> {
+        let heap = held.heap_bytes + (held.items.capacity() * size_of::<T>()) as u64;
+        Ok(Stored::block(held.items, heap))
+    }
+
+    fn output(&self) -> Footprint {
+        Footprint::estimated(1 << 20)
+    }
+}

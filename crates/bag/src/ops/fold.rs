@@ -1,0 +1,225 @@
+//! Folds: a state per partition, then a tree. The general form, and count.
+
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use flagstone_graph::{Block, Error, Footprint, Inputs, Result, TaskContext};
+
+use crate::bag::Bag;
+use crate::branch::Sink;
+use crate::item::BagItem;
+use crate::run::Run;
+use crate::size::heap_bytes;
+use crate::stage::{Flow, Stage, Step, Stop};
+use crate::stored::{Portable, Stored, take_or};
+use crate::tree::Merge;
+
+/// How many items pass at least until the heap of a state is measured again.
+const MEASURE_EVERY: u64 = 1024;
+
+impl<S: Stage> Bag<S> {
+    /// Reduces all items: every partition folds its items into a state that starts as `identity`,
+    /// and the states are combined eight at a time, from left to right.
+    ///
+    /// `identity` must be neutral for `combine`; how the bag is partitioned then cannot be seen
+    /// in the result (but for the rounding of floats, which follows from the data alone).
+    #[track_caller]
+    pub fn fold<A, F, C>(&self, identity: A, f: F, combine: C) -> BagItem<A>
+    where
+        A: Portable + Clone,
+        F: for<'a> Fn(A, S::Item<'a>) -> A + Send + Sync + 'static,
+        C: Fn(A, A) -> A + Send + Sync + 'static,
+    {
+        let combine = move |a, b| Ok(combine(a, b));
+        self.fold_step("fold", identity, move |a, item| Ok(f(a, item)), combine)
+    }
+
+    /// How many items there are.
+    #[track_caller]
+    pub fn count(&self) -> BagItem<u64> {
+        self.fold_step("count", 0u64, |n, _| Ok(n + 1), |a, b| Ok(a + b))
+    }
+
+    /// Whether a predicate holds for some item.
+    #[track_caller]
+    pub fn any<F>(&self, f: F) -> BagItem<bool>
+    where
+        F: for<'a> Fn(S::Item<'a>) -> bool + Send + Sync + 'static,
+    {
+        self.fold_step(
+            "any",
+            false,
+            move |found, item| Ok(found || f(item)),
+            |a, b| Ok(a || b),
+        )
+    }
+
+    /// Whether a predicate holds for every item.
+    #[track_caller]
+    pub fn all<F>(&self, f: F) -> BagItem<bool>
+    where
+        F: for<'a> Fn(S::Item<'a>) -> bool + Send + Sync + 'static,
+    {
+        self.fold_step(
+            "all",
+            true,
+            move |held, item| Ok(held && f(item)),
+            |a, b| Ok(a && b),
+        )
+    }
+
+    /// A fold whose steps can fail.
+    #[track_caller]
+    pub(crate) fn fold_step<A, F, C>(
+        &self,
+        name: &'static str,
+        identity: A,
+        f: F,
+        combine: C,
+    ) -> BagItem<A>
+    where
+        A: Portable + Clone,
+        F: for<'a> Fn(A, S::Item<'a>) -> Result<A> + Send + Sync + 'static,
+        C: Fn(A, A) -> Result<A> + Send + Sync + 'static,
+    {
+        let location = Location::caller();
+        let step = Step { name, location };
+        let sink = Arc::new(Fold {
+            identity,
+            f,
+            step,
+            stage: PhantomData::<fn(S)>,
+        });
+        let merge: Arc<dyn Merge> = Arc::new(Combine {
+            combine,
+            state: PhantomData::<fn(A)>,
+        });
+        self.reduced(sink, name, location, merge, |block| {
+            match block.take::<Stored<A>>() {
+                Ok(stored) => Ok(stored.value),
+                Err(block) => {
+                    let stored = block.downcast_ref::<Stored<A>>();
+                    Ok(stored
+                        .ok_or_else(|| Error::invalid("not the block of a fold"))?
+                        .value
+                        .clone())
+                }
+            }
+        })
+    }
+}
+
+struct Fold<S, A, F> {
+    identity: A,
+    f: F,
+    step: Step,
+    stage: PhantomData<fn(S)>,
+}
+
+/// The state between items; `None` only while the closure has it.
+struct Folding<A> {
+    value: Option<A>,
+    lease: flagstone_memory::Lease,
+    items: u64,
+    measure_at: u64,
+}
+
+impl<S, A, F> Sink<S> for Arc<Fold<S, A, F>>
+where
+    S: Stage,
+    A: Portable + Clone,
+    F: for<'a> Fn(A, S::Item<'a>) -> Result<A> + Send + Sync + 'static,
+{
+    type State = Folding<A>;
+
+    fn step(&self) -> Step {
+        self.step
+    }
+
+    fn start(&self, run: &Run<'_>) -> Result<Folding<A>> {
+        let lease = run.ctx().reserve(0)?;
+        Ok(Folding {
+            value: Some(self.identity.clone()),
+            lease,
+            items: 0,
+            measure_at: 1,
+        })
+    }
+
+    #[inline]
+    fn push(&self, state: &mut Folding<A>, item: S::Item<'_>, _: &Run<'_>) -> Flow {
+        let value = state.value.take().expect("put back after every item");
+        let value = (self.f)(value, item).map_err(Stop::Failed)?;
+        if needs_heap::<A>() {
+            state.items += 1;
+            // a closure's state is seen only after it has grown; a large one is measured less
+            // often, so that measuring stays a small part of the work
+            if state.items >= state.measure_at {
+                let heap = heap_bytes(&value);
+                state.lease.ensure(heap)?;
+                state.measure_at = state.items + MEASURE_EVERY.max(heap / 32);
+            }
+        }
+        state.value = Some(value);
+        Ok(())
+    }
+
+    fn finish(&self, mut state: Folding<A>, _: &Run<'_>) -> Result<Block> {
+        let value = state.value.take().expect("put back after every item");
+        let heap = heap_bytes(&value);
+        state.lease.ensure(heap)?;
+        Ok(Stored::block(value, heap))
+    }
+
+    fn output(&self) -> Footprint {
+        state_footprint::<A>()
+    }
+}
+
+/// Whether a state may own allocations, as far as the compiler knows.
+fn needs_heap<A>() -> bool {
+    std::mem::needs_drop::<A>()
+}
+
+/// The size of a fold's block: exact for plain values, learned for others.
+pub(crate) fn state_footprint<A>() -> Footprint {
+    let inline = size_of::<Stored<A>>() as u64;
+    if needs_heap::<A>() {
+        Footprint::estimated(inline + (4 << 10))
+    } else {
+        Footprint::exact(inline)
+    }
+}
+
+struct Combine<A, C> {
+    combine: C,
+    state: PhantomData<fn(A)>,
+}
+
+impl<A, C> Merge for Combine<A, C>
+where
+    A: Portable + Clone,
+    C: Fn(A, A) -> Result<A> + Send + Sync + 'static,
+{
+    fn merge(&self, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let mut lease = ctx.reserve(0)?;
+        let mut copied = |value: &A, heap: u64| {
+            lease.try_grow(heap)?;
+            Ok(value.clone())
+        };
+        let (mut value, _) = take_or::<A>(&mut inputs, 0, &mut copied)?;
+        for i in 1..inputs.len() {
+            ctx.check_cancelled()?;
+            let (next, _) = take_or::<A>(&mut inputs, i, &mut copied)?;
+            value = (self.combine)(value, next)?;
+        }
+        let heap = heap_bytes(&value);
+        lease.ensure(heap)?;
+        Ok(Stored::block(value, heap))
+    }
+
+    fn footprint(&self) -> Footprint {
+        state_footprint::<A>()
+    }
+}

@@ -1,0 +1,147 @@
+//! Sums, extremes and means.
+
+use flagstone_graph::{Error, Result};
+
+use crate::bag::Bag;
+use crate::item::BagItem;
+use crate::stage::Stage;
+use crate::stored::Portable;
+
+/// A number that can be summed up. Integers fail on overflow rather than wrap.
+pub trait Number: Portable + Copy {
+    /// Zero.
+    const ZERO: Self;
+    /// The sum, if it fits.
+    fn plus(self, other: Self) -> Option<Self>;
+    /// As a float, rounded if need be.
+    fn to_f64(self) -> f64;
+}
+
+macro_rules! numbers {
+    ($($integer:ty),*; $($float:ty),*) => {
+        $(impl Number for $integer {
+            const ZERO: Self = 0;
+            fn plus(self, other: Self) -> Option<Self> { self.checked_add(other) }
+            fn to_f64(self) -> f64 { self as f64 }
+        })*
+        $(impl Number for $float {
+            const ZERO: Self = 0.0;
+            fn plus(self, other: Self) -> Option<Self> { Some(self + other) }
+            fn to_f64(self) -> f64 { f64::from(self) }
+        })*
+    };
+}
+
+numbers!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize; f32, f64);
+
+fn plus<T: Number>(a: T, b: T) -> Result<T> {
+    let overflow = || {
+        let name = std::any::type_name::<T>();
+        Error::failed(format!(
+            "the sum does not fit into {name}; map the items to a wider type"
+        ))
+    };
+    a.plus(b).ok_or_else(overflow)
+}
+
+impl<S: Stage> Bag<S> {
+    /// The sum of all items; zero for none. Floats are added in the order of the items within a
+    /// partition, and partition sums along a fixed tree.
+    #[track_caller]
+    pub fn sum<T: Number>(&self) -> BagItem<T>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+    {
+        self.fold_step("sum", T::ZERO, plus, plus)
+    }
+
+    /// The smallest item; of equal ones the first.
+    #[track_caller]
+    pub fn min<T: Portable + Clone + Ord>(&self) -> BagItem<Option<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+    {
+        let pick = |a: Option<T>, b: Option<T>| {
+            Ok(match (a, b) {
+                (Some(a), Some(b)) => Some(if b < a { b } else { a }),
+                (a, b) => a.or(b),
+            })
+        };
+        self.fold_step("min", None, move |a, item| pick(a, Some(item)), pick)
+    }
+
+    /// The largest item; of equal ones the first.
+    #[track_caller]
+    pub fn max<T: Portable + Clone + Ord>(&self) -> BagItem<Option<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+    {
+        let pick = |a: Option<T>, b: Option<T>| {
+            Ok(match (a, b) {
+                (Some(a), Some(b)) => Some(if b > a { b } else { a }),
+                (a, b) => a.or(b),
+            })
+        };
+        self.fold_step("max", None, move |a, item| pick(a, Some(item)), pick)
+    }
+
+    /// The mean of all items; `None` for none.
+    #[track_caller]
+    pub fn mean<T: Number>(&self) -> BagItem<Option<f64>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+    {
+        self.moments("mean")
+            .map(|(n, mean, _)| (n > 0).then_some(mean))
+    }
+
+    /// The population variance of all items; `None` for none.
+    #[track_caller]
+    pub fn var<T: Number>(&self) -> BagItem<Option<f64>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+    {
+        self.moments("var")
+            .map(|(n, _, squares)| (n > 0).then(|| squares / n as f64))
+    }
+
+    /// The population standard deviation of all items; `None` for none.
+    #[track_caller]
+    pub fn std<T: Number>(&self) -> BagItem<Option<f64>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+    {
+        self.var().map(|var| var.map(f64::sqrt))
+    }
+
+    /// Count, mean and the sum of squared distances from the mean, merged as Chan et al. do: a
+    /// plain sum of squares would cancel.
+    #[track_caller]
+    fn moments<T: Number>(&self, name: &'static str) -> BagItem<(u64, f64, f64)>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+    {
+        self.fold_step(
+            name,
+            (0u64, 0.0f64, 0.0f64),
+            |(n, mean, squares), item| {
+                let (n, value) = (n + 1, item.to_f64());
+                let delta = value - mean;
+                let mean = mean + delta / n as f64;
+                Ok((n, mean, squares + delta * (value - mean)))
+            },
+            |(n, a, s), (m, b, t)| {
+                if n == 0 || m == 0 {
+                    return Ok(if n == 0 { (m, b, t) } else { (n, a, s) });
+                }
+                let (count, delta) = ((n + m) as f64, b - a);
+                let mean = a + delta * (m as f64 / count);
+                Ok((
+                    n + m,
+                    mean,
+                    s + t + delta * delta * (n as f64 * m as f64 / count),
+                ))
+            },
+        )
+    }
+}

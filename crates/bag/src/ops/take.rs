@@ -1,0 +1,218 @@
+//! The first items: partition after partition until there are enough.
+//!
+//! The partitions form a chain in which each task is handed what is still missing. The first one
+//! that completes the list makes all later ones return at once, without opening their files: `take`
+//! on a thousand files reads a block of one.
+
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use flagstone_graph::{
+    Block, Deps, Error, Footprint, Graph, Inputs, IoBytes, Layer, Result, TaskContext,
+};
+
+use crate::bag::Bag;
+use crate::branch::{Branch, Chain, Sink, beside, name_of};
+use crate::item::BagItem;
+use crate::ops::partition::Held;
+use crate::run::Run;
+use crate::size::heap_bytes;
+use crate::stage::{Flow, Root, Stage, Step, Stop, Want};
+use crate::stored::{Portable, Stored, take_or};
+
+impl<S: Stage> Bag<S> {
+    /// The first `n` items, in order; fewer when the bag has fewer. Reads no more than it must.
+    #[track_caller]
+    pub fn take<T>(&self, n: usize) -> BagItem<Vec<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable + Clone,
+    {
+        let location = Location::caller();
+        let bag = self.clone();
+        let lower = move |graph: &mut Graph| {
+            bag.sound()?;
+            let step = Step {
+                name: "take",
+                location,
+            };
+            let root = Arc::clone(bag.stage().root());
+            let (plan, inputs) = root.plan(Want::First, graph)?;
+            let sink = First {
+                step,
+                types: PhantomData::<fn(T)>,
+            };
+            let chain = Chain {
+                stage: Arc::clone(bag.stage()),
+                sink,
+            };
+            let name = name_of(&Branch::<S::Root>::steps(&chain));
+            let count = root.partition_count(&plan);
+            let layer = Take {
+                root,
+                plan,
+                chain,
+                name,
+                inputs: inputs.len(),
+                n,
+            };
+            let all = graph.push_at(Arc::new(layer), &inputs, Some(location));
+            let last = Last { count };
+            Ok(graph.push_at(Arc::new(last), &[all], Some(location)))
+        };
+        BagItem::new(location, lower, |block| {
+            match block.take::<Stored<Vec<T>>>() {
+                Ok(stored) => Ok(stored.value),
+                Err(block) => {
+                    let stored = block.downcast_ref::<Stored<Vec<T>>>();
+                    Ok(stored
+                        .ok_or_else(|| Error::invalid("not the block of a take"))?
+                        .value
+                        .clone())
+                }
+            }
+        })
+    }
+}
+
+/// Keeps the first n items of a partition, and then stops the source.
+struct First<T> {
+    step: Step,
+    types: PhantomData<fn(T)>,
+}
+
+impl<S, T> Sink<S> for First<T>
+where
+    S: for<'a> Stage<Item<'a> = T>,
+    T: Portable + Clone,
+{
+    type State = Held<T>;
+
+    fn step(&self) -> Step {
+        let First { step, .. } = self;
+        *step
+    }
+
+    fn start(&self, _: &Run<'_>) -> Result<Held<T>> {
+        Ok(Held::default())
+    }
+
+    fn push(&self, held: &mut Held<T>, item: T, run: &Run<'_>) -> Flow {
+        let heap = heap_bytes(&item);
+        held.push(item, heap, run)?;
+        if (held.items.len() as u64) < run.wanted() {
+            Ok(())
+        } else {
+            Err(Stop::Enough)
+        }
+    }
+
+    fn finish(&self, held: Held<T>, _: &Run<'_>) -> Result<Block> {
+        let heap = held.heap_bytes + (held.items.capacity() * size_of::<T>()) as u64;
+        Ok(Stored::block(held.items, heap))
+    }
+
+    fn output(&self) -> Footprint {
+        Footprint::estimated(64 << 10)
+    }
+}
+
+/// Task *i* has the first items of partitions 0 to *i*.
+struct Take<S: Stage, T> {
+    root: Arc<S::Root>,
+    plan: <S::Root as Root>::Plan,
+    chain: Chain<S, First<T>>,
+    name: String,
+    inputs: usize,
+    n: usize,
+}
+
+impl<S, T> Layer for Take<S, T>
+where
+    S: for<'a> Stage<Item<'a> = T>,
+    T: Portable + Clone,
+{
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn task_count(&self) -> u32 {
+        self.root.partition_count(&self.plan)
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        (0..self.inputs).for_each(|slot| deps.push(slot, task));
+        if task > 0 {
+            deps.own(task - 1);
+        }
+    }
+
+    fn footprint(&self, task: u32) -> Footprint {
+        let reading = self.root.cost(&self.plan, task).footprint;
+        beside(reading, Footprint::estimated(64 << 10))
+    }
+
+    fn io_bytes(&self, task: u32) -> IoBytes {
+        // the first partition is read; how many more, nobody knows
+        let read = if task == 0 {
+            self.root.cost(&self.plan, task).read_bytes
+        } else {
+            0
+        };
+        IoBytes { read, written: 0 }
+    }
+
+    fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let (own, mut before) = inputs.split_at(self.inputs);
+        let mut copies = ctx.reserve(0)?;
+        let (mut items, mut heap) = match before.is_empty() {
+            true => (Vec::new(), 0),
+            false => take_or(&mut before, 0, |items: &Vec<T>, heap| {
+                copies.try_grow(heap)?;
+                Ok(items.clone())
+            })?,
+        };
+        let missing = self.n - items.len();
+        if missing > 0 {
+            let run = Run::wanting(ctx, task, missing as u64);
+            let steps = || Branch::<S::Root>::steps(&self.chain);
+            let block = run.catch(steps, || {
+                self.chain.run_alone(&self.root, &self.plan, &run, own)
+            })?;
+            let more = block.downcast_ref::<Stored<Vec<T>>>();
+            let more = more.ok_or_else(|| Error::invalid("not the block of a take"))?;
+            copies.ensure(copies.bytes() + more.heap_bytes)?;
+            items.extend_from_slice(&more.value[..missing.min(more.value.len())]);
+            heap += more.heap_bytes;
+        }
+        Ok(Stored::block(items, heap))
+    }
+}
+
+/// The last task of a chain.
+struct Last {
+    count: u32,
+}
+
+impl Layer for Last {
+    fn name(&self) -> &str {
+        "take"
+    }
+
+    fn task_count(&self) -> u32 {
+        1
+    }
+
+    fn deps(&self, _: u32, deps: &mut Deps<'_>) {
+        deps.push(0, self.count - 1);
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        Footprint::estimated(64 << 10).reusing(0)
+    }
+
+    fn run(&self, _: u32, mut inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+        inputs.take(0)
+    }
+}

@@ -1,0 +1,158 @@
+//! The seam to other collections: the items of a bag, partition by partition, inside a task.
+//!
+//! A dataframe made from a bag does not want blocks of Rust values between them: it wants the
+//! bag's items while they stream by, to build its columns. [`Bag::partition_source`] gives what a
+//! layer of another crate needs for that, with everything about the chain but its items hidden:
+//!
+//! ```
+//! use flagstone_bag::{Bag, PartitionSource};
+//! use flagstone_graph::{Inputs, SerialHost, TaskContext};
+//!
+//! let bag = Bag::range(0..10, 3).map(|n| n * n);
+//! let source = bag.partition_source(&mut flagstone_graph::Graph::new())?;
+//! // ... in the run method of a layer that has source.partition_count() tasks
+//! let host = SerialHost::new();
+//! let key = || "from-bag[1]".to_owned();
+//! let ctx = TaskContext::new(&host, &key);
+//! let mut items = Vec::new();
+//! source.for_each(1, Inputs::new(&mut []), &ctx, &mut |item| {
+//!     items.push(item);
+//!     Ok(())
+//! })?;
+//! assert_eq!(items, [9, 16, 25]);
+//! # Ok::<(), flagstone_graph::Error>(())
+//! ```
+//!
+//! The layer reads [`PartitionSource::inputs`], one to one, and hands its task's inputs on; it adds
+//! [`PartitionSource::footprint`] to its own. Every item is pushed as it is made, so a builder that
+//! emits a batch every so many items holds one batch.
+
+use std::sync::Arc;
+
+use flagstone_graph::{Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+
+use crate::bag::Bag;
+use crate::branch::name_of;
+use crate::run::Run;
+use crate::stage::{Consumer, Flow, Root, Stage, Step, Want};
+
+/// A bag whose partitions can be run, with its chain's type forgotten.
+pub trait PartitionSource<T>: Send + Sync {
+    /// How many partitions there are.
+    fn partition_count(&self) -> u32;
+
+    /// The layers that a task reads, one to one: task *i* reads task *i* of each. Mostly none.
+    fn inputs(&self) -> &[LayerId];
+
+    /// What running a partition needs beside what `each` holds.
+    fn footprint(&self, partition: u32) -> Footprint;
+
+    /// The bytes that running a partition reads from its source.
+    fn io_bytes(&self, partition: u32) -> IoBytes;
+
+    /// Pushes every item of a partition into `each`, in order, until it says
+    /// [`Stop`](crate::Stop). A panic of a closure of the bag becomes an error that names the item.
+    ///
+    /// # Errors
+    /// Of the source, of the bag's closures, and what `each` failed with.
+    fn for_each(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(T) -> Flow,
+    ) -> Result<()>;
+
+    /// The bag's operations, source first, for names and messages.
+    fn steps(&self) -> Vec<Step>;
+
+    /// The operations as a layer is named: `read_json|map`.
+    fn name(&self) -> String {
+        name_of(&self.steps())
+    }
+}
+
+/// A planned bag: the one implementation of [`PartitionSource`].
+pub struct Partitions<S: Stage> {
+    stage: Arc<S>,
+    plan: <S::Root as Root>::Plan,
+    inputs: Vec<LayerId>,
+}
+
+impl<S: Stage> Bag<S> {
+    /// Lists the bag's partitions now, and lowers what it is computed from into `graph`.
+    ///
+    /// # Errors
+    /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
+    pub fn partition_source(&self, graph: &mut Graph) -> Result<Partitions<S>> {
+        self.sound()?;
+        let (plan, inputs) = self.stage().root().plan(Want::All, graph)?;
+        Ok(Partitions {
+            stage: Arc::clone(self.stage()),
+            plan,
+            inputs,
+        })
+    }
+}
+
+impl<S, T> PartitionSource<T> for Partitions<S>
+where
+    S: for<'a> Stage<Item<'a> = T>,
+{
+    fn partition_count(&self) -> u32 {
+        self.stage.root().partition_count(&self.plan)
+    }
+
+    fn inputs(&self) -> &[LayerId] {
+        &self.inputs
+    }
+
+    fn footprint(&self, partition: u32) -> Footprint {
+        self.stage.root().cost(&self.plan, partition).footprint
+    }
+
+    fn io_bytes(&self, partition: u32) -> IoBytes {
+        IoBytes {
+            read: self.stage.root().cost(&self.plan, partition).read_bytes,
+            written: 0,
+        }
+    }
+
+    fn for_each(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(T) -> Flow,
+    ) -> Result<()> {
+        let run = Run::new(ctx, partition);
+        run.catch(
+            || self.steps(),
+            || {
+                let consumer = self.stage.consumer(&run, Each(each));
+                self.stage.root().drive(&self.plan, &run, inputs, consumer)
+            },
+        )
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        self.stage.steps(&mut steps);
+        steps
+    }
+}
+
+struct Each<'e, T>(&'e mut dyn FnMut(T) -> Flow);
+
+impl<S, T> Consumer<S> for Each<'_, T>
+where
+    S: for<'a> Stage<Item<'a> = T>,
+{
+    fn push(&mut self, item: T) -> Flow {
+        (self.0)(item)
+    }
+
+    fn finish(&mut self) -> Flow {
+        Ok(())
+    }
+}

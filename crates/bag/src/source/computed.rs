@@ -1,0 +1,117 @@
+//! Bags that are the result of a reduction: their partitions are blocks of another layer.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use flagstone_graph::{Footprint, Graph, Inputs, LayerId, Result};
+
+use crate::bag::Bag;
+use crate::item::Lower;
+use crate::run::Run;
+use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
+use crate::stored::{Portable, Stored};
+
+/// Items in the blocks of a layer that something else computes.
+pub struct Computed<T> {
+    node: Arc<Node>,
+    steps: Vec<Step>,
+    item: std::marker::PhantomData<fn() -> T>,
+}
+
+struct Node {
+    lower: Lower,
+}
+
+impl<T> Computed<T> {
+    /// `lower` makes a layer whose blocks are [`Stored<Vec<T>>`](Stored).
+    pub(crate) fn new(
+        mut steps: Vec<Step>,
+        step: Step,
+        lower: impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + 'static,
+    ) -> Self {
+        steps.push(step);
+        let node = Arc::new(Node {
+            lower: Box::new(lower),
+        });
+        Computed {
+            node,
+            steps,
+            item: std::marker::PhantomData,
+        }
+    }
+}
+
+impl Bag<()> {
+    /// A bag whose partitions are the blocks of a layer: of a persisted bag, or of a graph made by
+    /// hand. `lower` puts the layer into a graph, each time the bag is lowered to one.
+    ///
+    /// The blocks must be those of [`Collected::lower`](crate::Collected::lower)'s layer or made by
+    /// [`Collected::block`](crate::Collected::block); another kind of block is an error of the task
+    /// that reads it.
+    #[track_caller]
+    pub fn from_layer<T: Portable + Clone>(
+        lower: impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + 'static,
+    ) -> Bag<Source<Computed<T>>> {
+        let step = Step {
+            name: "from_layer",
+            location: Location::caller(),
+        };
+        Bag::new(Source(Arc::new(Computed::new(Vec::new(), step, lower))))
+    }
+}
+
+impl<T: Portable + Clone> Root for Computed<T> {
+    type Item<'a> = T;
+    /// The number of partitions.
+    type Plan = u32;
+
+    fn plan(&self, _: Want, graph: &mut Graph) -> Result<(u32, Vec<LayerId>)> {
+        // outputs of one bag share the reduction
+        let layer = graph.lower_once(&self.node, |graph| (self.node.lower)(graph))?;
+        Ok((graph.layer(layer).task_count(), vec![layer]))
+    }
+
+    fn partition_count(&self, plan: &u32) -> u32 {
+        *plan
+    }
+
+    fn cost(&self, _: &u32, _: u32) -> Cost {
+        Cost {
+            footprint: Footprint::exact(0),
+            read_bytes: 0,
+        }
+    }
+
+    fn drive<C: Consumer<Source<Self>>>(
+        &self,
+        _: &u32,
+        run: &Run<'_>,
+        mut inputs: Inputs<'_>,
+        mut consumer: C,
+    ) -> Result<()> {
+        let mut push = |item: T| {
+            if run.next_item() {
+                run.ctx().check_cancelled()?;
+            }
+            consumer.push(item)
+        };
+        let block = inputs.take(0)?;
+        let flow = match block.take::<Stored<Vec<T>>>() {
+            Ok(stored) => stored.value.into_iter().try_for_each(&mut push),
+            Err(block) => {
+                let stored = block.downcast_ref::<Stored<Vec<T>>>().ok_or_else(|| {
+                    flagstone_graph::Error::invalid("a computed bag has another item type")
+                })?;
+                stored.value.iter().cloned().try_for_each(&mut push)
+            }
+        };
+        match flow {
+            Ok(()) => ended(consumer.finish()),
+            stopped => ended(stopped),
+        }
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) {
+        steps.extend_from_slice(&self.steps);
+    }
+}

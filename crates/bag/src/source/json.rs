@@ -1,0 +1,304 @@
+//! Records of JSON-lines files: one JSON value a line.
+//!
+//! Typed records are parsed by serde_json from text that is known to be UTF-8, which measured
+//! faster than simd-json for records of a few fields (1.3 against 1.1 GB/s a core) because fields
+//! that nobody wants are skipped in place; so is the one field that a `pluck` wants. Dynamic values
+//! that are wanted whole go through
+//! simd-json, whose SIMD is chosen at run time (290 against 220 MB/s); what it refuses is given to
+//! serde_json, whose message names the column.
+
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flagstone_graph::{Counter, Graph, Inputs, LayerId, Result};
+use flagstone_memory::Lease;
+use serde::de::DeserializeOwned;
+
+use crate::bag::Bag;
+use crate::field::Field;
+use crate::json::Json;
+use crate::run::Run;
+use crate::source::files::{FilesPlan, Place, TextOptions};
+use crate::stage::{Consumer, Cost, Root, Source, Step, Stop, Want, ended};
+
+/// What happens to a line that is not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BadRecords {
+    /// The run ends with an error that names file, line and byte.
+    #[default]
+    Fail,
+    /// The line is left out, and counted in the run's statistics.
+    Skip,
+}
+
+/// How JSON lines are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JsonOptions {
+    /// What happens to a line that is not a record.
+    pub bad_records: BadRecords,
+    /// How the files are cut into partitions and lines.
+    pub text: TextOptions,
+}
+
+/// The records of some files; see [`Bag::read_json`] and [`Bag::read_json_values`].
+pub struct ReadJson<T, P> {
+    patterns: Vec<PathBuf>,
+    options: JsonOptions,
+    step: Step,
+    /// The one field that is wanted of each record.
+    field: Option<Field>,
+    record: PhantomData<fn() -> (T, P)>,
+}
+
+impl Bag<()> {
+    /// The records of JSON-lines files, one a line, as values of a type that serde can read. Empty
+    /// lines are skipped.
+    ///
+    /// Compression, order of files and encoding as for [`Bag::read_text`]. Fields that the type
+    /// does not have are skipped without being built. To compute several outputs from one pass,
+    /// call [`Bag::shared`].
+    #[track_caller]
+    pub fn read_json<T>(pattern: impl Into<PathBuf>) -> Bag<Source<ReadJson<T, Typed>>>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        read_with([pattern.into()], JsonOptions::default(), "read_json")
+    }
+
+    /// As [`Bag::read_json`], from several paths or patterns, with options.
+    #[track_caller]
+    pub fn read_json_with<T, I>(
+        patterns: impl IntoIterator<Item = I>,
+        options: JsonOptions,
+    ) -> Bag<Source<ReadJson<T, Typed>>>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+        I: Into<PathBuf>,
+    {
+        read_with(patterns, options, "read_json")
+    }
+
+    /// The values of JSON-lines files, one a line, whatever they are: see [`Bag::pluck`].
+    #[track_caller]
+    pub fn read_json_values(pattern: impl Into<PathBuf>) -> Bag<Source<ReadJson<Json, Dynamic>>> {
+        read_with([pattern.into()], JsonOptions::default(), "read_json_values")
+    }
+
+    /// As [`Bag::read_json_values`], from several paths or patterns, with options.
+    #[track_caller]
+    pub fn read_json_values_with<I: Into<PathBuf>>(
+        patterns: impl IntoIterator<Item = I>,
+        options: JsonOptions,
+    ) -> Bag<Source<ReadJson<Json, Dynamic>>> {
+        read_with(patterns, options, "read_json_values")
+    }
+}
+
+#[track_caller]
+fn read_with<T, P, I: Into<PathBuf>>(
+    patterns: impl IntoIterator<Item = I>,
+    options: JsonOptions,
+    name: &'static str,
+) -> Bag<Source<ReadJson<T, P>>> {
+    let step = Step {
+        name,
+        location: Location::caller(),
+    };
+    let patterns = patterns.into_iter().map(Into::into).collect();
+    Bag::new(Source(Arc::new(ReadJson {
+        patterns,
+        options,
+        step,
+        field: None,
+        record: PhantomData,
+    })))
+}
+
+impl ReadJson<Json, Dynamic> {
+    /// The same files, with nothing but a field of each record; once only.
+    pub(crate) fn reading(&self, field: &Field) -> Option<Self> {
+        let whole = self.field.is_none();
+        whole.then(|| ReadJson {
+            field: Some(field.clone()),
+            ..self.whole()
+        })
+    }
+
+    /// The same files with whole records.
+    pub(crate) fn whole(&self) -> Self {
+        let patterns = self.patterns.clone();
+        ReadJson {
+            patterns,
+            options: self.options,
+            step: self.step,
+            field: None,
+            record: PhantomData,
+        }
+    }
+}
+
+/// How one line becomes a record.
+pub trait Parse<T>: Default + 'static {
+    /// The record, or the one field that is wanted of it, or what is wrong with the line.
+    ///
+    /// # Errors
+    /// When memory for the parser's tables cannot be leased, or a record lacks the field.
+    fn parse(
+        &mut self,
+        line: &str,
+        field: Option<&Field>,
+        run: &Run<'_>,
+    ) -> Result<serde_json::Result<T>>;
+}
+
+/// Parses records of a known type.
+#[derive(Debug, Default)]
+pub struct Typed;
+
+impl<T: DeserializeOwned> Parse<T> for Typed {
+    #[inline]
+    fn parse(
+        &mut self,
+        line: &str,
+        _: Option<&Field>,
+        _: &Run<'_>,
+    ) -> Result<serde_json::Result<T>> {
+        Ok(serde_json::from_str(line))
+    }
+}
+
+/// Parses values of any shape.
+#[derive(Default)]
+pub struct Dynamic(Option<Scratch>);
+
+/// simd-json parses in place, over a copy of the line and tables that are kept for the next.
+struct Scratch {
+    line: Vec<u8>,
+    buffers: simd_json::Buffers,
+    lease: Lease,
+}
+
+/// What the copy and the tables take per byte of a line, at most: the copy, strings and input of
+/// one byte each, an index of 4 bytes and half a node of 24.
+const TABLE_BYTES: u64 = 20;
+
+impl Parse<Json> for Dynamic {
+    fn parse(
+        &mut self,
+        line: &str,
+        field: Option<&Field>,
+        run: &Run<'_>,
+    ) -> Result<serde_json::Result<Json>> {
+        if let Some(field) = field {
+            return match field.read(line) {
+                Ok(found) => field.or_default(found, run).map(Ok),
+                Err(error) => Ok(Err(error)),
+            };
+        }
+        let scratch = match &mut self.0 {
+            Some(scratch) => scratch,
+            empty => empty.insert(Scratch {
+                line: Vec::new(),
+                buffers: simd_json::Buffers::default(),
+                lease: run.ctx().reserve(0)?,
+            }),
+        };
+        scratch
+            .lease
+            .ensure(line.len() as u64 * TABLE_BYTES + 1024)?;
+        scratch.line.clear();
+        scratch.line.extend_from_slice(line.as_bytes());
+        let parsed =
+            simd_json::serde::from_slice_with_buffers(&mut scratch.line, &mut scratch.buffers);
+        Ok(match parsed {
+            Ok(value) => Ok(Json(value)),
+            Err(_) => serde_json::from_str(line).map(Json),
+        })
+    }
+}
+
+impl<T, P> Root for ReadJson<T, P>
+where
+    T: Send + Sync + 'static,
+    P: Parse<T>,
+{
+    type Item<'a> = T;
+    type Plan = FilesPlan;
+
+    fn plan(&self, want: Want, _: &mut Graph) -> Result<(FilesPlan, Vec<LayerId>)> {
+        Ok((
+            FilesPlan::new(&self.patterns, self.options.text, want)?,
+            Vec::new(),
+        ))
+    }
+
+    fn partition_count(&self, plan: &FilesPlan) -> u32 {
+        plan.count()
+    }
+
+    fn cost(&self, plan: &FilesPlan, partition: u32) -> Cost {
+        plan.cost(partition)
+    }
+
+    fn drive<C: Consumer<Source<Self>>>(
+        &self,
+        plan: &FilesPlan,
+        run: &Run<'_>,
+        _: Inputs<'_>,
+        mut consumer: C,
+    ) -> Result<()> {
+        let mut parser = P::default();
+        let mut enough = false;
+        let mut bad = 0;
+        let driven = plan.for_each_line(run, |line, place| {
+            if line.trim_ascii().is_empty() {
+                return Ok(());
+            }
+            run.next_item();
+            match parser.parse(line, self.field.as_ref(), run)? {
+                Ok(record) => {
+                    let flow = consumer.push(record);
+                    enough |= matches!(flow, Err(Stop::Enough));
+                    flow
+                }
+                Err(_) if self.options.bad_records == BadRecords::Skip => {
+                    bad += 1;
+                    Ok(())
+                }
+                Err(error) => Err(not_a_record::<T>(&error, place, run)),
+            }
+        });
+        driven?;
+        run.ctx().count(Counter::BadRecords, bad);
+        if enough {
+            Ok(())
+        } else {
+            ended(consumer.finish())
+        }
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) {
+        steps.push(self.step);
+    }
+}
+
+/// What serde_json says, with the place in the file instead of the one in the line.
+fn not_a_record<T>(error: &serde_json::Error, place: Place<'_>, run: &Run<'_>) -> Stop {
+    let message = error.to_string();
+    // "expected value at line 1 column 5": the line is ours to say
+    let (what, column) = match message.rsplit_once(" at line 1 column ") {
+        Some((what, column)) => (what.to_owned(), column.parse::<u64>().unwrap_or(1)),
+        None => (message, 1),
+    };
+    let kind = match error.classify() {
+        serde_json::error::Category::Data => {
+            let name = std::any::type_name::<T>();
+            format!("the JSON does not fit the record type {name}: {what}")
+        }
+        _ => format!("the line is not JSON: {what}"),
+    };
+    let hint = "; BadRecords::Skip leaves such lines out";
+    place.error(run, column.saturating_sub(1), kind + hint)
+}

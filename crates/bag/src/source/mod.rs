@@ -1,0 +1,8 @@
+//! Where items come from: files of text or JSON, sequences, other bags.
+
+pub(crate) mod computed;
+pub(crate) mod files;
+pub(crate) mod json;
+pub(crate) mod sequence;
+pub(crate) mod shared;
+pub(crate) mod text;

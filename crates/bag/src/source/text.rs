@@ -1,0 +1,105 @@
+//! Lines of text files.
+
+use std::panic::Location;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flagstone_graph::{Graph, Inputs, LayerId, Result};
+
+use crate::bag::Bag;
+use crate::branch::{Branch, lower_alone};
+use crate::fork::Forks;
+use crate::run::Run;
+use crate::source::files::{FilesPlan, TextOptions};
+use crate::stage::{Consumer, Cost, Root, Source, Step, Stop, Want, ended};
+
+/// The lines of some files; see [`Bag::read_text`].
+pub struct ReadText {
+    patterns: Vec<PathBuf>,
+    options: TextOptions,
+    step: Step,
+    forks: Forks<ReadText>,
+}
+
+impl Bag<()> {
+    /// The lines of the files that a pattern names, as `&str`, without their line ends.
+    ///
+    /// gzip, zstd, bzip2 and xz are decompressed. Files come in the order of their names, with
+    /// digits as numbers. Text that is not UTF-8 is an error with file, line and byte. Outputs
+    /// that are computed together read the files once.
+    #[track_caller]
+    pub fn read_text(pattern: impl Into<PathBuf>) -> Bag<Source<ReadText>> {
+        Bag::read_text_with([pattern], TextOptions::default())
+    }
+
+    /// The lines of the files that several paths or patterns name, in the order given, with
+    /// options.
+    #[track_caller]
+    pub fn read_text_with<P: Into<PathBuf>>(
+        patterns: impl IntoIterator<Item = P>,
+        options: TextOptions,
+    ) -> Bag<Source<ReadText>> {
+        let step = Step {
+            name: "read_text",
+            location: Location::caller(),
+        };
+        let patterns = patterns.into_iter().map(Into::into).collect();
+        Bag::new(Source(Arc::new(ReadText {
+            patterns,
+            options,
+            step,
+            forks: Forks::default(),
+        })))
+    }
+}
+
+impl Root for ReadText {
+    type Item<'a> = &'a str;
+    type Plan = FilesPlan;
+
+    fn plan(&self, want: Want, _: &mut Graph) -> Result<(FilesPlan, Vec<LayerId>)> {
+        Ok((
+            FilesPlan::new(&self.patterns, self.options, want)?,
+            Vec::new(),
+        ))
+    }
+
+    fn partition_count(&self, plan: &FilesPlan) -> u32 {
+        plan.count()
+    }
+
+    fn cost(&self, plan: &FilesPlan, partition: u32) -> Cost {
+        plan.cost(partition)
+    }
+
+    fn drive<C: Consumer<Source<Self>>>(
+        &self,
+        plan: &FilesPlan,
+        run: &Run<'_>,
+        _: Inputs<'_>,
+        mut consumer: C,
+    ) -> Result<()> {
+        let mut enough = false;
+        plan.for_each_line(run, |line, _| {
+            run.next_item();
+            let flow = consumer.push(line);
+            enough |= matches!(flow, Err(Stop::Enough));
+            flow
+        })?;
+        if enough {
+            Ok(())
+        } else {
+            ended(consumer.finish())
+        }
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) {
+        steps.push(self.step);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        self.forks.attach(self, graph, branch, |graph, fork| {
+            lower_alone(self, graph, fork)
+        })
+    }
+}

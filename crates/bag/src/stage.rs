@@ -1,0 +1,189 @@
+//! Stages: what a bag is made of, composed by type into one loop.
+//!
+//! A bag is a source and a chain of adaptors. Each adaptor is a struct that knows the adaptor
+//! before it by its type, so the compiler sees the whole chain and makes one loop of it: nothing is
+//! materialised between a `map` and a `filter`, and no call is virtual. The loop is driven from the
+//! source ([`Root`]), which pushes its items into a chain of [`Consumer`]s that the stages build.
+//!
+//! ```text
+//! Root::drive --item--> consumer of map --item--> consumer of filter --item--> sink of count
+//! ```
+//!
+//! Items may borrow from the source (`Item<'a>` is `&'a str` for text and `&'a T` for a shared
+//! bag), so a line that a filter drops is never copied.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use flagstone_graph::{Error, Footprint, Graph, Inputs, LayerId, Result};
+
+use crate::branch::{Branch, lower_alone};
+use crate::run::Run;
+
+/// Why a loop over items ends early.
+#[derive(Debug)]
+pub enum Stop {
+    /// The consumer has all it wants.
+    Enough,
+    /// Something failed.
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Stop::Failed(error.into())
+    }
+}
+
+/// Whether to go on with the next item.
+pub type Flow = std::result::Result<(), Stop>;
+
+/// A source, or an adaptor over another stage.
+pub trait Stage: Send + Sync + Sized + 'static {
+    /// What it gives, item by item; it may borrow from the source for the time of one push.
+    type Item<'a>;
+    /// Where the items come from.
+    type Root: Root;
+
+    /// Where the items come from.
+    fn root(&self) -> &Arc<Self::Root>;
+
+    /// Puts this stage's work in front of `next`.
+    fn consumer<'s, C: Consumer<Self> + 's>(
+        &'s self,
+        run: &'s Run<'s>,
+        next: C,
+    ) -> impl Consumer<Source<Self::Root>> + 's;
+
+    /// Appends the steps from the source to this stage.
+    fn steps(&self, steps: &mut Vec<Step>);
+}
+
+/// One step of a chain, for people.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// The operation: `"map"`.
+    pub name: &'static str,
+    /// The user's line that asked for it.
+    pub location: &'static Location<'static>,
+}
+
+/// The stage of a bag that is a source and nothing more.
+pub struct Source<R>(pub(crate) Arc<R>);
+
+impl<R: Root> Stage for Source<R> {
+    type Item<'a> = R::Item<'a>;
+    type Root = R;
+
+    fn root(&self) -> &Arc<R> {
+        &self.0
+    }
+
+    fn consumer<'s, C: Consumer<Self> + 's>(
+        &'s self,
+        _: &'s Run<'s>,
+        next: C,
+    ) -> impl Consumer<Source<R>> + 's {
+        next
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) {
+        self.0.steps(steps);
+    }
+}
+
+/// Takes items of a stage.
+pub trait Consumer<S: Stage> {
+    /// Takes one item.
+    ///
+    /// # Errors
+    /// [`Stop`] when no more items are wanted.
+    fn push(&mut self, item: S::Item<'_>) -> Flow;
+
+    /// The partition is over: what is held back goes on.
+    ///
+    /// # Errors
+    /// As for `push`.
+    fn finish(&mut self) -> Flow;
+}
+
+/// What a plan is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// All items.
+    All,
+    /// The first few: partitions should cost nothing until they are read.
+    First,
+}
+
+/// A source of items: what knows partitions.
+pub trait Root: Send + Sync + Sized + 'static {
+    /// What it gives; it may borrow from the source for the time of one push.
+    type Item<'a>;
+    /// The partitions, found at the terminal.
+    type Plan: Send + Sync + 'static;
+
+    /// Lists the partitions (at least one), and lowers what the source itself is computed from.
+    ///
+    /// # Errors
+    /// A pattern without files, a file that cannot be read, a mistake in how the bag was made.
+    fn plan(&self, want: Want, graph: &mut Graph) -> Result<(Self::Plan, Vec<LayerId>)>;
+
+    /// How many partitions there are.
+    fn partition_count(&self, plan: &Self::Plan) -> u32;
+
+    /// The scratch that reading a partition takes, and how many bytes are read for it.
+    fn cost(&self, plan: &Self::Plan, partition: u32) -> Cost;
+
+    /// Pushes every item of a partition, in order, then ends the consumer. Leaves off when the
+    /// consumer says so, and checks for cancellation every so often.
+    ///
+    /// # Errors
+    /// Of reading, and what the consumer failed with; [`Stop::Enough`] is no error.
+    fn drive<C: Consumer<Source<Self>>>(
+        &self,
+        plan: &Self::Plan,
+        run: &Run<'_>,
+        inputs: Inputs<'_>,
+        consumer: C,
+    ) -> Result<()>;
+
+    /// What it is called, and the user's line that made it.
+    fn steps(&self, steps: &mut Vec<Step>);
+
+    /// Lowers a chain that ends in a sink to a layer with one task per partition.
+    ///
+    /// # Errors
+    /// Those of [`Root::plan`].
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
+    }
+}
+
+/// What reading a partition costs.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// Scratch, with how far it can be trusted.
+    pub footprint: Footprint,
+    /// Bytes read from storage.
+    pub read_bytes: u64,
+}
+
+/// The end of a source's loop: [`Stop::Enough`] is a way of being finished.
+pub(crate) fn ended(flow: Flow) -> Result<()> {
+    match flow {
+        Ok(()) | Err(Stop::Enough) => Ok(()),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+/// The steps of a chain as `read-text | map | filter`.
+pub(crate) fn chain_name<S: Stage>(stage: &S) -> String {
+    let mut steps = Vec::new();
+    stage.steps(&mut steps);
+    steps
+        .iter()
+        .map(|step| step.name)
+        .collect::<Vec<_>>()
+        .join("|")
+}

@@ -1,0 +1,90 @@
+//! Values between tasks: blocks of serde types, measured and spillable.
+
+use std::io::{self, Read, Write};
+use std::marker::PhantomData;
+
+use flagstone_graph::{Block, BlockData, Codec, Error, Inputs, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a value must offer to cross from one task to another.
+pub trait Portable: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Portable for T {}
+
+/// A value with its measured heap.
+#[derive(Debug)]
+pub(crate) struct Stored<T> {
+    pub(crate) value: T,
+    pub(crate) heap_bytes: u64,
+}
+
+impl<T: Portable> Stored<T> {
+    pub(crate) fn block(value: T, heap_bytes: u64) -> Block {
+        Block::new(Stored { value, heap_bytes })
+    }
+}
+
+impl<T: Portable> BlockData for Stored<T> {
+    fn nbytes(&self) -> u64 {
+        self.heap_bytes + size_of::<T>() as u64
+    }
+
+    fn codec(&self) -> Option<&'static dyn Codec> {
+        Some(const { &SerdeCodec::<T>(PhantomData) })
+    }
+}
+
+/// Writes the measured size and the value, in bincode.
+struct SerdeCodec<T>(PhantomData<fn() -> T>);
+
+impl<T: Portable> Codec for SerdeCodec<T> {
+    fn name(&self) -> &'static str {
+        "bincode"
+    }
+
+    fn encode(&self, block: &Block, out: &mut dyn Write) -> io::Result<()> {
+        let stored = block
+            .downcast_ref::<Stored<T>>()
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let mut out = io::BufWriter::new(out);
+        out.write_all(&stored.heap_bytes.to_le_bytes())?;
+        bincode::serde::encode_into_std_write(&stored.value, &mut out, bincode::config::standard())
+            .map_err(|error| match error {
+                bincode::error::EncodeError::Io { inner, .. } => inner,
+                other => io::Error::new(io::ErrorKind::InvalidInput, other.to_string()),
+            })?;
+        out.flush()
+    }
+
+    fn decode(&self, input: &mut dyn Read, _: u64) -> io::Result<Block> {
+        let mut input = io::BufReader::new(input);
+        let mut heap_bytes = [0; 8];
+        input.read_exact(&mut heap_bytes)?;
+        let config = bincode::config::standard();
+        let value = bincode::serde::decode_from_std_read::<T, _, _>(&mut input, config).map_err(
+            |error| match error {
+                bincode::error::DecodeError::Io { inner, .. } => inner,
+                other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
+            },
+        )?;
+        Ok(Stored::block(value, u64::from_le_bytes(heap_bytes)))
+    }
+}
+
+/// The value of an input and its heap, when this task is its last user; else what `copy` makes.
+pub(crate) fn take_or<T: Portable>(
+    inputs: &mut Inputs<'_>,
+    i: usize,
+    copy: impl FnOnce(&T, u64) -> Result<T>,
+) -> Result<(T, u64)> {
+    let block = inputs.take(i)?;
+    match block.take::<Stored<T>>() {
+        Ok(stored) => Ok((stored.value, stored.heap_bytes)),
+        Err(block) => {
+            let wrong = || Error::invalid("an input of the task has another type than its layer");
+            let stored = block.downcast_ref::<Stored<T>>().ok_or_else(wrong)?;
+            Ok((copy(&stored.value, stored.heap_bytes)?, stored.heap_bytes))
+        }
+    }
+}

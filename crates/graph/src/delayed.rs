@@ -1,0 +1,294 @@
+//! `delayed`: any closure over values and other lazy values, types checked by the compiler.
+
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::block::{Block, Inputs, Value};
+use crate::context::TaskContext;
+use crate::error::{Error, Result};
+use crate::exec::Execute;
+use crate::explicit::{ExplicitBuilder, Pick};
+use crate::footprint::Footprint;
+use crate::graph::Graph;
+use crate::id::LayerId;
+
+/// A value that is not computed yet. Cloning shares it: it is computed once.
+pub struct Lazy<T> {
+    node: Arc<Node>,
+    _type: PhantomData<fn() -> T>,
+}
+
+type Function = dyn Fn(&Inputs<'_>) -> Result<Block> + Send + Sync;
+
+struct Node {
+    function: Box<Function>,
+    deps: Vec<Arc<Node>>,
+    location: &'static Location<'static>,
+}
+
+/// Long chains are taken apart in a loop, not by recursion.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut open = std::mem::take(&mut self.deps);
+        while let Some(node) = open.pop() {
+            if let Some(mut node) = Arc::into_inner(node) {
+                open.append(&mut node.deps);
+            }
+        }
+    }
+}
+
+impl<T> Clone for Lazy<T> {
+    fn clone(&self) -> Self {
+        Lazy {
+            node: Arc::clone(&self.node),
+            _type: PhantomData,
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Lazy<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let at = self.node.location;
+        write!(
+            f,
+            "Lazy<{}>({}:{})",
+            std::any::type_name::<T>(),
+            at.file(),
+            at.line()
+        )
+    }
+}
+
+/// Wraps a closure. Calling the result with a tuple of [`Lazy`] arguments computes nothing yet.
+///
+/// ```
+/// use flagstone_graph::{SerialExecutor, delayed, lazy};
+///
+/// let add = delayed(|a: &i64, b: &i64| a + b);
+/// let one = lazy(1);
+/// let two = add.call((&one, &one));
+/// let three = add.call((&one, &two));
+/// assert_eq!(three.compute_with(&SerialExecutor)?, 3);
+/// # Ok::<(), flagstone_graph::Error>(())
+/// ```
+pub fn delayed<F>(function: F) -> Delayed<F> {
+    Delayed {
+        function: Arc::new(function),
+    }
+}
+
+/// A value as a [`Lazy`].
+#[track_caller]
+pub fn lazy<T: Clone + Send + Sync + 'static>(value: T) -> Lazy<T> {
+    Lazy::new(Vec::new(), Location::caller(), move |_| {
+        Ok(Block::value(value.clone()))
+    })
+}
+
+/// A closure wrapped by [`delayed`].
+pub struct Delayed<F> {
+    function: Arc<F>,
+}
+
+impl<F> Delayed<F> {
+    /// The closure's result for these arguments, not computed yet.
+    #[track_caller]
+    pub fn call<A, R>(&self, arguments: A) -> Lazy<R>
+    where
+        A: Arguments<F, R>,
+    {
+        arguments.bind(Arc::clone(&self.function), Location::caller())
+    }
+}
+
+/// Tuples of `&Lazy` that a closure over references to their values takes. Sealed by construction:
+/// implemented for up to six arguments.
+pub trait Arguments<F, R> {
+    #[doc(hidden)]
+    fn bind(self, function: Arc<F>, location: &'static Location<'static>) -> Lazy<R>;
+}
+
+macro_rules! arguments {
+    ($($name:ident $index:tt),*) => {
+        impl<F, R, $($name),*> Arguments<F, R> for ($(&Lazy<$name>,)*)
+        where
+            F: Fn($(&$name),*) -> R + Send + Sync + 'static,
+            R: Send + Sync + 'static,
+            $($name: Send + Sync + 'static,)*
+        {
+            fn bind(self, function: Arc<F>, location: &'static Location<'static>) -> Lazy<R> {
+                let deps = vec![$(Arc::clone(&self.$index.node)),*];
+                Lazy::new(deps, location, move |_inputs| {
+                    Ok(Block::value(function($(_inputs.value::<$name>($index)?),*)))
+                })
+            }
+        }
+    };
+}
+
+arguments!();
+arguments!(A 0);
+arguments!(A 0, B 1);
+arguments!(A 0, B 1, C 2);
+arguments!(A 0, B 1, C 2, D 3);
+arguments!(A 0, B 1, C 2, D 3, E 4);
+arguments!(A 0, B 1, C 2, D 3, E 4, G 5);
+
+impl<T: Send + Sync + 'static> Lazy<T> {
+    fn new(
+        deps: Vec<Arc<Node>>,
+        location: &'static Location<'static>,
+        function: impl Fn(&Inputs<'_>) -> Result<Block> + Send + Sync + 'static,
+    ) -> Self {
+        let node = Node {
+            function: Box::new(function),
+            deps,
+            location,
+        };
+        Lazy {
+            node: Arc::new(node),
+            _type: PhantomData,
+        }
+    }
+
+    /// Computes the value.
+    ///
+    /// # Errors
+    /// A closure that panics, or the executor's.
+    pub fn compute_with(&self, executor: &dyn Execute) -> Result<T>
+    where
+        T: Clone,
+    {
+        let mut values = compute_all(std::slice::from_ref(self), executor)?;
+        values
+            .pop()
+            .ok_or_else(|| Error::invalid("one value was asked for and none came"))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Lazy<T> {
+    /// Appends what computes the value to a graph, as a layer of one task.
+    pub fn push_into(&self, graph: &mut Graph) -> LayerId {
+        push_all(graph, std::slice::from_ref(self))
+    }
+
+    /// Takes the value out of the block of [`push_into`](Self::push_into)'s layer.
+    ///
+    /// # Errors
+    /// When it is not this layer's.
+    pub fn value(block: Block) -> Result<T> {
+        match block.take::<Value<T>>() {
+            Ok(value) => Ok(value.value),
+            Err(shared) => shared
+                .value_ref::<T>()
+                .cloned()
+                .ok_or_else(|| Error::invalid("a delayed value has another type")),
+        }
+    }
+
+    /// Many lazy values as one lazy vector.
+    #[track_caller]
+    pub fn all(items: &[Lazy<T>]) -> Lazy<Vec<T>> {
+        let deps = items.iter().map(|item| Arc::clone(&item.node)).collect();
+        Lazy::new(deps, Location::caller(), |inputs| {
+            let values = (0..inputs.len()).map(|i| inputs.value::<T>(i).cloned());
+            values.collect::<Result<Vec<T>>>().map(Block::value)
+        })
+    }
+}
+
+/// Computes several values at once; what they share is computed once.
+///
+/// # Errors
+/// A closure that panics, or the executor's.
+pub fn compute_all<T: Clone + Send + Sync + 'static>(
+    items: &[Lazy<T>],
+    executor: &dyn Execute,
+) -> Result<Vec<T>> {
+    let mut graph = Graph::new();
+    let picked = push_all(&mut graph, items);
+    let blocks = executor.execute(&graph, &[picked])?;
+    blocks.into_iter().flatten().map(Lazy::value).collect()
+}
+
+/// Appends what computes the values: a layer with a task for each.
+fn push_all<T>(graph: &mut Graph, items: &[Lazy<T>]) -> LayerId {
+    let footprint = Footprint::estimated(size_of::<T>() as u64).resident();
+    let mut builder = ExplicitBuilder::new("delayed", footprint);
+    let mut numbers = std::collections::HashMap::new();
+    for item in items {
+        let mut stack = vec![(Arc::clone(&item.node), false)];
+        while let Some((node, ready)) = stack.pop() {
+            let address = Arc::as_ptr(&node) as usize;
+            if numbers.contains_key(&address) {
+                continue;
+            }
+            if !ready {
+                let deps = node.deps.clone();
+                stack.push((node, true));
+                stack.extend(deps.into_iter().rev().map(|dep| (dep, false)));
+                continue;
+            }
+            let deps: Vec<u32> = node
+                .deps
+                .iter()
+                .map(|dep| numbers[&(Arc::as_ptr(dep) as usize)])
+                .collect();
+            let location = node.location;
+            let run = move |_: u32, inputs: Inputs<'_>, _: &TaskContext<'_>| {
+                (node.function)(&inputs).map_err(|error| error.with_location(location))
+            };
+            let function = builder.function(run);
+            numbers.insert(address, builder.task(function, &deps));
+        }
+    }
+    let wanted = items
+        .iter()
+        .map(|item| numbers[&(Arc::as_ptr(&item.node) as usize)])
+        .collect();
+    let tasks = graph.push(builder.build(), &[]);
+    graph.push(Pick::new(wanted, footprint), &[tasks])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SerialExecutor;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn shared_values_are_computed_once() {
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let load = delayed(|| {
+            CALLS.fetch_add(1, Ordering::Relaxed);
+            String::from("ab")
+        });
+        let text = load.call(());
+        let len = delayed(|text: &String| text.len()).call((&text,));
+        let twice = delayed(|text: &String, n: &usize| text.len() * n).call((&text, &len));
+        assert_eq!(CALLS.load(Ordering::Relaxed), 0);
+        assert_eq!(compute_all(&[len, twice], &SerialExecutor).unwrap(), [2, 4]);
+        assert_eq!(CALLS.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_long_chain_neither_computes_nor_drops_recursively() {
+        let add = delayed(|a: &u64| a + 1);
+        let mut value = lazy(0u64);
+        for _ in 0..200_000 {
+            value = add.call((&value,));
+        }
+        assert_eq!(value.compute_with(&SerialExecutor).unwrap(), 200_000);
+    }
+
+    #[test]
+    fn many_values_gather_into_one_vector() {
+        let items: Vec<Lazy<u32>> = (0..5).map(lazy).collect();
+        assert_eq!(
+            Lazy::all(&items).compute_with(&SerialExecutor).unwrap(),
+            [0, 1, 2, 3, 4]
+        );
+    }
+}

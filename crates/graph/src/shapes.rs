@@ -1,0 +1,418 @@
+//! The shapes that layers come in: one to one, blockwise with an index map, and trees.
+
+use std::sync::Arc;
+
+use crate::block::{Block, Inputs};
+use crate::context::TaskContext;
+use crate::error::Result;
+use crate::footprint::Footprint;
+use crate::graph::Graph;
+use crate::id::LayerId;
+use crate::layer::{Deps, Layer};
+use crate::token::TokenHasher;
+
+type Run = dyn Fn(u32, Inputs<'_>, &TaskContext<'_>) -> Result<Block> + Send + Sync;
+type Size = dyn Fn(u32) -> Footprint + Send + Sync;
+
+/// A layer whose task *i* reads task *i* of its input (or nothing, as a source). Fused with it.
+pub struct OneToOne {
+    name: String,
+    count: u32,
+    reads: bool,
+    version: Option<String>,
+    size: Box<Size>,
+    run: Box<Run>,
+}
+
+impl OneToOne {
+    /// A layer of `count` tasks over one input with as many.
+    pub fn new(
+        name: impl Into<String>,
+        count: u32,
+        size: impl Fn(u32) -> Footprint + Send + Sync + 'static,
+        run: impl Fn(u32, Inputs<'_>, &TaskContext<'_>) -> Result<Block> + Send + Sync + 'static,
+    ) -> Self {
+        OneToOne {
+            name: name.into(),
+            count,
+            reads: true,
+            version: None,
+            size: Box::new(size),
+            run: Box::new(run),
+        }
+    }
+
+    /// The same without an input: a source.
+    pub fn source(
+        name: impl Into<String>,
+        count: u32,
+        size: impl Fn(u32) -> Footprint + Send + Sync + 'static,
+        run: impl Fn(u32, Inputs<'_>, &TaskContext<'_>) -> Result<Block> + Send + Sync + 'static,
+    ) -> Self {
+        OneToOne {
+            reads: false,
+            ..OneToOne::new(name, count, size, run)
+        }
+    }
+
+    /// Names what the closure computes: layers with the same name, version and inputs get the
+    /// same token, also in another process.
+    pub fn named(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+}
+
+impl Layer for OneToOne {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn task_count(&self) -> u32 {
+        self.count
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        if self.reads {
+            deps.push(0, task);
+        }
+    }
+
+    fn footprint(&self, task: u32) -> Footprint {
+        (self.size)(task)
+    }
+
+    fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        (self.run)(task, inputs, ctx)
+    }
+
+    fn hash(&self, hasher: &mut TokenHasher) {
+        match &self.version {
+            Some(version) => hasher.str(version).u64(self.count.into()),
+            None => hasher.unique(),
+        };
+    }
+
+    fn one_to_one(&self) -> Option<usize> {
+        self.reads.then_some(0)
+    }
+}
+
+/// A layer over a grid of blocks, with an index per axis: `C[i,j]` from `A[i,k]` and `B[k,j]`.
+///
+/// Output block *(i, j)* reads, of each input, the block at the same indices. An index that the
+/// output does not have is contracted: all blocks along it are read, the last contracted index
+/// running fastest, input after input. An axis of one block is broadcast.
+pub struct Blockwise {
+    name: String,
+    output: Vec<(char, u32)>,
+    inputs: Vec<Vec<(char, u32)>>,
+    size: Box<Size>,
+    run: Box<Run>,
+}
+
+impl Blockwise {
+    /// `output` and `inputs` give index and number of blocks per axis, outermost first.
+    ///
+    /// # Errors
+    /// Kind `Invalid` when an index has two different block counts (one block broadcasts).
+    pub fn new(
+        name: impl Into<String>,
+        output: &[(char, u32)],
+        inputs: &[&[(char, u32)]],
+        size: impl Fn(u32) -> Footprint + Send + Sync + 'static,
+        run: impl Fn(u32, Inputs<'_>, &TaskContext<'_>) -> Result<Block> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let name = name.into();
+        let mut counts: Vec<(char, u32)> = output.to_vec();
+        for &(index, count) in inputs.iter().copied().flatten() {
+            match counts.iter_mut().find(|(known, _)| *known == index) {
+                Some((_, known)) if *known == count || count == 1 => {}
+                Some((_, known)) if *known == 1 && !output.iter().any(|&(o, _)| o == index) => {
+                    *known = count;
+                }
+                Some((_, known)) => {
+                    return Err(crate::Error::invalid(format!(
+                        "{name}: index {index} has {known} blocks in one place and {count} in \
+                         another; rechunk one of them"
+                    )));
+                }
+                None => counts.push((index, count)),
+            }
+        }
+        Ok(Blockwise {
+            name,
+            output: output.to_vec(),
+            inputs: inputs.iter().map(|input| input.to_vec()).collect(),
+            size: Box::new(size),
+            run: Box::new(run),
+        })
+    }
+}
+
+impl Layer for Blockwise {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn task_count(&self) -> u32 {
+        self.output.iter().map(|&(_, count)| count).product()
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        let coords = self.coords(task);
+        let at = |index: char| {
+            self.output
+                .iter()
+                .position(|&(o, _)| o == index)
+                .map(|axis| coords[axis])
+        };
+        for (slot, input) in self.inputs.iter().enumerate() {
+            // blocks along contracted axes, counted like an odometer
+            let contracted: u32 = input
+                .iter()
+                .filter(|(index, _)| at(*index).is_none())
+                .map(|&(_, n)| n)
+                .product();
+            for step in 0..contracted {
+                let mut rest = step;
+                let mut flat = 0u32;
+                let mut stride = 1u32;
+                for &(index, count) in input.iter().rev() {
+                    let coord = match at(index) {
+                        Some(coord) if count == 1 => coord.min(0),
+                        Some(coord) => coord,
+                        None => {
+                            let coord = rest % count;
+                            rest /= count;
+                            coord
+                        }
+                    };
+                    flat += coord * stride;
+                    stride *= count;
+                }
+                deps.push(slot, flat);
+            }
+        }
+    }
+
+    fn footprint(&self, task: u32) -> Footprint {
+        (self.size)(task)
+    }
+
+    fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        (self.run)(task, inputs, ctx)
+    }
+
+    fn coords(&self, task: u32) -> Vec<u32> {
+        let mut rest = task;
+        let mut coords: Vec<u32> = self
+            .output
+            .iter()
+            .rev()
+            .map(|&(_, count)| {
+                let coord = rest % count;
+                rest /= count;
+                coord
+            })
+            .collect();
+        coords.reverse();
+        coords
+    }
+}
+
+/// One level of a reduction tree: task *i* reads up to `fan_in` consecutive tasks of its input.
+struct Level {
+    name: Arc<str>,
+    inputs: u32,
+    fan_in: u32,
+    size: Arc<Size>,
+    run: Arc<Run>,
+}
+
+impl Layer for Level {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn task_count(&self) -> u32 {
+        self.inputs.div_ceil(self.fan_in)
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        let from = task * self.fan_in;
+        deps.range(0, from..(from + self.fan_in).min(self.inputs));
+    }
+
+    fn footprint(&self, task: u32) -> Footprint {
+        (self.size)(task)
+    }
+
+    fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        (self.run)(task, inputs, ctx)
+    }
+}
+
+/// The children per node of reduction trees when nothing else is known (dask's `split_every`).
+pub const FAN_IN: u32 = 8;
+
+impl Graph {
+    /// Reduces the blocks of `input` to one along a fixed tree: the same shape for every number of
+    /// threads and every budget. `combine` always gets its blocks in order of their tasks. An
+    /// input of one task is combined too (with itself alone), so `combine` may also finish;
+    /// an empty input gives a layer without tasks.
+    ///
+    /// # Panics
+    /// When `fan_in` is less than 2.
+    pub fn reduce(
+        &mut self,
+        name: &str,
+        input: LayerId,
+        fan_in: u32,
+        size: impl Fn(u32) -> Footprint + Send + Sync + 'static,
+        combine: impl Fn(u32, Inputs<'_>, &TaskContext<'_>) -> Result<Block> + Send + Sync + 'static,
+    ) -> LayerId {
+        assert!(fan_in >= 2, "a tree needs a fan-in of at least 2");
+        let name: Arc<str> = name.into();
+        let (size, run): (Arc<Size>, Arc<Run>) = (Arc::new(size), Arc::new(combine));
+        let mut input = input;
+        loop {
+            let inputs = self.layer(input).task_count();
+            let level = Level {
+                name: Arc::clone(&name),
+                inputs,
+                fan_in,
+                size: Arc::clone(&size),
+                run: Arc::clone(&run),
+            };
+            input = self.push(level, &[input]);
+            if inputs <= fan_in {
+                return input;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Execute, FreezeOptions, SerialExecutor};
+
+    fn numbers(count: u32) -> OneToOne {
+        let size = |_| Footprint::exact(8).resident();
+        OneToOne::source("numbers", count, size, |task, _, _| {
+            Ok(Block::value(task as u64))
+        })
+    }
+
+    fn sum(_: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+        (0..inputs.len())
+            .try_fold(0, |sum, i| Ok(sum + *inputs.value::<u64>(i)?))
+            .map(Block::value::<u64>)
+    }
+
+    #[test]
+    fn a_tree_of_any_width_sums_every_leaf_once() {
+        for count in [0u32, 1, 2, 7, 8, 9, 64, 65, 1000] {
+            let mut graph = Graph::new();
+            let leaves = graph.push(numbers(count), &[]);
+            let root = graph.reduce(
+                "sum",
+                leaves,
+                FAN_IN,
+                |_| Footprint::exact(8).resident(),
+                sum,
+            );
+            let blocks = SerialExecutor.execute(&graph, &[root]).unwrap();
+            let sums: Vec<u64> = blocks[0]
+                .iter()
+                .filter_map(|b| b.value_ref().copied())
+                .collect();
+            let expected = (0..u64::from(count)).sum::<u64>();
+            assert_eq!(sums, if count == 0 { vec![] } else { vec![expected] });
+        }
+    }
+
+    #[test]
+    fn blockwise_contracts_indices_the_output_lacks() {
+        let layer = Blockwise::new(
+            "dot",
+            &[('i', 2), ('j', 2)],
+            &[&[('i', 2), ('k', 3)], &[('k', 3), ('j', 2)]],
+            |_| Footprint::exact(0),
+            |_, _, _| Ok(Block::unit()),
+        )
+        .unwrap();
+        let mut graph = Graph::new();
+        let a = graph.push(numbers(6), &[]);
+        let b = graph.push(numbers(6), &[]);
+        let c = graph.push(layer, &[a, b]);
+        let deps = graph.deps(c, 1).unwrap(); // (i, j) = (0, 1)
+        let a_blocks: Vec<u32> = deps.iter().filter(|d| d.0 == a).map(|d| d.1).collect();
+        let b_blocks: Vec<u32> = deps.iter().filter(|d| d.0 == b).map(|d| d.1).collect();
+        assert_eq!((a_blocks, b_blocks), (vec![0, 1, 2], vec![1, 3, 5]));
+        let clash = Blockwise::new(
+            "add",
+            &[('i', 2)],
+            &[&[('i', 3)]],
+            |_| Footprint::exact(0),
+            |_, _, _| Ok(Block::unit()),
+        );
+        assert!(clash.err().unwrap().to_string().contains("rechunk"));
+    }
+
+    #[test]
+    fn one_to_one_layers_are_fused_unless_shared_or_too_large() {
+        let add = |bytes| {
+            OneToOne::new(
+                "add",
+                4,
+                move |_| Footprint::exact(bytes).resident(),
+                |_, inputs, _| Ok(Block::value(inputs.value::<u64>(0)? + 1)),
+            )
+        };
+        let mut graph = Graph::new();
+        let source = graph.push(numbers(4), &[]);
+        let one = graph.push(add(8), &[source]);
+        let two = graph.push(add(8), &[one]);
+        let options = FreezeOptions::default();
+        let tasks = |graph: &Graph, outputs: &[LayerId], options: &FreezeOptions| {
+            graph.freeze(outputs, options).unwrap().task_count()
+        };
+        assert_eq!(tasks(&graph, &[two], &options), 4);
+        assert_eq!(
+            tasks(
+                &graph,
+                &[two],
+                &FreezeOptions {
+                    fuse: false,
+                    ..options
+                }
+            ),
+            12
+        );
+        // asked for: must be made
+        assert_eq!(tasks(&graph, &[one, two], &options), 8);
+        // the fused task would hold 8 + 8 bytes
+        assert_eq!(
+            tasks(
+                &graph,
+                &[two],
+                &FreezeOptions {
+                    fused_bytes_max: 15,
+                    ..options
+                }
+            ),
+            12
+        );
+        // shared: two readers
+        let three = graph.push(add(8), &[one]);
+        assert_eq!(tasks(&graph, &[two, three], &options), 12);
+        let blocks = SerialExecutor.execute(&graph, &[two, three, one]).unwrap();
+        let values: Vec<_> = blocks
+            .iter()
+            .map(|b| *b[3].value_ref::<u64>().unwrap())
+            .collect();
+        assert_eq!(values, [5, 5, 4]);
+    }
+}

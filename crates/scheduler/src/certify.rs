@@ -1,0 +1,316 @@
+//! The certificate: what a program needs, said before it runs.
+//!
+//! # Why the numbers hold
+//! The ledger never grants more than the budget, so the peak is at most the budget, whatever the
+//! threads and the timing. A program completes when its largest task fits beside what cannot be
+//! evicted: that sum over all ranks is `minimum`. Spill is predicted by running the static order
+//! one task at a time against the budget with furthest-next-use eviction; more workers can move
+//! the number, not the bound.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use flagstone_graph::{Certainty, Error, ErrorKind, Program, TaskId};
+use flagstone_memory::format_bytes;
+
+use crate::session::program_bytes;
+
+/// What a program needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    budget_bytes: u64,
+    fixed_bytes: u64,
+    program_bytes: u64,
+    minimum_data_bytes: u64,
+    all_bytes: u64,
+    worst: Option<(u32, u64)>,
+    certainty: Certainty,
+    assumptions: Vec<String>,
+    spill_bytes: u64,
+    reload_bytes: u64,
+    read_bytes: u64,
+    written_bytes: u64,
+    sequential_peak_bytes: u64,
+}
+
+impl Certificate {
+    /// The ledger's peak is at most this: the budget, or the bytes of everything at once when that
+    /// is less.
+    pub fn peak_bytes(&self) -> u64 {
+        self.budget_bytes
+            .min(self.fixed_bytes + self.program_bytes)
+            .max(
+                self.budget_bytes
+                    .min(self.fixed_bytes + self.program_bytes + self.all_bytes),
+            )
+    }
+
+    /// Whether the peak and the minimum follow from exact sizes (`Exact`), from bounds under
+    /// [`assumptions`](Self::assumptions) (`Bounded`), or from estimates that the run corrects.
+    pub fn certainty(&self) -> Certainty {
+        self.certainty
+    }
+
+    /// What the layers assume, each once.
+    pub fn assumptions(&self) -> &[String] {
+        &self.assumptions
+    }
+
+    /// The smallest budget in which the program completes.
+    pub fn minimum_budget_bytes(&self) -> u64 {
+        self.fixed_bytes + self.program_bytes + self.minimum_data_bytes
+    }
+
+    /// The part of the smallest budget that tasks and blocks need.
+    pub fn minimum_data_bytes(&self) -> u64 {
+        self.minimum_data_bytes
+    }
+
+    /// What the frozen program and the state of its tasks take.
+    pub fn program_bytes(&self) -> u64 {
+        self.program_bytes
+    }
+
+    /// I/O buffers and diagnostics of the session.
+    pub fn fixed_bytes(&self) -> u64 {
+        self.fixed_bytes
+    }
+
+    /// The peak of tasks and blocks when tasks run one by one and nothing is spilled.
+    pub fn sequential_peak_bytes(&self) -> u64 {
+        self.sequential_peak_bytes
+    }
+
+    /// Bytes predicted to be written to the spill directory.
+    pub fn spill_bytes(&self) -> u64 {
+        self.spill_bytes
+    }
+
+    /// Bytes predicted to be read back from it.
+    pub fn reload_bytes(&self) -> u64 {
+        self.reload_bytes
+    }
+
+    /// Bytes predicted to be read from sources.
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes
+    }
+
+    /// Bytes predicted to be written to sinks.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// The task that decides the smallest budget, and what it needs with its inputs and all that
+    /// cannot be evicted beside it.
+    pub fn worst_task(&self) -> Option<(TaskId, u64)> {
+        self.worst.map(|(rank, bytes)| (TaskId(rank), bytes))
+    }
+
+    /// Why the program cannot run in this budget, if it cannot. An estimate refuses nothing: the
+    /// run finds out.
+    pub fn refusal(&self, program: &Program) -> Option<Error> {
+        if self.minimum_budget_bytes() <= self.budget_bytes {
+            return None;
+        }
+        let (rank, bytes) = self.worst.unwrap_or((0, 0));
+        let fixed = self.fixed_bytes + self.program_bytes;
+        if program.task_count() == 0 {
+            return None;
+        }
+        let task = TaskId(rank);
+        let footprint = program.footprint(task);
+        let error = Error::new(
+            ErrorKind::Budget,
+            format!(
+                "needs {} (output {}, scratch {}, inputs and what cannot be spilled {}) and the \
+                 session {} but the budget is {}; the smallest budget that works is {}",
+                format_bytes(bytes),
+                format_bytes(footprint.output_bytes),
+                format_bytes(footprint.scratch_bytes),
+                format_bytes(bytes.saturating_sub(footprint.own_bytes())),
+                format_bytes(fixed),
+                format_bytes(self.budget_bytes),
+                format_bytes(self.minimum_budget_bytes().next_multiple_of(1 << 20)),
+            ),
+        );
+        Some(program.locate(error, task))
+    }
+}
+
+/// One pass over the program in order of rank.
+pub(crate) fn certify(program: &Program, budget_bytes: u64, fixed_bytes: u64) -> Certificate {
+    let program_bytes = program_bytes(program);
+    let data = budget_bytes.saturating_sub(fixed_bytes + program_bytes);
+    let mut certificate = Certificate {
+        budget_bytes,
+        fixed_bytes,
+        program_bytes,
+        minimum_data_bytes: 0,
+        all_bytes: 0,
+        worst: None,
+        certainty: Certainty::Exact,
+        assumptions: Vec::new(),
+        spill_bytes: 0,
+        reload_bytes: 0,
+        read_bytes: 0,
+        written_bytes: 0,
+        sequential_peak_bytes: program.sequential_peak_bytes(),
+    };
+    for layer in 0..program.layer_count() {
+        let assumption = program.layer(layer).assumption();
+        certificate
+            .assumptions
+            .extend(assumption.filter(|text| !certificate.assumptions.contains(text)));
+    }
+    let mut uses: Vec<u32> = program
+        .tasks()
+        .map(|task| program.use_count(task))
+        .collect();
+    let mut unspillable = 0u64;
+    // nothing can overflow when everything fits at once
+    let mut heap = (program.sequential_peak_bytes() > data).then(|| Heap::new(program, data));
+    for task in program.tasks() {
+        let (layer, index) = program.place(task);
+        let footprint = program.layer(layer).footprint(index);
+        let io = program.layer(layer).io_bytes(index);
+        certificate.certainty = certificate.certainty.max(footprint.certainty);
+        certificate.all_bytes = certificate.all_bytes.saturating_add(footprint.own_bytes());
+        certificate.read_bytes += io.read;
+        certificate.written_bytes += io.written;
+        let deps = program.dependencies(task);
+        let mut held = footprint.own_bytes().saturating_add(unspillable);
+        for (i, dep) in deps.iter().enumerate() {
+            if deps.len() < 64 && deps[..i].contains(dep) {
+                continue;
+            }
+            let input = program.footprint(*dep);
+            if input.spillable {
+                let reused = footprint.reuse == Some(i as u16) && uses[dep.index()] == 1;
+                let saved = if reused {
+                    input.output_bytes.min(footprint.output_bytes)
+                } else {
+                    0
+                };
+                held = held
+                    .saturating_add(input.output_bytes)
+                    .saturating_sub(saved);
+            }
+        }
+        if certificate.worst.is_none_or(|(_, worst)| held > worst) {
+            certificate.worst = Some((task.0, held));
+        }
+        if let Some(heap) = &mut heap {
+            heap.run(task, footprint.own_bytes(), footprint.output_bytes);
+        }
+        for dep in deps {
+            uses[dep.index()] -= 1;
+            if uses[dep.index()] == 0 {
+                let input = program.footprint(*dep);
+                if !input.spillable {
+                    unspillable = unspillable.saturating_sub(input.output_bytes);
+                }
+                if let Some(heap) = &mut heap {
+                    heap.release(*dep);
+                }
+            }
+        }
+        if !footprint.spillable && uses[task.index()] > 0 {
+            unspillable = unspillable.saturating_add(footprint.output_bytes);
+        }
+    }
+    certificate.minimum_data_bytes = certificate.worst.map_or(0, |(_, bytes)| bytes);
+    if let Some(heap) = heap {
+        (certificate.spill_bytes, certificate.reload_bytes) = (heap.spilled, heap.reloaded);
+    }
+    certificate
+}
+
+/// The data part of the budget, with furthest-next-use eviction.
+struct Heap<'a> {
+    program: &'a Program,
+    budget: u64,
+    resident: u64,
+    bytes: Vec<u64>,
+    /// In memory, and whether a copy is on disk.
+    in_memory: Vec<bool>,
+    on_disk: Vec<bool>,
+    /// Resident blocks by next use, furthest first; the position among dependents is advanced as
+    /// uses pass.
+    by_next_use: BTreeSet<(Reverse<u32>, u32)>,
+    next_use: Vec<u32>,
+    spilled: u64,
+    reloaded: u64,
+}
+
+impl<'a> Heap<'a> {
+    fn new(program: &'a Program, budget: u64) -> Self {
+        let count = program.task_count();
+        Heap {
+            program,
+            budget,
+            resident: 0,
+            bytes: vec![0; count],
+            in_memory: vec![false; count],
+            on_disk: vec![false; count],
+            by_next_use: BTreeSet::new(),
+            next_use: vec![u32::MAX; count],
+            spilled: 0,
+            reloaded: 0,
+        }
+    }
+
+    fn run(&mut self, task: TaskId, own: u64, output: u64) {
+        let deps = self.program.dependencies(task);
+        // inputs cannot be victims while they are used
+        for dep in deps {
+            self.by_next_use
+                .remove(&(Reverse(self.next_use[dep.index()]), dep.0));
+        }
+        for dep in deps {
+            if !self.in_memory[dep.index()] {
+                let bytes = self.bytes[dep.index()];
+                self.make_room(bytes);
+                self.in_memory[dep.index()] = true;
+                self.resident += bytes;
+                self.reloaded += bytes;
+            }
+        }
+        self.make_room(own);
+        self.bytes[task.index()] = output;
+        self.in_memory[task.index()] = true;
+        self.resident += output;
+        for &dep in deps.iter().chain([&task]) {
+            let readers = self.program.dependents(dep);
+            let next = readers.partition_point(|reader| reader.0 <= task.0);
+            let next = readers.get(next).map_or(u32::MAX, |reader| reader.0);
+            self.next_use[dep.index()] = next;
+            self.by_next_use.insert((Reverse(next), dep.0));
+        }
+    }
+
+    fn make_room(&mut self, bytes: u64) {
+        while self.resident.saturating_add(bytes) > self.budget {
+            let Some((_, victim)) = self.by_next_use.pop_first() else {
+                return;
+            };
+            let i = victim as usize;
+            self.in_memory[i] = false;
+            self.resident -= self.bytes[i];
+            if !self.on_disk[i] {
+                self.on_disk[i] = true;
+                self.spilled += self.bytes[i];
+            }
+        }
+    }
+
+    fn release(&mut self, task: TaskId) {
+        let i = task.index();
+        self.by_next_use
+            .remove(&(Reverse(self.next_use[i]), task.0));
+        if self.in_memory[i] {
+            self.in_memory[i] = false;
+            self.resident -= self.bytes[i];
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Who holds how many bytes.
+
+pub(crate) mod ledger;
+pub(crate) mod machine;
+pub(crate) mod task;

@@ -1,0 +1,75 @@
+//! What a run did, as numbers.
+
+use flagstone_graph::Counter;
+
+/// The statistics of one computation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stats {
+    /// Seconds from submission to the last result.
+    pub wall_s: f64,
+    /// Tasks that finished.
+    pub tasks: u64,
+    /// Tasks that were run again because they needed more memory than was free.
+    pub reruns: u64,
+    /// The most bytes the ledger granted at once, for everything in the session.
+    pub ledger_peak_bytes: u64,
+    /// The budget.
+    pub budget_bytes: u64,
+    /// The certified peak: see [`Certificate`](crate::Certificate).
+    pub certified_peak_bytes: u64,
+    /// Bytes of blocks written to the spill directory.
+    pub bytes_spilled: u64,
+    /// Bytes of blocks read back from it.
+    pub bytes_reloaded: u64,
+    /// Seconds in which nothing could be admitted for want of memory, over all workers.
+    pub wait_s: f64,
+    /// What tasks counted.
+    pub counters: [u64; Counter::ALL.len()],
+    /// Per layer.
+    pub layers: Vec<LayerStats>,
+}
+
+impl Stats {
+    /// Adds a later computation of the same session.
+    pub(crate) fn add(&mut self, later: &Stats) {
+        self.wall_s += later.wall_s;
+        self.tasks += later.tasks;
+        self.reruns += later.reruns;
+        self.ledger_peak_bytes = self.ledger_peak_bytes.max(later.ledger_peak_bytes);
+        self.budget_bytes = later.budget_bytes;
+        self.certified_peak_bytes = self.certified_peak_bytes.max(later.certified_peak_bytes);
+        self.bytes_spilled += later.bytes_spilled;
+        self.bytes_reloaded += later.bytes_reloaded;
+        self.wait_s += later.wait_s;
+        for (sum, more) in self.counters.iter_mut().zip(later.counters) {
+            *sum += more;
+        }
+        self.layers.extend(later.layers.iter().cloned());
+    }
+
+    /// What tasks counted.
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize]
+    }
+}
+
+/// The statistics of one layer of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LayerStats {
+    /// The layer's name.
+    pub name: String,
+    /// Tasks that finished.
+    pub tasks: u64,
+    /// Tasks there are.
+    pub tasks_total: u64,
+    /// Seconds of task time, over all workers.
+    pub task_s: f64,
+    /// The largest declared output and scratch of a task.
+    pub declared_bytes_max: u64,
+    /// The largest grant a task ended with.
+    pub granted_bytes_max: u64,
+    /// The bytes of all blocks it returned.
+    pub output_bytes: u64,
+    /// How many of its blocks were spilled.
+    pub spilled: u64,
+}
