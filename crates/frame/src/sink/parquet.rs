@@ -69,7 +69,9 @@ impl ParquetOptions {
     /// row groups are even. Encoded it is about half of that, because pages that wait for their
     /// dictionary are counted before compression.
     pub(crate) fn row_group_bytes(&self) -> usize {
-        (self.target_bytes / 5).clamp(64 << 10, 24 << 20) as usize
+        // large row groups compress better; files of small targets would be uneven with them
+        let parts = if self.target_bytes >= 64 << 20 { 5 } else { 12 };
+        (self.target_bytes / parts).clamp(64 << 10, 24 << 20) as usize
     }
 
     pub(crate) fn properties(&self) -> WriterProperties {
