@@ -48,7 +48,11 @@ fn visit(column: &ArrayRef, path: Vec<String>, plain: &mut Vec<Vec<String>>) {
             }
         }
         DataType::List(item) => {
-            visit(column.as_list::<i32>().values(), below(&["list", item.name()]), plain);
+            visit(
+                column.as_list::<i32>().values(),
+                below(&["list", item.name()]),
+                plain,
+            );
         }
         DataType::Utf8 => {
             let values = column.as_string::<i32>();
@@ -95,7 +99,10 @@ mod tests {
     fn repeated_unordered_texts_get_a_dictionary() {
         let texts = |of: fn(u64) -> u64| (0..1000u64).map(of).collect::<Vec<_>>();
         assert!(pays(texts(|i| i * 7919 % 300).into_iter(), TEXT_SHARE_MAX));
-        assert!(!pays(texts(|i| i * 7919 % 1009).into_iter(), TEXT_SHARE_MAX));
+        assert!(!pays(
+            texts(|i| i * 7919 % 1009).into_iter(),
+            TEXT_SHARE_MAX
+        ));
         assert!(!pays(texts(|i| i / 3).into_iter(), TEXT_SHARE_MAX));
         assert!(pays(texts(|i| i / 300).into_iter(), TEXT_SHARE_MAX));
         assert!(!pays(texts(|i| i * 7919 % 300).into_iter(), INT_SHARE_MAX));

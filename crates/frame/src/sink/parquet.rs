@@ -13,9 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{
-    Block, Counter, Error, Footprint, Result, TaskContext,
-};
+use flagstone_graph::{Block, Counter, Error, Footprint, Result, TaskContext};
 use flagstone_memory::Lease;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -127,7 +125,9 @@ pub(crate) fn scratch_path(directory: &Path, task: u32) -> PathBuf {
 /// Parquet files cannot hold a struct without members, and they have no type of only nulls.
 pub(crate) fn check_schema(schema: &Schema) -> Result<()> {
     match schema.fields().first() {
-        None => Err(Error::invalid("there are no columns to write: select at least one")),
+        None => Err(Error::invalid(
+            "there are no columns to write: select at least one",
+        )),
         Some(_) => Ok(()),
     }
 }
@@ -195,10 +195,12 @@ impl Drain for Writing<'_> {
                 // truncates what an earlier attempt of this task may have left
                 let file = File::create(&self.path)
                     .map_err(|error| file_error("create", &self.path, error))?;
-                let options =
-                    ArrowWriterOptions::new()
-                        .with_properties(self.sink.options.properties_for(&batch));
-                let counted = Counted { file, ctx: self.ctx };
+                let options = ArrowWriterOptions::new()
+                    .with_properties(self.sink.options.properties_for(&batch));
+                let counted = Counted {
+                    file,
+                    ctx: self.ctx,
+                };
                 let schema = Arc::clone(&self.sink.schema);
                 let writer = ArrowWriter::try_new_with_options(counted, schema, options);
                 none.insert(writer.map_err(parquet_error)?)
@@ -229,6 +231,9 @@ impl Drain for Writing<'_> {
                 .collect();
         }
         let heap_bytes = (row_groups.capacity() * size_of::<RowGroup>()) as u64;
-        Ok(Block::new(flagstone_graph::Value { value: Written { row_groups }, heap_bytes }))
+        Ok(Block::new(flagstone_graph::Value {
+            value: Written { row_groups },
+            heap_bytes,
+        }))
     }
 }
