@@ -70,7 +70,7 @@ fn run<T>(
             }
         }
         if let Some(next) = outcome.next
-            && !result.as_ref().is_err_and(|error| is_final(error))
+            && !result.as_ref().is_err_and(is_final)
         {
             frame.node.origin().keep(next);
             continue;

@@ -140,20 +140,19 @@ impl ScalarUDFImpl for ToDate {
         let values = cast(&values, &DataType::Utf8)?;
         let texts = values.as_string::<i32>();
         // the same day mostly comes again soon
-        let mut last: (&str, i32) = ("", 0);
+        let mut last: Option<(&str, i32)> = None;
         let mut dates = Vec::with_capacity(texts.len());
-        for row in 0..texts.len() {
-            let text = if texts.is_valid(row) {
-                texts.value(row)
-            } else {
-                ""
+        for text in texts {
+            let date = match (text, last) {
+                (None, _) => 0,
+                (Some(text), Some((known, date))) if text == known => date,
+                (Some(text), _) => {
+                    let date = self.parse(text)?;
+                    last = Some((text, date));
+                    date
+                }
             };
-            if texts.is_valid(row) && text != last.0 {
-                last = (text, self.parse(text)?);
-            } else if texts.is_valid(row) && text.is_empty() {
-                last = (text, self.parse(text)?);
-            }
-            dates.push(last.1);
+            dates.push(date);
         }
         let dates = Date32Array::new(dates.into(), texts.nulls().cloned());
         if scalar {
