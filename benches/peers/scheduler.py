@@ -67,7 +67,8 @@ def main():
     elif engine == "frisky":
         import frisky
 
-        client = frisky.Client(frisky.LocalCluster(n_workers=1, threads_per_worker=2))
+        cluster = frisky.LocalCluster(n_workers=1, threads_per_worker=2)
+        client = cluster.get_client()
         get = client.get if hasattr(client, "get") else frisky.dask_get
     else:
         sys.exit(f"no engine {engine}")
