@@ -43,6 +43,27 @@ impl<T: Element> Array<T> {
         })
     }
 
+    /// Lowers the array into a graph that others share; also says how its chunks lie.
+    ///
+    /// # Errors
+    /// A mistake in how the array was built.
+    pub fn push_with(
+        &self,
+        graph: &mut Graph,
+        resources: flagstone_graph::Resources,
+    ) -> Result<(LayerId, ChunkGrid)> {
+        let lowered = Lowering::new(graph, Plan::new(resources)).lower(self)?;
+        Ok((lowered.layer, lowered.grid))
+    }
+
+    /// Puts the chunks of a layer that [`Array::push_with`] made together.
+    ///
+    /// # Errors
+    /// When they are not this layer's.
+    pub fn assemble(chunks: Vec<Block>, grid: &ChunkGrid) -> Result<ArrayD<T>> {
+        gather(chunks, grid)
+    }
+
     /// Computes the array and returns it as one in memory.
     ///
     /// # Errors

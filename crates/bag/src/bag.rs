@@ -29,11 +29,10 @@ pub(crate) struct Mistake {
 }
 
 impl Mistake {
-    #[track_caller]
-    pub(crate) fn new(message: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn at(location: &'static Location<'static>, message: impl Into<Arc<str>>) -> Self {
         Mistake {
             message: message.into(),
-            location: Location::caller(),
+            location,
         }
     }
 
@@ -121,8 +120,15 @@ impl<S: Stage> Bag<S> {
         Ok(root.partition_count(&plan))
     }
 
-    /// Ends the chain in a sink: a layer with one task and one block per partition.
-    pub(crate) fn sunk<K: Sink<S>>(&self, graph: &mut Graph, sink: K) -> Result<LayerId> {
+    /// Ends the chain in a sink: a layer with one task and one block per partition. A sink over a
+    /// shared bag joins the other outputs of the same graph in one pass.
+    ///
+    /// This is how other crates make blocks of their own kind from a bag; to stream the items
+    /// through a layer of theirs, see [`PartitionSource`](crate::PartitionSource).
+    ///
+    /// # Errors
+    /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
+    pub fn lower_into<K: Sink<S>>(&self, graph: &mut Graph, sink: K) -> Result<LayerId> {
         self.sound()?;
         let chain = Chain {
             stage: Arc::clone(&self.stage),
@@ -145,7 +151,7 @@ impl<S: Stage> Bag<S> {
     {
         let bag = self.clone();
         let lower = move |graph: &mut Graph| {
-            let partials = bag.sunk(graph, sink.clone())?;
+            let partials = bag.lower_into(graph, sink.clone())?;
             Ok(reduce(graph, partials, name, location, Arc::clone(&merge)))
         };
         BagItem::new(location, lower, read)

@@ -11,10 +11,11 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use flagstone_graph::{
-    Block, BlockData, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext,
+    Block, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext,
 };
 
 use crate::branch::{Branch, Started, name_of};
+use crate::branches::Branches;
 use crate::run::Run;
 use crate::stage::{Consumer, Flow, Root, Source, Step, Stop};
 
@@ -127,12 +128,13 @@ impl<R: Root> Fork<R> {
                 .map(|branch| branch.output())
                 .reduce(|a, b| Footprint {
                     output_bytes: a.output_bytes.saturating_add(b.output_bytes),
+                    scratch_bytes: a.scratch_bytes.saturating_add(b.scratch_bytes),
                     certainty: a.certainty.max(b.certainty),
-                    ..a.with_scratch(a.scratch_bytes.saturating_add(b.scratch_bytes))
+                    spillable: a.spillable && b.spillable,
+                    reuse: None,
                 })
         });
-        // picked apart at once, so it need not be spilled as a whole
-        outputs.unwrap_or(Footprint::exact(0)).resident()
+        outputs.unwrap_or(Footprint::exact(0))
     }
 
     /// Starts every branch. The consumer must be dropped before the end is called.
@@ -234,15 +236,6 @@ where
             }
         }
         Ok(())
-    }
-}
-
-/// One block per branch.
-struct Branches(Vec<Block>);
-
-impl BlockData for Branches {
-    fn nbytes(&self) -> u64 {
-        self.0.iter().map(Block::nbytes).sum()
     }
 }
 

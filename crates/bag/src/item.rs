@@ -11,8 +11,11 @@ pub struct BagItem<T> {
     read: Arc<dyn Fn(Block) -> Result<T> + Send + Sync>,
 }
 
+/// What makes the layers of a lazy value, whenever it is asked.
+pub(crate) type Lower = Box<dyn Fn(&mut Graph) -> Result<LayerId> + Send + Sync>;
+
 struct Node {
-    lower: Box<dyn Fn(&mut Graph) -> Result<LayerId> + Send + Sync>,
+    lower: Lower,
     location: &'static Location<'static>,
 }
 

@@ -1,11 +1,47 @@
-//! Bags: partitioned collections of any Rust values, larger than memory.
+//! Bags: partitioned, ordered collections of any Rust values, larger than memory.
+//!
+//! For what has no table shape yet: lines of logs, nested records, words. A bag is a source and a
+//! chain of closures, composed by type into one loop per partition, so that a file of any size
+//! streams through a block of memory; what ends the chain (count, frequencies, topk, fold) keeps a
+//! small state per partition and combines the states along a fixed tree.
+//!
+//! ```
+//! use flagstone_bag::Bag;
+//! use flagstone_graph::SerialExecutor;
+//!
+//! let dir = tempfile::tempdir()?;
+//! std::fs::write(dir.path().join("a.txt"), "to be or not to be\n")?;
+//! let words = Bag::read_text(dir.path().join("*.txt"))
+//!     .emit(|line, out| line.split(' ').for_each(|word| out(word.to_owned())));
+//! let top = words.frequencies().topk_by(1, |(_, n)| *n);      // nothing was read until now
+//! assert_eq!(top.compute_with(&SerialExecutor)?, [("to".to_owned(), 2)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What the crate keeps
+//! 1. Order: partitions and the items in them keep their order; frequencies and distinct come in
+//!    the order of first appearance; of equal keys in a topk the first comes first. All of it
+//!    holds for any executor, number of threads and budget, bit by bit.
+//! 2. No method fails and none panics: a mistake in how a bag is made is kept with its source line
+//!    until a terminal or [`Bag::check`] is called.
+//! 3. Inside a chain items need no traits at all. What crosses between tasks is [`Portable`]: it is
+//!    measured through serde (or by [`HeapSize`]), leased, and can be spilled.
+//! 4. Outputs of a [shared](Bag::shared) bag (or of lines) that are computed together run the chain
+//!    up to there once.
+//! 5. A closure that panics, a line that cannot be parsed and a file that is damaged are errors that
+//!    say where: item and partition, file, line and byte.
+//!
+//! Read in this order: [`Bag`], `stage` (how chains are made), `branch` (where they are erased),
+//! `fork` (how they are shared), `seam` (how other collections read them).
 
 mod bag;
+mod field;
 mod item;
 mod json;
 mod stage;
 
 mod branch;
+mod branches;
 mod fork;
 mod run;
 mod stored;
@@ -20,12 +56,15 @@ mod seam;
 
 pub use bag::Bag;
 pub use branch::{Branch, Sink, Started};
+pub use field::Field;
 pub use flagstone_graph::{Error, ErrorKind, Result};
+pub use flagstone_io::LineLimit;
 pub use fork::{Fork, Forks};
 pub use item::BagItem;
 pub use json::Json;
 pub use ops::collect::Collected;
-pub use ops::each::{Emit, Filter, FlatMap, Inspect, Map, TryMap};
+pub use ops::each::{Filter, Inspect, Map, Owned, TryMap};
+pub use ops::flat::{Emit, FlatMap};
 pub use ops::number::Number;
 pub use ops::partition::{MapPartitions, ReducePartitions};
 pub use ops::pluck::Pluck;
@@ -33,7 +72,7 @@ pub use run::Run;
 pub use seam::{PartitionSource, Partitions};
 pub use size::{HeapSize, heap_bytes};
 pub use source::computed::Computed;
-pub use source::files::FilesPlan;
+pub use source::files::{FilesPlan, TextOptions};
 pub use source::json::{BadRecords, Dynamic, JsonOptions, Parse, ReadJson, Typed};
 pub use source::sequence::{Integers, Sequence};
 pub use source::shared::Shared;

@@ -15,6 +15,7 @@ use crate::stage::Step;
 pub struct Run<'a> {
     ctx: &'a TaskContext<'a>,
     partition: u32,
+    wanted: u64,
     item: Cell<u64>,
     offset: Cell<Option<u64>>,
     file: RefCell<Option<String>>,
@@ -23,14 +24,25 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run that has not seen an item.
     pub(crate) fn new(ctx: &'a TaskContext<'a>, partition: u32) -> Self {
+        Run::wanting(ctx, partition, u64::MAX)
+    }
+
+    /// A run of which only so many items are wanted.
+    pub(crate) fn wanting(ctx: &'a TaskContext<'a>, partition: u32, wanted: u64) -> Self {
         let (item, offset, file) = (Cell::new(0), Cell::new(None), RefCell::new(None));
         Run {
             ctx,
             partition,
+            wanted,
             item,
             offset,
             file,
         }
+    }
+
+    /// How many items the end of the chain wants at most.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.wanted
     }
 
     /// What the task was given.
@@ -53,7 +65,7 @@ impl<'a> Run<'a> {
     pub(crate) fn next_item(&self) -> bool {
         let item = self.item.get() + 1;
         self.item.set(item);
-        item % 4096 == 0
+        item.is_multiple_of(4096)
     }
 
     /// For sources: items now come from this file.

@@ -5,7 +5,7 @@
 //! layer of another crate needs for that, with everything about the chain but its items hidden:
 //!
 //! ```
-//! use flagstone_bag::Bag;
+//! use flagstone_bag::{Bag, PartitionSource};
 //! use flagstone_graph::{Inputs, SerialHost, TaskContext};
 //!
 //! let bag = Bag::range(0..10, 3).map(|n| n * n);

@@ -17,6 +17,7 @@ pub fn heap_bytes<T: Serialize + ?Sized>(value: &T) -> u64 {
     let mut sizer = Sizer {
         heap: 0,
         inline: 0,
+        align: 1,
         json: false,
     };
     // the sizer fails for nothing; a type's own refusal leaves what was counted before
@@ -42,6 +43,8 @@ struct Sizer {
     heap: u64,
     /// Bytes that lie inside the container being measured, as far as serde shows them.
     inline: u64,
+    /// The strictest alignment among them.
+    align: u64,
     /// Inside a dynamic value, where everything lies in an enum of one size.
     json: bool,
 }
@@ -68,6 +71,7 @@ type Done = Result<(), Refused>;
 impl Sizer {
     fn scalar(&mut self, bytes: u64) -> Done {
         self.inline += if self.json { VALUE_BYTES } else { bytes };
+        self.align = self.align.max(bytes.min(8));
         Ok(())
     }
 }
@@ -76,6 +80,7 @@ impl Sizer {
 struct Inside<'a> {
     sizer: &'a mut Sizer,
     outer: u64,
+    outer_align: u64,
     /// Whether the elements lie in a buffer of their own.
     on_heap: bool,
     header: u64,
@@ -86,9 +91,11 @@ struct Inside<'a> {
 impl<'a> Inside<'a> {
     fn new(sizer: &'a mut Sizer, on_heap: bool, header: u64, spare_percent: u64) -> Self {
         let outer = std::mem::take(&mut sizer.inline);
+        let outer_align = std::mem::replace(&mut sizer.align, 1);
         Inside {
             sizer,
             outer,
+            outer_align,
             on_heap,
             header,
             spare_percent,
@@ -105,9 +112,10 @@ impl<'a> Inside<'a> {
                 self.header
             };
             self.sizer.inline = self.outer + header;
+            self.sizer.align = self.outer_align.max(8);
         } else {
-            // fields are padded to the next eight bytes at most
-            self.sizer.inline = self.outer + inline.next_multiple_of(8);
+            self.sizer.inline = self.outer + inline.next_multiple_of(self.sizer.align);
+            self.sizer.align = self.sizer.align.max(self.outer_align);
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ impl<T: Hash + Eq + Serialize> Table<T> {
             .ensure(bytes_of::<T>(entries.capacity(), entries.len()) + heap)?;
         table
             .index
-            .reserve(entries.len(), |&(_, hash)| u64::from(hash));
+            .reserve(entries.len(), |&(_, hash)| spread(hash));
         for (place, (key, _)) in entries.iter().enumerate() {
             let hash = short(table.hasher.hash_one(key));
             let entry = (place as u32, hash);
@@ -71,8 +71,8 @@ impl<T: Hash + Eq + Serialize> Table<T> {
         if self.entries.len() == self.entries.capacity() {
             let more = self.entries.len().max(16);
             let new = bytes_of::<T>(self.entries.len() + more, self.entries.len() + more);
-            let old = self.entries.capacity() as u64 * size_of::<(T, u64)>() as u64;
-            // while it grows, the old buffer lives beside the new one
+            let old = bytes_of::<T>(self.entries.capacity(), self.entries.len());
+            // while they grow, the old entries and index live beside the new ones
             self.lease.ensure(new + old + self.heap_bytes)?;
             self.entries.reserve_exact(more);
             self.index.reserve(more, |&(_, hash)| spread(hash));

@@ -1,2 +1,35 @@
-//! cli
-fn main() {}
+//! The `flagstone` program: convert, matmul, inspect, generate, explain.
+//!
+//! Exit codes: 0 done, 1 data or run error, 2 usage, 130 interrupted, 143 terminated.
+
+mod args;
+mod commands;
+mod memory;
+mod run;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command, Explained};
+
+fn main() -> ExitCode {
+    memory::tune_allocator();
+    let cli = Cli::parse(); // usage errors end with 2
+    let result = match cli.command {
+        Command::Convert(args) => commands::convert::run(&args),
+        Command::Matmul(args) => commands::matmul::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Generate(args) => commands::generate::run(&args),
+        Command::Explain { command: Explained::Convert(args) } => commands::convert::explain(&args),
+        Command::Explain { command: Explained::Matmul(args) } => commands::matmul::explain(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,1 +1,67 @@
-//! facade
+//! Flagstone: out-of-core arrays, dataframes and bags inside a memory budget that holds.
+//!
+//! Give a [`Session`] a budget. It tells you before the run what a plan needs, and then it finishes
+//! within that budget, on one machine, with the same bits every time.
+//!
+//! ```
+//! use flagstone::{Array, Bag, Compute, Session, lit};
+//!
+//! let session = Session::builder().memory("64 MiB").build()?;
+//!
+//! // arrays
+//! let a = Array::from_fn(&[1000, 20], |index| (index[0] * 20 + index[1]) as f64);
+//! let c = a.t().dot(&a) - a.mean(0);
+//! println!("{}", session.explain(&c)?);
+//! assert_eq!(session.compute(&c)?.shape(), [20, 20]);
+//!
+//! // bags, several results of one pass
+//! let words = Bag::from_sequence(["to", "be", "or", "not", "to", "be"].map(String::from), 2);
+//! let (count, frequencies) = session.compute((&words.count(), &words.frequencies().collect()))?;
+//! assert_eq!((count, frequencies[0].clone()), (6, ("be".to_owned(), 2)));
+//! # let _ = lit(1);
+//! # Ok::<(), flagstone::Error>(())
+//! ```
+//!
+//! The collections live in crates of their own, which know no executor; this crate joins them with
+//! the scheduler. [`Session`] has the terminals; [`Compute`] and [`Seams`] are its only two
+//! extension traits.
+
+mod compute;
+mod explain;
+mod inspect;
+mod seams;
+mod session;
+
+pub use compute::Compute;
+pub use explain::Explanation;
+pub use inspect::{
+    NpyInfo, ParquetInfo, inspect_npy, inspect_parquet, list_files, npy_descr,
+};
+pub use seams::Seams;
+pub use session::{Session, SessionBuilder};
+
+pub use flagstone_array::{Array, ChunkGrid, Element};
+pub use flagstone_bag::{
+    BadRecords as BagBadRecords, Bag, BagItem, Collected, Json, JsonOptions as BagJsonOptions,
+};
+pub use flagstone_frame::{
+    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, JsonOptions, ParquetCompression, ParquetOptions,
+    Widening, WriteReport, avg, col, count, count_all, lit, max, mean, min, month, not, sum,
+    to_date, when, year,
+};
+pub use flagstone_graph::{
+    Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,
+    KeyedGraph, Layer, LayerId, Lazy, Program, Result, SerialExecutor, TaskContext, delayed, lazy,
+};
+pub use flagstone_io::OutputOptions;
+pub use flagstone_memory::{ParseBytesError, format_bytes, parse_bytes};
+pub use flagstone_scheduler::{
+    CancelToken, Certificate, Event, EventKind, LayerStats, Machine, Observer, Persisted, Progress,
+    Snapshot, Stats, Trace, write_chrome_trace, write_report,
+};
+
+/// Arrow, in the version that dataframes are made of.
+pub use arrow;
+/// ndarray, in the version that arrays are made of.
+pub use ndarray;
+pub use ndarray::s;

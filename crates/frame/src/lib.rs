@@ -1,1 +1,59 @@
-//! frame
+//! Partitioned dataframes over Arrow, larger than memory.
+//!
+//! A [`DataFrame`] is a handle on what is to be computed. Users write DataFusion's expressions (or
+//! SQL text), DataFusion's analyser and optimiser make them a plan, and this crate lowers the plan
+//! to layers of its own: inside a task rows stream batch by batch from the source through filters
+//! and projections into a sink, so that no partition is ever whole in memory; between tasks there
+//! are blocks of type [`Partition`] that can be spilled.
+//!
+//! # Invariants
+//! 1. Partitions follow from the data and constants, never from threads or budget; so do batches,
+//!    row groups and files, and every sum adds up in an order that follows from them.
+//! 2. What grows with the data is leased from the task's memory.
+//! 3. No key, row or type is lost silently: schemas widen and say so, bad records are counted.
+//!
+//! ```
+//! use flagstone_frame::{DataFrame, JsonOptions, col, count_all, lit, sum};
+//! use flagstone_graph::SerialExecutor;
+//!
+//! let dir = tempfile::tempdir()?;
+//! std::fs::write(dir.path().join("a.json"), "{\"kind\":\"x\",\"who\":{\"n\":1}}\n{\"kind\":\"y\"}\n")?;
+//! let events = DataFrame::read_json([dir.path().join("*.json")], JsonOptions::default());
+//! let rows = events
+//!     .filter(col("kind").eq(lit("x")))
+//!     .groupby(["kind"])
+//!     .agg([sum(col("who.n")).alias("n"), count_all()])
+//!     .compute_with(&SerialExecutor)?;
+//! assert_eq!(rows.num_rows(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod csv;
+mod error;
+mod expr;
+mod frame;
+mod inspect;
+mod json;
+mod kernels;
+mod ops;
+mod partition;
+mod plan;
+mod schema;
+mod sink;
+mod source;
+mod terminal;
+
+pub use expr::{
+    DateExpr, Expr, avg, col, count, count_all, lit, max, mean, min, month, not, sum, to_date,
+    when, year,
+};
+pub use flagstone_graph::{Error, ErrorKind, Result};
+pub use frame::{DataFrame, GroupBy, IntoKey};
+pub use inspect::{ParquetInfo, inspect_parquet};
+pub use partition::Partition;
+pub use sink::parquet::{ParquetCompression, ParquetOptions};
+pub use source::bad::BadRecords;
+pub use source::csv::CsvOptions;
+pub use source::json::JsonOptions;
+pub use source::{BATCH_ROWS, Outcome, PartitionSource, Scan, Widening};
+pub use terminal::WriteReport;

@@ -11,6 +11,7 @@ use crate::exec::Execute;
 use crate::explicit::{ExplicitBuilder, Pick};
 use crate::footprint::Footprint;
 use crate::graph::Graph;
+use crate::id::LayerId;
 
 /// A value that is not computed yet. Cloning shares it: it is computed once.
 pub struct Lazy<T> {
@@ -168,6 +169,25 @@ impl<T: Send + Sync + 'static> Lazy<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Lazy<T> {
+    /// Appends what computes the value to a graph, as a layer of one task.
+    pub fn push_into(&self, graph: &mut Graph) -> LayerId {
+        push_all(graph, std::slice::from_ref(self))
+    }
+
+    /// Takes the value out of the block of [`push_into`](Self::push_into)'s layer.
+    ///
+    /// # Errors
+    /// When it is not this layer's.
+    pub fn value(block: Block) -> Result<T> {
+        match block.take::<Value<T>>() {
+            Ok(value) => Ok(value.value),
+            Err(shared) => shared
+                .value_ref::<T>()
+                .cloned()
+                .ok_or_else(|| Error::invalid("a delayed value has another type")),
+        }
+    }
+
     /// Many lazy values as one lazy vector.
     #[track_caller]
     pub fn all(items: &[Lazy<T>]) -> Lazy<Vec<T>> {
@@ -188,6 +208,13 @@ pub fn compute_all<T: Clone + Send + Sync + 'static>(
     executor: &dyn Execute,
 ) -> Result<Vec<T>> {
     let mut graph = Graph::new();
+    let picked = push_all(&mut graph, items);
+    let blocks = executor.execute(&graph, &[picked])?;
+    blocks.into_iter().flatten().map(Lazy::value).collect()
+}
+
+/// Appends what computes the values: a layer with a task for each.
+fn push_all<T>(graph: &mut Graph, items: &[Lazy<T>]) -> LayerId {
     let footprint = Footprint::estimated(size_of::<T>() as u64).resident();
     let mut builder = ExplicitBuilder::new("delayed", footprint);
     let mut numbers = std::collections::HashMap::new();
@@ -222,16 +249,7 @@ pub fn compute_all<T: Clone + Send + Sync + 'static>(
         .map(|item| numbers[&(Arc::as_ptr(&item.node) as usize)])
         .collect();
     let tasks = graph.push(builder.build(), &[]);
-    let picked = graph.push(Pick::new(wanted, footprint), &[tasks]);
-    let blocks = executor.execute(&graph, &[picked])?;
-    let take = |block: Block| match block.take::<Value<T>>() {
-        Ok(value) => Ok(value.value),
-        Err(shared) => shared
-            .value_ref::<T>()
-            .cloned()
-            .ok_or_else(|| Error::invalid("a delayed value has another type")),
-    };
-    blocks.into_iter().flatten().map(take).collect()
+    graph.push(Pick::new(wanted, footprint), &[tasks])
 }
 
 #[cfg(test)]

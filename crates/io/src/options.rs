@@ -15,7 +15,8 @@ pub struct ReadOptions {
     /// What happens to a line that is longer than a limit.
     pub line_limit: LineLimit,
     /// A gzip file is decoded at once when neither it nor its text is longer than this. 0 for
-    /// never, as when only the first lines are wanted.
+    /// never, as when only the first lines are wanted. Up to 8 MiB of text this measured 1.5 times
+    /// as fast as streaming, from 12 MiB on 1.1 to 1.2 times: there the text leaves the caches.
     pub whole_file_bytes: u64,
     /// Leave out a UTF-8 byte-order mark at the start of a file.
     pub skip_bom: bool,
@@ -26,27 +27,35 @@ impl Default for ReadOptions {
         ReadOptions {
             block_bytes: 1 << 20,
             line_limit: LineLimit::Fail(64 << 20),
-            whole_file_bytes: 32 << 20,
+            whole_file_bytes: 8 << 20,
             skip_bom: true,
         }
     }
 }
 
 impl ReadOptions {
-    /// The most bytes that a reader of `range` leases while no line is longer than a block, tables
-    /// of zstd and xz streams with unusually large windows excepted.
-    pub fn lease_bytes_max(&self, range: &ByteRange) -> u64 {
-        let len = range.file.len();
+    /// What a reader of `range` leases while it streams: enough as long as no line is longer than
+    /// a block and no zstd or xz stream has an unusually large window.
+    pub fn lease_bytes_needed(&self, range: &ByteRange) -> u64 {
         let block = self.block_bytes.max(1) as u64;
-        let streamed = block + INPUT_BYTES as u64;
+        let packed = block + INPUT_BYTES as u64;
         match range.file.compression() {
             Compression::None => block.min(range.len().saturating_add(1)) + TAIL_BYTES as u64,
+            Compression::Gzip => packed + (96 << 10),
+            _ => packed + (9 << 20),
+        }
+    }
+
+    /// The same with what is leased in addition, if it is free, to decode a small gzip file at
+    /// once.
+    pub fn lease_bytes_max(&self, range: &ByteRange) -> u64 {
+        let (needed, len) = (self.lease_bytes_needed(range), range.file.len());
+        match range.file.compression() {
             Compression::Gzip if len <= self.whole_file_bytes => {
-                let whole = len + self.whole_file_bytes.min(len.saturating_mul(1032));
-                whole.max(streamed + len + (96 << 10))
+                let text = self.whole_file_bytes.min(len.saturating_mul(1032));
+                len + text.max(needed)
             }
-            Compression::Gzip => streamed + (96 << 10),
-            _ => streamed + (9 << 20),
+            _ => needed,
         }
     }
 }
@@ -56,7 +65,7 @@ impl ReadOptions {
 pub enum LineLimit {
     /// An error that names the line's byte.
     Fail(u64),
-    /// The line is left out and counted: [`BlockReader::skipped_lines`].
+    /// The line is left out and counted: [`BlockReader::skipped_lines`](crate::BlockReader::skipped_lines).
     Skip(u64),
 }
 

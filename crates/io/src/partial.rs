@@ -34,6 +34,8 @@ pub(crate) struct Partial {
 impl Partial {
     /// The names for a target, with leftovers of dead processes swept.
     pub(crate) fn claim(target: &Path) -> Result<Partial, Error> {
+        // `out/` and `./out` are `out`
+        let target = &target.components().collect::<PathBuf>();
         // writing to a link means writing to what it points at
         let target = match fs::symlink_metadata(target) {
             Ok(metadata) if metadata.is_symlink() => fs::canonicalize(target)

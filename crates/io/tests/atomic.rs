@@ -234,3 +234,21 @@ fn a_link_is_written_through() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read(&real).unwrap(), b"new");
 }
+
+#[test]
+fn a_slash_at_the_end_of_a_name_does_not_matter() {
+    let dir = tempfile::tempdir().unwrap();
+    let with_slash = format!("{}/out/", dir.path().display());
+    AtomicDir::create(&with_slash, PLAIN)
+        .unwrap()
+        .commit()
+        .unwrap();
+    let output = AtomicDir::create(&with_slash, OVERWRITE).unwrap();
+    fs::write(output.path().join("new"), b"x").unwrap();
+    output.commit().unwrap();
+    let mut file = AtomicFile::create(dir.path().join("./f"), PLAIN).unwrap();
+    file.write_all(b"x").unwrap();
+    file.commit().unwrap();
+    assert_eq!(names(dir.path()), ["f", "out"]);
+    assert_eq!(names(&dir.path().join("out")), ["new"]);
+}

@@ -14,8 +14,8 @@ pub fn format_bytes(bytes: u64) -> String {
     }
     let decimals = match value {
         _ if unit == 0 => 0,
-        v if v < 10.0 => 2,
-        v if v < 100.0 => 1,
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
         _ => 0,
     };
     format!("{value:.decimals$} {}", UNITS[unit])

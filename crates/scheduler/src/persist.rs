@@ -2,7 +2,7 @@
 //! are released when their handle is dropped.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flagstone_graph::{
     Block, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext, TaskId, TokenHasher,
@@ -18,6 +18,8 @@ pub struct Persisted {
     run: Arc<PersistedRun>,
     output: usize,
     tasks: Arc<[TaskId]>,
+    /// The bytes of each block, known when the computation has ended.
+    bytes: Arc<OnceLock<Vec<u64>>>,
 }
 
 struct PersistedRun {
@@ -51,6 +53,7 @@ impl Persisted {
                     .as_ref()
                     .and_then(|program| program.outputs().get(output))
                     .map_or_else(|| Arc::from([]), |tasks| tasks.as_slice().into()),
+                bytes: Arc::default(),
             })
             .collect()
     }
@@ -100,14 +103,15 @@ impl Layer for Persisted {
     fn deps(&self, _: u32, _: &mut Deps<'_>) {}
 
     fn footprint(&self, task: u32) -> Footprint {
-        self.run.session.shared.wait_for_run(self.run.id);
-        let core = self.run.session.shared.core.lock();
-        let rank = self.tasks[task as usize].0;
-        Footprint::exact(
-            core.runs
-                .get(&self.run.id)
-                .map_or(0, |run| run.tasks.bytes(rank)),
-        )
+        // asked for the first time when the later graph is frozen, outside of any lock
+        let bytes = self.bytes.get_or_init(|| {
+            self.run.session.shared.wait_for_run(self.run.id);
+            let core = self.run.session.shared.core.lock();
+            let run = core.runs.get(&self.run.id);
+            let of = |task: &TaskId| run.map_or(0, |run| run.tasks.bytes(task.0));
+            self.tasks.iter().map(of).collect()
+        });
+        Footprint::exact(bytes[task as usize])
     }
 
     fn run(&self, task: u32, _: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {

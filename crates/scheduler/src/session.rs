@@ -67,18 +67,19 @@ pub(crate) struct Shared {
     cancel: CancelToken,
     epoch: Instant,
     fuse: bool,
-    pub(crate) last: Mutex<Finished>,
+    finished: Mutex<Finished>,
     /// When the ledger was last sampled for the trace.
     sampled_ns: AtomicU64,
 }
 
 pub(crate) type MakeMedium = Box<dyn FnOnce() -> std::io::Result<Box<dyn SpillMedium>> + Send>;
 
-/// What is kept of the last computation for diagnostics.
+/// What is kept of computations that ended, for diagnostics.
 #[derive(Default)]
 pub(crate) struct Finished {
-    pub(crate) stats: Stats,
-    pub(crate) trace: Trace,
+    last: Stats,
+    total: Stats,
+    trace: Trace,
 }
 
 /// Where spilled blocks go.
@@ -144,7 +145,7 @@ impl Session {
             cancel: config.cancel,
             epoch: Instant::now(),
             fuse: config.fuse,
-            last: Mutex::default(),
+            finished: Mutex::default(),
             sampled_ns: AtomicU64::new(0),
         });
         let inner = Inner {
@@ -199,12 +200,17 @@ impl Session {
 
     /// The statistics of the computation that ended last.
     pub fn last_stats(&self) -> Stats {
-        self.shared().last.lock().stats.clone()
+        self.shared().finished.lock().last.clone()
     }
 
-    /// The events of the computation that ended last.
-    pub fn last_trace(&self) -> Trace {
-        self.shared().last.lock().trace.clone()
+    /// The statistics of all computations of the session that ended: sums, and the largest peaks.
+    pub fn stats(&self) -> Stats {
+        self.shared().finished.lock().total.clone()
+    }
+
+    /// The events of the computations that ended, the newest kept.
+    pub fn trace(&self) -> Trace {
+        self.shared().finished.lock().trace.clone()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -305,10 +311,7 @@ impl Session {
         if let Some(refusal) = certificate.refusal(&program) {
             return Err(refusal);
         }
-        let certified = certificate.peak_bytes();
-        let id = shared.admit_run(program, &certificate, deliver)?;
-        shared.last.lock().stats.certified_peak_bytes = certified;
-        Ok(id)
+        shared.admit_run(program, &certificate, deliver)
     }
 
     /// Removes a run and turns it into its result.
@@ -320,6 +323,8 @@ impl Session {
         shared.wait_until_quiet(id);
         let error = shared.remove(id);
         match (result, error) {
+            // stopping because of `result` cancelled the run: the cause is reported
+            (Err(cause), Some(error)) if error.is_cancelled() => Err(cause),
             (_, Some(error)) => Err(error),
             (result, None) => result,
         }
@@ -554,6 +559,7 @@ impl Shared {
             deliver,
             program_bytes,
             minimum,
+            certificate.peak_bytes(),
         );
         core.runs.insert(id, run);
         drop(core);
@@ -894,18 +900,15 @@ impl Shared {
         let counters =
             Counter::ALL.map(|c| run.shared.counters[c as usize].load(Ordering::Relaxed));
         let program = &run.shared.program;
-        let mut last = self.last.lock();
-        let certified_peak_bytes = last.stats.certified_peak_bytes;
-        last.stats = Stats {
+        let stats = Stats {
             wall_s: run.started.elapsed().as_secs_f64(),
             tasks: run.done,
             reruns: run.reruns,
             ledger_peak_bytes: self.ledger.peak(),
             budget_bytes: self.ledger.budget(),
-            certified_peak_bytes,
+            certified_peak_bytes: run.certified_peak_bytes,
             bytes_spilled: run.bytes_spilled,
             bytes_reloaded: run.bytes_reloaded,
-            rewrites: 0,
             wait_s: run.wait_ns as f64 * 1e-9,
             counters,
             layers: run.layers,
@@ -925,7 +928,7 @@ impl Shared {
                 continue;
             }
             let (layer, _) = program.place(TaskId(event.rank));
-            trace.layer_of.insert(event.rank, layer as u32);
+            trace.layer_of.insert((event.run, event.rank), layer as u32);
         }
         trace.layers = (0..program.layer_count())
             .map(|layer| TraceLayer {
@@ -944,11 +947,18 @@ impl Shared {
         trace.keys = slowest
             .iter()
             .take(20)
-            .map(|event| (event.rank, program.key(TaskId(event.rank)).to_string()))
+            .map(|event| {
+                (
+                    (event.run, event.rank),
+                    program.key(TaskId(event.rank)).to_string(),
+                )
+            })
             .collect();
-        last.trace = trace;
-        let stats = last.stats.clone();
-        drop(last);
+        let mut finished = self.finished.lock();
+        finished.total.add(&stats);
+        finished.last = stats.clone();
+        finished.trace.append(trace);
+        drop(finished);
         self.observers
             .iter()
             .for_each(|observer| observer.finished(&stats));

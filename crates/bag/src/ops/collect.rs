@@ -8,6 +8,7 @@ use flagstone_graph::{Block, Error, Execute, Footprint, Graph, LayerId, Result};
 
 use crate::bag::Bag;
 use crate::branch::Sink;
+use crate::item::Lower;
 use crate::ops::partition::Held;
 use crate::run::Run;
 use crate::size::{HeapSize, heap_bytes};
@@ -46,7 +47,7 @@ impl<S: Stage> Bag<S> {
             name: "collect",
             location: Location::caller(),
         };
-        let lower = move |graph: &mut Graph| bag.sunk(graph, Gather { size, step });
+        let lower = move |graph: &mut Graph| bag.lower_into(graph, Gather { size, step });
         Collected(Arc::new(Node {
             lower: Box::new(lower),
             item: PhantomData,
@@ -71,7 +72,7 @@ impl<S: Stage> Bag<S> {
 pub struct Collected<T>(Arc<Node<T>>);
 
 struct Node<T> {
-    lower: Box<dyn Fn(&mut Graph) -> Result<LayerId> + Send + Sync>,
+    lower: Lower,
     item: PhantomData<fn() -> T>,
 }
 
@@ -88,6 +89,14 @@ impl<T: Portable> Collected<T> {
     /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
     pub fn lower(&self, graph: &mut Graph) -> Result<LayerId> {
         graph.lower_once(&self.0, |graph| (self.0.lower)(graph))
+    }
+
+    /// Items as a block of their own, measured: what a layer made by hand returns to be the source
+    /// of a bag ([`Bag::from_layer`](crate::Bag::from_layer)).
+    pub fn block(items: Vec<T>) -> Block {
+        let heap = items.iter().map(heap_bytes).sum::<u64>();
+        let own = (items.capacity() * size_of::<T>()) as u64;
+        Stored::block(items, heap + own)
     }
 
     /// The items of a block of [`Collected::lower`]'s layer.

@@ -1,4 +1,4 @@
-//! Item by item: map, filter, flat_map, inspect.
+//! Item by item: map, filter, inspect.
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -18,6 +18,9 @@ pub struct Map<S, F, U> {
     output: PhantomData<fn() -> U>,
 }
 
+/// The stage of [`Bag::owned`].
+pub type Owned<S, T> = Map<S, fn(&T) -> <T as ToOwned>::Owned, <T as ToOwned>::Owned>;
+
 /// See [`Bag::try_map`].
 pub struct TryMap<S, F, U, E> {
     source: Arc<S>,
@@ -31,22 +34,6 @@ pub struct Filter<S, F> {
     source: Arc<S>,
     f: F,
     step: Step,
-}
-
-/// See [`Bag::flat_map`].
-pub struct FlatMap<S, F, I> {
-    source: Arc<S>,
-    f: F,
-    step: Step,
-    output: PhantomData<fn() -> I>,
-}
-
-/// See [`Bag::emit`].
-pub struct Emit<S, F, U> {
-    source: Arc<S>,
-    f: F,
-    step: Step,
-    output: PhantomData<fn() -> U>,
 }
 
 /// See [`Bag::inspect`].
@@ -102,44 +89,6 @@ impl<S: Stage> Bag<S> {
         self.then(|source, step| Filter { source, f, step }, "filter")
     }
 
-    /// Every item becomes any number of items, in order. To make items without a container for
-    /// them, or from parts of a borrowed item, see [`Bag::emit`].
-    #[track_caller]
-    pub fn flat_map<F, I>(&self, f: F) -> Bag<FlatMap<S, F, I>>
-    where
-        F: for<'a> Fn(S::Item<'a>) -> I + Send + Sync + 'static,
-        I: IntoIterator + 'static,
-        I::Item: 'static,
-    {
-        self.then(
-            |source, step| FlatMap {
-                source,
-                f,
-                step,
-                output: PhantomData,
-            },
-            "flat_map",
-        )
-    }
-
-    /// Every item becomes any number of items, handed to `emit` one by one:
-    /// `lines.emit(|line, out| line.split(' ').for_each(|word| out(word.len())))`.
-    #[track_caller]
-    pub fn emit<F, U: 'static>(&self, f: F) -> Bag<Emit<S, F, U>>
-    where
-        F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(U)) + Send + Sync + 'static,
-    {
-        self.then(
-            |source, step| Emit {
-                source,
-                f,
-                step,
-                output: PhantomData,
-            },
-            "emit",
-        )
-    }
-
     /// Calls a function with a reference to every item, and passes the item on.
     #[track_caller]
     pub fn inspect<F>(&self, f: F) -> Bag<Inspect<S, F>>
@@ -151,7 +100,7 @@ impl<S: Stage> Bag<S> {
 
     /// Every borrowed item as an owned one (`&str` as `String`).
     #[track_caller]
-    pub fn owned<T>(&self) -> Bag<Map<S, fn(&T) -> T::Owned, T::Owned>>
+    pub fn owned<T>(&self) -> Bag<Owned<S, T>>
     where
         T: ToOwned + ?Sized + 'static,
         T::Owned: 'static,
@@ -285,75 +234,6 @@ where
     }
 }
 
-impl<S, F, I> Stage for FlatMap<S, F, I>
-where
-    S: Stage,
-    F: for<'a> Fn(S::Item<'a>) -> I + Send + Sync + 'static,
-    I: IntoIterator + 'static,
-    I::Item: 'static,
-{
-    type Item<'a> = I::Item;
-    type Root = S::Root;
-
-    fn root(&self) -> &Arc<S::Root> {
-        self.source.root()
-    }
-
-    fn consumer<'s, C: Consumer<Self> + 's>(
-        &'s self,
-        run: &'s Run<'s>,
-        next: C,
-    ) -> impl Consumer<Source<S::Root>> + 's {
-        self.source.consumer(
-            run,
-            With {
-                stage: self,
-                run,
-                next,
-            },
-        )
-    }
-
-    fn steps(&self, steps: &mut Vec<Step>) {
-        self.source.steps(steps);
-        steps.push(self.step);
-    }
-}
-
-impl<S, F, U> Stage for Emit<S, F, U>
-where
-    S: Stage,
-    F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(U)) + Send + Sync + 'static,
-    U: 'static,
-{
-    type Item<'a> = U;
-    type Root = S::Root;
-
-    fn root(&self) -> &Arc<S::Root> {
-        self.source.root()
-    }
-
-    fn consumer<'s, C: Consumer<Self> + 's>(
-        &'s self,
-        run: &'s Run<'s>,
-        next: C,
-    ) -> impl Consumer<Source<S::Root>> + 's {
-        self.source.consumer(
-            run,
-            With {
-                stage: self,
-                run,
-                next,
-            },
-        )
-    }
-
-    fn steps(&self, steps: &mut Vec<Step>) {
-        self.source.steps(steps);
-        steps.push(self.step);
-    }
-}
-
 impl<S, F> Stage for Inspect<S, F>
 where
     S: Stage,
@@ -450,50 +330,6 @@ where
         } else {
             Ok(())
         }
-    }
-
-    fn finish(&mut self) -> Flow {
-        self.next.finish()
-    }
-}
-
-impl<S, F, I, C> Consumer<S> for With<'_, FlatMap<S, F, I>, C>
-where
-    S: Stage,
-    F: for<'a> Fn(S::Item<'a>) -> I + Send + Sync + 'static,
-    I: IntoIterator + 'static,
-    I::Item: 'static,
-    C: Consumer<FlatMap<S, F, I>>,
-{
-    #[inline]
-    fn push(&mut self, item: S::Item<'_>) -> Flow {
-        (self.stage.f)(item)
-            .into_iter()
-            .try_for_each(|item| self.next.push(item))
-    }
-
-    fn finish(&mut self) -> Flow {
-        self.next.finish()
-    }
-}
-
-impl<S, F, U, C> Consumer<S> for With<'_, Emit<S, F, U>, C>
-where
-    S: Stage,
-    F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(U)) + Send + Sync + 'static,
-    U: 'static,
-    C: Consumer<Emit<S, F, U>>,
-{
-    #[inline]
-    fn push(&mut self, item: S::Item<'_>) -> Flow {
-        let mut flow = Ok(());
-        (self.stage.f)(item, &mut |item| {
-            // the closure cannot be stopped in its middle; what it still emits is dropped
-            if flow.is_ok() {
-                flow = self.next.push(item);
-            }
-        });
-        flow
     }
 
     fn finish(&mut self) -> Flow {

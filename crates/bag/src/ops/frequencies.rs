@@ -60,7 +60,7 @@ impl<S: Stage> Bag<S> {
         };
         let bag = self.clone();
         let computed = Computed::new(self.steps(), step, move |graph| {
-            let partials = bag.sunk(
+            let partials = bag.lower_into(
                 graph,
                 Tally {
                     step,

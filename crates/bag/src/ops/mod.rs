@@ -2,6 +2,7 @@
 
 pub(crate) mod collect;
 pub(crate) mod each;
+pub(crate) mod flat;
 pub(crate) mod fold;
 pub(crate) mod frequencies;
 pub(crate) mod number;

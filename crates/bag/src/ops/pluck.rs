@@ -1,21 +1,25 @@
 //! Fields of dynamic JSON, by path.
 
+use std::any::Any;
+use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::Error;
 use serde_json::Value;
 
 use crate::bag::{Bag, Mistake};
+use crate::field::Field;
 use crate::json::Json;
 use crate::ops::each::With;
 use crate::run::Run;
-use crate::stage::{Consumer, Flow, Source, Stage, Step, Stop};
+use crate::source::json::{Dynamic, ReadJson};
+use crate::stage::{Consumer, Flow, Source, Stage, Step};
 
 /// See [`Bag::pluck`].
 pub struct Pluck<S> {
     source: Arc<S>,
-    path: Vec<String>,
-    default: Option<Value>,
+    field: Field,
+    /// The source gives the field already, and this stage passes it on.
+    pushed: bool,
     step: Step,
 }
 
@@ -25,6 +29,8 @@ where
 {
     /// The field that a path names: `pluck("actor.login")`; numbers are places in an array. A
     /// record without it is an error; see [`Bag::pluck_or`].
+    ///
+    /// Directly on [`Bag::read_json_values`], nothing but the field is built by the parser.
     #[track_caller]
     pub fn pluck(&self, path: &str) -> Bag<Pluck<S>> {
         self.plucked(path, None)
@@ -38,23 +44,53 @@ where
 
     #[track_caller]
     fn plucked(&self, path: &str, default: Option<Value>) -> Bag<Pluck<S>> {
+        let location = Location::caller();
         let mistake = path.split('.').any(str::is_empty).then(|| {
-            Mistake::new(format!(
-                "the path {path:?} has an empty part; write for example a.b"
-            ))
+            let message = format!("the path {path:?} has an empty part; write for example a.b");
+            Mistake::at(location, message)
         });
-        let path = path.split('.').map(str::to_owned).collect();
+        let field = Field::new(path, default, location);
         let plucked = self.then(
-            |source, step| Pluck {
-                source,
-                path,
-                default,
-                step,
+            |source, step| match push_down(&source, &field) {
+                Some(source) => Pluck {
+                    source,
+                    field,
+                    pushed: true,
+                    step,
+                },
+                None => Pluck {
+                    source,
+                    field,
+                    pushed: false,
+                    step,
+                },
             },
             "pluck",
         );
         plucked.mistaken(mistake)
     }
+}
+
+/// The same stage with a parser that reads only this field, if it is one that can.
+fn push_down<S: Stage>(stage: &Arc<S>, field: &Field) -> Option<Arc<S>> {
+    type Values = Source<ReadJson<Json, Dynamic>>;
+    let any: &dyn Any = &**stage;
+    let pushed: Arc<dyn Any + Send + Sync> = if let Some(source) = any.downcast_ref::<Values>() {
+        Arc::new(Source(Arc::new(source.0.reading(field)?)))
+    } else if let Some(outer) = any.downcast_ref::<Pluck<Values>>() {
+        // a field of a field: one longer path
+        let field = outer.pushed.then(|| outer.field.then(field)).flatten()?;
+        let source = Arc::new(Source(Arc::new(outer.source.0.whole().reading(&field)?)));
+        Arc::new(Pluck {
+            source,
+            field,
+            pushed: true,
+            step: outer.step,
+        })
+    } else {
+        return None;
+    };
+    pushed.downcast::<S>().ok()
 }
 
 impl<S> Stage for Pluck<S>
@@ -95,31 +131,12 @@ where
     C: Consumer<Pluck<S>>,
 {
     fn push(&mut self, item: Json) -> Flow {
-        let mut value = item.0;
-        for part in &self.stage.path {
-            // moves the field out; the rest of the record is dropped
-            let found = match &mut value {
-                Value::Object(fields) => fields.get_mut(part),
-                Value::Array(items) => part.parse().ok().and_then(|i: usize| items.get_mut(i)),
-                _ => None,
-            };
-            value = match (found, &self.stage.default) {
-                (Some(found), _) => found.take(),
-                (None, Some(default)) => {
-                    value = default.clone();
-                    break;
-                }
-                (None, None) => {
-                    let path = self.stage.path.join(".");
-                    let place = self.run.place();
-                    let message =
-                        format!("{place} has no field {path:?}; use pluck_or for a default");
-                    let at = self.stage.step.location;
-                    return Err(Stop::Failed(Error::failed(message).with_location(at)));
-                }
-            };
+        if self.stage.pushed {
+            return self.next.push(item);
         }
-        self.next.push(Json(value))
+        let field = &self.stage.field;
+        self.next
+            .push(field.or_default(field.of(item.0), self.run)?)
     }
 
     fn finish(&mut self) -> Flow {

@@ -40,7 +40,6 @@ impl<S: Stage> Bag<S> {
             let root = Arc::clone(bag.stage().root());
             let (plan, inputs) = root.plan(Want::First, graph)?;
             let sink = First {
-                n,
                 step,
                 types: PhantomData::<fn(T)>,
             };
@@ -79,7 +78,6 @@ impl<S: Stage> Bag<S> {
 
 /// Keeps the first n items of a partition, and then stops the source.
 struct First<T> {
-    n: usize,
     step: Step,
     types: PhantomData<fn(T)>,
 }
@@ -103,7 +101,7 @@ where
     fn push(&self, held: &mut Held<T>, item: T, run: &Run<'_>) -> Flow {
         let heap = heap_bytes(&item);
         held.push(item, heap, run)?;
-        if held.items.len() < self.n {
+        if (held.items.len() as u64) < run.wanted() {
             Ok(())
         } else {
             Err(Stop::Enough)
@@ -177,7 +175,7 @@ where
         };
         let missing = self.n - items.len();
         if missing > 0 {
-            let run = Run::new(ctx, task);
+            let run = Run::wanting(ctx, task, missing as u64);
             let steps = || Branch::<S::Root>::steps(&self.chain);
             let block = run.catch(steps, || {
                 self.chain.run_alone(&self.root, &self.plan, &run, own)

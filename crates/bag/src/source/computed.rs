@@ -1,9 +1,12 @@
 //! Bags that are the result of a reduction: their partitions are blocks of another layer.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use flagstone_graph::{Footprint, Graph, Inputs, LayerId, Result};
 
+use crate::bag::Bag;
+use crate::item::Lower;
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
 use crate::stored::{Portable, Stored};
@@ -16,7 +19,7 @@ pub struct Computed<T> {
 }
 
 struct Node {
-    lower: Box<dyn Fn(&mut Graph) -> Result<LayerId> + Send + Sync>,
+    lower: Lower,
 }
 
 impl<T> Computed<T> {
@@ -35,6 +38,25 @@ impl<T> Computed<T> {
             steps,
             item: std::marker::PhantomData,
         }
+    }
+}
+
+impl Bag<()> {
+    /// A bag whose partitions are the blocks of a layer: of a persisted bag, or of a graph made by
+    /// hand. `lower` puts the layer into a graph, each time the bag is lowered to one.
+    ///
+    /// The blocks must be those of [`Collected::lower`](crate::Collected::lower)'s layer or made by
+    /// [`Collected::block`](crate::Collected::block); another kind of block is an error of the task
+    /// that reads it.
+    #[track_caller]
+    pub fn from_layer<T: Portable + Clone>(
+        lower: impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + 'static,
+    ) -> Bag<Source<Computed<T>>> {
+        let step = Step {
+            name: "from_layer",
+            location: Location::caller(),
+        };
+        Bag::new(Source(Arc::new(Computed::new(Vec::new(), step, lower))))
     }
 }
 

@@ -9,23 +9,46 @@ use std::path::PathBuf;
 
 use flagstone_graph::{Counter, Footprint, Result};
 use flagstone_io::{
-    BlockReader, ByteRange, Error as IoError, ErrorKind, InputFile, LocalFs, ReadOptions, expand,
-    expand_names, line_number_at, split_files,
+    BlockReader, ByteRange, Error as IoError, ErrorKind, InputFile, LineLimit, LocalFs,
+    ReadOptions, expand, expand_names, line_number_at, split_files,
 };
 
 use crate::run::{Run, io_error};
-use crate::stage::{Cost, Flow, Stop, Want, ended};
+use crate::stage::{Cost, Flow, Stop, Want};
 
-/// How much plain text a partition has, about.
-const PARTITION_BYTES: u64 = 32 << 20;
 /// How many times longer a compressed file's text is, about; only for grouping small files.
 const RATIO: u64 = 8;
 /// How much is read at once when only the first items are wanted.
 const FIRST_BLOCK_BYTES: usize = 64 << 10;
 
+/// How text files are cut into partitions and lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextOptions {
+    /// How much plain text a partition has, about. Compressed files are not cut.
+    pub partition_bytes: u64,
+    /// What happens to a line that is longer than a limit.
+    pub line_limit: LineLimit,
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        let line_limit = ReadOptions::default().line_limit;
+        TextOptions {
+            partition_bytes: 32 << 20,
+            line_limit,
+        }
+    }
+}
+
 /// The partitions of some files.
 #[derive(Debug)]
-pub enum FilesPlan {
+pub struct FilesPlan {
+    parts: Parts,
+    options: TextOptions,
+}
+
+#[derive(Debug)]
+enum Parts {
     /// Ranges of files, in order; each partition has at least one.
     Ranges(Vec<Vec<ByteRange>>),
     /// Files that nobody has looked into yet.
@@ -33,49 +56,55 @@ pub enum FilesPlan {
 }
 
 impl FilesPlan {
-    pub(crate) fn new(patterns: &[PathBuf], want: Want) -> Result<FilesPlan> {
+    pub(crate) fn new(patterns: &[PathBuf], options: TextOptions, want: Want) -> Result<FilesPlan> {
         if want == Want::First {
-            return expand_names(patterns)
-                .map(FilesPlan::Names)
-                .map_err(io_error);
+            let parts = Parts::Names(expand_names(patterns).map_err(io_error)?);
+            return Ok(FilesPlan { parts, options });
         }
         let files = expand(patterns).map_err(io_error)?;
-        let ranges = group(split_files(&files, PARTITION_BYTES));
+        let size = options.partition_bytes;
+        let mut ranges = group(split_files(&files, size), size);
         if ranges.is_empty() {
             // empty files have no range, but a bag has a partition
-            let empty = files.into_iter().take(1).map(ByteRange::whole).collect();
-            return Ok(FilesPlan::Ranges(vec![empty]));
+            ranges.push(files.into_iter().take(1).map(ByteRange::whole).collect());
         }
-        Ok(FilesPlan::Ranges(ranges))
+        Ok(FilesPlan {
+            parts: Parts::Ranges(ranges),
+            options,
+        })
     }
 
     pub(crate) fn count(&self) -> u32 {
-        let count = match self {
-            FilesPlan::Ranges(partitions) => partitions.len(),
-            FilesPlan::Names(names) => names.len(),
+        let count = match &self.parts {
+            Parts::Ranges(partitions) => partitions.len(),
+            Parts::Names(names) => names.len(),
         };
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     fn options(&self) -> ReadOptions {
-        match self {
-            FilesPlan::Ranges(_) => ReadOptions::default(),
-            FilesPlan::Names(_) => ReadOptions {
+        let options = ReadOptions {
+            line_limit: self.options.line_limit,
+            ..ReadOptions::default()
+        };
+        match self.parts {
+            Parts::Ranges(_) => options,
+            Parts::Names(_) => ReadOptions {
                 block_bytes: FIRST_BLOCK_BYTES,
                 whole_file_bytes: 0,
-                ..ReadOptions::default()
+                ..options
             },
         }
     }
 
     pub(crate) fn cost(&self, partition: u32) -> Cost {
-        match self {
-            FilesPlan::Ranges(partitions) => {
+        match &self.parts {
+            Parts::Ranges(partitions) => {
                 let ranges = &partitions[partition as usize];
                 let options = self.options();
                 let scratch = ranges
                     .iter()
-                    .map(|range| options.lease_bytes_max(range))
+                    .map(|range| options.lease_bytes_needed(range))
                     .max();
                 Cost {
                     footprint: Footprint::bounded(0).with_scratch(scratch.unwrap_or(0)),
@@ -83,7 +112,7 @@ impl FilesPlan {
                 }
             }
             // whatever the compression is, a small block and its decoder
-            FilesPlan::Names(_) => Cost {
+            Parts::Names(_) => Cost {
                 footprint: Footprint::bounded(0).with_scratch(1 << 20),
                 read_bytes: FIRST_BLOCK_BYTES as u64,
             },
@@ -98,9 +127,9 @@ impl FilesPlan {
     ) -> Result<()> {
         let options = self.options();
         let looked;
-        let ranges = match self {
-            FilesPlan::Ranges(partitions) => &partitions[run.partition() as usize][..],
-            FilesPlan::Names(names) => {
+        let ranges = match &self.parts {
+            Parts::Ranges(partitions) => &partitions[run.partition() as usize][..],
+            Parts::Names(names) => {
                 let name = &names[run.partition() as usize];
                 let file = InputFile::look(name, &LocalFs).map_err(io_error)?;
                 looked = [ByteRange::whole(file)];
@@ -108,18 +137,22 @@ impl FilesPlan {
             }
         };
         run.with_io(|io| {
-            for range in ranges {
+            let mut skipped = 0;
+            'files: for range in ranges {
                 run.enter_file(range.file.path());
                 let mut reader = BlockReader::open(range, &options, io).map_err(io_error)?;
                 while let Some(block) = reader.next_block().map_err(io_error)? {
-                    let before = run.item_count();
-                    let flow = lines_of(range, run, block.bytes, block.offset, &mut each);
-                    run.ctx().count(Counter::RowsIn, run.item_count() - before);
-                    if !matches!(flow, Ok(())) {
-                        return ended(flow);
+                    match lines_of(range, run, block.bytes, block.offset, &mut each) {
+                        Ok(()) => {}
+                        Err(Stop::Enough) => break 'files,
+                        Err(Stop::Failed(error)) => return Err(error),
                     }
                 }
+                skipped += reader.skipped_lines();
             }
+            // only now: a task that has to be run again counts its rows once
+            run.ctx().count(Counter::RowsIn, run.item_count());
+            run.ctx().count(Counter::BadRecords, skipped);
             Ok(())
         })
     }
@@ -202,8 +235,8 @@ fn lines_of(
     ))
 }
 
-/// Small neighbours share a partition of about [`PARTITION_BYTES`].
-fn group(ranges: Vec<ByteRange>) -> Vec<Vec<ByteRange>> {
+/// Small neighbours share a partition of about so many bytes.
+fn group(ranges: Vec<ByteRange>, partition_bytes: u64) -> Vec<Vec<ByteRange>> {
     let weight = |range: &ByteRange| match range.file.is_splittable() {
         true => range.len(),
         false => range.len().saturating_mul(RATIO),
@@ -213,7 +246,7 @@ fn group(ranges: Vec<ByteRange>) -> Vec<Vec<ByteRange>> {
     for range in ranges {
         let more = weight(&range);
         // half a partition is enough to stand alone
-        if filled.saturating_add(more) > PARTITION_BYTES || more > PARTITION_BYTES / 2 {
+        if filled.saturating_add(more) > partition_bytes || more > partition_bytes / 2 {
             groups.push(Vec::new());
             filled = 0;
         }

@@ -2,7 +2,8 @@
 //!
 //! Typed records are parsed by serde_json from text that is known to be UTF-8, which measured
 //! faster than simd-json for records of a few fields (1.3 against 1.1 GB/s a core) because fields
-//! that nobody wants are skipped in place. Dynamic values, where everything is wanted, go through
+//! that nobody wants are skipped in place; so is the one field that a `pluck` wants. Dynamic values
+//! that are wanted whole go through
 //! simd-json, whose SIMD is chosen at run time (290 against 220 MB/s); what it refuses is given to
 //! serde_json, whose message names the column.
 
@@ -16,9 +17,10 @@ use flagstone_memory::Lease;
 use serde::de::DeserializeOwned;
 
 use crate::bag::Bag;
+use crate::field::Field;
 use crate::json::Json;
 use crate::run::Run;
-use crate::source::files::{FilesPlan, Place};
+use crate::source::files::{FilesPlan, Place, TextOptions};
 use crate::stage::{Consumer, Cost, Root, Source, Step, Stop, Want, ended};
 
 /// What happens to a line that is not a record.
@@ -36,6 +38,8 @@ pub enum BadRecords {
 pub struct JsonOptions {
     /// What happens to a line that is not a record.
     pub bad_records: BadRecords,
+    /// How the files are cut into partitions and lines.
+    pub text: TextOptions,
 }
 
 /// The records of some files; see [`Bag::read_json`] and [`Bag::read_json_values`].
@@ -43,6 +47,8 @@ pub struct ReadJson<T, P> {
     patterns: Vec<PathBuf>,
     options: JsonOptions,
     step: Step,
+    /// The one field that is wanted of each record.
+    field: Option<Field>,
     record: PhantomData<fn() -> (T, P)>,
 }
 
@@ -105,17 +111,46 @@ fn read_with<T, P, I: Into<PathBuf>>(
         patterns,
         options,
         step,
+        field: None,
         record: PhantomData,
     })))
 }
 
+impl ReadJson<Json, Dynamic> {
+    /// The same files, with nothing but a field of each record; once only.
+    pub(crate) fn reading(&self, field: &Field) -> Option<Self> {
+        let whole = self.field.is_none();
+        whole.then(|| ReadJson {
+            field: Some(field.clone()),
+            ..self.whole()
+        })
+    }
+
+    /// The same files with whole records.
+    pub(crate) fn whole(&self) -> Self {
+        let patterns = self.patterns.clone();
+        ReadJson {
+            patterns,
+            options: self.options,
+            step: self.step,
+            field: None,
+            record: PhantomData,
+        }
+    }
+}
+
 /// How one line becomes a record.
 pub trait Parse<T>: Default + 'static {
-    /// The record, or what is wrong with the line.
+    /// The record, or the one field that is wanted of it, or what is wrong with the line.
     ///
     /// # Errors
-    /// When memory for the parser's tables cannot be leased.
-    fn parse(&mut self, line: &str, run: &Run<'_>) -> Result<serde_json::Result<T>>;
+    /// When memory for the parser's tables cannot be leased, or a record lacks the field.
+    fn parse(
+        &mut self,
+        line: &str,
+        field: Option<&Field>,
+        run: &Run<'_>,
+    ) -> Result<serde_json::Result<T>>;
 }
 
 /// Parses records of a known type.
@@ -124,7 +159,12 @@ pub struct Typed;
 
 impl<T: DeserializeOwned> Parse<T> for Typed {
     #[inline]
-    fn parse(&mut self, line: &str, _: &Run<'_>) -> Result<serde_json::Result<T>> {
+    fn parse(
+        &mut self,
+        line: &str,
+        _: Option<&Field>,
+        _: &Run<'_>,
+    ) -> Result<serde_json::Result<T>> {
         Ok(serde_json::from_str(line))
     }
 }
@@ -145,7 +185,18 @@ struct Scratch {
 const TABLE_BYTES: u64 = 20;
 
 impl Parse<Json> for Dynamic {
-    fn parse(&mut self, line: &str, run: &Run<'_>) -> Result<serde_json::Result<Json>> {
+    fn parse(
+        &mut self,
+        line: &str,
+        field: Option<&Field>,
+        run: &Run<'_>,
+    ) -> Result<serde_json::Result<Json>> {
+        if let Some(field) = field {
+            return match field.read(line) {
+                Ok(found) => field.or_default(found, run).map(Ok),
+                Err(error) => Ok(Err(error)),
+            };
+        }
         let scratch = match &mut self.0 {
             Some(scratch) => scratch,
             empty => empty.insert(Scratch {
@@ -177,7 +228,10 @@ where
     type Plan = FilesPlan;
 
     fn plan(&self, want: Want, _: &mut Graph) -> Result<(FilesPlan, Vec<LayerId>)> {
-        Ok((FilesPlan::new(&self.patterns, want)?, Vec::new()))
+        Ok((
+            FilesPlan::new(&self.patterns, self.options.text, want)?,
+            Vec::new(),
+        ))
     }
 
     fn partition_count(&self, plan: &FilesPlan) -> u32 {
@@ -203,7 +257,7 @@ where
                 return Ok(());
             }
             run.next_item();
-            match parser.parse(line, run)? {
+            match parser.parse(line, self.field.as_ref(), run)? {
                 Ok(record) => {
                     let flow = consumer.push(record);
                     enough |= matches!(flow, Err(Stop::Enough));
@@ -216,8 +270,8 @@ where
                 Err(error) => Err(not_a_record::<T>(&error, place, run)),
             }
         });
-        run.ctx().count(Counter::BadRecords, bad);
         driven?;
+        run.ctx().count(Counter::BadRecords, bad);
         if enough {
             Ok(())
         } else {

@@ -46,7 +46,7 @@ impl Bag<()> {
             name: "from_sequence",
             location: Location::caller(),
         };
-        let mistake = no_partitions(npartitions);
+        let mistake = no_partitions(npartitions, step);
         let items: Arc<[T]> = items.into_iter().collect();
         let count = npartitions
             .clamp(1, u32::MAX as usize)
@@ -73,7 +73,7 @@ impl Bag<()> {
             items.extend(partition);
             ends.push(items.len());
         }
-        let mistake = no_partitions(ends.len());
+        let mistake = no_partitions(ends.len(), step);
         ends.extend(ends.is_empty().then_some(0));
         Bag::new(Source(Arc::new(Sequence {
             items: items.into(),
@@ -90,7 +90,7 @@ impl Bag<()> {
             name: "range",
             location: Location::caller(),
         };
-        let mistake = no_partitions(npartitions);
+        let mistake = no_partitions(npartitions, step);
         let len = range.end.saturating_sub(range.start).max(1);
         let partitions = (npartitions.max(1) as u64)
             .min(len)
@@ -105,9 +105,9 @@ impl Bag<()> {
     }
 }
 
-#[track_caller]
-fn no_partitions(npartitions: usize) -> Option<Mistake> {
-    (npartitions == 0).then(|| Mistake::new("a bag needs at least one partition, not 0"))
+fn no_partitions(npartitions: usize, step: Step) -> Option<Mistake> {
+    let message = "a bag needs at least one partition, not 0";
+    (npartitions == 0).then(|| Mistake::at(step.location, message))
 }
 
 impl<T: Clone + Send + Sync + 'static> Root for Sequence<T> {

@@ -10,12 +10,13 @@ use crate::bag::Bag;
 use crate::branch::{Branch, lower_alone};
 use crate::fork::Forks;
 use crate::run::Run;
-use crate::source::files::FilesPlan;
+use crate::source::files::{FilesPlan, TextOptions};
 use crate::stage::{Consumer, Cost, Root, Source, Step, Stop, Want, ended};
 
 /// The lines of some files; see [`Bag::read_text`].
 pub struct ReadText {
     patterns: Vec<PathBuf>,
+    options: TextOptions,
     step: Step,
     forks: Forks<ReadText>,
 }
@@ -28,13 +29,15 @@ impl Bag<()> {
     /// that are computed together read the files once.
     #[track_caller]
     pub fn read_text(pattern: impl Into<PathBuf>) -> Bag<Source<ReadText>> {
-        Bag::read_texts([pattern])
+        Bag::read_text_with([pattern], TextOptions::default())
     }
 
-    /// The lines of the files that several paths or patterns name, in the order given.
+    /// The lines of the files that several paths or patterns name, in the order given, with
+    /// options.
     #[track_caller]
-    pub fn read_texts<P: Into<PathBuf>>(
+    pub fn read_text_with<P: Into<PathBuf>>(
         patterns: impl IntoIterator<Item = P>,
+        options: TextOptions,
     ) -> Bag<Source<ReadText>> {
         let step = Step {
             name: "read_text",
@@ -43,6 +46,7 @@ impl Bag<()> {
         let patterns = patterns.into_iter().map(Into::into).collect();
         Bag::new(Source(Arc::new(ReadText {
             patterns,
+            options,
             step,
             forks: Forks::default(),
         })))
@@ -54,7 +58,10 @@ impl Root for ReadText {
     type Plan = FilesPlan;
 
     fn plan(&self, want: Want, _: &mut Graph) -> Result<(FilesPlan, Vec<LayerId>)> {
-        Ok((FilesPlan::new(&self.patterns, want)?, Vec::new()))
+        Ok((
+            FilesPlan::new(&self.patterns, self.options, want)?,
+            Vec::new(),
+        ))
     }
 
     fn partition_count(&self, plan: &FilesPlan) -> u32 {

@@ -54,6 +54,7 @@ pub(crate) struct Run {
     pub(crate) program_bytes: u64,
     /// The data bytes without which this run cannot go on: reserved among runs.
     pub(crate) minimum_bytes: u64,
+    pub(crate) certified_peak_bytes: u64,
     pub(crate) reruns: u64,
     pub(crate) bytes_spilled: u64,
     pub(crate) bytes_reloaded: u64,
@@ -166,6 +167,7 @@ impl Run {
         deliver: bool,
         program_bytes: u64,
         minimum_bytes: u64,
+        certified_peak_bytes: u64,
     ) -> Self {
         let program = &shared.program;
         let layer = |layer: usize| LayerStats {
@@ -188,6 +190,7 @@ impl Run {
             held_bytes: 0,
             program_bytes,
             minimum_bytes,
+            certified_peak_bytes,
             reruns: 0,
             bytes_spilled: 0,
             bytes_reloaded: 0,

@@ -19,10 +19,7 @@ pub fn write_chrome_trace(trace: &Trace, out: &mut dyn Write) -> io::Result<()> 
         )?;
     }
     for event in &trace.events {
-        let layer = trace
-            .layer_of
-            .get(&event.rank)
-            .and_then(|&l| trace.layers.get(l as usize));
+        let layer = trace.layer(event);
         let layer = layer.map_or("", |layer| layer.name.as_str());
         let (name, category) = match event.kind {
             EventKind::Task => (layer.to_owned(), "task"),

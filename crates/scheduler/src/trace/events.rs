@@ -104,10 +104,10 @@ pub struct Trace {
     pub threads: Vec<String>,
     /// The run's layers.
     pub layers: Vec<TraceLayer>,
-    /// The layer of each task that has an event, by rank.
-    pub layer_of: std::collections::HashMap<u32, u32>,
-    /// Keys of the slowest tasks.
-    pub keys: std::collections::HashMap<u32, String>,
+    /// The layer of each task that has an event, by run and rank.
+    pub layer_of: std::collections::HashMap<(u32, u32), u32>,
+    /// Keys of the slowest tasks, by run and rank.
+    pub keys: std::collections::HashMap<(u32, u32), String>,
 }
 
 /// A layer as diagnostics print it.
@@ -120,6 +120,39 @@ pub struct TraceLayer {
 }
 
 impl Trace {
+    /// The layer of the task an event is about.
+    pub fn layer(&self, event: &Event) -> Option<&TraceLayer> {
+        let layer = self.layer_of.get(&(event.run, event.rank))?;
+        self.layers.get(*layer as usize)
+    }
+
+    /// Appends a later run's trace; the newest events are kept.
+    pub(crate) fn append(&mut self, later: Trace) {
+        const EVENTS_MAX: usize = 100_000;
+        let offset = self.layers.len() as u32;
+        self.layers.extend(later.layers);
+        let moved = later
+            .layer_of
+            .into_iter()
+            .map(|(task, layer)| (task, layer + offset));
+        self.layer_of.extend(moved);
+        self.keys.extend(later.keys);
+        self.events.extend(later.events);
+        if let Some(over) = self
+            .events
+            .len()
+            .checked_sub(EVENTS_MAX)
+            .filter(|&over| over > 0)
+        {
+            for event in self.events.drain(..over) {
+                self.layer_of.remove(&(event.run, event.rank));
+                self.lost += 1;
+            }
+        }
+        self.lost += later.lost;
+        self.threads = later.threads;
+    }
+
     pub(crate) fn collect<'a>(
         recorders: impl Iterator<Item = (String, &'a Recorder)>,
         run: u32,

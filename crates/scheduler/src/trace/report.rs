@@ -240,7 +240,11 @@ fn task_stream(trace: &Trace, seconds: &dyn Fn(u64) -> f64, end: f64) -> io::Res
 fn color(event: &Event, trace: &Trace) -> RGBColor {
     match event.kind {
         EventKind::Task => {
-            let layer = trace.layer_of.get(&event.rank).copied().unwrap_or(0);
+            let layer = trace
+                .layer_of
+                .get(&(event.run, event.rank))
+                .copied()
+                .unwrap_or(0);
             PALETTE[layer as usize % PALETTE.len()]
         }
         EventKind::Wait => RGBColor(0xbb, 0xbb, 0xbb),
@@ -303,13 +307,10 @@ fn waits_and_slowest(trace: &Trace, out: &mut dyn Write) -> io::Result<()> {
         events.truncate(count);
         events
     };
-    let name = |event: &Event| match trace.keys.get(&event.rank) {
+    let name = |event: &Event| match trace.keys.get(&(event.run, event.rank)) {
         Some(key) => html(key),
         None => {
-            let layer = trace
-                .layer_of
-                .get(&event.rank)
-                .and_then(|&l| trace.layers.get(l as usize));
+            let layer = trace.layer(event);
             let layer = layer.map_or("task", |layer| layer.name.as_str());
             format!("{} (rank {})", html(layer), event.rank)
         }

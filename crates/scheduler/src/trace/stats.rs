@@ -21,8 +21,6 @@ pub struct Stats {
     pub bytes_spilled: u64,
     /// Bytes of blocks read back from it.
     pub bytes_reloaded: u64,
-    /// Spill writes of a block that had been written before: always 0.
-    pub rewrites: u64,
     /// Seconds in which nothing could be admitted for want of memory, over all workers.
     pub wait_s: f64,
     /// What tasks counted.
@@ -32,6 +30,23 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Adds a later computation of the same session.
+    pub(crate) fn add(&mut self, later: &Stats) {
+        self.wall_s += later.wall_s;
+        self.tasks += later.tasks;
+        self.reruns += later.reruns;
+        self.ledger_peak_bytes = self.ledger_peak_bytes.max(later.ledger_peak_bytes);
+        self.budget_bytes = later.budget_bytes;
+        self.certified_peak_bytes = self.certified_peak_bytes.max(later.certified_peak_bytes);
+        self.bytes_spilled += later.bytes_spilled;
+        self.bytes_reloaded += later.bytes_reloaded;
+        self.wait_s += later.wait_s;
+        for (sum, more) in self.counters.iter_mut().zip(later.counters) {
+            *sum += more;
+        }
+        self.layers.extend(later.layers.iter().cloned());
+    }
+
     /// What tasks counted.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.counters[counter as usize]

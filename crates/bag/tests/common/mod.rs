@@ -1,0 +1,60 @@
+//! What the tests of this crate share: running on every executor, and files.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use flagstone_bag::{BagItem, Result};
+use flagstone_graph::{Counter, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially};
+use flagstone_scheduler::Session;
+
+/// A session with a small budget.
+pub(crate) fn small(budget: u64, threads: usize) -> Session {
+    Session::builder()
+        .memory_bytes(budget)
+        .threads(threads)
+        .allow_tmpfs()
+        .build()
+        .unwrap()
+}
+
+/// The value on the reference executor, after checking that sessions give the same.
+pub(crate) fn everywhere<T: PartialEq + std::fmt::Debug + 'static>(item: &BagItem<T>) -> T {
+    let expected = item.compute_with(&SerialExecutor).unwrap();
+    for threads in [1, 3] {
+        assert_eq!(
+            item.compute_with(&small(64 << 20, threads)).unwrap(),
+            expected
+        );
+    }
+    expected
+}
+
+/// Runs items in one graph on one host: their blocks are given to the closure's readers.
+pub(crate) fn counted<T: 'static>(item: &BagItem<T>) -> (Result<T>, SerialHost) {
+    let host = SerialHost::new();
+    let run = || {
+        let mut graph = Graph::new();
+        let layer = item.lower(&mut graph)?;
+        let program = graph.freeze(&[layer], &FreezeOptions::default())?;
+        let mut blocks = run_serially(&program, &host)?;
+        item.value(blocks.remove(0))
+    };
+    (run(), host)
+}
+
+pub(crate) fn bytes_read(host: &SerialHost) -> u64 {
+    host.counted(Counter::BytesRead)
+}
+
+pub(crate) fn write(dir: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+pub(crate) fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}

@@ -1,0 +1,91 @@
+//! Logs by regular expression: pairs of addresses counted, the ten most frequent, known answers.
+
+mod common;
+
+use common::{everywhere, small, write};
+use flagstone_bag::Bag;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+/// The ten counts of the first text on bags, in hundredths; the last three share one count.
+const PLANTED: [u64; 10] = [353, 223, 174, 129, 125, 101, 81, 75, 75, 75];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Pair {
+    client: String,
+    server: String,
+}
+
+fn line(pair: u64, time: u64) -> String {
+    let (a, b) = (pair % 251, pair / 251 % 251);
+    format!(
+        "{time}:{:06} {time}:0 {}:0 10.{a}.{b}.1:{} 172.16.{b}.{a}:80 2 8 4294967295 4294967295 \
+         {time} 176 2836 21 GET {pair}..html HTTP/1.0\n",
+        time % 1_000_000,
+        time + 1,
+        1024 + time % 4000
+    )
+}
+
+/// Five files in which the planted pairs lie among others that occur less often.
+fn write_logs(dir: &std::path::Path) -> u64 {
+    let mut pairs: Vec<u64> = Vec::new();
+    for (pair, &count) in PLANTED.iter().enumerate() {
+        pairs.extend(std::iter::repeat_n(pair as u64, count as usize));
+    }
+    pairs.extend((10..600).flat_map(|pair| std::iter::repeat_n(pair, (pair % 7) as usize)));
+    // a fixed shuffle: steps of a number that has no common factor with the length
+    let step = (0..)
+        .map(|i| 7919 + i)
+        .find(|step| gcd(*step, pairs.len()) == 1)
+        .unwrap();
+    let shuffled: Vec<u64> = (0..pairs.len())
+        .map(|i| pairs[i * step % pairs.len()])
+        .collect();
+    for (file, part) in shuffled.chunks(pairs.len().div_ceil(5)).enumerate() {
+        let mut text: String = part
+            .iter()
+            .enumerate()
+            .map(|(i, p)| line(*p, i as u64))
+            .collect();
+        text += "a line that is not of the format\n";
+        write(dir, &format!("part-{file}.log"), text);
+    }
+    shuffled.len() as u64
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[test]
+fn the_most_frequent_pairs_of_a_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let total = write_logs(dir.path());
+    let format = Regex::new(
+        r"^(?<time>\d+:\d+) \S+ \S+ (?<client>[\d.]+):(?<port>\d+) (?<server>[\d.]+):(\d+) .* GET (?<url>\S+)",
+    )
+    .unwrap();
+    let lines = Bag::read_text(dir.path().join("part-*.log"));
+    let pairs = lines.flat_map(move |line| {
+        let found = format.captures(line)?;
+        Some(Pair {
+            client: found["client"].to_owned(),
+            server: found["server"].to_owned(),
+        })
+    });
+    let top = everywhere(&pairs.frequencies().topk_by(10, |(_, n)| *n));
+    assert_eq!(top.iter().map(|(_, n)| *n).collect::<Vec<_>>(), PLANTED);
+    assert_eq!(
+        top[0].0,
+        Pair {
+            client: "10.0.0.1".into(),
+            server: "172.16.0.0".into()
+        }
+    );
+    // lines that are not of the format are counted, not lost
+    let (read, parsed) = (lines.count(), pairs.count());
+    let session = small(64 << 20, 2);
+    assert_eq!(read.compute_with(&session).unwrap(), total + 5);
+    assert_eq!(parsed.compute_with(&session).unwrap(), total);
+}

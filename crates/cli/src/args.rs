@@ -1,0 +1,207 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Out-of-core arrays, dataframes and bags inside a memory budget that holds.
+#[derive(Parser)]
+#[command(name = "flagstone", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Convert records (JSON lines, CSV, TSV, Parquet, text; compressed or not) to Parquet
+    Convert(Convert),
+    /// Multiply two matrices in .npy files into a third
+    Matmul(Matmul),
+    /// Show schema, shape, rows and sizes of a file or directory
+    Inspect(Inspect),
+    /// Make data to try things on: the same bytes for the same size and seed
+    Generate(Generate),
+    /// Say what a command would need (layers, tasks, peak, I/O) without running it
+    Explain {
+        #[command(subcommand)]
+        command: Explained,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Explained {
+    /// Explain a conversion
+    Convert(Convert),
+    /// Explain a product
+    Matmul(Matmul),
+}
+
+/// Flags that every running command has.
+#[derive(Args, Clone)]
+pub(crate) struct Common {
+    /// Memory budget of the whole process, for example 512MiB [default: 60 % of what is available]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+    /// Threads that run tasks [default: the CPU set]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Directory for spilled blocks [default: $FLAGSTONE_SPILL_DIR, else /var/tmp]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spill_dir: Option<PathBuf>,
+    /// The most bytes that may be spilled at once
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) spill_quota: Option<u64>,
+    /// Show progress on standard error
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) progress: When,
+    /// Write statistics to FILE, as one JSON object
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stats: Option<PathBuf>,
+    /// Write a trace for Chrome or Perfetto to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Write a report to FILE, as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Output {
+    /// Where the result goes; it appears whole or not at all
+    #[arg(long, value_name = "PATH")]
+    pub(crate) to: PathBuf,
+    /// Replace PATH if it exists
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Leave the unfinished output (.NAME.partial-PID) when the run fails
+    #[arg(long)]
+    pub(crate) keep_partial: bool,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Convert {
+    /// Files or patterns with *, ?, [...] and **
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Format of the inputs [default: from their names]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<From>,
+    /// Format of the output
+    #[arg(long, value_name = "FORMAT", default_value = "parquet")]
+    pub(crate) format: Format,
+    /// Columns: a SQL select list, for example "id, actor.login, repo.name AS repo"
+    #[arg(long, value_name = "LIST")]
+    pub(crate) select: Option<String>,
+    /// Rows: a SQL condition over the source's columns, for example "type = 'PushEvent'"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// Compression of the output
+    #[arg(long, value_name = "CODEC", default_value = "zstd")]
+    pub(crate) compression: Compression,
+    /// About how large an output file becomes
+    #[arg(long, value_name = "BYTES", default_value = "128MiB", value_parser = bytes)]
+    pub(crate) partition_bytes: u64,
+    /// What happens to a record that cannot be read
+    #[arg(long, value_name = "POLICY", default_value = "fail")]
+    pub(crate) on_bad_record: OnBadRecord,
+    /// Where --on-bad-record quarantine puts bad records [default: PATH with ".bad" appended]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) quarantine: Option<PathBuf>,
+    /// Separator of CSV fields [default: a comma, a tab for .tsv]
+    #[arg(long, value_name = "CHAR", value_parser = separator)]
+    pub(crate) delimiter: Option<u8>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum From {
+    Json,
+    Csv,
+    Tsv,
+    Parquet,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Parquet,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Compression {
+    Zstd,
+    Snappy,
+    None,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnBadRecord {
+    Fail,
+    Skip,
+    Quarantine,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Matmul {
+    /// The left matrix (.npy)
+    pub(crate) a: PathBuf,
+    /// The right matrix (.npy)
+    pub(crate) b: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Use the transpose of A
+    #[arg(long)]
+    pub(crate) transpose_a: bool,
+    /// Use the transpose of B
+    #[arg(long)]
+    pub(crate) transpose_b: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Inspect {
+    /// A .npy, .parquet, .json[.gz], .csv or .tsv file, a directory of Parquet files, or a pattern
+    pub(crate) path: String,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Generate {
+    /// What to make: gharchive, logs, arcos, groupby, matrix or words
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: flagstone_datasets::Kind,
+    /// About how many bytes, before compression
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
+    pub(crate) size: u64,
+    /// The seed
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// The directory for the files; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Threads [default: the CPU set]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    flagstone::parse_bytes(text).map_err(|error| error.to_string())
+}
+
+fn separator(text: &str) -> Result<u8, String> {
+    match text {
+        "\\t" | "tab" => Ok(b'\t'),
+        _ if text.len() == 1 => Ok(text.as_bytes()[0]),
+        _ => Err("a separator is one ASCII character, or tab".into()),
+    }
+}

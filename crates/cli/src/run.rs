@@ -1,0 +1,149 @@
+//! What every running command does around its work: session, signals, statistics, failures.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use flagstone::{CancelToken, Counter, Progress, Session, write_chrome_trace, write_report};
+use serde_json::json;
+
+use crate::args::{Common, When};
+use crate::memory::{Sampler, high_water_bytes};
+use crate::signals;
+
+/// Why the program ends without success.
+pub(crate) enum Failure {
+    /// Data or run: exit code 1, or that of the signal that cancelled it.
+    Run(flagstone::Error),
+    /// Something around the run: a file that cannot be written.
+    Other(String),
+    /// The command line asks for something that cannot be: exit code 2.
+    Usage(String),
+}
+
+impl Failure {
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Failure::Usage(_) => 2,
+            Failure::Run(error) if error.is_cancelled() => signals::exit_code().unwrap_or(1),
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Run(error) if error.is_cancelled() => match signals::exit_code() {
+                Some(130) => write!(f, "interrupted: nothing was written"),
+                Some(143) => write!(f, "terminated: nothing was written"),
+                _ => write!(f, "cancelled: nothing was written"),
+            },
+            Failure::Run(error) => write!(f, "error: {error}"),
+            Failure::Other(message) | Failure::Usage(message) => write!(f, "error: {message}"),
+        }
+    }
+}
+
+impl std::convert::From<flagstone::Error> for Failure {
+    fn from(error: flagstone::Error) -> Self {
+        Failure::Run(error)
+    }
+}
+
+/// Starts a session as the flags say, runs `work`, and writes what the flags ask for, also when
+/// the work fails.
+pub(crate) fn with_session<T>(
+    common: &Common,
+    work: impl FnOnce(&Session) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let sampler = Sampler::start();
+    let start = Instant::now();
+    let token = CancelToken::new();
+    signals::cancel_on_signal(token.clone())
+        .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
+    let session = session(common, token)?;
+    let result = work(&session);
+    let wall_s = start.elapsed().as_secs_f64();
+    // a failure of the work is worth more than one of the report about it
+    let reported = report(common, &session, &sampler, wall_s, result.as_ref().err());
+    let value = result?;
+    reported.map(|()| value)
+}
+
+pub(crate) fn session(common: &Common, token: CancelToken) -> Result<Session, Failure> {
+    let mut builder = Session::builder().cancel_token(token);
+    if let Some(bytes) = common.memory {
+        builder = builder.memory_bytes(bytes);
+    }
+    if let Some(threads) = common.threads {
+        builder = builder.threads(threads.into());
+    }
+    if let Some(dir) = &common.spill_dir {
+        builder = builder.spill_dir(dir);
+    }
+    if let Some(quota) = common.spill_quota {
+        builder = builder.spill_quota_bytes(quota);
+    }
+    builder = match common.progress {
+        When::Auto => builder.observer(Arc::new(Progress::auto())),
+        When::Always => builder.observer(Arc::new(Progress::always())),
+        When::Never => builder,
+    };
+    Ok(builder.build()?)
+}
+
+fn report(
+    common: &Common,
+    session: &Session,
+    sampler: &Sampler,
+    wall_s: f64,
+    failure: Option<&Failure>,
+) -> Result<(), Failure> {
+    let mut stats = session.stats();
+    stats.wall_s = wall_s;
+    if let Some(path) = &common.stats {
+        let object = json!({
+            "wall_s": wall_s,
+            "peak_rss_bytes": sampler.peak_bytes(),
+            "vm_hwm_bytes": high_water_bytes(),
+            "ledger_peak_bytes": stats.ledger_peak_bytes,
+            "budget_bytes": session.budget_bytes(),
+            "certified_peak_bytes": stats.certified_peak_bytes,
+            "tasks": stats.tasks,
+            "reruns": stats.reruns,
+            "bytes_read": stats.counter(Counter::BytesRead),
+            "bytes_written": stats.counter(Counter::BytesWritten),
+            "bytes_spilled": stats.bytes_spilled,
+            "bytes_reloaded": stats.bytes_reloaded,
+            "rows_in": stats.counter(Counter::RowsIn),
+            "rows_out": stats.counter(Counter::RowsOut),
+            "bad_records": stats.counter(Counter::BadRecords),
+            "threads": session.threads(),
+            "error": failure.map(ToString::to_string),
+        });
+        write_file(path, |out| writeln!(out, "{object}"))?;
+    }
+    if let Some(path) = &common.trace {
+        write_file(path, |out| write_chrome_trace(&session.trace(), out))?;
+    }
+    if let Some(path) = &common.report {
+        write_file(path, |out| write_report(&stats, &session.trace(), out))?;
+    }
+    Ok(())
+}
+
+fn write_file(
+    path: &Path,
+    body: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let written = File::create(path).and_then(|file| {
+        let mut out = BufWriter::new(file);
+        body(&mut out)?;
+        out.flush()
+    });
+    written.map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))
+}

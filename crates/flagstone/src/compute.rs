@@ -1,0 +1,240 @@
+//! Everything that can be computed, alone or together.
+
+use arrow::array::RecordBatch;
+use flagstone_array::{Array, Element};
+use flagstone_bag::{Bag, BagItem, Collected, Portable, Stage};
+use flagstone_frame::DataFrame;
+use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Lazy, Result};
+use ndarray::ArrayD;
+
+use crate::session::Session;
+
+mod sealed {
+    pub trait Sealed {}
+}
+use sealed::Sealed;
+
+/// Collections and lazy values, references to them, and tuples of references.
+///
+/// `x.compute()` runs on the process-wide default session; [`Session::compute`] on one of yours.
+pub trait Compute: Sealed {
+    /// The result in memory.
+    type Output;
+
+    /// Computes on the process-wide default session.
+    ///
+    /// # Errors
+    /// As [`Session::compute`].
+    fn compute(&self) -> Result<Self::Output> {
+        self.compute_on(Session::global()?)
+    }
+
+    /// Computes on a session.
+    ///
+    /// # Errors
+    /// As [`Session::compute`].
+    fn compute_on(&self, session: &Session) -> Result<Self::Output>;
+
+    #[doc(hidden)]
+    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>>;
+
+    /// Whether it can be computed in one graph with others. A dataframe is computed by itself: it
+    /// may have to look twice at its files.
+    #[doc(hidden)]
+    const SHARES: bool = true;
+
+    /// Reads the result from the blocks of the layers that `push` returned, where `SHARES`.
+    #[doc(hidden)]
+    fn read(&self, _blocks: Vec<Vec<Block>>, _session: &Session) -> Option<Result<Self::Output>> {
+        None
+    }
+}
+
+impl<C: Sealed> Sealed for &C {}
+
+impl<C: Compute> Compute for &C {
+    type Output = C::Output;
+
+    const SHARES: bool = C::SHARES;
+
+    fn compute_on(&self, session: &Session) -> Result<Self::Output> {
+        (**self).compute_on(session)
+    }
+
+    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
+        (**self).push(graph, session)
+    }
+
+    fn read(&self, blocks: Vec<Vec<Block>>, session: &Session) -> Option<Result<Self::Output>> {
+        (**self).read(blocks, session)
+    }
+}
+
+impl<T: Element> Sealed for Array<T> {}
+
+impl<T: Element> Compute for Array<T> {
+    type Output = ArrayD<T>;
+
+    fn compute_on(&self, session: &Session) -> Result<ArrayD<T>> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
+        Ok(vec![self.push_with(graph, session.resources())?.0])
+    }
+
+    fn read(&self, mut blocks: Vec<Vec<Block>>, session: &Session) -> Option<Result<ArrayD<T>>> {
+        let chunks = blocks.pop().unwrap_or_default();
+        // lowered again for its grid: cheap, and the same for the same resources
+        let grid = self
+            .push_with(&mut Graph::new(), session.resources())
+            .map(|(_, grid)| grid);
+        Some(grid.and_then(|grid| Array::assemble(chunks, &grid)))
+    }
+}
+
+impl Sealed for DataFrame {}
+
+impl Compute for DataFrame {
+    type Output = RecordBatch;
+
+    const SHARES: bool = false;
+
+    fn compute_on(&self, session: &Session) -> Result<RecordBatch> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
+        Ok(vec![self.build(graph, session)?])
+    }
+}
+
+impl<T> Sealed for BagItem<T> {}
+
+impl<T: 'static> Compute for BagItem<T> {
+    type Output = T;
+
+    fn compute_on(&self, session: &Session) -> Result<T> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
+        Ok(vec![self.lower(graph)?])
+    }
+
+    fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<T>> {
+        Some(self.value(blocks.pop().unwrap_or_default()))
+    }
+}
+
+impl<T> Sealed for Collected<T> {}
+
+impl<T: Portable + Clone> Compute for Collected<T> {
+    type Output = Vec<T>;
+
+    fn compute_on(&self, session: &Session) -> Result<Vec<T>> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
+        Ok(vec![self.lower(graph)?])
+    }
+
+    fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<Vec<T>>> {
+        Some(self.value(blocks.pop().unwrap_or_default()))
+    }
+}
+
+impl<S> Sealed for Bag<S> {}
+
+impl<S, T> Compute for Bag<S>
+where
+    S: Stage + for<'a> Stage<Item<'a> = T>,
+    T: Portable + Clone,
+{
+    type Output = Vec<T>;
+
+    fn compute_on(&self, session: &Session) -> Result<Vec<T>> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
+        self.collect().push(graph, session)
+    }
+
+    fn read(&self, blocks: Vec<Vec<Block>>, session: &Session) -> Option<Result<Vec<T>>> {
+        self.collect().read(blocks, session)
+    }
+}
+
+impl<T> Sealed for Lazy<T> {}
+
+impl<T: Clone + Send + Sync + 'static> Compute for Lazy<T> {
+    type Output = T;
+
+    fn compute_on(&self, session: &Session) -> Result<T> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
+        Ok(vec![self.push_into(graph)])
+    }
+
+    fn read(&self, blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<T>> {
+        let block = blocks.into_iter().flatten().next();
+        let missing = || Error::invalid("a lazy value has no block");
+        Some(block.ok_or_else(missing).and_then(Lazy::value))
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident $index:tt),*) => {
+        impl<$($name: Sealed),*> Sealed for ($($name,)*) {}
+
+        impl<$($name: Compute),*> Compute for ($($name,)*) {
+            type Output = ($($name::Output,)*);
+
+            const SHARES: bool = false;
+
+            fn compute_on(&self, session: &Session) -> Result<Self::Output> {
+                let mut graph = Graph::new();
+                let mut outputs = Vec::new();
+                let mut ends = Vec::new();
+                // what is computed by itself is left out of the shared graph
+                $(
+                    if $name::SHARES {
+                        outputs.extend(self.$index.push(&mut graph, session)?);
+                    }
+                    ends.push(outputs.len());
+                )*
+                let mut blocks = session.execute(&graph, &outputs)?.into_iter();
+                let mut start = 0;
+                let mut ends = ends.into_iter();
+                let values = ($({
+                    let end = ends.next().unwrap_or(start);
+                    let own: Vec<Vec<Block>> = blocks.by_ref().take(end - start).collect();
+                    start = end;
+                    let value = if $name::SHARES { self.$index.read(own, session) } else { None };
+                    match value {
+                        Some(value) => value?,
+                        None => self.$index.compute_on(session)?,
+                    }
+                },)*);
+                debug_assert_eq!(start, outputs.len());
+                Ok(values)
+            }
+
+            fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
+                let mut outputs = Vec::new();
+                $(outputs.extend(self.$index.push(graph, session)?);)*
+                Ok(outputs)
+            }
+        }
+    };
+}
+
+tuples!(A 0, B 1);
+tuples!(A 0, B 1, C 2);
+tuples!(A 0, B 1, C 2, D 3);
+tuples!(A 0, B 1, C 2, D 3, E 4);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5);

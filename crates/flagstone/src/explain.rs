@@ -1,0 +1,92 @@
+//! What a plan is and needs, said before it runs.
+
+use std::fmt;
+
+use flagstone_graph::{Certainty, Program};
+use flagstone_memory::format_bytes;
+use flagstone_scheduler::Certificate;
+
+/// A frozen plan with its certificate. Prints as a table.
+pub struct Explanation {
+    program: Program,
+    certificate: Certificate,
+}
+
+impl Explanation {
+    pub(crate) fn new(program: Program, certificate: Certificate) -> Self {
+        Explanation {
+            program,
+            certificate,
+        }
+    }
+
+    /// The frozen plan.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What it needs.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (program, certificate) = (&self.program, &self.certificate);
+        writeln!(f, "{:<40} {:>10} {:>14}", "layer", "tasks", "largest task")?;
+        let mut tasks = vec![0u64; program.layer_count()];
+        let mut largest = vec![0u64; program.layer_count()];
+        for task in program.tasks() {
+            let (layer, index) = program.place(task);
+            tasks[layer] += 1;
+            let own = program.layer(layer).footprint(index).own_bytes();
+            largest[layer] = largest[layer].max(own);
+        }
+        for layer in 0..program.layer_count() {
+            let mut name = program.layer_name(layer).to_owned();
+            if name.chars().count() > 40 {
+                name = name.chars().take(39).chain(['…']).collect();
+            }
+            writeln!(
+                f,
+                "{name:<40} {:>10} {:>14}",
+                tasks[layer],
+                format_bytes(largest[layer])
+            )?;
+        }
+        let certainty = match certificate.certainty() {
+            Certainty::Exact => "exact",
+            Certainty::Bounded => "bounded",
+            Certainty::Estimated => "estimated, corrected by the run",
+        };
+        let peak = certificate.peak_bytes();
+        writeln!(
+            f,
+            "certified peak      {} ({certainty})",
+            format_bytes(peak)
+        )?;
+        let smallest = certificate.minimum_budget_bytes();
+        writeln!(f, "smallest budget     {}", format_bytes(smallest))?;
+        if let Some((task, bytes)) = certificate.worst_task() {
+            writeln!(
+                f,
+                "largest task        {} with {}",
+                program.key(task),
+                format_bytes(bytes)
+            )?;
+        }
+        writeln!(
+            f,
+            "predicted I/O       {} read, {} written, {} spilled, {} reloaded",
+            format_bytes(certificate.read_bytes()),
+            format_bytes(certificate.written_bytes()),
+            format_bytes(certificate.spill_bytes()),
+            format_bytes(certificate.reload_bytes())
+        )?;
+        for assumption in certificate.assumptions() {
+            writeln!(f, "assuming            {assumption}")?;
+        }
+        Ok(())
+    }
+}

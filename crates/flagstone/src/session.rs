@@ -1,0 +1,258 @@
+//! The session with its typed terminals.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use flagstone_array::{Array, Element};
+use flagstone_frame::{DataFrame, ParquetOptions, WriteReport};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Program, Resources, Result};
+use flagstone_io::OutputOptions;
+use flagstone_scheduler::{CancelToken, Certificate, Observer, Persisted, Stats, Trace};
+
+use crate::compute::Compute;
+use crate::explain::Explanation;
+
+/// One memory budget, its threads and its spill directory; every collection is computed in one.
+///
+/// Cheap to clone: clones are the same session.
+#[derive(Clone)]
+pub struct Session {
+    inner: flagstone_scheduler::Session,
+}
+
+impl Session {
+    /// A session with everything from the machine: 60 % of the memory that control groups, Slurm
+    /// and the machine leave, and every thread of the CPU set.
+    ///
+    /// # Errors
+    /// When the threads cannot be started.
+    pub fn new() -> Result<Self> {
+        Session::builder().build()
+    }
+
+    /// Choose the budget, the threads or the spill directory yourself.
+    pub fn builder() -> SessionBuilder {
+        SessionBuilder {
+            inner: flagstone_scheduler::Session::builder(),
+        }
+    }
+
+    /// The process-wide session that [`Compute::compute`] uses, started when first asked for.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn global() -> Result<&'static Session> {
+        static GLOBAL: OnceLock<Session> = OnceLock::new();
+        if let Some(session) = GLOBAL.get() {
+            return Ok(session);
+        }
+        // two threads may both start one; the second is dropped
+        let session = Session::new()?;
+        Ok(GLOBAL.get_or_init(|| session))
+    }
+
+    /// Computes a collection, or several at once as a tuple of references: what they share is
+    /// done once.
+    ///
+    /// # Errors
+    /// A mistake in how a collection was made, with its source line; a plan that does not fit the
+    /// budget, before it runs; the first error of a task, with its key.
+    pub fn compute<C: Compute>(&self, collection: C) -> Result<C::Output> {
+        collection.compute_on(self)
+    }
+
+    /// Starts computing the layers of a graph and returns at once with handles: layers of later
+    /// graphs. The blocks stay in the session, may be spilled, and are released on drop.
+    ///
+    /// # Errors
+    /// When the plan does not fit the budget.
+    pub fn persist_graph(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Persisted>> {
+        self.inner.persist(graph, outputs)
+    }
+
+    /// What computing a collection takes: layers, tasks, certified peak, predicted I/O and spill.
+    ///
+    /// # Errors
+    /// A mistake in how the collection was made.
+    pub fn explain<C: Compute>(&self, collection: C) -> Result<Explanation> {
+        let mut graph = Graph::new();
+        let outputs = collection.push(&mut graph, self)?;
+        let program = self.inner.freeze(&graph, &outputs)?;
+        let certificate = self.inner.certify(&program);
+        Ok(Explanation::new(program, certificate))
+    }
+
+    /// The certificate of a program that [`freeze`](Self::freeze) made.
+    pub fn certify(&self, program: &Program) -> Certificate {
+        self.inner.certify(program)
+    }
+
+    /// Freezes a graph as this session would run it.
+    ///
+    /// # Errors
+    /// A task that does not exist, or a cycle.
+    pub fn freeze(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Program> {
+        self.inner.freeze(graph, outputs)
+    }
+
+    /// Writes a dataframe to a directory of Parquet files of even size. The directory appears when
+    /// all is written, or not at all.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute), and an output that exists.
+    pub fn write_parquet(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
+        self.write_parquet_with(frame, path, &ParquetOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`write_parquet`](Self::write_parquet).
+    pub fn write_parquet_with(
+        &self,
+        frame: &DataFrame,
+        path: impl AsRef<Path>,
+        options: &ParquetOptions,
+    ) -> Result<WriteReport> {
+        frame.write_parquet_with(self, path, options)
+    }
+
+    /// Computes an array into an npy file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute), and a file that exists.
+    pub fn store_npy<T: Element>(&self, array: &Array<T>, path: impl AsRef<Path>) -> Result<()> {
+        array.store_npy_with(self, path)
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`store_npy`](Self::store_npy).
+    pub fn store_npy_with<T: Element>(
+        &self,
+        array: &Array<T>,
+        path: impl AsRef<Path>,
+        options: OutputOptions,
+    ) -> Result<()> {
+        array.store_npy_options_with(self, path, options)
+    }
+
+    /// The budget of the whole process, in bytes.
+    pub fn budget_bytes(&self) -> u64 {
+        self.inner.budget_bytes()
+    }
+
+    /// The threads that run tasks.
+    pub fn threads(&self) -> usize {
+        self.inner.threads()
+    }
+
+    /// Bytes granted now.
+    pub fn granted_bytes(&self) -> u64 {
+        self.inner.granted_bytes()
+    }
+
+    /// Bytes in the spill directory now.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.inner.spilled_bytes()
+    }
+
+    /// The statistics of all computations that ended.
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+
+    /// The statistics of the computation that ended last.
+    pub fn last_stats(&self) -> Stats {
+        self.inner.last_stats()
+    }
+
+    /// The events of the computations that ended, the newest kept.
+    pub fn trace(&self) -> Trace {
+        self.inner.trace()
+    }
+}
+
+impl Execute for Session {
+    fn resources(&self) -> Resources {
+        self.inner.resources()
+    }
+
+    fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>> {
+        self.inner.execute(graph, outputs)
+    }
+}
+
+/// Builds a [`Session`].
+pub struct SessionBuilder {
+    inner: flagstone_scheduler::SessionBuilder,
+}
+
+impl SessionBuilder {
+    /// The budget of the whole process, as text: `"1 GiB"`, `"512MiB"`.
+    pub fn memory(self, budget: &str) -> Self {
+        SessionBuilder {
+            inner: self.inner.memory(budget),
+        }
+    }
+
+    /// The budget of the whole process, in bytes.
+    pub fn memory_bytes(self, budget: u64) -> Self {
+        SessionBuilder {
+            inner: self.inner.memory_bytes(budget),
+        }
+    }
+
+    /// The threads that run tasks; at least one.
+    pub fn threads(self, threads: usize) -> Self {
+        SessionBuilder {
+            inner: self.inner.threads(threads),
+        }
+    }
+
+    /// The directory for spilled blocks (default: `FLAGSTONE_SPILL_DIR`, else `/var/tmp`).
+    pub fn spill_dir(self, dir: impl Into<PathBuf>) -> Self {
+        SessionBuilder {
+            inner: self.inner.spill_dir(dir),
+        }
+    }
+
+    /// The most bytes that may be in the spill directory at once.
+    pub fn spill_quota_bytes(self, quota: u64) -> Self {
+        SessionBuilder {
+            inner: self.inner.spill_quota_bytes(quota),
+        }
+    }
+
+    /// Spills to a directory in memory (tmpfs) without complaint.
+    pub fn allow_tmpfs(self) -> Self {
+        SessionBuilder {
+            inner: self.inner.allow_tmpfs(),
+        }
+    }
+
+    /// Watches the session's runs.
+    pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
+        SessionBuilder {
+            inner: self.inner.observer(observer),
+        }
+    }
+
+    /// Cancels everything in the session when the token is cancelled.
+    pub fn cancel_token(self, token: CancelToken) -> Self {
+        SessionBuilder {
+            inner: self.inner.cancel_token(token),
+        }
+    }
+
+    /// Starts the session.
+    ///
+    /// # Errors
+    /// A budget that is not a number of bytes or too small for anything, or no threads to be had.
+    pub fn build(self) -> Result<Session> {
+        Ok(Session {
+            inner: self.inner.build()?,
+        })
+    }
+}

@@ -1,0 +1,255 @@
+//! Columns that fields of delimited text are parsed into.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, NullBufferBuilder, StringArray,
+};
+use arrow::buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
+
+use crate::schema::kind::{EXACT_FLOAT_MAX, Kind};
+
+/// The kind of a field's text. A number with leading zeros is a code, not a number.
+pub(crate) fn kind_of(text: &[u8]) -> Kind {
+    if let Some(value) = integer(text) {
+        return Kind::Int { big: value.unsigned_abs() > EXACT_FLOAT_MAX };
+    }
+    if float(text).is_some() {
+        return Kind::Float;
+    }
+    if boolean(text).is_some() { Kind::Bool } else { Kind::Str }
+}
+
+/// Whether a field's text can stand in a column of this kind.
+pub(crate) fn fits(text: &[u8], kind: &Kind) -> bool {
+    match kind {
+        Kind::Int { .. } => integer(text).is_some(),
+        Kind::Float => float(text).is_some() || integer(text).is_some(),
+        Kind::Bool => boolean(text).is_some(),
+        _ => true,
+    }
+}
+
+#[inline(always)]
+fn integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || (digits.len() > 1 && digits[0] == b'0') {
+        return None;
+    }
+    if digits.len() > 18 {
+        return digits
+            .iter()
+            .all(u8::is_ascii_digit)
+            .then(|| std::str::from_utf8(text).ok()?.parse().ok())
+            .flatten();
+    }
+    let mut value = 0i64;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    // "-0" is not an integer that can be written back
+    (!(negative && value == 0)).then_some(if negative { -value } else { value })
+}
+
+/// Numbers with a point or an exponent; not codes of digits, and no words.
+#[inline(always)]
+fn float(text: &[u8]) -> Option<f64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if let [b'0', next, ..] = digits
+        && next.is_ascii_digit()
+    {
+        return None;
+    }
+    if !matches!(digits.first(), Some(b'0'..=b'9' | b'.')) {
+        return None;
+    }
+    // integers come here only when they have too many digits, or are -0
+    if digits.len() > 1 && digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value: f64 = fast_float2::parse(text).ok()?;
+    value.is_finite().then_some(value)
+}
+
+fn boolean(text: &[u8]) -> Option<bool> {
+    match text {
+        b"true" | b"True" | b"TRUE" => Some(true),
+        b"false" | b"False" | b"FALSE" => Some(false),
+        _ => None,
+    }
+}
+
+/// Fields of one column, as they will stand in an Arrow array.
+pub(crate) struct Column {
+    nulls: NullBufferBuilder,
+    data: Data,
+    /// What did not fit, and the first byte of its first record.
+    pub(crate) deviation: Option<(Kind, u64)>,
+    /// Whether an integer was seen that is not exact as a float.
+    pub(crate) big: bool,
+}
+
+enum Data {
+    Bool(Vec<bool>),
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Text { offsets: Vec<i32>, bytes: Vec<u8>, empty: bool },
+}
+
+impl Column {
+    pub(crate) fn new(kind: &Kind) -> Column {
+        let data = match kind {
+            Kind::Bool => Data::Bool(Vec::new()),
+            Kind::Int { .. } => Data::Int(Vec::new()),
+            Kind::Float => Data::Float(Vec::new()),
+            other => {
+                let empty = *other == Kind::Null;
+                Data::Text { offsets: vec![0], bytes: Vec::new(), empty }
+            }
+        };
+        Column { nulls: NullBufferBuilder::new(0), data, deviation: None, big: false }
+    }
+
+    pub(crate) fn push_null(&mut self) {
+        self.nulls.append_null();
+        match &mut self.data {
+            Data::Bool(values) => values.push(false),
+            Data::Int(values) => values.push(0),
+            Data::Float(values) => values.push(0.0),
+            Data::Text { offsets, bytes, .. } => offsets.push(bytes.len() as i32),
+        }
+    }
+
+    /// Whether the column holds text.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.data, Data::Text { .. })
+    }
+
+    /// Appends a field; `at`: where its record starts. What does not fit is noted, and null.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, text: &[u8], at: u64) {
+        let fits = match &mut self.data {
+            Data::Text { offsets, bytes, empty: false } => {
+                bytes.extend_from_slice(text);
+                offsets.push(bytes.len() as i32);
+                true
+            }
+            Data::Text { .. } => false,
+            Data::Int(values) => integer(text).is_some_and(|value| {
+                self.big |= value.unsigned_abs() > EXACT_FLOAT_MAX;
+                values.push(value);
+                true
+            }),
+            Data::Float(values) => float(text)
+                .or_else(|| {
+                    let value = integer(text)?;
+                    (value.unsigned_abs() <= EXACT_FLOAT_MAX).then_some(value as f64)
+                })
+                .is_some_and(|value| {
+                    values.push(value);
+                    true
+                }),
+            Data::Bool(values) => boolean(text).is_some_and(|value| {
+                values.push(value);
+                true
+            }),
+        };
+        if fits {
+            self.nulls.append_non_null();
+        } else {
+            self.note(text, at);
+            self.push_null();
+        }
+    }
+
+    #[cold]
+    fn note(&mut self, text: &[u8], at: u64) {
+        let kind = kind_of(text);
+        match &mut self.deviation {
+            Some((known, _)) => known.merge(kind),
+            None => self.deviation = Some((kind, at)),
+        }
+    }
+
+    /// The bytes allocated now.
+    pub(crate) fn bytes(&self) -> usize {
+        self.nulls.allocated_size()
+            + match &self.data {
+                Data::Bool(values) => values.capacity(),
+                Data::Int(values) => values.capacity() * 8,
+                Data::Float(values) => values.capacity() * 8,
+                Data::Text { offsets, bytes, .. } => offsets.capacity() * 4 + bytes.capacity(),
+            }
+    }
+
+    /// The fields so far as an array; the column is empty again.
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        let nulls = self.nulls.finish();
+        match &mut self.data {
+            Data::Bool(values) => {
+                let bits = BooleanBuffer::from(values.as_slice());
+                values.clear();
+                Arc::new(BooleanArray::new(bits, nulls))
+            }
+            Data::Int(values) => Arc::new(Int64Array::new(renew(values).into(), nulls)),
+            Data::Float(values) => Arc::new(Float64Array::new(renew(values).into(), nulls)),
+            Data::Text { offsets, bytes, .. } => {
+                let mut next = Vec::with_capacity(offsets.len());
+                next.push(0);
+                let offsets = std::mem::replace(offsets, next);
+                let bytes = Buffer::from_vec(renew(bytes));
+                // SAFETY: the offsets start at 0, ascend and end at the length of the bytes, as
+                // every push appends both; each field came from a record that was checked to be
+                // UTF-8, cut at ASCII bytes.
+                Arc::new(unsafe {
+                    let offsets = OffsetBuffer::new_unchecked(ScalarBuffer::from(offsets));
+                    StringArray::new_unchecked(offsets, bytes, nulls)
+                })
+            }
+        }
+    }
+}
+
+fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
+    let next = Vec::with_capacity(values.len());
+    std::mem::replace(values, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_have_the_kinds_that_keep_them() {
+        let int = Kind::Int { big: false };
+        for (text, kind) in [
+            ("7", int.clone()),
+            ("-7", int.clone()),
+            ("0", int),
+            ("9007199254740993", Kind::Int { big: true }),
+            ("99999999999999999999", Kind::Str),
+            ("01012006", Kind::Str),
+            ("-01", Kind::Str),
+            ("00.5", Kind::Str),
+            ("0.5", Kind::Float),
+            (".5", Kind::Float),
+            ("1e9", Kind::Float),
+            ("1e999", Kind::Str),
+            ("nan", Kind::Str),
+            ("inf", Kind::Str),
+            ("-", Kind::Str),
+            ("True", Kind::Bool),
+            ("1 ", Kind::Str),
+            ("2006-01-01", Kind::Str),
+        ] {
+            assert_eq!(kind_of(text.as_bytes()), kind, "{text}");
+        }
+    }
+}

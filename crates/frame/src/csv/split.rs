@@ -1,0 +1,267 @@
+//! Records and fields of delimited text.
+//!
+//! A field that starts with a quote ends at the next quote that is neither doubled nor escaped, and
+//! may hold delimiters and line ends; in any other field a quote is a character like others.
+
+use super::marks;
+
+/// The bytes that structure a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Format {
+    pub(crate) delimiter: u8,
+    pub(crate) quote: Option<u8>,
+    /// A byte that takes the meaning from a quote after it, inside quotes.
+    pub(crate) escape: Option<u8>,
+}
+
+/// A field as it stands in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) quoted: bool,
+}
+
+/// One record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// `field_count` fields, found with [`Splitter::field`].
+    Fields { start: usize, end: usize, field_count: usize },
+    /// A quote is not closed before the text ends.
+    Open { start: usize },
+    /// After a closing quote comes neither delimiter nor line end.
+    Broken { start: usize, end: usize, at: usize },
+}
+
+/// Splits a text into records.
+#[derive(Default)]
+pub(crate) struct Splitter {
+    marks: Vec<u32>,
+    next: usize,
+    pos: usize,
+    quotes: bool,
+    /// The fields of the record at hand, when they cannot be read off the marks.
+    spans: Vec<Span>,
+    /// The first mark of the record at hand, otherwise.
+    first: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Splitter {
+    /// Starts on a text that begins with a record.
+    pub(crate) fn begin(&mut self, text: &[u8], format: Format) {
+        let quote = format.quote.unwrap_or(b'\n');
+        marks::find(text, [format.delimiter, b'\n', quote], &mut self.marks);
+        self.next = 0;
+        self.pos = 0;
+        self.quotes = format.quote.is_some_and(|quote| memchr::memchr(quote, text).is_some());
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.marks.capacity() * 4 + self.spans.capacity() * size_of::<Span>()
+    }
+
+    /// The next record; `expected` fields are tried first.
+    #[inline]
+    pub(crate) fn next(&mut self, text: &[u8], format: Format, expected: usize) -> Option<Record> {
+        if self.pos >= text.len() {
+            return None;
+        }
+        self.start = self.pos;
+        if self.quotes {
+            return Some(self.next_quoted(text, format));
+        }
+        self.first = self.next;
+        let is_end = |mark: Option<&u32>| mark.is_none_or(|&at| text[at as usize] == b'\n');
+        // the usual record: as many marks as fields, the last of them a line end
+        let mut count = expected;
+        let last = self.marks.get(self.first..self.first + expected).and_then(<[u32]>::last);
+        let usual = last.is_some_and(|&at| text[at as usize] == b'\n') && {
+            let inner = &self.marks[self.first..self.first + expected - 1];
+            // a line end among them means shorter records
+            inner.iter().all(|&at| text[at as usize] != b'\n')
+        };
+        if !usual {
+            count = 1;
+            while !is_end(self.marks.get(self.first + count - 1)) {
+                count += 1;
+            }
+        }
+        let end = self.marks.get(self.first + count - 1).map_or(text.len(), |&at| at as usize);
+        self.next = self.first + count;
+        self.pos = end + 1;
+        self.end = end;
+        if self.end > self.start && text[self.end - 1] == b'\r' {
+            self.end -= 1;
+        }
+        Some(Record::Fields { start: self.start, end: self.end, field_count: count })
+    }
+
+    /// Field `field` of the record at hand.
+    #[inline]
+    pub(crate) fn field(&self, field: usize) -> Span {
+        if self.quotes {
+            return self.spans[field];
+        }
+        let start =
+            if field == 0 { self.start as u32 } else { self.marks[self.first + field - 1] + 1 };
+        let end = self.marks.get(self.first + field).copied().unwrap_or(u32::MAX);
+        Span { start, end: end.min(self.end as u32), quoted: false }
+    }
+
+    fn next_quoted(&mut self, text: &[u8], format: Format) -> Record {
+        let quote = format.quote.unwrap_or(0);
+        self.spans.clear();
+        let start = self.start;
+        let mut at = start;
+        loop {
+            let quoted = text.get(at) == Some(&quote);
+            let (from, to, after) = if quoted {
+                let Some(close) = closing(text, at + 1, quote, format.escape) else {
+                    return Record::Open { start };
+                };
+                (at + 1, close, close + 1)
+            } else {
+                let end = self.field_end(text, at, quote);
+                (at, end, end)
+            };
+            let mut to = to;
+            let mut after = after;
+            if text.get(after) == Some(&b'\r') && matches!(text.get(after + 1), None | Some(b'\n')) {
+                after += 1;
+            }
+            if !quoted && matches!(text.get(after), None | Some(b'\n')) && to > from
+                && text[to - 1] == b'\r'
+            {
+                to -= 1;
+            }
+            self.spans.push(Span { start: from as u32, end: to as u32, quoted });
+            match text.get(after) {
+                Some(&byte) if byte == format.delimiter => at = after + 1,
+                None | Some(b'\n') => {
+                    self.pos = after + 1;
+                    return Record::Fields { start, end: after, field_count: self.spans.len() };
+                }
+                Some(_) => {
+                    let rest = memchr::memchr(b'\n', &text[after..]);
+                    let end = rest.map_or(text.len(), |len| after + len);
+                    self.pos = end + 1;
+                    return Record::Broken { start, end, at: after };
+                }
+            }
+        }
+    }
+
+    /// The end of an unquoted field that starts at `at`.
+    fn field_end(&mut self, text: &[u8], at: usize, quote: u8) -> usize {
+        while let Some(&mark) = self.marks.get(self.next) {
+            if mark as usize >= at && text[mark as usize] != quote {
+                return mark as usize;
+            }
+            self.next += 1;
+        }
+        text.len()
+    }
+}
+
+/// Where the quote that closes is, from the byte after the opening one.
+fn closing(text: &[u8], from: usize, quote: u8, escape: Option<u8>) -> Option<usize> {
+    let escape = escape.unwrap_or(quote);
+    let mut at = from;
+    loop {
+        at += memchr::memchr2(quote, escape, text.get(at..)?)?;
+        let next = text.get(at + 1).copied();
+        if text[at] == quote && (escape != quote || next != Some(quote)) {
+            // with an escape byte a doubled quote is still one quote
+            if next != Some(quote) {
+                return Some(at);
+            }
+        }
+        at += 2;
+    }
+}
+
+/// A quoted field's text, without what escapes its quotes.
+pub(crate) fn unquote(raw: &[u8], format: Format, out: &mut Vec<u8>) {
+    let quote = format.quote.unwrap_or(0);
+    let mut at = 0;
+    while at < raw.len() {
+        let escapes = raw[at] == quote || format.escape == Some(raw[at]);
+        if escapes && at + 1 < raw.len() && (raw[at + 1] == quote || format.escape == Some(raw[at + 1])) {
+            at += 1;
+        }
+        out.push(raw[at]);
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CSV: Format = Format { delimiter: b',', quote: Some(b'"'), escape: None };
+
+    fn split(text: &[u8], format: Format, expected: usize) -> Vec<Vec<String>> {
+        let mut splitter = Splitter::default();
+        splitter.begin(text, format);
+        let mut records = Vec::new();
+        while let Some(record) = splitter.next(text, format, expected) {
+            let Record::Fields { field_count, .. } = record else { panic!("{record:?}") };
+            let field = |i| {
+                let span = splitter.field(i);
+                let raw = &text[span.start as usize..span.end as usize];
+                let mut out = Vec::new();
+                if span.quoted { unquote(raw, format, &mut out) } else { out.extend_from_slice(raw) }
+                String::from_utf8(out).unwrap()
+            };
+            records.push((0..field_count).map(field).collect());
+        }
+        records
+    }
+
+    #[test]
+    fn quotes_hold_delimiters_and_line_ends() {
+        let text = b"a,\"b,\"\"c\"\"\nd\",e\r\n\"\",x\"y,\r\nlast,,\"q\"";
+        let wanted = [vec!["a", "b,\"c\"\nd", "e"], vec!["", "x\"y", ""], vec!["last", "", "q"]];
+        assert_eq!(split(text, CSV, 3), wanted);
+        let escaped = Format { escape: Some(b'\\'), ..CSV };
+        assert_eq!(split(b"1,\"a \\\"b\\\" \\\\\",2\n", escaped, 3), [["1", "a \"b\" \\", "2"]]);
+    }
+
+    #[test]
+    fn broken_quotes_are_told_apart() {
+        let mut splitter = Splitter::default();
+        splitter.begin(b"a,\"b", CSV);
+        assert_eq!(splitter.next(b"a,\"b", CSV, 2), Some(Record::Open { start: 0 }));
+        let text = b"\"a\"b,c\nd";
+        splitter.begin(text, CSV);
+        assert_eq!(splitter.next(text, CSV, 2), Some(Record::Broken { start: 0, end: 6, at: 3 }));
+        let Some(Record::Fields { field_count: 1, .. }) = splitter.next(text, CSV, 2) else {
+            panic!("the next record is lost");
+        };
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_writer_wrote_is_read(
+            records in proptest::collection::vec(
+                proptest::collection::vec("[a\",\n\r]{0,4}|[a-z]{0,9}", 1..5), 1..20),
+            expected in 1usize..5,
+        ) {
+            let quoted = |field: &String| format!("\"{}\"", field.replace('"', "\"\""));
+            let line = |record: &Vec<String>| record.iter().map(quoted).collect::<Vec<_>>().join(",");
+            let text = records.iter().map(line).collect::<Vec<_>>().join("\r\n");
+            prop_assert_eq!(split(text.as_bytes(), CSV, expected), records.clone());
+            // and without quotes, where nothing needs them
+            let plain: Vec<Vec<String>> = records.iter()
+                .map(|record| record.iter().map(|field| field.replace(['"', ',', '\n', '\r'], "_")).collect())
+                .collect();
+            let text: String = plain.iter().map(|record: &Vec<String>| record.join(",") + "\n").collect();
+            prop_assert_eq!(split(text.as_bytes(), CSV, expected), plain.clone());
+            let tsv = Format { quote: None, ..CSV };
+            prop_assert_eq!(split(text.as_bytes(), tsv, expected), plain);
+        }
+    }
+}

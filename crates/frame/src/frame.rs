@@ -1,0 +1,263 @@
+//! The dataframe: a handle on what is to be computed.
+
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion_expr::Expr;
+use flagstone_graph::{Error, Execute, Graph, LayerId, Result, SerialExecutor};
+
+use crate::ops::collect::Collect;
+use crate::plan::{Node, Operation, logical, lower};
+use crate::source::batches::BatchSource;
+use crate::source::csv::CsvOptions;
+use crate::source::json::JsonOptions;
+use crate::source::open::{Format, Origin};
+use crate::source::PartitionSource;
+use crate::terminal;
+use crate::sink::parquet::ParquetOptions;
+use crate::terminal::WriteReport;
+
+/// Rows of named columns, larger than memory.
+///
+/// A cheap handle: cloning shares, methods take `&self`, nothing runs before a terminal (the
+/// methods whose names end in `_with`). Methods never fail: a wrong name or type is kept with its
+/// source line and returned by the first terminal, or by [`check`](Self::check).
+///
+/// Rows keep their order: partition by partition, as the source has them.
+#[derive(Clone)]
+pub struct DataFrame {
+    pub(crate) node: Arc<Node>,
+}
+
+impl DataFrame {
+    /// The records of JSON-lines files, compressed or not. Patterns may have `*`, `?`, `[...]` and
+    /// `**`. Without a schema in the options, the heads of all files propose one, and what does
+    /// not fit later widens it; nothing is lost silently.
+    #[track_caller]
+    pub fn read_json<P: AsRef<Path>>(
+        patterns: impl IntoIterator<Item = P>,
+        options: JsonOptions,
+    ) -> Self {
+        Self::files(patterns, Format::Json(options))
+    }
+
+    /// The records of delimited text files (CSV, TSV), compressed or not. The heads of all files
+    /// propose the columns' types, and what does not fit later widens them.
+    #[track_caller]
+    pub fn read_csv<P: AsRef<Path>>(
+        patterns: impl IntoIterator<Item = P>,
+        options: CsvOptions,
+    ) -> Self {
+        Self::files(patterns, Format::Csv(options))
+    }
+
+    /// The rows of Parquet files, a partition for each row group.
+    #[track_caller]
+    pub fn read_parquet<P: AsRef<Path>>(patterns: impl IntoIterator<Item = P>) -> Self {
+        Self::files(patterns, Format::Parquet)
+    }
+
+    #[track_caller]
+    pub(crate) fn files<P: AsRef<Path>>(
+        patterns: impl IntoIterator<Item = P>,
+        format: Format,
+    ) -> Self {
+        let patterns: Vec<PathBuf> =
+            patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect();
+        let opened = Mutex::new(None);
+        Self::make(Operation::Source(Origin::Files { patterns, format, opened }))
+    }
+
+    /// Batches that are in memory, one partition each. They belong to the caller: the session's
+    /// budget does not count them.
+    #[track_caller]
+    pub fn from_batches(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        Self::from_source(Arc::new(BatchSource { schema, batches }))
+    }
+
+    /// Whatever can stream its partitions.
+    #[track_caller]
+    pub fn from_source(source: Arc<dyn PartitionSource>) -> Self {
+        Self::make(Operation::Source(Origin::Ready(source)))
+    }
+
+    #[track_caller]
+    fn make(operation: Operation) -> Self {
+        DataFrame { node: Arc::new(Node { operation, location: Location::caller() }) }
+    }
+
+    /// These columns, or expressions of columns.
+    #[track_caller]
+    pub fn select(&self, exprs: impl IntoIterator<Item = impl Into<Expr>>) -> Self {
+        let exprs = exprs.into_iter().map(Into::into).collect();
+        Self::make(Operation::Select(self.node.clone(), exprs))
+    }
+
+    /// A SQL select list over the record: `"id, actor.login, n + 1 AS next"`. A column is called by
+    /// its dotted path unless `AS` renames it; two of one name are an error; a struct stays nested.
+    #[track_caller]
+    pub fn select_sql(&self, list: impl Into<String>) -> Self {
+        Self::make(Operation::SelectSql(self.node.clone(), list.into()))
+    }
+
+    /// The rows for which the condition holds.
+    #[track_caller]
+    pub fn filter(&self, condition: Expr) -> Self {
+        Self::make(Operation::Filter(self.node.clone(), condition))
+    }
+
+    /// The rows for which a SQL condition holds: `"type = 'PushEvent' and actor.id > 7"`.
+    #[track_caller]
+    pub fn filter_sql(&self, condition: impl Into<String>) -> Self {
+        Self::make(Operation::FilterSql(self.node.clone(), condition.into()))
+    }
+
+    /// All columns and a further one, or one replaced in its place.
+    #[track_caller]
+    pub fn with_column(&self, name: impl Into<String>, value: Expr) -> Self {
+        Self::make(Operation::WithColumn(self.node.clone(), name.into(), value))
+    }
+
+    /// Rows with equal keys together; see [`GroupBy::agg`].
+    #[track_caller]
+    pub fn groupby(&self, keys: impl IntoIterator<Item = impl IntoKey>) -> GroupBy {
+        let keys = keys.into_iter().map(IntoKey::into_key).collect();
+        GroupBy { node: self.node.clone(), keys, location: Location::caller() }
+    }
+
+    /// Looks for mistakes without running anything.
+    ///
+    /// # Errors
+    /// The first mistake, with its source line; also when the schema cannot be read.
+    pub fn check(&self) -> Result<()> {
+        self.schema().map(|_| ())
+    }
+
+    /// The columns, as far as the sampled heads of the files show them.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn schema(&self) -> Result<SchemaRef> {
+        self.schema_with(&SerialExecutor)
+    }
+
+    /// The columns, with files sampled by `execute`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn schema_with(&self, execute: &dyn Execute) -> Result<SchemaRef> {
+        let lowered = self.lower(execute)?;
+        Ok(Arc::new(Schema::new(lowered.schema.fields().clone())))
+    }
+
+    pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
+        let node = &*self.node;
+        let source = node.origin().open(execute).map_err(|error| self.locate_source(error))?;
+        let plan = logical::checked(node, &source)?;
+        lower::lower(&plan).map_err(|error| node.locate(error))
+    }
+
+    fn locate_source(&self, error: Error) -> Error {
+        let mut node = &self.node;
+        while let Some(input) = node.input() {
+            node = input;
+        }
+        node.locate(error)
+    }
+
+    /// Pushes the layers that compute this frame; the last one has a block of type
+    /// [`Partition`](crate::Partition) for each partition.
+    ///
+    /// # Errors
+    /// The first mistake, with its source line.
+    pub fn build(&self, graph: &mut Graph, execute: &dyn Execute) -> Result<LayerId> {
+        let lowered = self.lower(execute)?;
+        let schema = lowered.schema.clone();
+        Ok(lowered.push(graph, Arc::new(Collect { schema })))
+    }
+
+    /// All rows, in one batch.
+    ///
+    /// # Errors
+    /// The first mistake or failure; kind `Budget` when the rows do not fit.
+    pub fn compute_with(&self, execute: &dyn Execute) -> Result<RecordBatch> {
+        terminal::collect(self, execute)
+    }
+
+    /// The number of rows.
+    ///
+    /// # Errors
+    /// The first mistake or failure.
+    pub fn count_with(&self, execute: &dyn Execute) -> Result<u64> {
+        terminal::count(self, execute)
+    }
+
+    /// Writes all rows to a directory of Parquet files `part-00000.parquet` ... of even size, in
+    /// order. The directory appears when all is written, or not at all.
+    ///
+    /// # Errors
+    /// The first mistake or failure; an existing output without `overwrite`.
+    pub fn write_parquet_with(
+        &self,
+        execute: &dyn Execute,
+        path: impl AsRef<Path>,
+        options: &ParquetOptions,
+    ) -> Result<WriteReport> {
+        terminal::write_parquet(self, execute, path.as_ref(), options)
+    }
+
+    /// The optimised plan and the layers that collecting it would run.
+    ///
+    /// # Errors
+    /// The first mistake.
+    pub fn explain_with(&self, execute: &dyn Execute) -> Result<String> {
+        terminal::explain(self, execute)
+    }
+}
+
+/// Rows with equal keys together.
+pub struct GroupBy {
+    node: Arc<Node>,
+    keys: Vec<Expr>,
+    location: &'static Location<'static>,
+}
+
+impl GroupBy {
+    /// One row per group: its keys, then these aggregations (`sum`, `mean`, `min`, `max`,
+    /// `count`), sorted by key with nulls first. Without keys: one row for everything.
+    ///
+    /// Every group's state is in memory until the result is complete; groups that do not fit in
+    /// the budget are an error.
+    pub fn agg(&self, aggregations: impl IntoIterator<Item = Expr>) -> DataFrame {
+        let aggregations = aggregations.into_iter().collect();
+        let operation = Operation::Group(self.node.clone(), self.keys.clone(), aggregations);
+        DataFrame { node: Arc::new(Node { operation, location: self.location }) }
+    }
+}
+
+/// What a group key may be written as: a column's name, or an expression.
+pub trait IntoKey {
+    /// The key as an expression.
+    fn into_key(self) -> Expr;
+}
+
+impl IntoKey for &str {
+    fn into_key(self) -> Expr {
+        crate::expr::col(self)
+    }
+}
+
+impl IntoKey for String {
+    fn into_key(self) -> Expr {
+        crate::expr::col(self)
+    }
+}
+
+impl IntoKey for Expr {
+    fn into_key(self) -> Expr {
+        self
+    }
+}

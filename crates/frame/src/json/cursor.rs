@@ -1,0 +1,518 @@
+//! Walking a JSON text from mark to mark.
+//!
+//! The cursor checks the grammar of everything it passes, also of what is skipped: a broken record
+//! is found whichever fields are wanted. Only the inside of a skipped string is not looked at
+//! again (the marks have seen that it has no control character and is closed).
+
+use super::marks::Marks;
+use crate::schema::kind::{DEPTH_MAX, EXACT_FLOAT_MAX, Kind, OBJECT_KEYS_MAX, RECORD_KEYS_MAX};
+
+/// Nothing is read that nests deeper than this.
+const NESTING_MAX: usize = 192;
+
+/// Two values for one key: whichever was taken, the other would be lost silently.
+pub(crate) const TWICE: &str = "a key appears twice in one object";
+
+/// Why a record cannot be read, and at which of its bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bad {
+    pub(crate) at: usize,
+    pub(crate) what: &'static str,
+}
+
+pub(crate) type Walk<T> = Result<T, Bad>;
+
+pub(crate) fn bad<T>(at: usize, what: &'static str) -> Walk<T> {
+    Err(Bad { at, what })
+}
+
+/// One value: where it starts and what its first byte says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Value<'a> {
+    /// The text between the quotes, still escaped.
+    Str(&'a [u8]),
+    /// `{` was passed.
+    Object,
+    /// `[` was passed.
+    Array,
+    /// A number, `true`, `false` or `null`, not yet checked.
+    Scalar(&'a [u8]),
+}
+
+/// A place in a text with its marks.
+#[derive(Clone)]
+pub(crate) struct Cursor<'a> {
+    pub(crate) text: &'a [u8],
+    marks: &'a [u32],
+    next: usize,
+    /// The first byte that was not passed.
+    pub(crate) pos: usize,
+    pub(crate) escapes: bool,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(text: &'a [u8], marks: &'a Marks) -> Walk<Self> {
+        if marks.open {
+            let at = marks.at.last().map_or(0, |&at| at as usize);
+            return bad(at, "a string is not closed");
+        }
+        if marks.control {
+            return bad(control_at(text, &marks.at), "a control character stands inside a string");
+        }
+        Ok(Cursor { text, marks: &marks.at, next: 0, pos: 0, escapes: marks.escapes })
+    }
+
+    /// Where the next mark is; the end of the text after the last one.
+    #[inline(always)]
+    fn mark(&self) -> usize {
+        match self.marks.get(self.next) {
+            Some(&at) => at as usize,
+            None => self.text.len(),
+        }
+    }
+
+    #[inline(always)]
+    fn byte(&self, at: usize) -> u8 {
+        self.text.get(at).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn skip_space(&mut self) {
+        while matches!(self.byte(self.pos), b' ' | b'\t' | b'\r' | b'\n') {
+            self.pos += 1;
+        }
+    }
+
+    /// Passes the start of a value: all of a string or scalar, the bracket of a container.
+    #[inline(always)]
+    pub(crate) fn value(&mut self) -> Walk<Value<'a>> {
+        self.skip_space();
+        let start = self.pos;
+        match self.byte(start) {
+            b'"' => Ok(Value::Str(self.string()?)),
+            b'{' => {
+                self.next += 1;
+                self.pos += 1;
+                Ok(Value::Object)
+            }
+            b'[' => {
+                self.next += 1;
+                self.pos += 1;
+                Ok(Value::Array)
+            }
+            _ => {
+                let end = self.mark();
+                let raw = self.text[start..end].trim_ascii_end();
+                if raw.is_empty() {
+                    return bad(start, "a value is missing");
+                }
+                self.pos = end;
+                Ok(Value::Scalar(raw))
+            }
+        }
+    }
+
+    /// Passes a string whose opening quote is at `pos`.
+    #[inline(always)]
+    fn string(&mut self) -> Walk<&'a [u8]> {
+        // an opening quote is always a mark, and the next mark closes it: marks are made so
+        let Some(&[open, close]) = self.marks.get(self.next..self.next + 2).and_then(|m| m.first_chunk())
+        else {
+            return bad(self.pos, "a string is not closed");
+        };
+        if open as usize != self.pos {
+            return bad(self.pos, "a quote stands where none belongs");
+        }
+        self.next += 2;
+        self.pos = close as usize + 1;
+        Ok(&self.text[open as usize + 1..close as usize])
+    }
+
+    /// After `{` (`first`) or after a member: passes the next key and its colon, or `}`.
+    #[inline(always)]
+    pub(crate) fn key(&mut self, first: bool) -> Walk<Option<&'a [u8]>> {
+        self.skip_space();
+        match self.byte(self.pos) {
+            b'}' => {
+                self.next += 1;
+                self.pos += 1;
+                return Ok(None);
+            }
+            b',' if !first => {
+                self.next += 1;
+                self.pos += 1;
+                self.skip_space();
+            }
+            b'"' if first => {}
+            _ if first => return bad(self.pos, "a key is missing"),
+            _ => return bad(self.pos, "a comma or a closing brace is missing"),
+        }
+        if self.byte(self.pos) != b'"' {
+            return bad(self.pos, "a key is missing");
+        }
+        let key = self.string()?;
+        self.skip_space();
+        if self.byte(self.pos) != b':' {
+            return bad(self.pos, "a colon is missing");
+        }
+        self.next += 1;
+        self.pos += 1;
+        Ok(Some(key))
+    }
+
+    /// After `[` (`first`) or after an item: whether another item follows.
+    #[inline(always)]
+    pub(crate) fn item(&mut self, first: bool) -> Walk<bool> {
+        self.skip_space();
+        match self.byte(self.pos) {
+            b']' => {
+                self.next += 1;
+                self.pos += 1;
+                Ok(false)
+            }
+            b',' if !first => {
+                self.next += 1;
+                self.pos += 1;
+                Ok(true)
+            }
+            _ if first => Ok(true),
+            _ => bad(self.pos, "a comma or a closing bracket is missing"),
+        }
+    }
+
+    /// Nothing but space may follow the record.
+    pub(crate) fn end(&mut self) -> Walk<()> {
+        self.skip_space();
+        if self.pos < self.text.len() { bad(self.pos, "more text follows the record") } else { Ok(()) }
+    }
+
+    /// Passes what is left of a value whose start was passed.
+    pub(crate) fn skip(&mut self, value: Value<'_>) -> Walk<()> {
+        self.skip_below(value, 0)
+    }
+
+    fn skip_below(&mut self, value: Value<'_>, depth: usize) -> Walk<()> {
+        if depth > NESTING_MAX {
+            return bad(self.pos, "values are nested deeper than 192 levels");
+        }
+        let mut first = true;
+        match value {
+            Value::Str(_) => {}
+            Value::Scalar(raw) => {
+                if scalar(raw).is_none() {
+                    return bad(self.offset_of(raw), "this is not a JSON value");
+                }
+            }
+            Value::Object => {
+                while self.key(first)?.is_some() {
+                    let value = self.value()?;
+                    self.skip_below(value, depth + 1)?;
+                    first = false;
+                }
+            }
+            Value::Array => {
+                while self.item(first)? {
+                    let value = self.value()?;
+                    self.skip_below(value, depth + 1)?;
+                    first = false;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of a value whose start was passed, without what surrounds it.
+    pub(crate) fn raw(&mut self, value: Value<'_>) -> Walk<&'a [u8]> {
+        let start = match value {
+            Value::Str(text) => self.offset_of(text) - 1,
+            Value::Scalar(text) => self.offset_of(text),
+            Value::Object | Value::Array => self.pos - 1,
+        };
+        self.skip(value)?;
+        let end = match value {
+            Value::Scalar(text) => start + text.len(),
+            _ => self.pos,
+        };
+        Ok(&self.text[start..end])
+    }
+
+    /// The kind of a value whose start was passed.
+    pub(crate) fn kind(&mut self, value: Value<'_>, depth: usize) -> Walk<Kind> {
+        if depth > DEPTH_MAX {
+            self.skip(value)?;
+            return Ok(Kind::Json);
+        }
+        let mut first = true;
+        match value {
+            Value::Str(_) => Ok(Kind::Str),
+            Value::Scalar(raw) => match scalar(raw) {
+                Some(scalar) => Ok(scalar.kind()),
+                None => bad(self.offset_of(raw), "this is not a JSON value"),
+            },
+            Value::Object => {
+                let mut fields: Vec<(String, Kind)> = Vec::new();
+                while let Some(key) = self.key(first)? {
+                    let name = self.key_name(key)?;
+                    // quadratic, and only for the few records that are sampled or new
+                    if fields.iter().any(|(known, _)| *known == name) {
+                        return bad(self.offset_of(key), TWICE);
+                    }
+                    let value = self.value()?;
+                    let kind = self.kind(value, depth + 1)?;
+                    fields.push((name, kind));
+                    first = false;
+                }
+                let max = if depth == 0 { RECORD_KEYS_MAX } else { OBJECT_KEYS_MAX };
+                let small = fields.len() <= max;
+                Ok(if small { Kind::Struct(fields) } else { Kind::Json })
+            }
+            Value::Array => {
+                let mut item = Kind::Null;
+                while self.item(first)? {
+                    let value = self.value()?;
+                    item.merge(self.kind(value, depth + 1)?);
+                    first = false;
+                }
+                Ok(Kind::List(Box::new(item)))
+            }
+        }
+    }
+
+    /// A key as text.
+    pub(crate) fn key_name(&self, key: &[u8]) -> Walk<String> {
+        let mut name = Vec::with_capacity(key.len());
+        if self.unescape(key, &mut name).is_err() {
+            return bad(self.offset_of(key), "a key has a wrong escape");
+        }
+        String::from_utf8(name).or_else(|_| bad(self.offset_of(key), "a key is not UTF-8"))
+    }
+
+    /// Appends a string's text to `out`.
+    #[inline(always)]
+    pub(crate) fn unescape(&self, raw: &[u8], out: &mut Vec<u8>) -> Walk<()> {
+        if !self.escapes {
+            out.extend_from_slice(raw);
+            return Ok(());
+        }
+        self.unescape_slowly(raw, out)
+    }
+
+    fn unescape_slowly(&self, raw: &[u8], out: &mut Vec<u8>) -> Walk<()> {
+        let mut rest = raw;
+        while let Some(at) = memchr::memchr(b'\\', rest) {
+            out.extend_from_slice(&rest[..at]);
+            let wrong = Bad { at: self.offset_of(&rest[at..]), what: "a wrong escape in a string" };
+            let simple = match rest.get(at + 1) {
+                Some(b'n') => b'\n',
+                Some(b't') => b'\t',
+                Some(b'r') => b'\r',
+                Some(b'b') => 8,
+                Some(b'f') => 12,
+                Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
+                Some(b'u') => {
+                    let (character, len) = unicode(&rest[at..]).ok_or(wrong)?;
+                    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                    rest = &rest[at + len..];
+                    continue;
+                }
+                _ => return Err(wrong),
+            };
+            out.push(simple);
+            rest = &rest[at + 2..];
+        }
+        out.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// Where a part of the text starts in it.
+    pub(crate) fn offset_of(&self, part: &[u8]) -> usize {
+        part.as_ptr() as usize - self.text.as_ptr() as usize
+    }
+}
+
+/// The first control character inside a string.
+fn control_at(text: &[u8], marks: &[u32]) -> usize {
+    let mut marks = marks.iter().map(|&at| at as usize);
+    while let Some(open) = marks.by_ref().find(|&at| text[at] == b'"') {
+        let close = marks.next().unwrap_or(text.len());
+        if let Some(at) = text[open..close].iter().position(|&byte| byte < 0x20) {
+            return open + at;
+        }
+    }
+    0
+}
+
+/// `\uXXXX`, or two of them that make one character; and how long that was.
+fn unicode(text: &[u8]) -> Option<(char, usize)> {
+    let unit = |at: usize| {
+        let digits = text.get(at + 2..at + 6).filter(|_| text[at..].starts_with(b"\\u"))?;
+        digits.iter().try_fold(0u32, |unit, &digit| {
+            Some(unit << 4 | (digit as char).to_digit(16)?)
+        })
+    };
+    let first = unit(0)?;
+    if !(0xD800..0xDC00).contains(&first) {
+        return char::from_u32(first).map(|character| (character, 6));
+    }
+    let second = unit(6).filter(|unit| (0xDC00..0xE000).contains(unit))?;
+    let point = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+    char::from_u32(point).map(|character| (character, 12))
+}
+
+/// A checked scalar.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Scalar {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// A number that neither an int64 nor a float64 holds.
+    Number,
+}
+
+impl Scalar {
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Scalar::Null => Kind::Null,
+            Scalar::Bool(_) => Kind::Bool,
+            Scalar::Int(value) => Kind::Int { big: value.unsigned_abs() > EXACT_FLOAT_MAX },
+            Scalar::Float(_) => Kind::Float,
+            Scalar::Number => Kind::Str,
+        }
+    }
+}
+
+/// Reads a number, `true`, `false` or `null`; `None` for anything else.
+#[inline(always)]
+pub(crate) fn scalar(raw: &[u8]) -> Option<Scalar> {
+    match raw.first()? {
+        b'n' => (raw == b"null").then_some(Scalar::Null),
+        b't' => (raw == b"true").then_some(Scalar::Bool(true)),
+        b'f' => (raw == b"false").then_some(Scalar::Bool(false)),
+        _ => number(raw),
+    }
+}
+
+#[inline(always)]
+fn number(raw: &[u8]) -> Option<Scalar> {
+    let (negative, digits) = match raw {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // 18 digits always fit
+    if digits.len() <= 18 && (digits.len() == 1 || digits.first() != Some(&b'0')) {
+        let mut value = 0i64;
+        for &digit in digits {
+            let digit = digit.wrapping_sub(b'0');
+            if digit > 9 {
+                return number_slowly(raw);
+            }
+            value = value * 10 + i64::from(digit);
+        }
+        if digits.is_empty() || (negative && value == 0) {
+            return number_slowly(raw);
+        }
+        return Some(Scalar::Int(if negative { -value } else { value }));
+    }
+    number_slowly(raw)
+}
+
+#[cold]
+fn integer_or_text(text: &str) -> Scalar {
+    text.parse().map_or(Scalar::Number, Scalar::Int)
+}
+
+fn number_slowly(raw: &[u8]) -> Option<Scalar> {
+    let mut rest = raw.strip_prefix(b"-").unwrap_or(raw);
+    let digits = |rest: &mut &[u8]| {
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        *rest = &rest[count..];
+        count
+    };
+    let leading_zero = rest.first() == Some(&b'0');
+    let whole = digits(&mut rest);
+    if whole == 0 || (leading_zero && whole > 1) {
+        return None;
+    }
+    let mut fraction = false;
+    if let [b'.', tail @ ..] = rest {
+        rest = tail;
+        fraction = true;
+        if digits(&mut rest) == 0 {
+            return None;
+        }
+    }
+    if let [b'e' | b'E', tail @ ..] = rest {
+        rest = tail.strip_prefix(b"-").or(tail.strip_prefix(b"+")).unwrap_or(tail);
+        fraction = true;
+        if digits(&mut rest) == 0 {
+            return None;
+        }
+    }
+    if !rest.is_empty() {
+        return None;
+    }
+    let text = std::str::from_utf8(raw).ok()?;
+    if !fraction && raw != b"-0" {
+        return Some(integer_or_text(text));
+    }
+    let value: f64 = fast_float2::parse(text).ok()?;
+    Some(if value.is_finite() { Scalar::Float(value) } else { Scalar::Number })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_the_grammar() {
+        for (text, wanted) in [
+            ("0", Some(Scalar::Int(0))),
+            ("-7", Some(Scalar::Int(-7))),
+            ("9223372036854775807", Some(Scalar::Int(i64::MAX))),
+            ("-9223372036854775808", Some(Scalar::Int(i64::MIN))),
+            ("9223372036854775808", Some(Scalar::Number)),
+            ("-0", Some(Scalar::Float(-0.0))),
+            ("1.5e3", Some(Scalar::Float(1500.0))),
+            ("1E400", Some(Scalar::Number)),
+            ("01", None),
+            ("+1", None),
+            ("1.", None),
+            (".5", None),
+            ("-", None),
+            ("1e", None),
+            ("NaN", None),
+            ("nul", None),
+            ("1 2", None),
+        ] {
+            assert_eq!(scalar(text.as_bytes()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn broken_records_say_where() {
+        for (text, at) in [
+            (r#"{"a":1"#, 6),
+            (r#"{"a" 1}"#, 5),
+            (r#"{"a":}"#, 5),
+            (r#"{"a":1 "b":2}"#, 7),
+            (r#"{"a":1,}"#, 7),
+            (r#"{"a":[1,]}"#, 8),
+            (r#"{"a":"x}"#, 5),
+            (r#"{"a":tru}"#, 5),
+            (r#"{"a":1}}"#, 7),
+            (r#"{"a":[1}"#, 7),
+            ("{\"a\":\"x\ty\"}", 7),
+            ("", 0),
+        ] {
+            let mut marks = Marks::default();
+            marks.find(text.as_bytes());
+            let result = Cursor::new(text.as_bytes(), &marks).and_then(|mut cursor| {
+                let value = cursor.value()?;
+                cursor.skip(value)?;
+                cursor.end()
+            });
+            assert_eq!(result.map_err(|bad| bad.at), Err(at), "{text}");
+        }
+    }
+}

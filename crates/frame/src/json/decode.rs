@@ -1,0 +1,387 @@
+//! Records to columns, and records to a schema.
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{Fields, SchemaRef};
+use std::sync::Arc;
+
+use super::column::{Column, Deviation, Members};
+use super::cursor::{Cursor, Value, Walk, bad};
+use super::marks::Marks;
+use crate::schema::kind::Kind;
+
+/// Which parts of the records are wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Wanted {
+    /// This value whole.
+    All,
+    /// These members of this object (or of the objects in this list).
+    Fields(Vec<(String, Wanted)>),
+}
+
+impl Wanted {
+    pub(crate) fn field(&self, name: &str) -> Option<&Wanted> {
+        match self {
+            Wanted::All => Some(&Wanted::All),
+            Wanted::Fields(fields) => {
+                fields.iter().find(|(known, _)| known == name).map(|(_, below)| below)
+            }
+        }
+    }
+
+    /// Members are taken from objects only; of a list all is wanted.
+    pub(crate) fn items(&self) -> &Wanted {
+        &Wanted::All
+    }
+
+    /// Wants the value at `path` too.
+    pub(crate) fn add(&mut self, path: &[String]) {
+        let Wanted::Fields(fields) = self else { return };
+        let Some((name, rest)) = path.split_first() else {
+            *self = Wanted::All;
+            return;
+        };
+        let at = match fields.iter().position(|(known, _)| known == name) {
+            Some(at) => at,
+            None => {
+                fields.push((name.clone(), Wanted::Fields(Vec::new())));
+                fields.len() - 1
+            }
+        };
+        fields[at].1.add(rest);
+    }
+}
+
+/// A column whose type had to change.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Widened {
+    /// The dotted path of the column.
+    pub(crate) path: String,
+    /// What it was; `Null` for a key that was not known.
+    pub(crate) from: Kind,
+    pub(crate) to: Kind,
+    /// The first byte of the first record that made it so.
+    pub(crate) at: u64,
+}
+
+/// Turns lines into the wanted columns.
+pub(crate) struct RecordDecoder {
+    marks: Marks,
+    root: Root,
+    rows: usize,
+}
+
+enum Root {
+    Members(Members),
+    /// The records are no objects: each is one value.
+    Value(Column),
+}
+
+impl RecordDecoder {
+    /// `open`: whether keys that the schema does not have are news.
+    pub(crate) fn new(kind: &Kind, wanted: &Wanted, open: bool) -> Self {
+        let root = match kind {
+            Kind::Struct(fields) => Root::Members(Members::new(fields, wanted, open)),
+            other => Root::Value(Column::new(other, &Wanted::All, open)),
+        };
+        RecordDecoder { marks: Marks::default(), root, rows: 0 }
+    }
+
+    /// Rows decoded since the last `finish`.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The bytes allocated now.
+    pub(crate) fn bytes(&self) -> usize {
+        self.marks.at.capacity() * 4
+            + match &self.root {
+                Root::Members(members) => members.columns.iter().map(Column::bytes).sum(),
+                Root::Value(column) => column.bytes(),
+            }
+    }
+
+    /// What padding all columns to the rows so far may add, in bytes.
+    pub(crate) fn padding_bytes(&self) -> usize {
+        self.leaf_count() * self.rows * 9
+    }
+
+    /// How many columns without members there are.
+    pub(crate) fn leaf_count(&self) -> usize {
+        match &self.root {
+            Root::Members(members) => members.leaf_count(),
+            Root::Value(column) => column.leaf_count(),
+        }
+    }
+
+    /// Appends one record of UTF-8 text. A record that is broken leaves no trace.
+    pub(crate) fn push(&mut self, line: &[u8], at: u64) -> Walk<()> {
+        self.marks.find(line);
+        let result = self.push_marked(line, at);
+        if result.is_err() {
+            match &mut self.root {
+                Root::Members(members) => {
+                    members.columns.iter_mut().for_each(|column| column.truncate(self.rows));
+                    members.forget(at);
+                }
+                Root::Value(column) => {
+                    column.truncate(self.rows);
+                    column.forget(at);
+                }
+            }
+        } else {
+            self.rows += 1;
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn push_marked(&mut self, line: &[u8], at: u64) -> Walk<()> {
+        let mut cursor = Cursor::new(line, &self.marks)?;
+        let value = cursor.value()?;
+        match (&mut self.root, value) {
+            (Root::Members(members), Value::Object) => members.push(self.rows, &mut cursor, at)?,
+            (Root::Members(_), _) => return bad(0, "the record is not an object"),
+            (Root::Value(column), value) => column.push(self.rows, value, &mut cursor, at)?,
+        }
+        cursor.end()
+    }
+
+    /// The columns of the rows so far; the decoder is empty again.
+    pub(crate) fn finish(&mut self) -> Vec<ArrayRef> {
+        let rows = std::mem::take(&mut self.rows);
+        match &mut self.root {
+            Root::Members(members) => members.finish(rows).1,
+            Root::Value(column) => vec![column.finish(rows)],
+        }
+    }
+
+    /// The columns' names and types.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        let fields = match &self.root {
+            Root::Members(members) => members.fields(),
+            Root::Value(column) => {
+                Fields::from(vec![arrow::datatypes::Field::new("value", column.data_type(), true)])
+            }
+        };
+        Arc::new(arrow::datatypes::Schema::new(fields))
+    }
+
+    /// Widens `kind` (of which this decoder read the wanted part) by what was met, and lists what
+    /// that changed.
+    pub(crate) fn widen(&self, kind: &mut Kind) -> Vec<Widened> {
+        let mut widened = Vec::new();
+        match (&self.root, &mut *kind) {
+            (Root::Members(members), Kind::Struct(_)) => {
+                widen_members(members, kind, "", &mut widened);
+            }
+            (Root::Value(column), kind) => widen_column(column, kind, "value", &mut widened),
+            _ => {}
+        }
+        widened
+    }
+
+    /// Whether something was met that the schema does not hold.
+    pub(crate) fn deviates(&self) -> bool {
+        match &self.root {
+            Root::Members(members) => members.deviates(),
+            Root::Value(column) => column.deviates(),
+        }
+    }
+}
+
+fn widen_members(members: &Members, kind: &mut Kind, path: &str, out: &mut Vec<Widened>) {
+    let join = |name: &str| {
+        if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    };
+    if let Kind::Struct(fields) = kind {
+        for (name, column) in members.names.iter().zip(&members.columns) {
+            if let Some((_, kind)) = fields.iter_mut().find(|(known, _)| known == name) {
+                widen_column(column, kind, &join(name), out);
+            }
+        }
+    }
+    for (name, deviation) in &members.extra {
+        let addition = Kind::Struct(vec![(name.clone(), deviation.kind.clone())]);
+        if path.is_empty() {
+            kind.merge(addition);
+        } else {
+            merge_nested(kind, addition);
+        }
+        out.push(Widened {
+            path: join(name),
+            from: Kind::Null,
+            to: deviation.kind.clone(),
+            at: deviation.first_at,
+        });
+    }
+}
+
+/// Merges below the record itself, where fewer keys make a map.
+fn merge_nested(kind: &mut Kind, addition: Kind) {
+    let mut list = Kind::List(Box::new(std::mem::take(kind)));
+    list.merge(Kind::List(Box::new(addition)));
+    if let Kind::List(item) = list {
+        *kind = *item;
+    }
+}
+
+fn widen_column(column: &Column, kind: &mut Kind, path: &str, out: &mut Vec<Widened>) {
+    if column.saw_big() {
+        kind.merge(Kind::Int { big: true });
+    }
+    if let Some(members) = column.members() {
+        widen_members(members, kind, path, out);
+    }
+    if let (Some(items), Kind::List(item)) = (column.items(), &mut *kind) {
+        widen_column(items, item, path, out);
+    }
+    if let Some(Deviation { kind: seen, first_at, .. }) = &column.deviation {
+        let from = kind.clone();
+        merge_nested(kind, seen.clone());
+        if *kind != from {
+            out.push(Widened { path: path.to_owned(), from, to: kind.clone(), at: *first_at });
+        }
+    }
+}
+
+/// Looks at records to propose a schema.
+#[derive(Default)]
+pub(crate) struct Sampler {
+    marks: Marks,
+}
+
+impl Sampler {
+    /// Merges one record into `kind` and lists the columns that this made wider than their values
+    /// alone would. Broken records and records of another shape than the first are left to the
+    /// conversion, which reports them.
+    pub(crate) fn look(&mut self, line: &[u8], kind: &mut Kind) {
+        self.marks.find(line);
+        let seen = Cursor::new(line, &self.marks).and_then(|mut cursor| {
+            let value = cursor.value()?;
+            let seen = cursor.kind(value, 0)?;
+            cursor.end().map(|()| seen)
+        });
+        match (seen, &kind) {
+            (Ok(seen @ Kind::Struct(_)), Kind::Null | Kind::Struct(_)) => kind.merge(seen),
+            (Ok(Kind::Struct(_)) | Err(_), _) | (Ok(_), Kind::Struct(_)) => {}
+            (Ok(seen), _) => kind.merge(seen),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{RecordBatch, RecordBatchOptions};
+    use arrow::util::pretty::pretty_format_batches;
+
+    fn sample(lines: &[&str]) -> Kind {
+        let mut kind = Kind::Null;
+        let mut sampler = Sampler::default();
+        lines.iter().for_each(|line| sampler.look(line.as_bytes(), &mut kind));
+        kind
+    }
+
+    fn batch(decoder: &mut RecordDecoder) -> RecordBatch {
+        let options = RecordBatchOptions::new().with_row_count(Some(decoder.rows()));
+        let schema = decoder.schema();
+        RecordBatch::try_new_with_options(schema, decoder.finish(), &options).unwrap()
+    }
+
+    fn show(lines: &[&str], wanted: &Wanted) -> String {
+        let kind = sample(lines);
+        let mut decoder = RecordDecoder::new(&kind, wanted, true);
+        for (i, line) in lines.iter().enumerate() {
+            decoder.push(line.as_bytes(), i as u64).unwrap();
+        }
+        assert!(!decoder.deviates());
+        pretty_format_batches(&[batch(&mut decoder)]).unwrap().to_string()
+    }
+
+    const EVENTS: [&str; 4] = [
+        r#"{"id":"1","n":1,"who":{"login":"a\n\"b\"","tags":["x",null]},"deep":[{"k":1.5},{}]}"#,
+        r#"{"n":null,"who":null,"id":"2","late":true}"#,
+        r#" { "id" : "3" , "n" : -7 , "who" : { "tags" : [ ] , "login" : "\u00e9\ud83d\ude00" } } "#,
+        r#"{"id":"4","deep":[{"k":2},{"k":null}]}"#,
+    ];
+
+    #[test]
+    fn nested_records_become_nested_columns() {
+        let table = show(&EVENTS, &Wanted::All);
+        let squeezed = table.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [
+            "| 1 | 1 | {login: a | [{k: 1.5}, {k: }] | | | | | \"b\", tags: [x, ]} |",
+            "| 2 | | | | true |",
+            "| 3 | -7 | {login: é😀, tags: []} | | |",
+            "| 4 | | | [{k: 2.0}, {k: }] | |",
+        ] {
+            assert!(squeezed.contains(part), "{part}\n{table}");
+        }
+    }
+
+    #[test]
+    fn only_wanted_members_are_read() {
+        let mut wanted = Wanted::Fields(Vec::new());
+        wanted.add(&["who".into(), "tags".into()]);
+        let table = show(&EVENTS, &wanted);
+        assert!(table.contains("{tags: [x, ]}") && !table.contains("login"), "{table}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_found_with_its_record() {
+        let mut kind = sample(&EVENTS);
+        let mut decoder = RecordDecoder::new(&kind, &Wanted::All, true);
+        for (line, at) in [
+            (EVENTS[0], 0),
+            (r#"{"n":1.5,"who":{"login":"c","age":3}}"#, 100),
+            (r#"{"n":"many","deep":[7],"new":{"x":[1]}}"#, 200),
+            (r#"{"n":[0],"who":{"nope":1}"#, 300),
+        ] {
+            let result = decoder.push(line.as_bytes(), at);
+            assert_eq!(result.is_err(), at == 300);
+        }
+        assert_eq!(decoder.rows(), 3);
+        let widened = decoder.widen(&mut kind);
+        let listed: Vec<_> = widened
+            .iter()
+            .map(|w| (w.path.as_str(), w.from.name(), w.to.name(), w.at))
+            .collect();
+        assert_eq!(
+            listed,
+            [
+                ("n", "int", "string", 100),
+                ("who.age", "null", "int", 100),
+                ("deep", "object", "JSON text", 200),
+                ("new", "null", "object", 200),
+            ]
+        );
+        let fresh = sample(&[EVENTS[0], EVENTS[1], r#"{"n":"1","deep":[7],"new":{"x":[1]},"who":{"age":1}}"#]);
+        assert!(kind.to_schema().fields().iter().all(|f| fresh.to_schema().field_with_name(f.name()).is_ok()));
+    }
+
+    #[test]
+    fn a_broken_record_leaves_no_trace() {
+        let lines = [r#"{"a":[1,2],"s":"x","o":{"b":true}}"#, r#"{"a":[3],"s":"y","o":{"b":false}}"#];
+        let kind = sample(&lines);
+        let mut decoder = RecordDecoder::new(&kind, &Wanted::All, true);
+        decoder.push(lines[0].as_bytes(), 0).unwrap();
+        for cut in 1..lines[1].len() {
+            assert!(decoder.push(&lines[1].as_bytes()[..cut], 1).is_err(), "{cut}");
+        }
+        assert!(decoder.push(br#"{"a":[1],"s":"\x"}"#, 1).is_err());
+        assert!(decoder.push(br#"{"a":[1],"a":[2]}"#, 1).is_err());
+        decoder.push(lines[1].as_bytes(), 2).unwrap();
+        assert!(!decoder.deviates());
+        let got = batch(&mut decoder);
+        let mut clean = RecordDecoder::new(&kind, &Wanted::All, true);
+        lines.iter().for_each(|line| clean.push(line.as_bytes(), 0).unwrap());
+        assert_eq!(got, batch(&mut clean));
+    }
+
+    #[test]
+    fn records_that_are_no_objects_have_one_column() {
+        let table = show(&[r#"["a",1]"#, r#"[]"#], &Wanted::All);
+        assert!(table.contains("| value"), "{table}");
+        assert!(table.contains("[a, 1]"), "{table}");
+    }
+}

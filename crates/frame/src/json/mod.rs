@@ -1,0 +1,19 @@
+//! JSON lines to Arrow columns.
+//!
+//! ```text
+//! line --Marks--> where its quotes, brackets, colons and commas are
+//!      --Cursor-> from mark to mark, checking the grammar
+//!      --RecordDecoder-> wanted fields appended to columns; the rest skipped
+//! ```
+//!
+//! No tree of values is built in between: a wanted string is copied once, from the text to its
+//! column, and an unwanted one never.
+
+mod column;
+mod cursor;
+mod decode;
+mod marks;
+
+pub(crate) use cursor::Bad;
+pub(crate) use marks::push_bits;
+pub(crate) use decode::{RecordDecoder, Sampler, Wanted, Widened};

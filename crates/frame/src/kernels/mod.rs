@@ -1,0 +1,5 @@
+//! Functions on columns. They know no tasks and no graphs.
+
+pub(crate) mod date;
+pub(crate) mod group;
+pub(crate) mod state;

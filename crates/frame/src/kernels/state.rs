@@ -1,0 +1,289 @@
+//! States of aggregations, one per group, in columns.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Array, Int64Array, StringArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use flagstone_graph::{Error, ErrorKind, Result};
+
+use crate::error::arrow_error;
+
+/// What a state holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Slot {
+    SumFloat,
+    SumInt,
+    Count,
+    Min(DataType),
+    Max(DataType),
+}
+
+impl Slot {
+    pub(crate) fn sum_of(data_type: &DataType) -> Slot {
+        if data_type.is_integer() { Slot::SumInt } else { Slot::SumFloat }
+    }
+}
+
+/// The states of all groups for one slot.
+pub(crate) enum State {
+    /// `part` sums the batch numbered `batch`, `total` the batches before; batch 0: nothing yet.
+    SumFloat { total: Vec<f64>, part: Vec<f64>, batch: Vec<u32> },
+    SumInt { total: Vec<i64>, seen: Vec<bool> },
+    Count(Vec<i64>),
+    BestFloat { best: Vec<f64>, seen: Vec<bool>, min: bool },
+    /// Everything that is an integer inside: also dates, times and booleans.
+    BestInt { best: Vec<i64>, seen: Vec<bool>, min: bool, data_type: DataType },
+    BestText { best: Vec<Option<Box<str>>>, min: bool, bytes: usize, data_type: DataType },
+}
+
+impl State {
+    pub(crate) fn new(slot: &Slot) -> State {
+        let best = |data_type: &DataType, min| match data_type {
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+                State::BestFloat { best: Vec::new(), seen: Vec::new(), min }
+            }
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => State::BestText {
+                best: Vec::new(),
+                min,
+                bytes: 0,
+                data_type: data_type.clone(),
+            },
+            other => State::BestInt {
+                best: Vec::new(),
+                seen: Vec::new(),
+                min,
+                data_type: other.clone(),
+            },
+        };
+        match slot {
+            Slot::SumFloat => {
+                State::SumFloat { total: Vec::new(), part: Vec::new(), batch: Vec::new() }
+            }
+            Slot::SumInt => State::SumInt { total: Vec::new(), seen: Vec::new() },
+            Slot::Count => State::Count(Vec::new()),
+            Slot::Min(data_type) => best(data_type, true),
+            Slot::Max(data_type) => best(data_type, false),
+        }
+    }
+
+    /// Whether there is a state for the least or largest value of this type.
+    pub(crate) fn orders(data_type: &DataType) -> bool {
+        use DataType::*;
+        matches!(
+            data_type,
+            Float16 | Float32 | Float64 | Utf8 | LargeUtf8 | Utf8View | Boolean | Int8 | Int16
+                | Int32 | Int64 | UInt8 | UInt16 | UInt32 | Date32 | Date64 | Timestamp(..)
+                | Time32(_) | Time64(_) | Duration(_)
+        )
+    }
+
+    pub(crate) fn resize(&mut self, groups: usize) {
+        match self {
+            State::SumFloat { total, part, batch } => {
+                total.resize(groups, 0.0);
+                part.resize(groups, 0.0);
+                batch.resize(groups, 0);
+            }
+            State::SumInt { total, seen } => {
+                total.resize(groups, 0);
+                seen.resize(groups, false);
+            }
+            State::Count(counts) => counts.resize(groups, 0),
+            State::BestFloat { best, seen, .. } => {
+                best.resize(groups, 0.0);
+                seen.resize(groups, false);
+            }
+            State::BestInt { best, seen, .. } => {
+                best.resize(groups, 0);
+                seen.resize(groups, false);
+            }
+            State::BestText { best, .. } => best.resize(groups, None),
+        }
+    }
+
+    /// The bytes allocated now.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            State::SumFloat { total, .. } => total.capacity() * 20,
+            State::SumInt { total, .. } => total.capacity() * 9,
+            State::Count(counts) => counts.capacity() * 8,
+            State::BestFloat { best, .. } => best.capacity() * 9,
+            State::BestInt { best, .. } => best.capacity() * 9,
+            State::BestText { best, bytes, .. } => best.capacity() * 16 + bytes,
+        }
+    }
+
+    /// Adds rows; `number` is the batch's, from 1.
+    pub(crate) fn update(&mut self, groups: &[u32], values: &ArrayRef, number: u32) -> Result<()> {
+        if let State::Count(counts) = self {
+            each_valid(groups, values, |_, group| counts[group] += 1);
+            return Ok(());
+        }
+        self.merge(groups, values, number)
+    }
+
+    /// Adds the states of another table.
+    pub(crate) fn merge(&mut self, groups: &[u32], values: &ArrayRef, number: u32) -> Result<()> {
+        match self {
+            State::SumFloat { total, part, batch } => {
+                each_value::<Float64Type>(groups, values, |group, value| {
+                    if batch[group] == number {
+                        part[group] += value;
+                    } else {
+                        total[group] += part[group];
+                        part[group] = value;
+                        batch[group] = number;
+                    }
+                })?;
+            }
+            State::SumInt { total, seen } => {
+                let mut overflow = false;
+                each_value::<Int64Type>(groups, values, |group, value: i64| {
+                    let (sum, over) = total[group].overflowing_add(value);
+                    overflow |= over;
+                    total[group] = sum;
+                    seen[group] = true;
+                })?;
+                if overflow {
+                    let message = "a sum of integers passes 64 bits; sum them as floats: \
+                                   sum(cast(x as double))";
+                    return Err(Error::new(ErrorKind::Failed, message));
+                }
+            }
+            State::Count(counts) => {
+                each_value::<Int64Type>(groups, values, |group, value: i64| counts[group] += value)?;
+            }
+            State::BestFloat { best, seen, min } => {
+                let wanted = if *min { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
+                each_value::<Float64Type>(groups, values, |group, value: f64| {
+                    if !seen[group] || value.total_cmp(&best[group]) == wanted {
+                        best[group] = value;
+                        seen[group] = true;
+                    }
+                })?;
+            }
+            State::BestInt { best, seen, min, .. } => {
+                let wanted = if *min { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
+                each_value::<Int64Type>(groups, values, |group, value: i64| {
+                    if !seen[group] || value.cmp(&best[group]) == wanted {
+                        best[group] = value;
+                        seen[group] = true;
+                    }
+                })?;
+            }
+            State::BestText { best, min, bytes, .. } => {
+                let wanted = if *min { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
+                let values = cast(values, &DataType::Utf8).map_err(arrow_error)?;
+                let texts = values.as_string::<i32>();
+                each_valid(groups, &values, |row, group| {
+                    let text = texts.value(row);
+                    let better = best[group].as_deref().is_none_or(|best| text.cmp(best) == wanted);
+                    if better {
+                        *bytes += text.len();
+                        *bytes -= best[group].as_ref().map_or(0, |best| best.len());
+                        best[group] = Some(text.into());
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The states of these groups as a column.
+    pub(crate) fn finish(self, groups: &[u32]) -> Result<ArrayRef> {
+        let at = |group: &u32| *group as usize;
+        Ok(match self {
+            State::SumFloat { total, part, batch } => Arc::new(
+                groups
+                    .iter()
+                    .map(at)
+                    .map(|group| (batch[group] > 0).then(|| total[group] + part[group]))
+                    .collect::<Float64Array>(),
+            ),
+            State::SumInt { total, seen } => Arc::new(
+                groups
+                    .iter()
+                    .map(at)
+                    .map(|group| seen[group].then(|| total[group]))
+                    .collect::<Int64Array>(),
+            ),
+            State::Count(counts) => {
+                Arc::new(groups.iter().map(|group| counts[at(group)]).collect::<Int64Array>())
+            }
+            State::BestFloat { best, seen, .. } => Arc::new(
+                groups
+                    .iter()
+                    .map(at)
+                    .map(|group| seen[group].then(|| best[group]))
+                    .collect::<Float64Array>(),
+            ),
+            State::BestInt { best, seen, data_type, .. } => {
+                let column: Int64Array =
+                    groups.iter().map(at).map(|group| seen[group].then(|| best[group])).collect();
+                from_int(&(Arc::new(column) as ArrayRef), &data_type)?
+            }
+            State::BestText { best, data_type, .. } => {
+                let column: StringArray =
+                    groups.iter().map(at).map(|group| best[group].as_deref()).collect();
+                cast(&column, &data_type).map_err(arrow_error)?
+            }
+        })
+    }
+}
+
+/// The means, from sums and counts.
+pub(crate) fn mean(sums: &ArrayRef, counts: &ArrayRef) -> Result<ArrayRef> {
+    let sums = sums.as_primitive::<Float64Type>();
+    let counts = counts.as_primitive::<Int64Type>();
+    let mean = |(sum, count): (Option<f64>, Option<i64>)| Some(sum? / count? as f64);
+    Ok(Arc::new(sums.iter().zip(counts).map(mean).collect::<Float64Array>()))
+}
+
+fn each_valid(groups: &[u32], values: &ArrayRef, mut each: impl FnMut(usize, usize)) {
+    match values.logical_nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => groups.iter().enumerate().for_each(|(row, &group)| each(row, group as usize)),
+        Some(nulls) => nulls.valid_indices().for_each(|row| each(row, groups[row] as usize)),
+    }
+}
+
+fn each_value<T: ArrowPrimitiveType>(
+    groups: &[u32],
+    values: &ArrayRef,
+    mut each: impl FnMut(usize, T::Native),
+) -> Result<()> {
+    let values = to_plain(values, &T::DATA_TYPE)?;
+    let Some(plain) = values.as_primitive_opt::<T>() else {
+        let message = format!("cannot aggregate values of type {}", values.data_type());
+        return Err(Error::invalid(message));
+    };
+    let plain = plain.values();
+    each_valid(groups, &values, |row, group| each(group, plain[row]));
+    Ok(())
+}
+
+/// Dates and times as the integers they are.
+fn to_plain(values: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    if values.data_type() == target {
+        return Ok(values.clone());
+    }
+    let narrow = match values.data_type() {
+        DataType::Date32 | DataType::Time32(_) => {
+            cast(values, &DataType::Int32).map_err(arrow_error)?
+        }
+        _ => values.clone(),
+    };
+    cast(&narrow, target).map_err(arrow_error)
+}
+
+fn from_int(values: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    let narrow = match target {
+        DataType::Date32 | DataType::Time32(_) => {
+            cast(values, &DataType::Int32).map_err(arrow_error)?
+        }
+        _ => values.clone(),
+    };
+    cast(&narrow, target).map_err(arrow_error)
+}

@@ -1,0 +1,302 @@
+//! Group-by as a tree: one table of partial states per partition, merged eight at a time.
+//!
+//! Which rows are summed together never depends on threads or budget: inside a partition a sum of
+//! floats adds up each batch first (a constant number of rows) and then the batches in order;
+//! tables are merged in order of partitions along a tree of fixed fan-in. Tables are sorted by key,
+//! and so is the result. The states of all groups of a table are in memory (their lease grows with
+//! them): a table that does not fit is an error that says so.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion_physical_expr::PhysicalExpr;
+use flagstone_graph::{
+    Block, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext,
+};
+use flagstone_memory::Lease;
+
+use super::pipeline::{Drain, Sink};
+use crate::error::{arrow_error, run_error};
+use crate::kernels::group::GroupTable;
+use crate::kernels::state::{Slot, State};
+use crate::partition::{Partition, batch_bytes};
+
+/// How many tables are merged at once.
+pub(crate) const FAN_IN: u32 = 8;
+
+/// What is computed for each group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    Sum,
+    Mean,
+    Min,
+    Max,
+    Count,
+}
+
+pub(crate) struct Aggregation {
+    pub(crate) function: Function,
+    pub(crate) argument: Arc<dyn PhysicalExpr>,
+    pub(crate) argument_type: DataType,
+}
+
+/// Keys and aggregations over the batches that reach them.
+pub(crate) struct GroupPlan {
+    pub(crate) keys: Vec<Arc<dyn PhysicalExpr>>,
+    pub(crate) key_types: Vec<DataType>,
+    pub(crate) aggregations: Vec<Aggregation>,
+    /// Keys, then results.
+    pub(crate) schema: SchemaRef,
+}
+
+impl GroupPlan {
+    fn slots(&self) -> Vec<Slot> {
+        self.aggregations.iter().flat_map(Aggregation::slots).collect()
+    }
+
+    fn table(&self, ctx: &TaskContext<'_>) -> Result<Building> {
+        Ok(Building {
+            table: GroupTable::new(&self.key_types)?,
+            states: self.slots().iter().map(State::new).collect(),
+            lease: ctx.reserve(0)?,
+            batches: 0,
+        })
+    }
+}
+
+impl Aggregation {
+    fn slots(&self) -> Vec<Slot> {
+        let of = |slot: Slot| vec![slot];
+        match self.function {
+            Function::Sum => of(Slot::sum_of(&self.argument_type)),
+            Function::Mean => vec![Slot::SumFloat, Slot::Count],
+            Function::Min => of(Slot::Min(self.argument_type.clone())),
+            Function::Max => of(Slot::Max(self.argument_type.clone())),
+            Function::Count => of(Slot::Count),
+        }
+    }
+}
+
+/// A table being filled.
+struct Building {
+    table: GroupTable,
+    states: Vec<State>,
+    lease: Lease,
+    batches: u32,
+}
+
+impl Building {
+    fn grow(&mut self) -> Result<()> {
+        let groups = self.table.len();
+        self.states.iter_mut().for_each(|state| state.resize(groups));
+        let states: usize = self.states.iter().map(State::bytes).sum();
+        Ok(self.lease.ensure((self.table.bytes() + states) as u64)?)
+    }
+
+    fn update(&mut self, plan: &GroupPlan, batch: &RecordBatch) -> Result<()> {
+        let rows = batch.num_rows();
+        let column = |expr: &Arc<dyn PhysicalExpr>| {
+            expr.evaluate(batch).and_then(|value| value.into_array(rows)).map_err(run_error)
+        };
+        let keys = plan.keys.iter().map(column).collect::<Result<Vec<_>>>()?;
+        // every row may be a new group
+        let growth = keys.iter().map(|key| key.get_array_memory_size()).sum::<usize>() + rows * 32;
+        self.lease.ensure(self.lease.bytes().max((self.table.bytes() + growth) as u64))?;
+        let groups = self.table.groups(&keys, rows)?;
+        self.grow()?;
+        self.batches += 1;
+        let groups = groups.as_slice();
+        let mut slot = 0;
+        for aggregation in &plan.aggregations {
+            let argument = column(&aggregation.argument)?;
+            let count = aggregation.slots().len();
+            for state in &mut self.states[slot..slot + count] {
+                state.update(groups, &argument, self.batches)?;
+            }
+            slot += count;
+        }
+        // text states grow while they are updated
+        self.grow()
+    }
+
+    fn merge(&mut self, plan: &GroupPlan, batch: &RecordBatch) -> Result<()> {
+        let (keys, states) = batch.columns().split_at(plan.keys.len());
+        let groups = self.table.groups(keys, batch.num_rows())?;
+        self.grow()?;
+        self.batches += 1;
+        for (state, column) in self.states.iter_mut().zip(states) {
+            state.merge(&groups, column, self.batches)?;
+        }
+        self.grow()
+    }
+
+    /// The table sorted by key; `last`: as results, otherwise as states.
+    fn finish(mut self, plan: &GroupPlan, last: bool) -> Result<Block> {
+        if plan.keys.is_empty() {
+            // a sum over no rows is a row too
+            self.table.ensure_one();
+            self.grow()?;
+        }
+        let order = self.table.sorted();
+        let mut columns = self.table.keys(&order)?;
+        let states = self.states.into_iter().map(|state| state.finish(&order));
+        let states = states.collect::<Result<Vec<_>>>()?;
+        if !last {
+            columns.extend(states);
+            let fields: Vec<_> = columns
+                .iter()
+                .enumerate()
+                .map(|(i, column)| {
+                    arrow::datatypes::Field::new(format!("{i}"), column.data_type().clone(), true)
+                })
+                .collect();
+            let schema = Arc::new(Schema::new(fields));
+            return partition(schema, columns, order.len());
+        }
+        let mut states = states.into_iter();
+        let mut next = || states.next().ok_or_else(|| Error::invalid("a state is missing"));
+        for aggregation in &plan.aggregations {
+            columns.push(match aggregation.function {
+                Function::Mean => crate::kernels::state::mean(&next()?, &next()?)?,
+                _ => next()?,
+            });
+        }
+        for (column, field) in columns.iter_mut().zip(plan.schema.fields()) {
+            if column.data_type() != field.data_type() {
+                *column = arrow::compute::cast(column, field.data_type()).map_err(arrow_error)?;
+            }
+        }
+        partition(plan.schema.clone(), columns, order.len())
+    }
+}
+
+fn partition(
+    schema: SchemaRef,
+    columns: Vec<arrow::array::ArrayRef>,
+    rows: usize,
+) -> Result<Block> {
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+    let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options);
+    let batches = vec![batch.map_err(arrow_error)?];
+    Ok(Block::new(Partition { schema, batches }))
+}
+
+/// Makes the table of a partition.
+pub(crate) struct GroupSink {
+    pub(crate) plan: Arc<GroupPlan>,
+}
+
+struct Grouping<'a> {
+    plan: &'a GroupPlan,
+    building: Building,
+}
+
+impl Sink for GroupSink {
+    fn name(&self) -> &str {
+        "group"
+    }
+
+    fn start<'a>(&'a self, _: u32, ctx: &'a TaskContext<'a>) -> Result<Box<dyn Drain + 'a>> {
+        Ok(Box::new(Grouping { plan: &self.plan, building: self.plan.table(ctx)? }))
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint::estimated(1 << 20).with_scratch(2 << 20)
+    }
+
+    fn assumption(&self) -> Option<String> {
+        Some("the states of one partition's groups take 1 MiB".into())
+    }
+}
+
+impl Drain for Grouping<'_> {
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.building.update(self.plan, &batch)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Block> {
+        self.building.finish(self.plan, false)
+    }
+}
+
+/// Merges tables in order: a tree in one layer, whose last task gives the results.
+pub(crate) struct MergeLayer {
+    plan: Arc<GroupPlan>,
+    /// The tasks of each level, the leaves' readers first.
+    levels: Vec<u32>,
+    leaf_count: u32,
+}
+
+impl MergeLayer {
+    pub(crate) fn new(plan: Arc<GroupPlan>, leaf_count: u32) -> Self {
+        let mut levels = vec![leaf_count.div_ceil(FAN_IN).max(1)];
+        while let Some(&last) = levels.last()
+            && last > 1
+        {
+            levels.push(last.div_ceil(FAN_IN));
+        }
+        MergeLayer { plan, levels, leaf_count }
+    }
+
+    pub(crate) fn root(&self) -> u32 {
+        self.task_count() - 1
+    }
+
+    /// The level of a task, where the level before starts, and how many tasks that has.
+    fn place(&self, task: u32) -> (usize, u32, u32) {
+        let (mut level, mut start, mut before) = (0, 0, 0);
+        while level + 1 < self.levels.len() && task >= start + self.levels[level] {
+            before = start;
+            start += self.levels[level];
+            level += 1;
+        }
+        (level, task - start, before)
+    }
+}
+
+impl Layer for MergeLayer {
+    fn name(&self) -> &str {
+        "merge-groups"
+    }
+
+    fn task_count(&self) -> u32 {
+        self.levels.iter().sum()
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        let (level, index, before) = self.place(task);
+        let width = if level == 0 { self.leaf_count } else { self.levels[level - 1] };
+        for child in index * FAN_IN..((index + 1) * FAN_IN).min(width) {
+            if level == 0 {
+                deps.push(0, child);
+            } else {
+                deps.own(before + child);
+            }
+        }
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        Footprint::estimated(1 << 20).with_scratch(1 << 20)
+    }
+
+    fn assumption(&self) -> Option<String> {
+        Some("the states of all groups take 1 MiB".into())
+    }
+
+    fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let mut building = self.plan.table(ctx)?;
+        for i in 0..inputs.len() {
+            ctx.check_cancelled()?;
+            let block = inputs.take(i)?;
+            let Some(partition) = block.downcast_ref::<Partition>() else {
+                return Err(Error::invalid("a table of groups is of another type"));
+            };
+            for batch in &partition.batches {
+                let _keys = ctx.reserve(batch_bytes(batch) / 2)?;
+                building.merge(&self.plan, batch)?;
+            }
+        }
+        building.finish(&self.plan, task == self.root())
+    }
+}

@@ -1,0 +1,135 @@
+//! Sinks that give rows, or their number, back to the user.
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use flagstone_graph::{
+    Block, Counter, Deps, Error, ErrorKind, Footprint, Inputs, Layer, Result, TaskContext,
+};
+use flagstone_memory::{Lease, format_bytes};
+
+use super::pipeline::{Drain, Sink};
+use crate::error::arrow_error;
+use crate::partition::{Partition, batch_bytes};
+
+/// Keeps a partition's rows as its block.
+pub(crate) struct Collect {
+    pub(crate) schema: SchemaRef,
+}
+
+struct Collecting<'a> {
+    ctx: &'a TaskContext<'a>,
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    lease: Lease,
+    bytes: u64,
+}
+
+impl Sink for Collect {
+    fn name(&self) -> &str {
+        "collect"
+    }
+
+    fn start<'a>(&'a self, _: u32, ctx: &'a TaskContext<'a>) -> Result<Box<dyn Drain + 'a>> {
+        let lease = ctx.reserve(0)?;
+        let schema = self.schema.clone();
+        Ok(Box::new(Collecting { ctx, schema, batches: Vec::new(), lease, bytes: 0 }))
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint::estimated(4 << 20)
+    }
+}
+
+impl Drain for Collecting<'_> {
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.bytes += batch_bytes(&batch);
+        self.lease.ensure(self.bytes)?;
+        self.ctx.count(Counter::RowsOut, batch.num_rows() as u64);
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Block> {
+        Ok(Block::new(Partition { schema: self.schema, batches: self.batches }))
+    }
+}
+
+/// Counts rows.
+pub(crate) struct CountRows;
+
+struct Counting<'a>(&'a TaskContext<'a>, u64);
+
+impl Sink for CountRows {
+    fn name(&self) -> &str {
+        "count"
+    }
+
+    fn start<'a>(&'a self, _: u32, ctx: &'a TaskContext<'a>) -> Result<Box<dyn Drain + 'a>> {
+        Ok(Box::new(Counting(ctx, 0)))
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint::bounded(64).resident()
+    }
+}
+
+impl Drain for Counting<'_> {
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.1 += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Block> {
+        self.0.count(Counter::RowsOut, self.1);
+        Ok(Block::value(self.1))
+    }
+}
+
+/// Puts the rows of all partitions into one batch.
+pub(crate) struct ConcatLayer {
+    pub(crate) schema: SchemaRef,
+    pub(crate) partition_count: u32,
+    pub(crate) budget_bytes: u64,
+}
+
+impl Layer for ConcatLayer {
+    fn name(&self) -> &str {
+        "concat"
+    }
+
+    fn task_count(&self) -> u32 {
+        1
+    }
+
+    fn deps(&self, _: u32, deps: &mut Deps<'_>) {
+        deps.range(0, 0..self.partition_count);
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        Footprint::estimated(4 << 20).resident()
+    }
+
+    fn run(&self, _: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let mut batches = Vec::new();
+        for i in 0..inputs.len() {
+            batches.extend(inputs.get::<Partition>(i)?.batches.iter());
+        }
+        let bytes: u64 = batches.iter().map(|batch| batch_bytes(batch)).sum();
+        let too_large = || {
+            let message = format!(
+                "the collected rows take {}, twice while they are put together, and the budget is \
+                 {}: write them to Parquet, aggregate or select fewer of them, or raise the budget",
+                format_bytes(bytes),
+                format_bytes(self.budget_bytes),
+            );
+            Error::new(ErrorKind::Budget, message)
+        };
+        if bytes > self.budget_bytes / 2 {
+            return Err(too_large());
+        }
+        let _lease = ctx.reserve(bytes)?;
+        let whole = concat_batches(&self.schema, batches).map_err(arrow_error)?;
+        Ok(Block::new(Partition { schema: self.schema.clone(), batches: vec![whole] }))
+    }
+}

@@ -1,0 +1,171 @@
+//! From operations to DataFusion's logical plan, checked and optimised.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::{Column, DFSchema, DataFusionError};
+use datafusion_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableSource,
+};
+use datafusion_functions::core::expr_fn::get_field;
+use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
+use flagstone_graph::{Error, Result};
+
+use super::{Node, Operation, sql};
+use crate::error::plan_error;
+use crate::source::PartitionSource;
+
+/// The name of the one table there is, as people may write it in SQL.
+pub(crate) const TABLE: &str = "record";
+
+/// A source as DataFusion sees it.
+pub(crate) struct FrameTable {
+    pub(crate) source: Arc<dyn PartitionSource>,
+}
+
+impl TableSource for FrameTable {
+    fn schema(&self) -> SchemaRef {
+        self.source.schema()
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> std::result::Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+        // sources leave out what they can; the filter above the scan decides
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+}
+
+/// The plan as written. Errors have the line of the operation that is wrong.
+pub(crate) fn plan(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<LogicalPlan> {
+    let input = node.input().map(|input| plan(input, source)).transpose()?;
+    let built = match (&node.operation, input) {
+        (Operation::Source(_), _) | (_, None) => {
+            let table = Arc::new(FrameTable { source: source.clone() });
+            LogicalPlanBuilder::scan(TABLE, table, None).and_then(LogicalPlanBuilder::build)
+        }
+        (Operation::Select(_, exprs), Some(input)) => {
+            let exprs = exprs.iter().map(|expr| named(expr, input.schema())).collect();
+            project(input, exprs)
+        }
+        (Operation::SelectSql(_, list), Some(input)) => {
+            let exprs = sql::select_list(list, input.schema()).map_err(|e| node.locate(e))?;
+            project(input, exprs)
+        }
+        (Operation::Filter(_, expr), Some(input)) => filter(input, expr),
+        (Operation::FilterSql(_, text), Some(input)) => {
+            let expr = sql::condition(text, input.schema()).map_err(|e| node.locate(e))?;
+            filter(input, &expr)
+        }
+        (Operation::WithColumn(_, name, expr), Some(input)) => {
+            let value = resolve(expr.clone(), input.schema()).alias(name);
+            let mut exprs = Vec::new();
+            let mut value = Some(value);
+            for (qualifier, field) in input.schema().iter() {
+                if field.name() == name {
+                    exprs.extend(value.take());
+                } else {
+                    exprs.push(Expr::Column(Column::new(qualifier.cloned(), field.name())));
+                }
+            }
+            exprs.extend(value);
+            project(input, exprs)
+        }
+        (Operation::Group(_, keys, aggregations), Some(input)) => {
+            let keys: Vec<Expr> = keys.iter().map(|expr| named(expr, input.schema())).collect();
+            let results: Vec<Expr> =
+                aggregations.iter().map(|expr| resolve(expr.clone(), input.schema())).collect();
+            LogicalPlanBuilder::from(input)
+                .aggregate(keys, results)
+                .and_then(LogicalPlanBuilder::build)
+        }
+    };
+    built.map_err(|error| node.locate(plan_error(error)))
+}
+
+fn project(
+    input: LogicalPlan,
+    exprs: Vec<Expr>,
+) -> std::result::Result<LogicalPlan, DataFusionError> {
+    LogicalPlanBuilder::from(input).project(exprs)?.build()
+}
+
+fn filter(
+    input: LogicalPlan,
+    expr: &Expr,
+) -> std::result::Result<LogicalPlan, DataFusionError> {
+    let expr = resolve(expr.clone(), input.schema());
+    LogicalPlanBuilder::from(input).filter(expr)?.build()
+}
+
+/// An expression whose column is called as the user wrote it: `actor.login`, not the call that
+/// takes the member out.
+fn named(expr: &Expr, schema: &DFSchema) -> Expr {
+    let resolved = resolve(expr.clone(), schema);
+    match expr {
+        Expr::Column(column) if resolved != *expr => resolved.alias(&column.name),
+        _ => resolved,
+    }
+}
+
+/// Reads dotted names that are no columns as paths into structs.
+fn resolve(expr: Expr, schema: &DFSchema) -> Expr {
+    let member = |expr: Expr| {
+        let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
+        if column.relation.is_some() || schema.has_column_with_unqualified_name(&column.name) {
+            return Ok(Transformed::no(expr));
+        }
+        Ok(match path(&column.name, schema) {
+            Some(expr) => Transformed::yes(expr),
+            None => Transformed::no(expr),
+        })
+    };
+    let kept = expr.clone();
+    expr.transform_up(member).map_or(kept, |transformed| transformed.data)
+}
+
+fn path(name: &str, schema: &DFSchema) -> Option<Expr> {
+    // the longest column name that is a prefix: names may have dots themselves
+    let mut cuts: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
+    while let Some(at) = cuts.pop() {
+        let (head, mut rest) = (&name[..at], &name[at + 1..]);
+        let Ok((qualifier, field)) = schema.qualified_field_with_unqualified_name(head) else {
+            continue;
+        };
+        let mut expr = Expr::Column(Column::new(qualifier.cloned(), head));
+        let mut data_type = field.data_type();
+        while !rest.is_empty() {
+            let DataType::Struct(fields) = data_type else { return None };
+            let fits = |name: &str| {
+                rest.strip_prefix(name).is_some_and(|left| left.is_empty() || left.starts_with('.'))
+            };
+            let member = fields
+                .iter()
+                .filter(|field| fits(field.name()))
+                .max_by_key(|field| field.name().len())?;
+            expr = get_field(expr, member.name().as_str());
+            data_type = member.data_type();
+            rest = rest[member.name().len()..].trim_start_matches('.');
+        }
+        return Some(expr);
+    }
+    None
+}
+
+/// Types coerced, columns and conditions pushed down, common expressions shared.
+pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let options = ConfigOptions::default();
+    let plan = Analyzer::new()
+        .execute_and_check(plan, &options, |_, _| {})
+        .map_err(plan_error)?;
+    let context = OptimizerContext::new();
+    Optimizer::new().optimize(plan, &context, |_, _| {}).map_err(plan_error)
+}
+
+/// The plan, with the mistake's source line when there is one.
+pub(crate) fn checked(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<LogicalPlan> {
+    optimise(plan(node, source)?).map_err(|error: Error| node.locate(error))
+}

@@ -1,0 +1,255 @@
+//! What values were seen in a column, and the narrowest type that holds them all.
+//!
+//! Dynamic data has no schema; it has values. A [`Kind`] is what was seen so far, [`Kind::merge`]
+//! is the smallest kind that holds what both sides saw. Merging is commutative and associative, so
+//! partitions may be looked at in any order and the schema is the same.
+//!
+//! ```text
+//! null -> bool ----------------\
+//!      -> int -> float ---------> string -> JSON text
+//!      -> struct, list -------------------/
+//! ```
+
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use std::sync::Arc;
+
+/// An object with more different keys than this is a map whose keys are data: JSON text.
+pub(crate) const OBJECT_KEYS_MAX: usize = 256;
+/// A record may have more columns than an object has keys.
+pub(crate) const RECORD_KEYS_MAX: usize = 8192;
+/// Values nested deeper than this become JSON text.
+pub(crate) const DEPTH_MAX: usize = 24;
+/// Integers past this are not all exact as floats.
+pub(crate) const EXACT_FLOAT_MAX: u64 = 1 << 53;
+
+/// What was seen in one place.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) enum Kind {
+    /// Nothing but nulls.
+    #[default]
+    Null,
+    Bool,
+    /// Integers of 64 bits. `big`: some are not exact as floats.
+    Int { big: bool },
+    Float,
+    Str,
+    /// Values of several kinds, each kept as its JSON text.
+    Json,
+    Struct(Vec<(String, Kind)>),
+    List(Box<Kind>),
+}
+
+impl Kind {
+    /// The kind that holds both.
+    pub(crate) fn merge(&mut self, other: Kind) {
+        self.merge_below(other, RECORD_KEYS_MAX);
+    }
+
+    fn merge_below(&mut self, other: Kind, keys_max: usize) {
+        use Kind::*;
+        let merged = match (std::mem::take(self), other) {
+            (Null, kind) | (kind, Null) => kind,
+            (Bool, Bool) => Bool,
+            (Int { big: a }, Int { big: b }) => Int { big: a | b },
+            (Int { big: false } | Float, Int { big: false } | Float) => Float,
+            (List(mut a), List(b)) => {
+                a.merge_below(*b, OBJECT_KEYS_MAX);
+                List(a)
+            }
+            (Struct(mut a), Struct(b)) => {
+                merge_fields(&mut a, b);
+                if a.len() > keys_max { Json } else { Struct(a) }
+            }
+            (Struct(_) | List(_) | Json, _) | (_, Struct(_) | List(_) | Json) => Json,
+            _ => Str,
+        };
+        *self = merged;
+    }
+
+    /// The Arrow type that values of this kind are stored in.
+    pub(crate) fn data_type(&self) -> DataType {
+        match self {
+            Kind::Bool => DataType::Boolean,
+            Kind::Int { .. } => DataType::Int64,
+            Kind::Float => DataType::Float64,
+            Kind::Null | Kind::Str | Kind::Json => DataType::Utf8,
+            Kind::Struct(fields) => DataType::Struct(to_fields(fields)),
+            Kind::List(item) => {
+                DataType::List(Arc::new(Field::new("item", item.data_type(), true)))
+            }
+        }
+    }
+
+    /// The columns of a record of this kind. A record that is no object has one column, `value`.
+    pub(crate) fn to_schema(&self) -> Schema {
+        match self {
+            Kind::Struct(fields) => Schema::new(to_fields(fields)),
+            other => Schema::new(vec![Field::new("value", other.data_type(), true)]),
+        }
+    }
+
+    /// The kind that is read for a column of this type; what differs from it is cast afterwards.
+    pub(crate) fn nearest(data_type: &DataType) -> Kind {
+        match data_type {
+            DataType::Null => Kind::Null,
+            DataType::Boolean => Kind::Bool,
+            integer if integer.is_integer() && *integer != DataType::UInt64 => {
+                Kind::Int { big: false }
+            }
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => Kind::Float,
+            DataType::List(item) | DataType::LargeList(item) => {
+                Kind::List(Box::new(Kind::nearest(item.data_type())))
+            }
+            DataType::Struct(fields) => Kind::of_fields(fields),
+            _ => Kind::Str,
+        }
+    }
+
+    /// The kind of a record with these columns.
+    pub(crate) fn of_fields(fields: &Fields) -> Kind {
+        let field = |field: &Arc<Field>| (field.name().clone(), Kind::nearest(field.data_type()));
+        Kind::Struct(fields.iter().map(field).collect())
+    }
+
+    /// The kind at a dotted path; items of lists count as the list.
+    pub(crate) fn at_path(&self, path: &str) -> Option<&Kind> {
+        let mut kind = self;
+        let mut rest = path;
+        while !rest.is_empty() {
+            while let Kind::List(item) = kind {
+                kind = item;
+            }
+            let Kind::Struct(fields) = kind else {
+                return (rest == "value").then_some(kind);
+            };
+            // names may have dots themselves: the longest that fits
+            let fits = |name: &str| {
+                rest == name || (rest.starts_with(name) && rest[name.len()..].starts_with('.'))
+            };
+            let (name, below) = fields
+                .iter()
+                .filter(|(name, _)| fits(name))
+                .max_by_key(|(name, _)| name.len())?;
+            rest = rest[name.len()..].trim_start_matches('.');
+            kind = below;
+        }
+        Some(kind)
+    }
+
+    /// How people call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Kind::Null => "null",
+            Kind::Bool => "bool",
+            Kind::Int { .. } => "int",
+            Kind::Float => "float",
+            Kind::Str => "string",
+            Kind::Json => "JSON text",
+            Kind::Struct(_) => "object",
+            Kind::List(_) => "list",
+        }
+    }
+
+    /// Whether both are stored alike, and hold the same text for the same value.
+    pub(crate) fn stored_like(&self, other: &Kind) -> bool {
+        match (self, other) {
+            (Kind::Int { .. }, Kind::Int { .. }) => true,
+            // only nulls were seen: as a string column it is the same column of nulls
+            (Kind::Null, Kind::Str | Kind::Json) | (Kind::Str | Kind::Json, Kind::Null) => true,
+            (Kind::List(a), Kind::List(b)) => a.stored_like(b),
+            (Kind::Struct(a), Kind::Struct(b)) => {
+                a.len() == b.len()
+                    && a.iter().zip(b).all(|((x, a), (y, b))| x == y && a.stored_like(b))
+            }
+            (a, b) => a == b,
+        }
+    }
+}
+
+fn merge_fields(into: &mut Vec<(String, Kind)>, from: Vec<(String, Kind)>) {
+    for (i, (name, kind)) in from.into_iter().enumerate() {
+        // the same keys mostly come in the same order
+        let at = match into.get(i) {
+            Some((known, _)) if *known == name => Some(i),
+            _ => into.iter().position(|(known, _)| *known == name),
+        };
+        match at {
+            Some(at) => into[at].1.merge_below(kind, OBJECT_KEYS_MAX),
+            None => into.push((name, kind)),
+        }
+    }
+}
+
+fn to_fields(fields: &[(String, Kind)]) -> Fields {
+    fields.iter().map(|(name, kind)| Field::new(name, kind.data_type(), true)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn kinds() -> impl Strategy<Value = Kind> {
+        let leaf = prop_oneof![
+            Just(Kind::Null),
+            Just(Kind::Bool),
+            any::<bool>().prop_map(|big| Kind::Int { big }),
+            Just(Kind::Float),
+            Just(Kind::Str),
+            Just(Kind::Json),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                inner.clone().prop_map(|kind| Kind::List(Box::new(kind))),
+                proptest::collection::btree_map("[abc]", inner, 0..3)
+                    .prop_map(|fields| Kind::Struct(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Keys in order of name, as the order of keys is that of their first sight.
+    fn sorted(kind: Kind) -> Kind {
+        match kind {
+            Kind::Struct(mut fields) => {
+                fields.sort_by(|a, b| a.0.cmp(&b.0));
+                Kind::Struct(fields.into_iter().map(|(n, k)| (n, sorted(k))).collect())
+            }
+            Kind::List(item) => Kind::List(Box::new(sorted(*item))),
+            other => other,
+        }
+    }
+
+    fn merged(a: &Kind, b: &Kind) -> Kind {
+        let mut a = a.clone();
+        a.merge(b.clone());
+        a
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_a_join(a in kinds(), b in kinds(), c in kinds()) {
+            prop_assert_eq!(sorted(merged(&a, &b)), sorted(merged(&b, &a)));
+            prop_assert_eq!(sorted(merged(&merged(&a, &b), &c)), sorted(merged(&a, &merged(&b, &c))));
+            prop_assert_eq!(merged(&a, &a), a);
+        }
+    }
+
+    #[test]
+    fn a_big_integer_beside_a_float_stays_exact_as_text() {
+        let big = Kind::Int { big: true };
+        assert_eq!(merged(&big, &Kind::Float), Kind::Str);
+        assert_eq!(merged(&merged(&Kind::Int { big: false }, &Kind::Float), &big), Kind::Str);
+    }
+
+    #[test]
+    fn an_object_with_too_many_keys_is_a_map() {
+        let object = |from: usize| {
+            Kind::Struct((from..from + 200).map(|i| (format!("k{i}"), Kind::Bool)).collect())
+        };
+        let record = |from| Kind::Struct(vec![("map".into(), object(from))]);
+        assert_eq!(
+            merged(&record(0), &record(200)),
+            Kind::Struct(vec![("map".into(), Kind::Json)])
+        );
+    }
+}

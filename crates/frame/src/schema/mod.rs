@@ -1,0 +1,3 @@
+//! Schemas of data that brings none.
+
+pub(crate) mod kind;

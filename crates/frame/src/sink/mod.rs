@@ -1,0 +1,4 @@
+//! Where rows go.
+
+pub(crate) mod assemble;
+pub(crate) mod parquet;

@@ -1,0 +1,222 @@
+//! Rows to encoded row groups.
+//!
+//! Each partition's task writes one scratch file of row groups beside the output; [`assemble`]
+//! then copies row groups, still encoded, into files of even size. So nothing is held in memory,
+//! every file is balanced, and the bytes follow from the rows alone.
+//!
+//! [`assemble`]: super::assemble
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use flagstone_graph::{
+    Block, Counter, Error, Footprint, Result, TaskContext,
+};
+use flagstone_memory::Lease;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::error::{file_error, parquet_error};
+use crate::ops::pipeline::{Drain, Sink};
+
+/// A row group may end after so many rows of a batch.
+const SLICE_ROWS: usize = 1024;
+
+/// How the pages of a Parquet file are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ParquetCompression {
+    /// Small files, fast enough.
+    #[default]
+    Zstd,
+    /// Larger files, faster to write.
+    Snappy,
+    /// As encoded.
+    None,
+}
+
+/// How Parquet files are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParquetOptions {
+    /// How pages are compressed.
+    pub compression: ParquetCompression,
+    /// About how large a file should be, in bytes.
+    pub target_bytes: u64,
+    /// Replace an existing output.
+    pub overwrite: bool,
+    /// Leave the partial output in place when the run fails.
+    pub keep_partial: bool,
+}
+
+impl Default for ParquetOptions {
+    fn default() -> Self {
+        ParquetOptions {
+            compression: ParquetCompression::default(),
+            target_bytes: 128 << 20,
+            overwrite: false,
+            keep_partial: false,
+        }
+    }
+}
+
+impl ParquetOptions {
+    /// How large a row group may become, encoded: a small part of a file, so that files cut at row
+    /// groups are even.
+    pub(crate) fn row_group_bytes(&self) -> usize {
+        (self.target_bytes / 24).clamp(64 << 10, 6 << 20) as usize
+    }
+
+    pub(crate) fn properties(&self) -> WriterProperties {
+        let compression = match self.compression {
+            ParquetCompression::Zstd => {
+                Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default())
+            }
+            ParquetCompression::Snappy => Compression::SNAPPY,
+            ParquetCompression::None => Compression::UNCOMPRESSED,
+        };
+        WriterProperties::builder()
+            .set_compression(compression)
+            .set_created_by(concat!("flagstone ", env!("CARGO_PKG_VERSION")).into())
+            .set_data_page_size_limit(256 << 10)
+            .set_dictionary_page_size_limit(256 << 10)
+            .set_statistics_truncate_length(Some(64))
+            .set_max_row_group_row_count(Some(1 << 20))
+            .build()
+    }
+}
+
+/// One row group in a scratch file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowGroup {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The block of a partition that was written.
+pub(crate) struct Written {
+    pub(crate) row_groups: Vec<RowGroup>,
+}
+
+/// Writes scratch files into a directory.
+pub(crate) struct ParquetSink {
+    pub(crate) schema: SchemaRef,
+    pub(crate) directory: PathBuf,
+    pub(crate) options: ParquetOptions,
+}
+
+pub(crate) fn scratch_path(directory: &Path, task: u32) -> PathBuf {
+    directory.join(format!(".scratch-{task:05}"))
+}
+
+/// Parquet files cannot hold a struct without members, and they have no type of only nulls.
+pub(crate) fn check_schema(schema: &Schema) -> Result<()> {
+    match schema.fields().first() {
+        None => Err(Error::invalid("there are no columns to write: select at least one")),
+        Some(_) => Ok(()),
+    }
+}
+
+impl Sink for ParquetSink {
+    fn name(&self) -> &str {
+        "write-parquet"
+    }
+
+    fn start<'a>(&'a self, task: u32, ctx: &'a TaskContext<'a>) -> Result<Box<dyn Drain + 'a>> {
+        Ok(Box::new(Writing {
+            sink: self,
+            path: scratch_path(&self.directory, task),
+            writer: None,
+            lease: ctx.reserve(0)?,
+            ctx,
+        }))
+    }
+
+    fn footprint(&self) -> Footprint {
+        // a row group in progress, and a page and a dictionary for each column
+        let columns = self.schema.flattened_fields().len() as u64;
+        let pages = columns * (96 << 10);
+        Footprint::estimated(4096)
+            .with_scratch(2 * self.options.row_group_bytes() as u64 + pages)
+            .resident()
+    }
+
+    fn assumption(&self) -> Option<String> {
+        Some("encoding a column holds less than 96 KiB beside its row group".into())
+    }
+}
+
+struct Writing<'a> {
+    sink: &'a ParquetSink,
+    path: PathBuf,
+    writer: Option<ArrowWriter<Counted<'a>>>,
+    lease: Lease,
+    ctx: &'a TaskContext<'a>,
+}
+
+/// A file whose writes count.
+pub(crate) struct Counted<'a> {
+    pub(crate) file: File,
+    pub(crate) ctx: &'a TaskContext<'a>,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.ctx.count(Counter::BytesWritten, written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drain for Writing<'_> {
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => {
+                // truncates what an earlier attempt of this task may have left
+                let file = File::create(&self.path)
+                    .map_err(|error| file_error("create", &self.path, error))?;
+                let options =
+                    ArrowWriterOptions::new().with_properties(self.sink.options.properties());
+                let counted = Counted { file, ctx: self.ctx };
+                let schema = Arc::clone(&self.sink.schema);
+                let writer = ArrowWriter::try_new_with_options(counted, schema, options);
+                none.insert(writer.map_err(parquet_error)?)
+            }
+        };
+        self.lease.ensure(writer.memory_size() as u64 + (1 << 20))?;
+        for start in (0..batch.num_rows()).step_by(SLICE_ROWS) {
+            let slice = batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start));
+            writer.write(&slice).map_err(parquet_error)?;
+            if writer.in_progress_size() >= self.sink.options.row_group_bytes() {
+                writer.flush().map_err(parquet_error)?;
+            }
+        }
+        Ok(self.lease.ensure(writer.memory_size() as u64)?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Block> {
+        let mut row_groups = Vec::new();
+        if let Some(writer) = self.writer {
+            let metadata = writer.close().map_err(parquet_error)?;
+            row_groups = metadata
+                .row_groups()
+                .iter()
+                .map(|group| RowGroup {
+                    rows: group.num_rows() as u64,
+                    bytes: group.compressed_size() as u64,
+                })
+                .collect();
+        }
+        let heap_bytes = (row_groups.capacity() * size_of::<RowGroup>()) as u64;
+        Ok(Block::new(flagstone_graph::Value { value: Written { row_groups }, heap_bytes }))
+    }
+}

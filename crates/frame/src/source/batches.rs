@@ -1,0 +1,50 @@
+//! Batches that are in memory already.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use flagstone_graph::{Counter, Result, TaskContext};
+
+use super::{BATCH_ROWS, PartitionSource, Scan};
+use crate::error::arrow_error;
+
+/// One partition per batch.
+pub(crate) struct BatchSource {
+    pub(crate) schema: SchemaRef,
+    pub(crate) batches: Vec<RecordBatch>,
+}
+
+impl PartitionSource for BatchSource {
+    fn name(&self) -> &str {
+        "batches"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn partition_count(&self) -> u32 {
+        self.batches.len() as u32
+    }
+
+    fn stream(
+        &self,
+        partition: u32,
+        scan: &Scan,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let batch = self.batches[partition as usize].project(&scan.columns).map_err(arrow_error)?;
+        for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
+            ctx.check_cancelled()?;
+            let part = batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start));
+            ctx.count(Counter::RowsIn, part.num_rows() as u64);
+            each(part)?;
+        }
+        Ok(())
+    }
+
+    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
+        // slices share the batch's buffers, which the caller owns
+        0
+    }
+}

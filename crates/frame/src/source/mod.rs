@@ -1,0 +1,151 @@
+//! Where rows come from.
+//!
+//! A [`PartitionSource`] streams the batches of one partition at a time inside a task: nothing
+//! between the source and the end of the task is ever a whole partition. Anything that can do that
+//! becomes a [`DataFrame`](crate::DataFrame): files here, a typed bag in the facade.
+
+pub(crate) mod bad;
+pub(crate) mod batches;
+pub(crate) mod csv;
+pub(crate) mod json;
+pub(crate) mod open;
+pub(crate) mod parquet;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion_expr::Expr;
+use flagstone_graph::{Counter, IoBytes, Result, TaskContext};
+use flagstone_io::{Io, IoCounters};
+
+use crate::json::Wanted;
+
+/// Sources give batches of at most this many rows. It is a constant because sums are rounded batch
+/// by batch: it must follow from nothing that differs between two runs.
+pub const BATCH_ROWS: usize = 8192;
+
+/// A source gives a batch early when the text of its rows reaches this many bytes.
+pub(crate) const BATCH_TEXT_BYTES: usize = 4 << 20;
+
+/// What a plan wants of a source.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// The wanted columns, as indices into the source's schema, ascending.
+    pub columns: Vec<usize>,
+    /// Conditions that every wanted row meets. A source may leave out rows that do not; the plan
+    /// checks them all the same.
+    pub filters: Vec<Expr>,
+    pub(crate) wanted: Wanted,
+}
+
+/// Streams rows, partition by partition.
+pub trait PartitionSource: Send + Sync {
+    /// The layer's name in keys: `"read-json"`.
+    fn name(&self) -> &str;
+
+    /// All columns.
+    fn schema(&self) -> SchemaRef;
+
+    /// How many partitions there are. Their borders follow from the data and how it is stored.
+    fn partition_count(&self) -> u32;
+
+    /// Gives every batch of a partition, in order, with the columns of `scan`. Leases what it
+    /// allocates from `ctx`.
+    ///
+    /// # Errors
+    /// Those of `each`, and whatever reading meets.
+    fn stream(
+        &self,
+        partition: u32,
+        scan: &Scan,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()>;
+
+    /// What streaming a partition needs at once, batches included.
+    fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64;
+
+    /// What `scratch_bytes` assumes.
+    fn assumption(&self) -> Option<String> {
+        None
+    }
+
+    /// Bytes read from storage for a partition.
+    fn io_bytes(&self, _partition: u32) -> IoBytes {
+        IoBytes::default()
+    }
+
+    /// The schema of the batches that `scan` gives.
+    fn scan_schema(&self, scan: &Scan) -> SchemaRef {
+        let schema = self.schema();
+        let fields = scan.columns.iter().map(|&column| schema.fields()[column].clone());
+        Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// After a run: what was read, and whether the schema held.
+    fn outcome(&self) -> Outcome {
+        Outcome::default()
+    }
+}
+
+/// What came of reading a source.
+#[derive(Default)]
+pub struct Outcome {
+    /// Rows that were read.
+    pub rows: u64,
+    /// Records that could not be read and were left out by the policy.
+    pub bad_records: u64,
+    /// Columns whose type changed after the sample.
+    pub widened: Vec<Widening>,
+    /// The source with the schema that holds everything, when the one at hand did not.
+    pub next: Option<Arc<dyn PartitionSource>>,
+}
+
+/// A column that turned out wider than the sample had shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Widening {
+    /// The dotted path of the column.
+    pub column: String,
+    /// What it was taken for; `null` for a key that was not known.
+    pub from: String,
+    /// What it is.
+    pub to: String,
+    /// The file with the first record that made it so.
+    pub file: String,
+    /// That record's line in the file, from 1, where it is known.
+    pub line: Option<u64>,
+    /// That record's first byte in the file's text.
+    pub offset: u64,
+}
+
+impl std::fmt::Display for Widening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} became {} at {}", self.column, self.from, self.to, self.file)?;
+        match self.line {
+            Some(line) => write!(f, ":{line}"),
+            None => write!(f, " byte {}", self.offset),
+        }
+    }
+}
+
+/// Counts bytes for the task that reads or writes them.
+pub(crate) struct TaskCounters<'a>(pub(crate) &'a TaskContext<'a>);
+
+impl IoCounters for TaskCounters<'_> {
+    fn bytes_read(&self, bytes: u64) {
+        self.0.count(Counter::BytesRead, bytes);
+    }
+
+    fn bytes_written(&self, bytes: u64) {
+        self.0.count(Counter::BytesWritten, bytes);
+    }
+}
+
+/// Calls `body` with the task's way to read files.
+pub(crate) fn with_io<T>(ctx: &TaskContext<'_>, body: impl FnOnce(&Io<'_>) -> T) -> T {
+    let counters = TaskCounters(ctx);
+    let cancelled = || ctx.is_cancelled();
+    let io = Io::new(ctx.memory()).counters(&counters).cancelled(&cancelled);
+    body(&io)
+}

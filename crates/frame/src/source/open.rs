@@ -1,0 +1,273 @@
+//! From patterns of file names to a source with a schema.
+//!
+//! Making a frame reads nothing. The first question that needs the schema lists the files and
+//! samples their heads; in a terminal that happens in tasks, under the session's ledger. What was
+//! found is kept, so that a frame used twice samples once.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flagstone_graph::{
+    Block, Deps, Error, Execute, Footprint, Graph, Inputs, IoBytes, Layer, Result, TaskContext,
+};
+use flagstone_io::{BlockReader, ByteRange, InputFile, ReadOptions, expand};
+
+use super::csv::{self, CsvOptions, CsvSource};
+use super::json::{JsonOptions, JsonSource};
+use super::parquet::ParquetSource;
+use super::{PartitionSource, with_io};
+use crate::error::io_error;
+use crate::json::Sampler;
+use crate::schema::kind::Kind;
+
+/// A partition of plain text is about this long; a partition of small files holds several.
+const PLAIN_BYTES: u64 = 32 << 20;
+/// A partition of small compressed files holds files of about this size together.
+const PACKED_BYTES: u64 = 4 << 20;
+/// All heads together are about this long.
+const SAMPLE_BYTES: u64 = 64 << 20;
+
+/// What a frame reads.
+pub(crate) enum Origin {
+    /// A source that is open already.
+    Ready(Arc<dyn PartitionSource>),
+    /// Files that nobody has looked at yet.
+    Files { patterns: Vec<PathBuf>, format: Format, opened: Mutex<Option<Arc<dyn PartitionSource>>> },
+}
+
+/// How files are read.
+pub(crate) enum Format {
+    Json(JsonOptions),
+    Csv(CsvOptions),
+    Parquet,
+}
+
+impl Origin {
+    /// The source, listed and sampled.
+    pub(crate) fn open(&self, execute: &dyn Execute) -> Result<Arc<dyn PartitionSource>> {
+        let (patterns, format, opened) = match self {
+            Origin::Ready(source) => return Ok(source.clone()),
+            Origin::Files { patterns, format, opened } => (patterns, format, opened),
+        };
+        let known = opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(source) = known {
+            return Ok(source);
+        }
+        let files = expand(patterns).map_err(io_error)?;
+        let source = match format {
+            Format::Json(options) => open_json(&files, options, execute)?,
+            Format::Csv(options) => open_csv(&files, options, execute)?,
+            Format::Parquet => Arc::new(ParquetSource::open(&files, execute)?),
+        };
+        self.keep(source.clone());
+        Ok(source)
+    }
+
+    /// Remembers a source with a better schema.
+    pub(crate) fn keep(&self, source: Arc<dyn PartitionSource>) {
+        if let Origin::Files { opened, .. } = self {
+            *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
+        }
+    }
+}
+
+/// Files as partitions: large plain files in pieces, small files together. Follows from the files
+/// and constants alone.
+pub(crate) fn partition(files: &[InputFile]) -> Vec<Vec<ByteRange>> {
+    let mut partitions: Vec<Vec<ByteRange>> = Vec::new();
+    let mut filled = 0.0;
+    for range in flagstone_io::split_files(files, PLAIN_BYTES) {
+        let full = if range.file.is_splittable() { PLAIN_BYTES } else { PACKED_BYTES };
+        let share = range.len() as f64 / full as f64;
+        // a file goes with the ones before it while they do not fill a partition
+        match partitions.last_mut() {
+            Some(last) if filled + share <= 1.0 => {
+                filled += share;
+                last.push(range);
+            }
+            _ => {
+                filled = share;
+                partitions.push(vec![range]);
+            }
+        }
+    }
+    partitions
+}
+
+fn open_json(
+    files: &[InputFile],
+    options: &JsonOptions,
+    execute: &dyn Execute,
+) -> Result<Arc<dyn PartitionSource>> {
+    let partitions = Arc::new(partition(files));
+    let kind = match &options.schema {
+        Some(schema) => Kind::of_fields(schema.fields()),
+        None => sample_json(files, options, execute)?,
+    };
+    Ok(Arc::new(JsonSource::new(partitions, kind, options.clone())))
+}
+
+fn open_csv(
+    files: &[InputFile],
+    options: &CsvOptions,
+    execute: &dyn Execute,
+) -> Result<Arc<dyn PartitionSource>> {
+    let blocks = sample(files, Format::Csv(options.clone()), execute)?;
+    let mut columns: Option<Vec<(String, Kind)>> = None;
+    for (file, block) in &blocks {
+        let Some(Some(seen)) = block.value_ref::<Option<Vec<(String, Kind)>>>() else { continue };
+        let Some(columns) = &mut columns else {
+            columns = Some(seen.clone());
+            continue;
+        };
+        let same = columns.len() == seen.len() && columns.iter().zip(seen).all(|(a, b)| a.0 == b.0);
+        if !same {
+            let names = |columns: &[(String, Kind)]| {
+                columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+            };
+            let message = format!(
+                "{} has other columns ({}) than the files before it ({}): read them as frames of \
+                 their own",
+                file.path().display(),
+                names(seen),
+                names(columns)
+            );
+            return Err(Error::invalid(message));
+        }
+        for ((_, known), (_, kind)) in columns.iter_mut().zip(seen) {
+            known.merge(kind.clone());
+        }
+    }
+    let mut columns = columns.unwrap_or_default();
+    for (name, kind) in &mut columns {
+        if let Some(given) = options.given_type(name) {
+            *kind = Kind::nearest(given);
+        }
+    }
+    if let Some((unknown, _)) =
+        options.types.iter().find(|(name, _)| !columns.iter().any(|(known, _)| known == name))
+    {
+        let message = format!("a type is given for the column {unknown:?}, which is not there");
+        return Err(Error::invalid(message));
+    }
+    Ok(Arc::new(CsvSource::new(Arc::new(partition(files)), columns, options.clone())))
+}
+
+/// The kind of the records at the heads of all files.
+fn sample_json(files: &[InputFile], options: &JsonOptions, execute: &dyn Execute) -> Result<Kind> {
+    let mut kind = Kind::Null;
+    for (_, block) in sample(files, Format::Json(options.clone()), execute)? {
+        if let Some(seen) = block.value_ref::<Kind>() {
+            match (&kind, seen) {
+                // a record of another shape than the first is for the conversion to report
+                (Kind::Struct(_), Kind::Struct(_)) | (Kind::Null, _) => kind.merge(seen.clone()),
+                (Kind::Struct(_), _) | (_, Kind::Struct(_)) => {}
+                _ => kind.merge(seen.clone()),
+            }
+        }
+    }
+    Ok(match kind {
+        Kind::Null => Kind::Struct(Vec::new()),
+        kind => kind,
+    })
+}
+
+/// What the heads of all files that are not empty show.
+fn sample(
+    files: &[InputFile],
+    format: Format,
+    execute: &dyn Execute,
+) -> Result<Vec<(InputFile, Block)>> {
+    let files: Vec<InputFile> = files.iter().filter(|file| !file.is_empty()).cloned().collect();
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let head_bytes = (SAMPLE_BYTES / files.len() as u64).clamp(16 << 10, 512 << 10);
+    let mut graph = Graph::new();
+    let layer = graph.push(SampleLayer { files: files.clone(), head_bytes, format }, &[]);
+    let blocks = execute.execute(&graph, &[layer])?;
+    Ok(files.into_iter().zip(blocks.into_iter().flatten()).collect())
+}
+
+struct SampleLayer {
+    files: Vec<InputFile>,
+    head_bytes: u64,
+    format: Format,
+}
+
+impl SampleLayer {
+    fn options(&self) -> ReadOptions {
+        let block_bytes = match self.format {
+            Format::Json(_) => self.head_bytes.min(128 << 10),
+            // in one block: a record may go on over many lines
+            Format::Csv(_) | Format::Parquet => self.head_bytes,
+        };
+        let block_bytes = block_bytes as usize;
+        ReadOptions { block_bytes, whole_file_bytes: 0, ..ReadOptions::default() }
+    }
+}
+
+impl Layer for SampleLayer {
+    fn name(&self) -> &str {
+        match self.format {
+            Format::Json(_) => "sample-json",
+            Format::Csv(_) => "sample-csv",
+            Format::Parquet => "sample-parquet",
+        }
+    }
+
+    fn task_count(&self) -> u32 {
+        self.files.len() as u32
+    }
+
+    fn deps(&self, _: u32, _: &mut Deps<'_>) {}
+
+    fn footprint(&self, task: u32) -> Footprint {
+        let range = ByteRange::whole(self.files[task as usize].clone());
+        let reader = self.options().lease_bytes_max(&range);
+        Footprint::bounded(1 << 16).with_scratch(reader + (2 << 20)).resident()
+    }
+
+    fn assumption(&self) -> Option<String> {
+        Some("no record is longer than 1 MiB".into())
+    }
+
+    fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let range = ByteRange::whole(self.files[task as usize].clone());
+        let (mut kind, mut columns) = (Kind::Null, None);
+        let mut sampler = Sampler::default();
+        with_io(ctx, |io| {
+            let mut reader = BlockReader::open(&range, &self.options(), io).map_err(io_error)?;
+            while let Some(block) = reader.next_block().map_err(io_error)? {
+                // the marks, and the kinds of the values
+                let _lease = ctx.reserve(4 * block.bytes.len() as u64)?;
+                match &self.format {
+                    Format::Csv(options) => csv::look(block.bytes, options, &mut columns),
+                    // its footer has the schema
+                    Format::Parquet => break,
+                    Format::Json(_) => {
+                        for line in block.bytes.split(|&byte| byte == b'\n') {
+                            let blank = line.trim_ascii().is_empty();
+                            if !blank && std::str::from_utf8(line).is_ok() {
+                                sampler.look(line, &mut kind);
+                            }
+                        }
+                    }
+                }
+                let seen = block.offset + block.bytes.len() as u64;
+                if seen >= self.head_bytes || columns.is_some() {
+                    break;
+                }
+            }
+            Ok(match self.format {
+                Format::Json(_) => Block::value(kind),
+                Format::Csv(_) => Block::value(columns),
+                Format::Parquet => Block::unit(),
+            })
+        })
+    }
+
+    fn io_bytes(&self, task: u32) -> IoBytes {
+        IoBytes { read: self.files[task as usize].len().min(self.head_bytes), written: 0 }
+    }
+}

@@ -1,0 +1,587 @@
+//! What goes wrong: panics, failing and corrupt spill files, full disks, budgets that are too
+//! small, cancellation, growth. After each: the right error, no leaked byte, a session that works.
+
+mod common;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{Numbers, bits, random_graph};
+use flagstone_graph::{
+    Block, Error, ErrorKind, Execute, Footprint, Graph, LayerId, OneToOne, Result, SerialExecutor,
+};
+use flagstone_scheduler::{CancelToken, Session, SpillFile, SpillMedium};
+
+/// A medium in memory that can fail or lie.
+#[derive(Default)]
+struct Faults {
+    writes: AtomicU64,
+    reads: AtomicU64,
+    /// Fails this write and every later one (0 = never).
+    fail_write: u64,
+    /// Flips a bit in this read (0 = never).
+    corrupt_read: u64,
+    kind: Option<io::ErrorKind>,
+}
+
+struct Medium(Arc<Faults>);
+struct File(Arc<Faults>, std::sync::Mutex<Vec<u8>>);
+
+impl SpillMedium for Medium {
+    fn create(&self) -> io::Result<Box<dyn SpillFile>> {
+        Ok(Box::new(File(
+            Arc::clone(&self.0),
+            std::sync::Mutex::default(),
+        )))
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        Some(12345)
+    }
+
+    fn describe(&self) -> String {
+        "the test medium".into()
+    }
+}
+
+impl SpillFile for File {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let write = self.0.writes.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.0.fail_write != 0 && write >= self.0.fail_write {
+            return Err(self.0.kind.unwrap_or(io::ErrorKind::Other).into());
+        }
+        let mut file = self
+            .1
+            .lock()
+            .expect("no test thread panics while it writes");
+        let end = offset as usize + bytes.len();
+        if file.len() < end {
+            file.resize(end, 0);
+        }
+        file[offset as usize..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let read = self.0.reads.fetch_add(1, Ordering::Relaxed) + 1;
+        let file = self.1.lock().expect("no test thread panics while it reads");
+        buffer.copy_from_slice(&file[offset as usize..offset as usize + buffer.len()]);
+        if self.0.corrupt_read == read {
+            buffer[0] ^= 4;
+        }
+        Ok(())
+    }
+
+    fn punch(&self, _: u64, _: u64) {}
+}
+
+/// Sources that must all be held at once: their sum is asked for last.
+fn wide(count: u32, length: usize) -> (Graph, LayerId, Vec<u64>) {
+    let mut graph = Graph::new();
+    let bytes = length as u64 * 8;
+    let source = graph.push(
+        OneToOne::source(
+            "source",
+            count,
+            move |_| Footprint::exact(bytes),
+            move |task, _, _| Ok(Block::new(Numbers(vec![u64::from(task); length]))),
+        ),
+        &[],
+    );
+    // two passes over the sources, so that the first must keep them
+    let total = graph.reduce("total", source, 8, |_| Footprint::exact(8), sum);
+    let again = graph.push(Zip { count, bytes }, &[source, total]);
+    let result = graph.reduce("again", again, 8, |_| Footprint::exact(8), sum);
+    let total = (0..u64::from(count)).sum::<u64>() * length as u64;
+    (
+        graph,
+        result,
+        vec![total + total * u64::from(count) * length as u64],
+    )
+}
+
+/// Adds the total to every number: every source is needed after all were summed.
+struct Zip {
+    count: u32,
+    bytes: u64,
+}
+
+impl flagstone_graph::Layer for Zip {
+    fn name(&self) -> &str {
+        "zip"
+    }
+
+    fn task_count(&self) -> u32 {
+        self.count
+    }
+
+    fn deps(&self, task: u32, deps: &mut flagstone_graph::Deps<'_>) {
+        deps.push(0, task);
+        deps.push(1, 0);
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        Footprint::exact(self.bytes)
+    }
+
+    fn run(
+        &self,
+        _: u32,
+        inputs: flagstone_graph::Inputs<'_>,
+        _: &flagstone_graph::TaskContext<'_>,
+    ) -> Result<Block> {
+        let total = inputs.get::<Numbers>(1)?.0[0];
+        let numbers = inputs
+            .get::<Numbers>(0)?
+            .0
+            .iter()
+            .map(|n| n + total)
+            .collect();
+        Ok(Block::new(Numbers(numbers)))
+    }
+}
+
+/// What the session still holds: (granted, spilled). Extents are dropped by whoever released them,
+/// outside the lock, so the spilled bytes may take a moment.
+fn held(session: &Session) -> (u64, u64) {
+    let start = Instant::now();
+    while session.spilled_bytes() > 0 && start.elapsed() < Duration::from_secs(5) {
+        std::thread::yield_now();
+    }
+    (session.granted_bytes(), session.spilled_bytes())
+}
+
+fn sum(
+    _: u32,
+    inputs: flagstone_graph::Inputs<'_>,
+    _: &flagstone_graph::TaskContext<'_>,
+) -> Result<Block> {
+    let mut sum = 0u64;
+    for i in 0..inputs.len() {
+        sum += inputs.get::<Numbers>(i)?.0.iter().sum::<u64>();
+    }
+    Ok(Block::new(Numbers(vec![sum])))
+}
+
+fn tight(medium: &Arc<Faults>, threads: usize) -> Session {
+    Session::builder()
+        .memory("1 MiB")
+        .threads(threads)
+        .spill_medium(Medium(Arc::clone(medium)))
+        .build()
+        .expect("the session starts")
+}
+
+/// 24 sources of 100 KB against 1 MiB: most of them have to be spilled.
+fn overflowing() -> (Graph, LayerId, Vec<u64>) {
+    wide(24, 12_500)
+}
+
+fn result(session: &Session, graph: &Graph, output: LayerId) -> Result<Vec<u64>> {
+    let blocks = session.execute(graph, &[output])?;
+    Ok(bits(&blocks)[0].iter().map(|numbers| numbers[0]).collect())
+}
+
+#[test]
+fn spilled_blocks_come_back_and_none_is_written_twice() {
+    let (graph, output, expected) = overflowing();
+    for threads in [1, 2, 4] {
+        let faults = Arc::new(Faults::default());
+        let session = tight(&faults, threads);
+        let idle = session.granted_bytes();
+        assert_eq!(result(&session, &graph, output).expect("it fits"), expected);
+        let stats = session.last_stats();
+        assert!(
+            stats.bytes_spilled > 1_000_000 && stats.bytes_reloaded > 1_000_000,
+            "{stats:?}"
+        );
+        for layer in &stats.layers {
+            assert!(
+                layer.spilled <= layer.tasks,
+                "a block was written twice: {layer:?}"
+            );
+        }
+        assert!(stats.ledger_peak_bytes <= 1 << 20);
+        assert_eq!(held(&session), (idle, 0));
+    }
+}
+
+#[test]
+fn every_failing_spill_ends_in_an_error_or_the_right_result() {
+    let (graph, output, expected) = overflowing();
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+        for n in (1..500).step_by(37) {
+            let faults = Arc::new(Faults {
+                fail_write: n,
+                kind: Some(kind),
+                ..Faults::default()
+            });
+            let session = tight(&faults, 2);
+            let idle = session.granted_bytes();
+            match result(&session, &graph, output) {
+                Ok(value) => assert_eq!(value, expected),
+                Err(error) => {
+                    let full = kind == io::ErrorKind::StorageFull;
+                    assert_eq!(error.is_out_of_disk(), full, "{error}");
+                    let message = error.to_string();
+                    assert!(message.contains("the test medium"), "{message}");
+                    assert!(message.contains("12.1 KiB free"), "{message}");
+                }
+            }
+            assert_eq!(held(&session), (idle, 0), "write {n}");
+        }
+    }
+}
+
+#[test]
+fn a_spill_quota_is_an_error_that_names_it() {
+    let (graph, output, _) = overflowing();
+    let session = Session::builder()
+        .memory("1 MiB")
+        .threads(2)
+        .spill_quota_bytes(300_000)
+        .spill_medium(Medium(Arc::default()))
+        .build()
+        .expect("the session starts");
+    let error = result(&session, &graph, output).expect_err("the quota is too small");
+    assert!(error.is_out_of_disk(), "{error}");
+    assert!(error.to_string().contains("293 KiB"), "{error}");
+}
+
+#[test]
+fn a_flipped_bit_on_disk_is_an_error_never_an_answer() {
+    let (graph, output, expected) = overflowing();
+    let mut caught = 0;
+    for n in (1..200).step_by(13) {
+        let faults = Arc::new(Faults {
+            corrupt_read: n,
+            ..Faults::default()
+        });
+        let session = tight(&faults, 2);
+        match result(&session, &graph, output) {
+            Ok(value) => assert_eq!(value, expected),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Spill, "{error}");
+                assert!(error.to_string().contains("checksum"), "{error}");
+                caught += 1;
+            }
+        }
+    }
+    assert!(caught > 0, "no spilled block was ever read");
+}
+
+#[test]
+fn a_panicking_task_is_an_error_with_its_key_and_the_lowest_rank_wins() {
+    let mut graph = Graph::new();
+    let layer = graph.push(
+        OneToOne::source(
+            "load",
+            100,
+            |_| Footprint::exact(8),
+            |task, _, _| match task {
+                30..=40 => panic!("bad partition {task}"),
+                _ => Ok(Block::new(Numbers(vec![1]))),
+            },
+        ),
+        &[],
+    );
+    for threads in [1, 4] {
+        let session = tight(&Arc::default(), threads);
+        let idle = session.granted_bytes();
+        for _ in 0..20 {
+            let error = session.execute(&graph, &[layer]).expect_err("tasks panic");
+            assert_eq!(error.kind(), ErrorKind::Panicked);
+            assert!(error.message().contains("bad partition 30"), "{error}");
+            assert!(
+                error.key().is_some_and(|key| key.ends_with("[30]")),
+                "{error:?}"
+            );
+            assert_eq!(session.granted_bytes(), idle);
+        }
+    }
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_refused_with_the_one_that_works() {
+    let mut graph = Graph::new();
+    let size = |_| Footprint::exact(3 << 20).with_scratch(1 << 20);
+    let layer = graph.push(
+        OneToOne::source("big", 2, size, |_, _, _| {
+            Ok(Block::new(Numbers(vec![7; 393_216])))
+        }),
+        &[],
+    );
+    let total = graph.reduce("total", layer, 2, |_| Footprint::exact(8), sum);
+    let build = |bytes| {
+        Session::builder()
+            .memory_bytes(bytes)
+            .threads(2)
+            .build()
+            .expect("starts")
+    };
+    let error = build(2 << 20)
+        .execute(&graph, &[total])
+        .expect_err("too small");
+    assert_eq!(error.kind(), ErrorKind::Budget);
+    assert!(
+        error.key().is_some_and(|key| key.starts_with("total")),
+        "{error}"
+    );
+    let words: Vec<&str> = error.message().split_whitespace().collect();
+    let mib: f64 = words[words.len() - 2]
+        .parse()
+        .expect("the message ends with the budget");
+    assert_eq!(words[words.len() - 1], "MiB");
+    let session = build(((mib + 1.0) as u64) << 20);
+    assert!(session.execute(&graph, &[total]).is_ok(), "{error}");
+}
+
+#[test]
+fn cancelling_ends_a_run_within_a_task_and_leaves_nothing() {
+    for after in [0u64, 1, 7, 50] {
+        let token = CancelToken::new();
+        let session = Session::builder()
+            .memory("16 MiB")
+            .threads(2)
+            .cancel_token(token.clone())
+            .build()
+            .expect("the session starts");
+        let idle = session.granted_bytes();
+        let started = AtomicU64::new(0);
+        let inner = token.clone();
+        let mut graph = Graph::new();
+        let run = move |_, _: flagstone_graph::Inputs<'_>, _: &flagstone_graph::TaskContext<'_>| {
+            if started.fetch_add(1, Ordering::Relaxed) >= after {
+                inner.cancel();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            Ok(Block::new(Numbers(vec![1])))
+        };
+        let layer = graph.push(
+            OneToOne::source("slow", 100_000, |_| Footprint::exact(8), run),
+            &[],
+        );
+        let start = Instant::now();
+        let error = session
+            .execute(&graph, &[layer])
+            .expect_err("it is cancelled");
+        assert!(error.is_cancelled(), "{error}");
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "cancelling took too long"
+        );
+        assert_eq!(session.granted_bytes(), idle);
+    }
+}
+
+#[test]
+fn a_task_that_needs_more_is_run_again_alone() {
+    let mut graph = Graph::new();
+    let entered = AtomicU64::new(0);
+    // declares 1 KiB, needs 600 KiB: two at once do not fit in 1 MiB
+    let layer = graph.push(
+        OneToOne::source(
+            "grow",
+            12,
+            |_| Footprint::estimated(1024),
+            move |task, _, ctx| {
+                // two tasks are inside before either grows
+                entered.fetch_add(1, Ordering::Relaxed);
+                let start = Instant::now();
+                while entered.load(Ordering::Relaxed) < 2 && start.elapsed().as_secs() < 5 {
+                    std::thread::yield_now();
+                }
+                let mut lease = ctx.reserve(300 << 10)?;
+                std::thread::sleep(Duration::from_millis(20));
+                lease.try_grow(300 << 10)?;
+                Ok(Block::new(Numbers(vec![u64::from(task); 100])))
+            },
+        ),
+        &[],
+    );
+    let total = graph.reduce("total", layer, 4, |_| Footprint::exact(8), sum);
+    let session = tight(&Arc::default(), 4);
+    assert_eq!(
+        result(&session, &graph, total).expect("each fits alone"),
+        [6600]
+    );
+    assert!(session.last_stats().reruns > 0);
+    assert!(session.last_stats().ledger_peak_bytes <= 1 << 20);
+
+    let too_much = graph.push(
+        OneToOne::source(
+            "grow",
+            1,
+            |_| Footprint::estimated(1024),
+            |_, _, ctx| {
+                let _lease = ctx.reserve(10 << 20)?;
+                Ok(Block::unit())
+            },
+        ),
+        &[],
+    );
+    let error = session
+        .execute(&graph, &[too_much])
+        .expect_err("10 MiB never fit");
+    assert_eq!(error.kind(), ErrorKind::NeedsMemory);
+    assert!(error.message().contains("10.0 MiB"), "{error}");
+}
+
+#[test]
+fn a_terminal_inside_a_task_is_refused() {
+    let session = Session::builder()
+        .memory("4 MiB")
+        .threads(2)
+        .build()
+        .expect("starts");
+    let inner = session.clone();
+    let mut graph = Graph::new();
+    let layer = graph.push(
+        OneToOne::source(
+            "outer",
+            1,
+            |_| Footprint::exact(8),
+            move |_, _, _| {
+                let error = inner
+                    .execute(&Graph::new(), &[])
+                    .expect_err("it is refused");
+                assert_eq!(error.kind(), ErrorKind::Nested);
+                Ok(Block::new(Numbers(vec![1])))
+            },
+        ),
+        &[],
+    );
+    assert!(session.execute(&graph, &[layer]).is_ok());
+}
+
+#[test]
+fn persisted_blocks_return_at_once_can_be_spilled_and_are_released_on_drop() {
+    let session = tight(&Arc::default(), 2);
+    let idle = session.granted_bytes();
+    let mut graph = Graph::new();
+    // three times the budget
+    let source = graph.push(
+        OneToOne::source(
+            "slow",
+            30,
+            |_| Footprint::exact(100_000),
+            |task, _, _| {
+                std::thread::sleep(Duration::from_millis(5));
+                Ok(Block::new(Numbers(vec![u64::from(task); 12_500])))
+            },
+        ),
+        &[],
+    );
+    let start = Instant::now();
+    let persisted = session.persist(&graph, &[source]).expect("it fits");
+    assert!(
+        start.elapsed() < Duration::from_millis(60),
+        "persist did not return at once"
+    );
+    let mut later = Graph::new();
+    let layer = later.push(persisted[0].clone(), &[]);
+    let total = later.reduce("total", layer, 4, |_| Footprint::exact(8), sum);
+    for _ in 0..2 {
+        assert_eq!(
+            result(&session, &later, total).expect("sums"),
+            [(0..30).sum::<u64>() * 12_500]
+        );
+        assert!(session.last_stats().ledger_peak_bytes <= 1 << 20);
+    }
+    assert!(session.spilled_bytes() > 0);
+    drop((persisted, later));
+    assert_eq!(held(&session), (idle, 0));
+}
+
+#[test]
+fn computations_on_many_threads_share_the_budget_and_all_finish() {
+    let session = tight(&Arc::default(), 2);
+    let idle = session.granted_bytes();
+    std::thread::scope(|scope| {
+        for seed in 0..6u64 {
+            let session = &session;
+            scope.spawn(move || {
+                let (graph, outputs) = random_graph(seed, 60);
+                let expected = SerialExecutor.execute(&graph, &outputs).expect("reference");
+                let (wide, output, sum) = overflowing();
+                for _ in 0..5 {
+                    let blocks = session.execute(&graph, &outputs).expect("small graphs fit");
+                    assert_eq!(bits(&blocks), bits(&expected));
+                    assert_eq!(result(session, &wide, output).expect("it spills"), sum);
+                }
+            });
+        }
+    });
+    assert!(session.last_stats().ledger_peak_bytes <= 1 << 20);
+    assert_eq!(session.granted_bytes(), idle);
+}
+
+#[test]
+fn an_inner_loop_uses_idle_workers_and_every_index_once() {
+    let session = Session::builder()
+        .memory("4 MiB")
+        .threads(4)
+        .build()
+        .expect("starts");
+    let mut graph = Graph::new();
+    let layer = graph.push(
+        OneToOne::source(
+            "inner",
+            1,
+            |_| Footprint::exact(8),
+            |_, _, ctx| {
+                let hits: Vec<AtomicU64> = (0..1000).map(|_| AtomicU64::new(0)).collect();
+                let threads = std::sync::Mutex::new(std::collections::HashSet::new());
+                ctx.for_each_index(1000, &|i| {
+                    hits[i].fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_micros(50));
+                    threads
+                        .lock()
+                        .expect("no panic")
+                        .insert(std::thread::current().id());
+                });
+                let once = hits.iter().all(|hit| hit.load(Ordering::Relaxed) == 1);
+                let threads = threads.into_inner().expect("no panic").len();
+                Ok(Block::new(Numbers(vec![u64::from(once), threads as u64])))
+            },
+        ),
+        &[],
+    );
+    // let the workers fall asleep first
+    std::thread::sleep(Duration::from_millis(50));
+    let blocks = session.execute(&graph, &[layer]).expect("it runs");
+    let numbers = &bits(&blocks)[0][0];
+    assert_eq!(numbers[0], 1);
+    assert!(numbers[1] > 1, "only {} thread", numbers[1]);
+}
+
+#[test]
+fn an_error_of_a_sink_stops_the_run() {
+    let session = tight(&Arc::default(), 2);
+    let idle = session.granted_bytes();
+    let mut graph = Graph::new();
+    let layer = graph.push(
+        OneToOne::source(
+            "load",
+            1000,
+            |_| Footprint::exact(8),
+            |_, _, _| Ok(Block::new(Numbers(vec![1]))),
+        ),
+        &[],
+    );
+    let mut seen = 0;
+    let error = session
+        .execute_each(&graph, &[layer], &mut |_, _, _| {
+            seen += 1;
+            if seen == 5 {
+                Err(Error::invalid("enough"))
+            } else {
+                Ok(())
+            }
+        })
+        .expect_err("the sink fails");
+    assert_eq!((error.message(), seen), ("enough", 5));
+    assert_eq!(session.granted_bytes(), idle);
+}
