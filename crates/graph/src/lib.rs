@@ -11,6 +11,7 @@
 mod block;
 mod context;
 mod delayed;
+mod dot;
 mod error;
 mod exec;
 mod explicit;
@@ -24,6 +25,7 @@ mod layer;
 mod order;
 mod program;
 mod shapes;
+mod shuffle;
 mod token;
 
 pub use block::{Block, BlockData, Codec, Inputs, Unit, Value, round_trip};
@@ -39,4 +41,5 @@ pub use key::Key;
 pub use layer::{Deps, IoBytes, Layer};
 pub use program::{FreezeOptions, Program};
 pub use shapes::{Blockwise, FAN_IN, OneToOne};
+pub use shuffle::{ShardReader, ShardWriter};
 pub use token::{Token, TokenHasher};
