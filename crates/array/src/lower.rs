@@ -488,11 +488,15 @@ struct Operand<T: Element> {
 /// The largest divisor of `length` that is at most `most`, in multiples of the gemm's block where
 /// `length` is one.
 fn divisor_at_most(length: usize, most: usize) -> usize {
-    let unit = if length % BLOCK == 0 { BLOCK } else { 1 };
+    let unit = if length.is_multiple_of(BLOCK) {
+        BLOCK
+    } else {
+        1
+    };
     let count = length / unit;
     (1..=(most / unit).max(1))
         .rev()
-        .find(|&parts| count % parts == 0)
+        .find(|&parts| count.is_multiple_of(parts))
         .map_or(most, |parts| parts * unit)
 }
 
