@@ -27,7 +27,10 @@ pub struct NpyInfo {
 pub fn inspect_npy(path: impl AsRef<Path>) -> Result<NpyInfo> {
     let path = path.as_ref();
     let failed = |error: std::io::Error| {
-        Error::failed(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+        Error::failed(std::io::Error::new(
+            error.kind(),
+            format!("{}: {error}", path.display()),
+        ))
     };
     let mut file = File::open(path).map_err(failed)?;
     let header = Header::read(&mut file).map_err(failed)?;

@@ -78,22 +78,48 @@ impl<'g> Lowering<'g> {
         if parts.fused.is_leaf() && parts.layers[0].stride == 1 {
             return Ok(parts.layers.remove(0));
         }
-        // a product whose tiles are only combined with something is worked on in place
-        let used_once = |lowered: &Lowered| {
-            let same = |done: &&(usize, Lowered, u32)| done.1.layer == lowered.layer;
-            self.done.iter().find(same).is_some_and(|done| done.2 == 1)
-        };
+        // where a product's tiles are combined with something, chunks follow the tiles and are
+        // worked on in place: whole tiles if little else is needed, else pieces of them
         let in_place = parts
             .fused
             .in_place_leaf()
-            .filter(|&leaf| parts.fused.leaves[leaf].stride == 1 && used_once(&parts.layers[leaf]))
             .filter(|&leaf| parts.layers[leaf].chunk_bytes::<T>() > self.plan.chunk_bytes());
-        self.cut_leaves(&mut parts, in_place);
+        let whole = in_place.filter(|&leaf| self.can_keep_tiles(&parts, leaf));
+        self.cut_leaves(&mut parts, whole);
         let grid = match in_place {
             Some(leaf) => parts.fused.leaves[leaf].grid.clone(),
             None => self.evaluation_grid(&parts.fused),
         };
         self.evaluate(parts, grid, in_place, array)
+    }
+
+    /// Whether evaluating a whole tile in place needs little more than the tile, and nobody else
+    /// needs it.
+    fn can_keep_tiles<T: Element>(&self, parts: &Parts<T>, leaf: usize) -> bool {
+        let lowered = &parts.layers[leaf];
+        let used_once = self
+            .done
+            .iter()
+            .find(|done| done.1.layer == lowered.layer)
+            .is_some_and(|done| done.2 == 1);
+        let peak = parts
+            .fused
+            .chunk_peak_bytes(&lowered.grid.region(0), Some(leaf));
+        let spare = 2 * self.plan.chunk_bytes();
+        // blocks of other leaves are inputs, which the peak does not count
+        let whole = |lowered: &Lowered| {
+            (lowered.grid.shape().iter().product::<usize>() * size_of::<T>()) as u64
+        };
+        let others = parts
+            .layers
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != leaf);
+        let spare = match others.map(|(_, lowered)| whole(lowered)).sum::<u64>() {
+            bytes if bytes <= spare => spare - bytes,
+            _ => return false,
+        };
+        used_once && lowered.stride == 1 && peak <= lowered.chunk_bytes::<T>() + spare
     }
 
     fn evaluation_grid<T: Element>(&self, fused: &Fused<T>) -> ChunkGrid {
@@ -462,11 +488,15 @@ struct Operand<T: Element> {
 /// The largest divisor of `length` that is at most `most`, in multiples of the gemm's block where
 /// `length` is one.
 fn divisor_at_most(length: usize, most: usize) -> usize {
-    let unit = if length % BLOCK == 0 { BLOCK } else { 1 };
+    let unit = if length.is_multiple_of(BLOCK) {
+        BLOCK
+    } else {
+        1
+    };
     let count = length / unit;
     (1..=(most / unit).max(1))
         .rev()
-        .find(|&parts| count % parts == 0)
+        .find(|&parts| count.is_multiple_of(parts))
         .map_or(most, |parts| parts * unit)
 }
 

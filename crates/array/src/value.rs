@@ -157,7 +157,7 @@ impl<'a, T: Element> Value<'a, T> {
     }
 
     /// The buffer itself where the elements already lie in C order of `shape`.
-    pub(crate) fn into_buffer(self, shape: &[usize]) -> Result<Buffer<T>, Self> {
+    pub(crate) fn into_buffer(self, shape: &[usize]) -> Result<Buffer<T>, Box<Self>> {
         let in_order = {
             let view = self.view();
             view.shape() == shape && view.is_standard_layout()
@@ -168,7 +168,7 @@ impl<'a, T: Element> Value<'a, T> {
             {
                 Ok(values)
             }
-            elements => Err(Value { elements, ..self }),
+            elements => Err(Box::new(Value { elements, ..self })),
         }
     }
 }

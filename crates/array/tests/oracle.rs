@@ -227,3 +227,43 @@ fn mistakes_are_kept_with_their_line_and_returned_by_the_terminal() {
         assert!(message.contains(part), "{message}");
     }
 }
+
+/// Tiles take most of the budget; what they are combined with must fit beside them.
+#[test]
+fn products_are_combined_with_operands_as_large_as_themselves() {
+    let (m, k, n) = (1100, 300, 1200);
+    let (a, b) = (small(&[m, k], 1), small(&[k, n], 2));
+    let (c, d, e) = (small(&[m, k], 3), small(&[k, n], 4), small(&[n, m], 5));
+    let lazy = |x: &ArrayD<f64>| Array::from_ndarray(x.clone());
+    let first = matrix(&a).dot(&matrix(&b));
+    let second = matrix(&c).dot(&matrix(&d));
+    // a function is evaluated where it is needed, as a file's window would be read
+    let ramp = Array::from_fn(&[m, n], |i| (i[0] + 2 * i[1]) as f64);
+    let ramped = Array2::from_shape_fn((m, n), |(i, j)| (i + 2 * j) as f64);
+    let cases = [
+        (lazy(&a).dot(&lazy(&b)) - &ramp, &first - &ramped),
+        (&ramp - lazy(&a).dot(&lazy(&b)), &ramped - &first),
+        (
+            lazy(&a).dot(&lazy(&b)) * lazy(&c).dot(&lazy(&d)),
+            &first * &second,
+        ),
+        (
+            lazy(&a).dot(&lazy(&b)) + lazy(&e).t(),
+            &first + &matrix(&e).t(),
+        ),
+        (
+            lazy(&a).dot(&lazy(&b)).t() + &lazy(&e),
+            &first.t() + &matrix(&e),
+        ),
+    ];
+    for (i, (array, expected)) in cases.into_iter().enumerate() {
+        let mut harness = Harness::new(8 << 20, 2);
+        harness.round_trip = 2;
+        assert_eq!(
+            array.compute_with(&harness).unwrap(),
+            expected.into_dyn(),
+            "case {i}"
+        );
+        assert!(harness.largest_bytes.into_inner() <= 8 << 20, "case {i}");
+    }
+}

@@ -9,7 +9,7 @@ fn products_and_sums_finish_within_small_budgets_with_equal_bits() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
     let value = |i: &[usize]| 1.0 / (1.0 + ((i[0] * 7919 + i[1] * 104_729) % 1009) as f64);
-    let (a_shape, b_shape) = ([2000, 1500], [2000, 1200]);
+    let (a_shape, b_shape) = ([800, 1100], [800, 700]);
     Array::from_fn(&a_shape, value)
         .store_npy_with(&SerialExecutor, file("a.npy"))
         .unwrap();
@@ -29,7 +29,7 @@ fn products_and_sums_finish_within_small_budgets_with_equal_bits() {
     ];
     for (i, array) in cases.iter().enumerate() {
         let reference = array.compute_with(&SerialExecutor).unwrap();
-        for (budget, threads) in [("28MiB", 2), ("64MiB", 1), ("256MiB", 3)] {
+        for (budget, threads) in [("24MiB", 2), ("200MiB", 3)] {
             let session = Session::builder()
                 .memory(budget)
                 .threads(threads)

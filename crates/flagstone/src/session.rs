@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use flagstone_array::{Array, Element};
 use flagstone_frame::{DataFrame, ParquetOptions, WriteReport};
-use flagstone_graph::{Block, Execute, Graph, LayerId, Program, Resources, Result};
+use flagstone_bag::{Bag, Collected, Computed, Portable, Source};
+use flagstone_graph::{Block, Error, Execute, Graph, Layer, LayerId, Program, Resources, Result};
 use flagstone_io::OutputOptions;
 use flagstone_scheduler::{CancelToken, Certificate, Observer, Persisted, Stats, Trace};
 
@@ -59,6 +60,37 @@ impl Session {
     /// budget, before it runs; the first error of a task, with its key.
     pub fn compute<C: Compute>(&self, collection: C) -> Result<C::Output> {
         collection.compute_on(self)
+    }
+
+    /// Starts computing a bag's items and returns at once with the bag of the results. Its blocks
+    /// stay in the session, are spilled when memory is short, and are released when the last
+    /// handle on the returned bag is dropped; dropping it earlier cancels what is unfinished.
+    ///
+    /// ```
+    /// use flagstone::{Bag, Session};
+    ///
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let squares = session.persist(&Bag::range(0..1000, 4).map(|n| n * n).collect())?;
+    /// assert_eq!(session.compute(&squares.count())?, 1000);
+    /// assert_eq!(session.compute(&squares.max())?, Some(998_001));
+    /// # Ok::<(), flagstone::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A mistake in how the bag was made, and a plan that does not fit the budget.
+    #[track_caller]
+    pub fn persist<T: Portable + Clone>(
+        &self,
+        items: &Collected<T>,
+    ) -> Result<Bag<Source<Computed<T>>>> {
+        let mut graph = Graph::new();
+        let layer = items.lower(&mut graph)?;
+        let mut handles = self.inner.persist(&graph, &[layer])?;
+        let handle = Arc::new(handles.pop().ok_or_else(|| Error::invalid("nothing to persist"))?);
+        Ok(Bag::from_layer(move |graph| {
+            let layer = Arc::clone(&handle) as Arc<dyn Layer>;
+            Ok(graph.push_at(layer, &[], None))
+        }))
     }
 
     /// Starts computing the layers of a graph and returns at once with handles: layers of later

@@ -27,7 +27,9 @@ pub(crate) fn run_error(error: DataFusionError) -> Error {
 
 /// A file that could not be read or written below the library stays what it was.
 pub(crate) fn parquet_error(error: ParquetError) -> Error {
-    let ParquetError::External(inner) = &error else { return Error::failed(error) };
+    let ParquetError::External(inner) = &error else {
+        return Error::failed(error);
+    };
     match inner.downcast_ref::<std::io::Error>() {
         Some(cause) => {
             let (kind, message) = (kind_of(cause), cause.to_string());
@@ -49,7 +51,11 @@ pub(crate) fn io_error(error: flagstone_io::Error) -> Error {
 }
 
 pub(crate) fn file_error(what: &str, path: &std::path::Path, error: std::io::Error) -> Error {
-    Error::new(kind_of(&error), format!("cannot {what} {}: {error}", path.display())).with_source(error)
+    Error::new(
+        kind_of(&error),
+        format!("cannot {what} {}: {error}", path.display()),
+    )
+    .with_source(error)
 }
 
 fn kind_of(error: &std::io::Error) -> ErrorKind {

@@ -11,13 +11,13 @@ use flagstone_graph::{Error, Execute, Graph, LayerId, Result, SerialExecutor};
 
 use crate::ops::collect::Collect;
 use crate::plan::{Node, Operation, logical, lower};
+use crate::sink::parquet::ParquetOptions;
+use crate::source::PartitionSource;
 use crate::source::batches::BatchSource;
 use crate::source::csv::CsvOptions;
 use crate::source::json::JsonOptions;
 use crate::source::open::{Format, Origin};
-use crate::source::PartitionSource;
 use crate::terminal;
-use crate::sink::parquet::ParquetOptions;
 use crate::terminal::WriteReport;
 
 /// Rows of named columns, larger than memory.
@@ -65,10 +65,16 @@ impl DataFrame {
         patterns: impl IntoIterator<Item = P>,
         format: Format,
     ) -> Self {
-        let patterns: Vec<PathBuf> =
-            patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect();
+        let patterns: Vec<PathBuf> = patterns
+            .into_iter()
+            .map(|pattern| pattern.as_ref().to_owned())
+            .collect();
         let opened = Mutex::new(None);
-        Self::make(Operation::Source(Origin::Files { patterns, format, opened }))
+        Self::make(Operation::Source(Origin::Files {
+            patterns,
+            format,
+            opened,
+        }))
     }
 
     /// Batches that are in memory, one partition each. They belong to the caller: the session's
@@ -86,7 +92,12 @@ impl DataFrame {
 
     #[track_caller]
     fn make(operation: Operation) -> Self {
-        DataFrame { node: Arc::new(Node { operation, location: Location::caller() }) }
+        DataFrame {
+            node: Arc::new(Node {
+                operation,
+                location: Location::caller(),
+            }),
+        }
     }
 
     /// These columns, or expressions of columns.
@@ -125,7 +136,11 @@ impl DataFrame {
     #[track_caller]
     pub fn groupby(&self, keys: impl IntoIterator<Item = impl IntoKey>) -> GroupBy {
         let keys = keys.into_iter().map(IntoKey::into_key).collect();
-        GroupBy { node: self.node.clone(), keys, location: Location::caller() }
+        GroupBy {
+            node: self.node.clone(),
+            keys,
+            location: Location::caller(),
+        }
     }
 
     /// Looks for mistakes without running anything.
@@ -155,7 +170,10 @@ impl DataFrame {
 
     pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
         let node = &*self.node;
-        let source = node.origin().open(execute).map_err(|error| self.locate_source(error))?;
+        let source = node
+            .origin()
+            .open(execute)
+            .map_err(|error| self.locate_source(error))?;
         let plan = logical::checked(node, &source)?;
         lower::lower(&plan).map_err(|error| node.locate(error))
     }
@@ -234,7 +252,12 @@ impl GroupBy {
     pub fn agg(&self, aggregations: impl IntoIterator<Item = Expr>) -> DataFrame {
         let aggregations = aggregations.into_iter().collect();
         let operation = Operation::Group(self.node.clone(), self.keys.clone(), aggregations);
-        DataFrame { node: Arc::new(Node { operation, location: self.location }) }
+        DataFrame {
+            node: Arc::new(Node {
+                operation,
+                location: self.location,
+            }),
+        }
     }
 }
 

@@ -40,7 +40,10 @@ pub fn inspect_parquet<P: AsRef<Path>>(
         let path = file.path();
         let open = File::open(path).map_err(|error| file_error("open", path, error))?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(open).map_err(|error| {
-            Error::failed(format!("{}: it is not a Parquet file: {error}", path.display()))
+            Error::failed(format!(
+                "{}: it is not a Parquet file: {error}",
+                path.display()
+            ))
         })?;
         let info = info.get_or_insert_with(|| ParquetInfo {
             files: 0,
@@ -56,10 +59,18 @@ pub fn inspect_parquet<P: AsRef<Path>>(
         let metadata = reader.metadata();
         info.row_groups += metadata.num_row_groups();
         info.rows += metadata.file_metadata().num_rows().max(0) as u64;
-        for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        for column in metadata
+            .row_groups()
+            .iter()
+            .flat_map(|group| group.columns())
+        {
             info.uncompressed_bytes += column.uncompressed_size().max(0) as u64;
             let codec = column.compression().to_string();
-            let codec = codec.split('(').next().unwrap_or_default().to_ascii_lowercase();
+            let codec = codec
+                .split('(')
+                .next()
+                .unwrap_or_default()
+                .to_ascii_lowercase();
             if let Err(at) = info.codecs.binary_search(&codec) {
                 info.codecs.insert(at, codec);
             }

@@ -29,7 +29,9 @@ impl BlockData for Partition {
     fn nbytes(&self) -> u64 {
         let mut seen = HashSet::new();
         let columns = self.batches.iter().flat_map(RecordBatch::columns);
-        columns.map(|column| buffer_bytes(&column.to_data(), &mut seen)).sum()
+        columns
+            .map(|column| buffer_bytes(&column.to_data(), &mut seen))
+            .sum()
     }
 
     fn codec(&self) -> Option<&'static dyn Codec> {
@@ -40,7 +42,11 @@ impl BlockData for Partition {
 /// The bytes of a batch's buffers, each counted once however many columns share it.
 pub(crate) fn batch_bytes(batch: &RecordBatch) -> u64 {
     let mut seen = HashSet::new();
-    batch.columns().iter().map(|column| buffer_bytes(&column.to_data(), &mut seen)).sum()
+    batch
+        .columns()
+        .iter()
+        .map(|column| buffer_bytes(&column.to_data(), &mut seen))
+        .sum()
 }
 
 fn buffer_bytes(data: &ArrayData, seen: &mut HashSet<usize>) -> u64 {
@@ -51,7 +57,11 @@ fn buffer_bytes(data: &ArrayData, seen: &mut HashSet<usize>) -> u64 {
         if fresh { buffer.capacity() as u64 } else { 0 }
     });
     let own: u64 = own.sum();
-    own + data.child_data().iter().map(|child| buffer_bytes(child, seen)).sum::<u64>()
+    own + data
+        .child_data()
+        .iter()
+        .map(|child| buffer_bytes(child, seen))
+        .sum::<u64>()
 }
 
 struct IpcCodec;
@@ -62,9 +72,10 @@ impl Codec for IpcCodec {
     }
 
     fn encode(&self, block: &Block, out: &mut dyn Write) -> io::Result<()> {
-        let partition = block.downcast_ref::<Partition>().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut writer =
-            StreamWriter::try_new(out, &partition.schema).map_err(io::Error::other)?;
+        let partition = block
+            .downcast_ref::<Partition>()
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let mut writer = StreamWriter::try_new(out, &partition.schema).map_err(io::Error::other)?;
         for batch in &partition.batches {
             writer.write(batch).map_err(io::Error::other)?;
         }
@@ -91,19 +102,23 @@ mod tests {
     fn shared_buffers_count_once_and_rows_survive_the_codec() {
         let text: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("bc")]));
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
-        let batch = RecordBatch::try_from_iter([
-            ("t", text.clone()),
-            ("same", text),
-            ("n", numbers),
-        ])
-        .unwrap();
-        let one = Partition { schema: batch.schema(), batches: vec![batch.project(&[0, 2]).unwrap()] };
+        let batch =
+            RecordBatch::try_from_iter([("t", text.clone()), ("same", text), ("n", numbers)])
+                .unwrap();
+        let one = Partition {
+            schema: batch.schema(),
+            batches: vec![batch.project(&[0, 2]).unwrap()],
+        };
         let both = Partition {
             schema: batch.schema(),
             batches: vec![batch.clone(), batch.slice(1, 2)],
         };
         assert_eq!(one.nbytes(), both.nbytes());
-        let back = flagstone_graph::round_trip(&Block::new(both.clone()), &Unlimited::new()).unwrap();
-        assert_eq!(back.downcast_ref::<Partition>().unwrap().batches, both.batches);
+        let back =
+            flagstone_graph::round_trip(&Block::new(both.clone()), &Unlimited::new()).unwrap();
+        assert_eq!(
+            back.downcast_ref::<Partition>().unwrap().batches,
+            both.batches
+        );
     }
 }

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flagstone_graph::{
-    Error, ErrorKind, Execute, FreezeOptions, Graph, Result,
-};
+use flagstone_graph::{Error, ErrorKind, Execute, FreezeOptions, Graph, Result};
 use flagstone_io::{AtomicDir, OutputOptions};
 
 use crate::error::{file_error, io_error};
@@ -62,13 +60,17 @@ fn run<T>(
         let result = attempt(lowered);
         let outcome = source.outcome();
         for widening in outcome.widened {
-            match met.widened.iter_mut().find(|known| known.column == widening.column) {
+            match met
+                .widened
+                .iter_mut()
+                .find(|known| known.column == widening.column)
+            {
                 Some(known) => known.to = widening.to,
                 None => met.widened.push(widening),
             }
         }
         if let Some(next) = outcome.next
-            && !result.as_ref().is_err_and(|error| is_final(error))
+            && !result.as_ref().is_err_and(is_final)
         {
             frame.node.origin().keep(next);
             continue;
@@ -86,11 +88,16 @@ fn run<T>(
 fn is_final(error: &Error) -> bool {
     error.is_cancelled()
         || error.is_out_of_disk()
-        || matches!(error.kind(), ErrorKind::Budget | ErrorKind::NeedsMemory | ErrorKind::Spill)
+        || matches!(
+            error.kind(),
+            ErrorKind::Budget | ErrorKind::NeedsMemory | ErrorKind::Spill
+        )
 }
 
 fn explain_groups(error: Error, groups: bool) -> Error {
-    let Some(needs) = error.needs().filter(|_| groups) else { return error };
+    let Some(needs) = error.needs().filter(|_| groups) else {
+        return error;
+    };
     let message = format!(
         "the groups do not fit in memory: {needs}; group by fewer keys, filter first, or raise \
          the budget (states of groups are not spilled yet)"
@@ -103,14 +110,27 @@ pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<Record
     let (batch, _) = run(frame, execute, |lowered| {
         let schema = lowered.schema.clone();
         let mut graph = Graph::new();
-        let rows = lowered.push(&mut graph, Arc::new(Collect { schema: schema.clone() }));
+        let rows = lowered.push(
+            &mut graph,
+            Arc::new(Collect {
+                schema: schema.clone(),
+            }),
+        );
         let partition_count = graph.layer(rows).task_count();
-        let concat = ConcatLayer { schema: schema.clone(), partition_count, budget_bytes };
+        let concat = ConcatLayer {
+            schema: schema.clone(),
+            partition_count,
+            budget_bytes,
+        };
         let whole = graph.push(concat, &[rows]);
         let blocks = execute.execute(&graph, &[whole])?;
         let block = blocks.into_iter().flatten().next();
-        let partition = block.as_ref().and_then(|block| block.downcast_ref::<Partition>());
-        let batch = partition.and_then(|partition| partition.batches.first()).cloned();
+        let partition = block
+            .as_ref()
+            .and_then(|block| block.downcast_ref::<Partition>());
+        let batch = partition
+            .and_then(|partition| partition.batches.first())
+            .cloned();
         Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(schema)))
     })?;
     Ok(batch)
@@ -121,7 +141,11 @@ pub(crate) fn count(frame: &DataFrame, execute: &dyn Execute) -> Result<u64> {
         let mut graph = Graph::new();
         let counts = lowered.push(&mut graph, Arc::new(CountRows));
         let blocks = execute.execute(&graph, &[counts])?;
-        Ok(blocks.iter().flatten().filter_map(|block| block.value_ref::<u64>()).sum())
+        Ok(blocks
+            .iter()
+            .flatten()
+            .filter_map(|block| block.value_ref::<u64>())
+            .sum())
     })?;
     Ok(rows)
 }
@@ -134,7 +158,10 @@ pub(crate) fn write_parquet(
 ) -> Result<WriteReport> {
     // mistakes come before anything is touched on disk
     check_schema(&frame.lower(execute)?.schema)?;
-    let output = OutputOptions { overwrite: options.overwrite, keep_partial: options.keep_partial };
+    let output = OutputOptions {
+        overwrite: options.overwrite,
+        keep_partial: options.keep_partial,
+    };
     let directory = AtomicDir::create(path, output).map_err(io_error)?;
     let ((schema, partitions), met) = run(frame, execute, |lowered| {
         let schema = file_schema(&lowered.schema);
@@ -147,9 +174,15 @@ pub(crate) fn write_parquet(
         let layer = lowered.push(&mut graph, Arc::new(sink));
         let blocks = execute.execute(&graph, &[layer])?;
         let groups = |block: &flagstone_graph::Block| {
-            block.value_ref::<Written>().map(|written| written.row_groups.clone())
+            block
+                .value_ref::<Written>()
+                .map(|written| written.row_groups.clone())
         };
-        let partitions = blocks.iter().flatten().map(groups).collect::<Option<Vec<_>>>();
+        let partitions = blocks
+            .iter()
+            .flatten()
+            .map(groups)
+            .collect::<Option<Vec<_>>>();
         let wrong = || Error::invalid("a partition was written as another type of block");
         Ok((schema, partitions.ok_or_else(wrong)?))
     })?;
@@ -158,7 +191,9 @@ pub(crate) fn write_parquet(
     let target = directory.target().to_owned();
     directory.commit().map_err(io_error)?;
     Ok(WriteReport {
-        files: (0..files.len()).map(|i| target.join(format!("part-{i:05}.parquet"))).collect(),
+        files: (0..files.len())
+            .map(|i| target.join(format!("part-{i:05}.parquet")))
+            .collect(),
         rows: partitions.iter().flatten().map(|group| group.rows).sum(),
         bytes: files.iter().sum(),
         schema,
@@ -188,14 +223,21 @@ fn assemble(
     let mut graph = Graph::new();
     let layer = graph.push(layer, &[]);
     let blocks = execute.execute(&graph, &[layer])?;
-    Ok(blocks.iter().flatten().filter_map(|block| block.value_ref::<u64>().copied()).collect())
+    Ok(blocks
+        .iter()
+        .flatten()
+        .filter_map(|block| block.value_ref::<u64>().copied())
+        .collect())
 }
 
 fn remove_scratch(directory: &Path) -> Result<()> {
     let failed = |error| file_error("clean", directory, error);
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_none_or(|extension| extension != "parquet") {
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "parquet")
+        {
             std::fs::remove_file(&path).map_err(failed)?;
         }
     }

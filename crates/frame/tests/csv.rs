@@ -21,9 +21,18 @@ fn types_are_those_that_lose_nothing() {
     write(dir.path(), "a.csv", text);
     let frame = DataFrame::read_csv([dir.path().join("a.csv")], CsvOptions::csv());
     let batch = frame.compute_with(&SerialExecutor).unwrap();
-    let types: Vec<String> =
-        batch.schema().fields().iter().map(|field| field.data_type().to_string()).collect();
-    assert_eq!(types, ["Int64", "Utf8", "Utf8", "Float64", "Boolean", "Utf8", "Utf8"]);
+    let types: Vec<String> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.data_type().to_string())
+        .collect();
+    assert_eq!(
+        types,
+        [
+            "Int64", "Utf8", "Utf8", "Float64", "Boolean", "Utf8", "Utf8"
+        ]
+    );
     assert_eq!(batch.num_rows(), 3);
     assert_eq!(batch["date"].as_string::<i32>().value(0), "01012006");
     assert_eq!(batch["note"].as_string::<i32>().value(0), "a, \"b\"\nc");
@@ -39,8 +48,9 @@ fn types_that_widen_late_are_told_and_right() {
     write(dir.path(), "b.csv", &format!("n,m\n{filler}0.5,007\n"));
     let frame = DataFrame::read_csv([dir.path().join("*.csv")], CsvOptions::csv());
     let out = dir.path().join("out");
-    let report =
-        frame.write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default()).unwrap();
+    let report = frame
+        .write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default())
+        .unwrap();
     let file = dir.path().join("b.csv").display().to_string();
     let told: Vec<String> = report.widened.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -63,7 +73,10 @@ fn records_of_another_width_follow_the_policy() {
     let error = DataFrame::read_csv([&path], CsvOptions::csv())
         .compute_with(&SerialExecutor)
         .unwrap_err();
-    let wanted = format!("{}:3:1: the record has 1 fields instead of 2", path.display());
+    let wanted = format!(
+        "{}:3:1: the record has 1 fields instead of 2",
+        path.display()
+    );
     assert!(error.message().starts_with(&wanted), "{error}");
     let bad = dir.path().join("bad");
     let options = CsvOptions {
@@ -71,20 +84,37 @@ fn records_of_another_width_follow_the_policy() {
         types: vec![("b".into(), DataType::Int32)],
         ..CsvOptions::csv()
     };
-    let batch = DataFrame::read_csv([&path], options).compute_with(&SerialExecutor).unwrap();
+    let batch = DataFrame::read_csv([&path], options)
+        .compute_with(&SerialExecutor)
+        .unwrap();
     assert_eq!(rows(&batch), ["| 1 | 2 |", "| 8 | 9 |"]);
     assert_eq!(batch.schema().field(1).data_type(), &DataType::Int32);
-    assert_eq!(std::fs::read_to_string(bad.join("part-00000")).unwrap(), "3\n4,5,6\n\"x\"y,7\n");
+    assert_eq!(
+        std::fs::read_to_string(bad.join("part-00000")).unwrap(),
+        "3\n4,5,6\n\"x\"y,7\n"
+    );
     let open = write(dir.path(), "b.csv", "a,b\n1,\"2\n3,4\n");
     let error = DataFrame::read_csv([&open], CsvOptions::csv())
         .compute_with(&SerialExecutor)
         .unwrap_err();
-    assert!(error.message().contains("b.csv:2:1: a quote that opens"), "{error}");
-    let options =
-        CsvOptions { types: vec![("b".into(), DataType::Int64)], ..CsvOptions::csv() };
+    assert!(
+        error.message().contains("b.csv:2:1: a quote that opens"),
+        "{error}"
+    );
+    let options = CsvOptions {
+        types: vec![("b".into(), DataType::Int64)],
+        ..CsvOptions::csv()
+    };
     let wrong = write(dir.path(), "c.csv", "a,b\n1,2\n1,x\n");
-    let error = DataFrame::read_csv([&wrong], options).compute_with(&SerialExecutor).unwrap_err();
-    assert!(error.message().contains("c.csv:3:1: \"x\" in column b is not of"), "{error}");
+    let error = DataFrame::read_csv([&wrong], options)
+        .compute_with(&SerialExecutor)
+        .unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("c.csv:3:1: \"x\" in column b is not of"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -93,7 +123,12 @@ fn files_with_other_columns_are_refused() {
     write(dir.path(), "a.csv", "a,b\n1,2\n");
     write(dir.path(), "b.csv", "b,a\n1,2\n");
     let error = DataFrame::read_csv([dir.path().join("*.csv")], CsvOptions::csv()).check();
-    assert!(error.unwrap_err().message().contains("b.csv has other columns (b, a)"));
+    assert!(
+        error
+            .unwrap_err()
+            .message()
+            .contains("b.csv has other columns (b, a)")
+    );
 }
 
 #[test]
@@ -109,13 +144,21 @@ fn options_name_and_mark_what_the_file_does_not() {
         bad_records: BadRecords::Skip,
         ..CsvOptions::csv()
     };
-    let batch = DataFrame::read_csv([&path], options).compute_with(&SerialExecutor).unwrap();
+    let batch = DataFrame::read_csv([&path], options)
+        .compute_with(&SerialExecutor)
+        .unwrap();
     assert_eq!(rows(&batch), ["| 1 | | x,\"y |"]);
     assert_eq!(batch.schema().field(2).name(), "column_3");
     let same = write(dir.path(), "b.csv", "x,x,,\n1,2,3,4\n");
-    let batch =
-        DataFrame::read_csv([&same], CsvOptions::csv()).compute_with(&SerialExecutor).unwrap();
-    let names: Vec<_> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+    let batch = DataFrame::read_csv([&same], CsvOptions::csv())
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    let names: Vec<_> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.name().clone())
+        .collect();
     assert_eq!(names, ["x", "x_2", "column_3", "column_4"]);
 }
 
@@ -125,7 +168,12 @@ fn sums_by_year_state_and_county() {
     let mut text = "skip\tDATE\tSTATE\tCOUNTY\tWT\tMME\n".to_owned();
     for i in 0..20_000 {
         let (month, year) = (i % 12 + 1, 2006 + i % 3);
-        text += &format!("x{i}\t{month:02}15{year}\tS{}\tC{}\t{}.25\t1.5\n", i % 5, i % 7, i % 50);
+        text += &format!(
+            "x{i}\t{month:02}15{year}\tS{}\tC{}\t{}.25\t1.5\n",
+            i % 5,
+            i % 7,
+            i % 50
+        );
     }
     write(dir.path(), "a.tsv", &text);
     let frame = DataFrame::read_csv([dir.path().join("a.tsv")], CsvOptions::tsv())
@@ -134,11 +182,18 @@ fn sums_by_year_state_and_county() {
         .agg([sum(col("WT") * col("MME")).alias("mme")]);
     let batch = frame.compute_with(&SerialExecutor).unwrap();
     assert_eq!(batch.num_rows(), 3 * 5 * 7);
-    let total: f64 = batch["mme"].as_primitive::<Float64Type>().iter().flatten().sum();
+    let total: f64 = batch["mme"]
+        .as_primitive::<Float64Type>()
+        .iter()
+        .flatten()
+        .sum();
     let wanted: f64 = (0..20_000).map(|i| f64::from(i % 50) + 0.25).sum::<f64>() * 1.5;
     assert!((total - wanted).abs() < 1e-6 * wanted);
     let plan = frame.explain_with(&SerialExecutor).unwrap();
-    assert!(plan.contains("projection=[DATE, STATE, COUNTY, WT, MME]"), "{plan}");
+    assert!(
+        plan.contains("projection=[DATE, STATE, COUNTY, WT, MME]"),
+        "{plan}"
+    );
     let error = frame
         .filter(col("year").eq(lit(2006)))
         .filter_sql("nope > 1")
@@ -160,9 +215,15 @@ fn quoted_line_ends_across_pieces_are_read_whole() {
     }
     write(dir.path(), "a.csv", &text);
     let frame = DataFrame::read_csv([dir.path().join("a.csv")], CsvOptions::csv());
-    let sums = frame.select([col("id")]).groupby(none()).agg([sum(col("id")).alias("s")]);
+    let sums = frame
+        .select([col("id")])
+        .groupby(none())
+        .agg([sum(col("id")).alias("s")]);
     let batch = sums.compute_with(&SerialExecutor).unwrap();
-    assert_eq!(batch["s"].as_primitive::<Int64Type>().value(0), count * (count - 1) / 2);
+    assert_eq!(
+        batch["s"].as_primitive::<Int64Type>().value(0),
+        count * (count - 1) / 2
+    );
 }
 
 fn none() -> [&'static str; 0] {

@@ -22,7 +22,11 @@ fn read(dir: &std::path::Path, pattern: &str) -> DataFrame {
 fn event(i: u64) -> String {
     let kind = ["Push", "Watch", "Fork"][i as usize % 3];
     let extra = match kind {
-        "Push" => format!(r#","payload":{{"size":{},"commits":[{{"sha":"{:040x}"}}]}}"#, i % 7, i * 7919),
+        "Push" => format!(
+            r#","payload":{{"size":{},"commits":[{{"sha":"{:040x}"}}]}}"#,
+            i % 7,
+            i * 7919
+        ),
         "Watch" => r#","payload":{"action":"started"}"#.to_owned(),
         _ => String::new(),
     };
@@ -45,16 +49,30 @@ fn records_become_parquet_with_nested_columns() {
     write(dir.path(), "b.json", &events(5000..12_000));
     let frame = read(dir.path(), "*.json");
     let out = dir.path().join("out");
-    let report =
-        frame.write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default()).unwrap();
-    assert_eq!((report.rows, report.rows_read, report.files.len()), (12_000, 12_000, 1));
-    assert_eq!(report.bytes, std::fs::metadata(&report.files[0]).unwrap().len());
+    let report = frame
+        .write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default())
+        .unwrap();
+    assert_eq!(
+        (report.rows, report.rows_read, report.files.len()),
+        (12_000, 12_000, 1)
+    );
+    assert_eq!(
+        report.bytes,
+        std::fs::metadata(&report.files[0]).unwrap().len()
+    );
     let batch = read_back(&out);
     assert_eq!(batch, frame.compute_with(&SerialExecutor).unwrap());
     let ids = batch["id"].as_string::<i32>();
     assert!((0..12_000).all(|i| ids.value(i) == i.to_string()));
     let payload = batch["payload"].as_struct();
-    assert_eq!(payload.column_by_name("size").unwrap().as_primitive::<Int64Type>().value(6), 6);
+    assert_eq!(
+        payload
+            .column_by_name("size")
+            .unwrap()
+            .as_primitive::<Int64Type>()
+            .value(6),
+        6
+    );
     assert!(batch["score"].as_primitive::<Float64Type>().value(1) == 1.5);
 }
 
@@ -62,14 +80,17 @@ fn records_become_parquet_with_nested_columns() {
 fn a_schema_that_widens_late_gives_the_files_of_a_known_one() {
     let dir = tempfile::tempdir().unwrap();
     // far past the sampled head
-    let filler: String = (0..27_000).map(|i| format!("{{\"n\":{i},\"o\":{{\"a\":true}}}}\n")).collect();
+    let filler: String = (0..27_000)
+        .map(|i| format!("{{\"n\":{i},\"o\":{{\"a\":true}}}}\n"))
+        .collect();
     let late = "{\"n\":0.5,\"o\":{\"a\":false,\"b\":[1]},\"fresh\":\"x\"}\n{\"n\":\"text\"}\n";
     write(dir.path(), "a.json", &filler);
     write(dir.path(), "b.json", &format!("{filler}{late}"));
     let out = dir.path().join("out");
     let frame = read(dir.path(), "*.json");
-    let report =
-        frame.write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default()).unwrap();
+    let report = frame
+        .write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default())
+        .unwrap();
     let told: Vec<String> = report.widened.iter().map(ToString::to_string).collect();
     let file = dir.path().join("b.json").display().to_string();
     assert_eq!(
@@ -81,7 +102,10 @@ fn a_schema_that_widens_late_gives_the_files_of_a_known_one() {
         ]
     );
     assert_eq!(report.rows_read, 54_002);
-    let known = JsonOptions { schema: Some(report.schema.clone()), ..JsonOptions::default() };
+    let known = JsonOptions {
+        schema: Some(report.schema.clone()),
+        ..JsonOptions::default()
+    };
     let again = dir.path().join("again");
     DataFrame::read_json([dir.path().join("*.json")], known)
         .write_parquet_with(&SerialExecutor, &again, &ParquetOptions::default())
@@ -92,7 +116,11 @@ fn a_schema_that_widens_late_gives_the_files_of_a_known_one() {
     // a column that is not wanted does not matter
     let report = frame
         .select_sql("o.a")
-        .write_parquet_with(&SerialExecutor, dir.path().join("o"), &ParquetOptions::default())
+        .write_parquet_with(
+            &SerialExecutor,
+            dir.path().join("o"),
+            &ParquetOptions::default(),
+        )
         .unwrap();
     assert!(report.widened.is_empty());
 }
@@ -102,19 +130,31 @@ fn bad_records_follow_the_policy() {
     let dir = tempfile::tempdir().unwrap();
     let text = "{\"a\":1}\n\n{\"a\":2\n{\"a\":3}\n[1]\n{\"a\":4}";
     let path = write(dir.path(), "a.json", text);
-    let error = read(dir.path(), "a.json").compute_with(&SerialExecutor).unwrap_err();
-    let wanted = format!("{}:3:7: a comma or a closing brace is missing", path.display());
+    let error = read(dir.path(), "a.json")
+        .compute_with(&SerialExecutor)
+        .unwrap_err();
+    let wanted = format!(
+        "{}:3:7: a comma or a closing brace is missing",
+        path.display()
+    );
     assert!(error.message().starts_with(&wanted), "{error}");
     let mut raw = text.as_bytes().to_vec();
     raw.extend_from_slice(b"\n{\"a\":\"\xff\"}\n");
     std::fs::write(&path, raw).unwrap();
     let quarantine = dir.path().join("bad");
     for policy in [BadRecords::Skip, BadRecords::Quarantine(quarantine.clone())] {
-        let options = JsonOptions { bad_records: policy, ..JsonOptions::default() };
+        let options = JsonOptions {
+            bad_records: policy,
+            ..JsonOptions::default()
+        };
         let frame = DataFrame::read_json([&path], options);
         let out = tempfile::tempdir().unwrap();
         let report = frame
-            .write_parquet_with(&SerialExecutor, out.path().join("o"), &ParquetOptions::default())
+            .write_parquet_with(
+                &SerialExecutor,
+                out.path().join("o"),
+                &ParquetOptions::default(),
+            )
             .unwrap();
         assert_eq!((report.rows, report.bad_records), (3, 3));
         let batch = read_back(&out.path().join("o"));
@@ -127,16 +167,28 @@ fn bad_records_follow_the_policy() {
 #[test]
 fn a_given_schema_is_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let path = write(dir.path(), "a.json", "{\"a\":1,\"x\":2}\n{\"a\":\"no\"}\n{\"b\":\"2015-01-01\"}\n");
+    let path = write(
+        dir.path(),
+        "a.json",
+        "{\"a\":1,\"x\":2}\n{\"a\":\"no\"}\n{\"b\":\"2015-01-01\"}\n",
+    );
     let schema = Arc::new(Schema::new(vec![
         Field::new("a", DataType::Int32, true),
         Field::new("b", DataType::Date32, true),
     ]));
-    let options = |bad_records| JsonOptions { schema: Some(schema.clone()), bad_records };
+    let options = |bad_records| JsonOptions {
+        schema: Some(schema.clone()),
+        bad_records,
+    };
     let error = DataFrame::read_json([&path], options(BadRecords::Fail))
         .compute_with(&SerialExecutor)
         .unwrap_err();
-    assert!(error.message().contains("a.json:2:10: a value is not of the type"), "{error}");
+    assert!(
+        error
+            .message()
+            .contains("a.json:2:10: a value is not of the type"),
+        "{error}"
+    );
     let batch = DataFrame::read_json([&path], options(BadRecords::Skip))
         .compute_with(&SerialExecutor)
         .unwrap();
@@ -154,7 +206,12 @@ fn select_and_where_are_sql_over_the_record() {
         .select_sql("actor.login, payload.size AS n, score * 2 AS twice, actor")
         .compute_with(&SerialExecutor)
         .unwrap();
-    let names: Vec<_> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+    let names: Vec<_> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.name().clone())
+        .collect();
     assert_eq!(names, ["actor.login", "n", "twice", "actor"]);
     assert_eq!(
         rows(&batch),
@@ -166,7 +223,11 @@ fn select_and_where_are_sql_over_the_record() {
     );
     // the same by expressions
     let same = frame
-        .filter(col("type").eq(lit("Push")).and(col("actor.id").gt_eq(lit(20))))
+        .filter(
+            col("type")
+                .eq(lit("Push"))
+                .and(col("actor.id").gt_eq(lit(20))),
+        )
         .select([col("actor.login"), col("payload.size").alias("n")])
         .compute_with(&SerialExecutor)
         .unwrap();
@@ -182,7 +243,10 @@ fn select_and_where_are_sql_over_the_record() {
         assert!(error.to_string().contains(part), "{select}: {error}");
         assert!(error.to_string().contains("tests/json.rs"), "{error}");
     }
-    let text = frame.select_sql("actor.login").explain_with(&SerialExecutor).unwrap();
+    let text = frame
+        .select_sql("actor.login")
+        .explain_with(&SerialExecutor)
+        .unwrap();
     assert!(text.contains("read-json+collect (1 tasks)"), "{text}");
 }
 
@@ -192,7 +256,9 @@ fn mistakes_come_with_the_line_that_made_them() {
     write(dir.path(), "a.json", &events(0..3));
     let frame = read(dir.path(), "a.json");
     let line = line!() + 1;
-    let wrong = frame.with_column("x", col("nope") + lit(1)).filter(col("x").gt(lit(1)));
+    let wrong = frame
+        .with_column("x", col("nope") + lit(1))
+        .filter(col("x").gt(lit(1)));
     let error = wrong.check().unwrap_err();
     assert_eq!(error.location().unwrap().line(), line, "{error}");
     assert!(error.message().contains("nope"));
@@ -203,7 +269,11 @@ fn mistakes_come_with_the_line_that_made_them() {
 fn groups_are_those_of_a_hash_map() {
     let dir = tempfile::tempdir().unwrap();
     for part in 0..5u64 {
-        write(dir.path(), &format!("{part}.json"), &events(part * 3000..part * 3000 + 3000));
+        write(
+            dir.path(),
+            &format!("{part}.json"),
+            &events(part * 3000..part * 3000 + 3000),
+        );
     }
     let frame = read(dir.path(), "*.json")
         .groupby(["type", "actor.login"])
@@ -218,25 +288,46 @@ fn groups_are_those_of_a_hash_map() {
     let mut oracle: BTreeMap<(String, String), (f64, i64)> = BTreeMap::new();
     for i in 0..15_000u64 {
         let kind = ["Push", "Watch", "Fork"][i as usize % 3].to_owned();
-        let entry = oracle.entry((kind, format!("user{}", i % 100))).or_default();
+        let entry = oracle
+            .entry((kind, format!("user{}", i % 100)))
+            .or_default();
         entry.0 += (i % 13) as f64 + 0.5;
         entry.1 += 1;
     }
     assert_eq!(batch.num_rows(), oracle.len());
-    let (kinds, logins) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+    let (kinds, logins) = (
+        batch.column(0).as_string::<i32>(),
+        batch.column(1).as_string::<i32>(),
+    );
     for (row, ((kind, login), (total, count))) in oracle.iter().enumerate() {
-        assert_eq!((kinds.value(row), logins.value(row)), (kind.as_str(), login.as_str()));
-        assert_eq!(batch["total"].as_primitive::<Float64Type>().value(row), *total);
-        assert_eq!(batch["count(*)"].as_primitive::<Int64Type>().value(row), *count);
+        assert_eq!(
+            (kinds.value(row), logins.value(row)),
+            (kind.as_str(), login.as_str())
+        );
+        assert_eq!(
+            batch["total"].as_primitive::<Float64Type>().value(row),
+            *total
+        );
+        assert_eq!(
+            batch["count(*)"].as_primitive::<Int64Type>().value(row),
+            *count
+        );
     }
     assert_eq!(batch["mean"].null_count(), 200);
     let forks = (0..15_000u64).filter(|i| i % 3 == 2 && i % 100 == 0);
     let first = forks.map(|i| i.to_string()).min().unwrap();
     assert_eq!(batch["first"].as_string::<i32>().value(0), first);
     let none: [&str; 0] = [];
-    let all = read(dir.path(), "*.json").groupby(none).agg([count_all(), sum(col("score"))]);
+    let all = read(dir.path(), "*.json")
+        .groupby(none)
+        .agg([count_all(), sum(col("score"))]);
     assert_eq!(all.compute_with(&SerialExecutor).unwrap().num_rows(), 1);
-    assert_eq!(read(dir.path(), "*.json").count_with(&SerialExecutor).unwrap(), 15_000);
+    assert_eq!(
+        read(dir.path(), "*.json")
+            .count_with(&SerialExecutor)
+            .unwrap(),
+        15_000
+    );
 }
 
 #[test]
@@ -245,10 +336,20 @@ fn files_are_even_and_compressed_as_asked() {
     write(dir.path(), "a.json", &events(0..60_000));
     let frame = read(dir.path(), "a.json");
     let mut sizes = Vec::new();
-    for compression in [ParquetCompression::Zstd, ParquetCompression::Snappy, ParquetCompression::None] {
+    for compression in [
+        ParquetCompression::Zstd,
+        ParquetCompression::Snappy,
+        ParquetCompression::None,
+    ] {
         let out = dir.path().join(format!("{compression:?}"));
-        let options = ParquetOptions { compression, target_bytes: 400_000, ..Default::default() };
-        let report = frame.write_parquet_with(&SerialExecutor, &out, &options).unwrap();
+        let options = ParquetOptions {
+            compression,
+            target_bytes: 400_000,
+            ..Default::default()
+        };
+        let report = frame
+            .write_parquet_with(&SerialExecutor, &out, &options)
+            .unwrap();
         assert_eq!(report.rows, 60_000);
         let even = report.bytes as f64 / report.files.len() as f64;
         for path in &report.files {
@@ -256,7 +357,10 @@ fn files_are_even_and_compressed_as_asked() {
             let len = file.metadata().unwrap().len() as f64;
             assert!((len - even).abs() < 0.2 * even, "{path:?}: {len} of {even}");
             let reader = SerializedFileReader::new(file).unwrap();
-            let name = format!("{:?}", reader.metadata().row_group(0).column(0).compression());
+            let name = format!(
+                "{:?}",
+                reader.metadata().row_group(0).column(0).compression()
+            );
             let wanted = match compression {
                 ParquetCompression::Zstd => "ZSTD",
                 ParquetCompression::Snappy => "SNAPPY",
@@ -264,7 +368,10 @@ fn files_are_even_and_compressed_as_asked() {
             };
             assert!(name.starts_with(wanted), "{name}");
         }
-        assert_eq!(read_back(&out), frame.compute_with(&SerialExecutor).unwrap());
+        assert_eq!(
+            read_back(&out),
+            frame.compute_with(&SerialExecutor).unwrap()
+        );
         sizes.push(report.bytes);
     }
     assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
@@ -274,7 +381,11 @@ fn files_are_even_and_compressed_as_asked() {
 fn many_small_inputs_make_one_file_and_no_rows_one_with_the_schema() {
     let dir = tempfile::tempdir().unwrap();
     for part in 0..214u64 {
-        write(dir.path(), &format!("{part}.json"), &events(part * 20..part * 20 + 20));
+        write(
+            dir.path(),
+            &format!("{part}.json"),
+            &events(part * 20..part * 20 + 20),
+        );
     }
     let frame = read(dir.path(), "*.json");
     let out = dir.path().join("few");
@@ -283,16 +394,23 @@ fn many_small_inputs_make_one_file_and_no_rows_one_with_the_schema() {
         .write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default())
         .unwrap();
     assert_eq!(report.files.len(), 1);
-    assert_eq!(report.rows, (0..4280).filter(|i| i % 3 == 0 && i % 13 == 0).count() as u64);
+    assert_eq!(
+        report.rows,
+        (0..4280).filter(|i| i % 3 == 0 && i % 13 == 0).count() as u64
+    );
     let out = dir.path().join("none");
     let report = frame
         .filter_sql("type = 'Nothing'")
         .write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default())
         .unwrap();
     assert_eq!((report.files.len(), report.rows), (1, 0));
-    assert_eq!(read_back(&out).schema().fields(), frame.schema().unwrap().fields());
-    let error =
-        frame.write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default()).unwrap_err();
+    assert_eq!(
+        read_back(&out).schema().fields(),
+        frame.schema().unwrap().fields()
+    );
+    let error = frame
+        .write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default())
+        .unwrap_err();
     assert!(error.message().contains("exists"), "{error}");
 }
 
@@ -301,7 +419,14 @@ fn records_that_are_lists_and_empty_files_are_read() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "a.json", "[\"a\",\"b\"]\n[\"x\",3,null,2.9]\n");
     write(dir.path(), "b.json", "");
-    let batch = read(dir.path(), "*.json").compute_with(&SerialExecutor).unwrap();
+    let batch = read(dir.path(), "*.json")
+        .compute_with(&SerialExecutor)
+        .unwrap();
     assert_eq!(rows(&batch), ["| [a, b] |", "| [x, 3, , 2.9] |"]);
-    assert_eq!(read(dir.path(), "b.json").count_with(&SerialExecutor).unwrap(), 0);
+    assert_eq!(
+        read(dir.path(), "b.json")
+            .count_with(&SerialExecutor)
+            .unwrap(),
+        0
+    );
 }

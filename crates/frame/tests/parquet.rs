@@ -5,9 +5,7 @@ mod common;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use common::write;
-use flagstone_frame::{
-    DataFrame, JsonOptions, ParquetOptions, col, count_all, lit, min, sum,
-};
+use flagstone_frame::{DataFrame, JsonOptions, ParquetOptions, col, count_all, lit, min, sum};
 use flagstone_graph::{Counter, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially};
 
 /// A directory of several files and row groups, `n` ascending.
@@ -23,7 +21,10 @@ fn table(dir: &std::path::Path, rows: i64) -> DataFrame {
         })
         .collect();
     write(dir, "a.json", &text);
-    let options = ParquetOptions { target_bytes: 300_000, ..ParquetOptions::default() };
+    let options = ParquetOptions {
+        target_bytes: 300_000,
+        ..ParquetOptions::default()
+    };
     let report = DataFrame::read_json([dir.join("a.json")], JsonOptions::default())
         .write_parquet_with(&SerialExecutor, dir.join("t"), &options)
         .unwrap();
@@ -43,7 +44,11 @@ fn what_was_written_is_read() {
     let groups = |frame: &DataFrame| {
         frame
             .groupby(["s"])
-            .agg([sum(col("o.a")).alias("a"), min(col("o.b")).alias("b"), count_all()])
+            .agg([
+                sum(col("o.a")).alias("a"),
+                min(col("o.b")).alias("b"),
+                count_all(),
+            ])
             .compute_with(&SerialExecutor)
             .unwrap()
     };
@@ -58,7 +63,10 @@ fn rows_in(frame: &DataFrame) -> (u64, u64) {
     let program = graph.freeze(&[layer], &FreezeOptions::default()).unwrap();
     let host = SerialHost::new();
     run_serially(&program, &host).unwrap();
-    (host.counted(Counter::RowsIn), host.counted(Counter::BytesRead))
+    (
+        host.counted(Counter::RowsIn),
+        host.counted(Counter::BytesRead),
+    )
 }
 
 #[test]
@@ -71,7 +79,10 @@ fn row_groups_and_members_that_cannot_matter_are_not_read() {
     assert_eq!(last.count_with(&SerialExecutor).unwrap(), 10);
     assert!(rows_in(&last).0 < all_rows / 4);
     let none = frame.filter(lit(60_000).lt(col("n")).or(col("n").eq(lit(-1))));
-    assert_eq!((none.count_with(&SerialExecutor).unwrap(), rows_in(&none).0), (0, 0));
+    assert_eq!(
+        (none.count_with(&SerialExecutor).unwrap(), rows_in(&none).0),
+        (0, 0)
+    );
     let member = frame.select([col("o.a")]);
     assert!(rows_in(&member).1 < all_bytes / 4);
     let batch = member.compute_with(&SerialExecutor).unwrap();
@@ -82,6 +93,8 @@ fn row_groups_and_members_that_cannot_matter_are_not_read() {
 fn broken_files_are_named() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "x.parquet", "no parquet at all");
-    let error = DataFrame::read_parquet([dir.path().join("x.parquet")]).check().unwrap_err();
+    let error = DataFrame::read_parquet([dir.path().join("x.parquet")])
+        .check()
+        .unwrap_err();
     assert!(error.message().contains("x.parquet"), "{error}");
 }

@@ -59,8 +59,15 @@ pub(crate) fn fuse(
                 (alone && same).then_some((slot, id))
             });
         let merged = producer.and_then(|(slot, id)| {
-            let fused_node = join(&fused.nodes()[id.index()], node, slot, &inputs);
-            fits(&*fused_node.layer, options).then_some(fused_node)
+            let producer = &fused.nodes()[id.index()];
+            let joined = join(producer, node, slot, &inputs);
+            fits(
+                &*joined.layer,
+                &*producer.layer,
+                &*node.layer,
+                options.fused_bytes_max,
+            )
+            .then_some(joined)
         });
         let node = match (merged, producer) {
             (Some(merged), Some(_)) => merged,
@@ -113,10 +120,15 @@ fn drop_unused(graph: Graph, outputs: Vec<LayerId>) -> (Graph, Vec<LayerId>) {
     (compact, outputs)
 }
 
-fn fits(layer: &dyn Layer, options: &FreezeOptions) -> bool {
-    options.fused_bytes_max == u64::MAX
-        || (0..layer.task_count())
-            .all(|task| layer.footprint(task).own_bytes() <= options.fused_bytes_max)
+/// Whether the fused tasks stay within the limit, or need no more than their parts did alone.
+fn fits(fused: &dyn Layer, producer: &dyn Layer, consumer: &dyn Layer, max: u64) -> bool {
+    max == u64::MAX
+        || (0..fused.task_count()).all(|task| {
+            let own = fused.footprint(task).own_bytes();
+            own <= max
+                || own <= producer.footprint(task).own_bytes()
+                || own <= consumer.footprint(task).own_bytes()
+        })
 }
 
 fn join(producer: &Node, consumer: &Node, slot: usize, inputs: &[LayerId]) -> Node {

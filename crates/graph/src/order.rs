@@ -29,6 +29,9 @@ pub(crate) struct Order {
     pub(crate) largest: (u32, u64),
 }
 
+/// Dense numbers by rank, and ranks by dense number.
+type Ranking = (Vec<u32>, Vec<u32>);
+
 const UNRANKED: u32 = u32::MAX;
 
 pub(crate) fn order(graph: &Graph, bases: &[u32], kept: &Kept, outputs: &[LayerId]) -> Order {
@@ -256,7 +259,7 @@ impl<'a> Walk<'a> {
         self.stack.extend(self.children.iter().rev());
     }
 
-    fn finish(self) -> (Vec<u32>, Vec<u32>) {
+    fn finish(self) -> Ranking {
         (self.by_rank, self.ranks)
     }
 }
@@ -268,7 +271,7 @@ fn suggested(
     kept: &Kept,
     outputs: &[LayerId],
     footprints: &Footprints,
-) -> Option<((Vec<u32>, Vec<u32>), bool)> {
+) -> Option<(Ranking, bool)> {
     let mut walk = Walk::new(kept, None, footprints);
     let mut any = false;
     let mut insists = false;
@@ -353,7 +356,7 @@ fn release_eagerly(
     bases: &[u32],
     outputs: &[LayerId],
     by_rank: &[u32],
-) -> (Vec<u32>, Vec<u32>) {
+) -> Ranking {
     let total = kept.bits.len() * 64;
     let mut uses = use_counts(graph, bases, kept, outputs);
     // dependents in compressed rows, by dense number

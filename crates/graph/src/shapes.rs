@@ -180,7 +180,7 @@ impl Layer for Blockwise {
                 let mut stride = 1u32;
                 for &(index, count) in input.iter().rev() {
                     let coord = match at(index) {
-                        Some(coord) if count == 1 => coord.min(0),
+                        Some(_) if count == 1 => 0,
                         Some(coord) => coord,
                         None => {
                             let coord = rest % count;

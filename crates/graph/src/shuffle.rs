@@ -275,6 +275,7 @@ impl Graph {
     ///
     /// `scatter` cuts one block; it holds `buffer_bytes` beside what it leases itself. `gather` makes
     /// one block of one shard; `size` is what it needs.
+    #[expect(clippy::too_many_arguments, reason = "one call makes three layers")]
     pub fn shuffle(
         &mut self,
         name: &str,

@@ -51,7 +51,7 @@ fn random_graphs_finish_within_the_certified_minimum_with_equal_bits() {
                 let result = session.execute(&graph, &outputs);
                 if total > session.certify(&program).minimum_data_bytes() && result.is_err() {
                     // the collected result itself may not fit at the minimum: it is said so
-                    let message = result.err().expect("checked").to_string();
+                    let message = result.expect_err("checked").to_string();
                     assert!(message.contains("result"), "seed {seed}: {message}");
                     continue;
                 }

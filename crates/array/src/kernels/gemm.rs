@@ -143,18 +143,26 @@ rust_gemm!(f32_block, f32);
 mod blas {
     use std::sync::Once;
 
-    // links the library that the features of `blas-src` chose
+    // link the library
     extern crate blas_src as _;
+    extern crate openblas_src as _;
 
-    /// CBLAS wants one of the two strides to be 1: the layout, or `None` for general strides.
-    pub(super) fn layout<T>(
-        operand: &super::Operand<'_, T>,
-    ) -> Option<(cblas_sys::CBLAS_TRANSPOSE, i32)> {
+    /// CBLAS wants one of the two strides to be 1: whether the operand lies transposed, and its
+    /// leading dimension; `None` for general strides.
+    pub(super) fn layout<T>(operand: &super::Operand<'_, T>) -> Option<(bool, i32)> {
         let (rows, columns) = (operand.row_stride, operand.column_stride);
         match (i32::try_from(rows.max(1)), i32::try_from(columns.max(1))) {
-            (Ok(leading), _) if columns == 1 => Some((cblas_sys::CblasNoTrans, leading)),
-            (_, Ok(leading)) if rows == 1 => Some((cblas_sys::CblasTrans, leading)),
+            (Ok(leading), _) if columns == 1 => Some((false, leading)),
+            (_, Ok(leading)) if rows == 1 => Some((true, leading)),
             _ => None,
+        }
+    }
+
+    /// The same in CBLAS' words.
+    pub(super) fn transpose(transposed: bool) -> cblas_sys::CBLAS_TRANSPOSE {
+        match transposed {
+            true => cblas_sys::CblasTrans,
+            false => cblas_sys::CblasNoTrans,
         }
     }
 
@@ -184,23 +192,15 @@ macro_rules! c_gemm {
             blas::single_threaded();
             // blocks are at most BLOCK x BLOCK x PANEL, so shapes fit; a leading dimension of one
             // row or column may be smaller than CBLAS' check wants
-            let a_least = if a_trans == cblas_sys::CblasNoTrans {
-                k
-            } else {
-                m
-            };
-            let b_least = if b_trans == cblas_sys::CblasNoTrans {
-                n
-            } else {
-                k
-            };
+            let a_least = if a_trans { m } else { k };
+            let b_least = if b_trans { k } else { n };
             // SAFETY: `Operand::new` checked that A and B lie inside their slices; the maker of
             // the block owns the rows of C.
             unsafe {
                 cblas_sys::$function(
                     cblas_sys::CblasRowMajor,
-                    a_trans,
-                    b_trans,
+                    blas::transpose(a_trans),
+                    blas::transpose(b_trans),
                     m as i32,
                     n as i32,
                     k as i32,

@@ -8,10 +8,13 @@ use flagstone_graph::{Result, TokenHasher};
 use super::Source;
 use crate::element::Element;
 
+/// An element as a function of its index.
+pub(crate) type OfIndex<T> = Arc<dyn Fn(&[usize]) -> T + Send + Sync>;
+
 /// Calls a function of the index for every element asked for.
 pub(crate) struct Function<T> {
     pub(crate) shape: Vec<usize>,
-    pub(crate) function: Arc<dyn Fn(&[usize]) -> T + Send + Sync>,
+    pub(crate) function: OfIndex<T>,
 }
 
 impl<T: Element> Source<T> for Function<T> {

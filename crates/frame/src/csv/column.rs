@@ -12,12 +12,18 @@ use crate::schema::kind::{EXACT_FLOAT_MAX, Kind};
 /// The kind of a field's text. A number with leading zeros is a code, not a number.
 pub(crate) fn kind_of(text: &[u8]) -> Kind {
     if let Some(value) = integer(text) {
-        return Kind::Int { big: value.unsigned_abs() > EXACT_FLOAT_MAX };
+        return Kind::Int {
+            big: value.unsigned_abs() > EXACT_FLOAT_MAX,
+        };
     }
     if float(text).is_some() {
         return Kind::Float;
     }
-    if boolean(text).is_some() { Kind::Bool } else { Kind::Str }
+    if boolean(text).is_some() {
+        Kind::Bool
+    } else {
+        Kind::Str
+    }
 }
 
 /// Whether a field's text can stand in a column of this kind.
@@ -100,7 +106,11 @@ enum Data {
     Bool(Vec<bool>),
     Int(Vec<i64>),
     Float(Vec<f64>),
-    Text { offsets: Vec<i32>, bytes: Vec<u8>, empty: bool },
+    Text {
+        offsets: Vec<i32>,
+        bytes: Vec<u8>,
+        empty: bool,
+    },
 }
 
 impl Column {
@@ -111,10 +121,19 @@ impl Column {
             Kind::Float => Data::Float(Vec::new()),
             other => {
                 let empty = *other == Kind::Null;
-                Data::Text { offsets: vec![0], bytes: Vec::new(), empty }
+                Data::Text {
+                    offsets: vec![0],
+                    bytes: Vec::new(),
+                    empty,
+                }
             }
         };
-        Column { nulls: NullBufferBuilder::new(0), data, deviation: None, big: false }
+        Column {
+            nulls: NullBufferBuilder::new(0),
+            data,
+            deviation: None,
+            big: false,
+        }
     }
 
     pub(crate) fn push_null(&mut self) {
@@ -136,7 +155,11 @@ impl Column {
     #[inline(always)]
     pub(crate) fn push(&mut self, text: &[u8], at: u64) {
         let fits = match &mut self.data {
-            Data::Text { offsets, bytes, empty: false } => {
+            Data::Text {
+                offsets,
+                bytes,
+                empty: false,
+            } => {
                 bytes.extend_from_slice(text);
                 offsets.push(bytes.len() as i32);
                 true

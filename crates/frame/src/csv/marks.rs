@@ -40,10 +40,9 @@ fn find_with(text: &[u8], at: &mut Vec<u32>, bits: impl Fn(&[u8; 64]) -> u64) {
 }
 
 fn bits_portable(chunk: &[u8; 64], wanted: [u8; 3]) -> u64 {
-    chunk
-        .iter()
-        .enumerate()
-        .fold(0, |bits, (i, byte)| bits | u64::from(wanted.contains(byte)) << i)
+    chunk.iter().enumerate().fold(0, |bits, (i, byte)| {
+        bits | u64::from(wanted.contains(byte)) << i
+    })
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -54,7 +53,10 @@ fn bits_avx2(chunk: &[u8; 64], wanted: [u8; 3]) -> u64 {
     // SAFETY: both loads lie inside the 64 bytes of the chunk, and need no alignment.
     let (a, b) = unsafe {
         let start = chunk.as_ptr();
-        (_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(32).cast()))
+        (
+            _mm256_loadu_si256(start.cast()),
+            _mm256_loadu_si256(start.add(32).cast()),
+        )
     };
     let [x, y, z] = wanted.map(|byte| _mm256_set1_epi8(byte as i8));
     let any = |v: __m256i| {

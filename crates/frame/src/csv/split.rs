@@ -26,7 +26,11 @@ pub(crate) struct Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Record {
     /// `field_count` fields, found with [`Splitter::field`].
-    Fields { start: usize, end: usize, field_count: usize },
+    Fields {
+        start: usize,
+        end: usize,
+        field_count: usize,
+    },
     /// A quote is not closed before the text ends.
     Open { start: usize },
     /// After a closing quote comes neither delimiter nor line end.
@@ -55,7 +59,9 @@ impl Splitter {
         marks::find(text, [format.delimiter, b'\n', quote], &mut self.marks);
         self.next = 0;
         self.pos = 0;
-        self.quotes = format.quote.is_some_and(|quote| memchr::memchr(quote, text).is_some());
+        self.quotes = format
+            .quote
+            .is_some_and(|quote| memchr::memchr(quote, text).is_some());
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -76,7 +82,10 @@ impl Splitter {
         let is_end = |mark: Option<&u32>| mark.is_none_or(|&at| text[at as usize] == b'\n');
         // the usual record: as many marks as fields, the last of them a line end
         let mut count = expected;
-        let last = self.marks.get(self.first..self.first + expected).and_then(<[u32]>::last);
+        let last = self
+            .marks
+            .get(self.first..self.first + expected)
+            .and_then(<[u32]>::last);
         let usual = last.is_some_and(|&at| text[at as usize] == b'\n') && {
             let inner = &self.marks[self.first..self.first + expected - 1];
             // a line end among them means shorter records
@@ -88,14 +97,21 @@ impl Splitter {
                 count += 1;
             }
         }
-        let end = self.marks.get(self.first + count - 1).map_or(text.len(), |&at| at as usize);
+        let end = self
+            .marks
+            .get(self.first + count - 1)
+            .map_or(text.len(), |&at| at as usize);
         self.next = self.first + count;
         self.pos = end + 1;
         self.end = end;
         if self.end > self.start && text[self.end - 1] == b'\r' {
             self.end -= 1;
         }
-        Some(Record::Fields { start: self.start, end: self.end, field_count: count })
+        Some(Record::Fields {
+            start: self.start,
+            end: self.end,
+            field_count: count,
+        })
     }
 
     /// Field `field` of the record at hand.
@@ -104,10 +120,21 @@ impl Splitter {
         if self.quotes {
             return self.spans[field];
         }
-        let start =
-            if field == 0 { self.start as u32 } else { self.marks[self.first + field - 1] + 1 };
-        let end = self.marks.get(self.first + field).copied().unwrap_or(u32::MAX);
-        Span { start, end: end.min(self.end as u32), quoted: false }
+        let start = if field == 0 {
+            self.start as u32
+        } else {
+            self.marks[self.first + field - 1] + 1
+        };
+        let end = self
+            .marks
+            .get(self.first + field)
+            .copied()
+            .unwrap_or(u32::MAX);
+        Span {
+            start,
+            end: end.min(self.end as u32),
+            quoted: false,
+        }
     }
 
     fn next_quoted(&mut self, text: &[u8], format: Format) -> Record {
@@ -128,26 +155,41 @@ impl Splitter {
             };
             let mut to = to;
             let mut after = after;
-            if text.get(after) == Some(&b'\r') && matches!(text.get(after + 1), None | Some(b'\n')) {
+            if text.get(after) == Some(&b'\r') && matches!(text.get(after + 1), None | Some(b'\n'))
+            {
                 after += 1;
             }
-            if !quoted && matches!(text.get(after), None | Some(b'\n')) && to > from
+            if !quoted
+                && matches!(text.get(after), None | Some(b'\n'))
+                && to > from
                 && text[to - 1] == b'\r'
             {
                 to -= 1;
             }
-            self.spans.push(Span { start: from as u32, end: to as u32, quoted });
+            self.spans.push(Span {
+                start: from as u32,
+                end: to as u32,
+                quoted,
+            });
             match text.get(after) {
                 Some(&byte) if byte == format.delimiter => at = after + 1,
                 None | Some(b'\n') => {
                     self.pos = after + 1;
-                    return Record::Fields { start, end: after, field_count: self.spans.len() };
+                    return Record::Fields {
+                        start,
+                        end: after,
+                        field_count: self.spans.len(),
+                    };
                 }
                 Some(_) => {
                     let rest = memchr::memchr(b'\n', &text[after..]);
                     let end = rest.map_or(text.len(), |len| after + len);
                     self.pos = end + 1;
-                    return Record::Broken { start, end, at: after };
+                    return Record::Broken {
+                        start,
+                        end,
+                        at: after,
+                    };
                 }
             }
         }
@@ -188,7 +230,10 @@ pub(crate) fn unquote(raw: &[u8], format: Format, out: &mut Vec<u8>) {
     let mut at = 0;
     while at < raw.len() {
         let escapes = raw[at] == quote || format.escape == Some(raw[at]);
-        if escapes && at + 1 < raw.len() && (raw[at + 1] == quote || format.escape == Some(raw[at + 1])) {
+        if escapes
+            && at + 1 < raw.len()
+            && (raw[at + 1] == quote || format.escape == Some(raw[at + 1]))
+        {
             at += 1;
         }
         out.push(raw[at]);
@@ -201,19 +246,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const CSV: Format = Format { delimiter: b',', quote: Some(b'"'), escape: None };
+    const CSV: Format = Format {
+        delimiter: b',',
+        quote: Some(b'"'),
+        escape: None,
+    };
 
     fn split(text: &[u8], format: Format, expected: usize) -> Vec<Vec<String>> {
         let mut splitter = Splitter::default();
         splitter.begin(text, format);
         let mut records = Vec::new();
         while let Some(record) = splitter.next(text, format, expected) {
-            let Record::Fields { field_count, .. } = record else { panic!("{record:?}") };
+            let Record::Fields { field_count, .. } = record else {
+                panic!("{record:?}")
+            };
             let field = |i| {
                 let span = splitter.field(i);
                 let raw = &text[span.start as usize..span.end as usize];
                 let mut out = Vec::new();
-                if span.quoted { unquote(raw, format, &mut out) } else { out.extend_from_slice(raw) }
+                if span.quoted {
+                    unquote(raw, format, &mut out)
+                } else {
+                    out.extend_from_slice(raw)
+                }
                 String::from_utf8(out).unwrap()
             };
             records.push((0..field_count).map(field).collect());
@@ -224,20 +279,40 @@ mod tests {
     #[test]
     fn quotes_hold_delimiters_and_line_ends() {
         let text = b"a,\"b,\"\"c\"\"\nd\",e\r\n\"\",x\"y,\r\nlast,,\"q\"";
-        let wanted = [vec!["a", "b,\"c\"\nd", "e"], vec!["", "x\"y", ""], vec!["last", "", "q"]];
+        let wanted = [
+            vec!["a", "b,\"c\"\nd", "e"],
+            vec!["", "x\"y", ""],
+            vec!["last", "", "q"],
+        ];
         assert_eq!(split(text, CSV, 3), wanted);
-        let escaped = Format { escape: Some(b'\\'), ..CSV };
-        assert_eq!(split(b"1,\"a \\\"b\\\" \\\\\",2\n", escaped, 3), [["1", "a \"b\" \\", "2"]]);
+        let escaped = Format {
+            escape: Some(b'\\'),
+            ..CSV
+        };
+        assert_eq!(
+            split(b"1,\"a \\\"b\\\" \\\\\",2\n", escaped, 3),
+            [["1", "a \"b\" \\", "2"]]
+        );
     }
 
     #[test]
     fn broken_quotes_are_told_apart() {
         let mut splitter = Splitter::default();
         splitter.begin(b"a,\"b", CSV);
-        assert_eq!(splitter.next(b"a,\"b", CSV, 2), Some(Record::Open { start: 0 }));
+        assert_eq!(
+            splitter.next(b"a,\"b", CSV, 2),
+            Some(Record::Open { start: 0 })
+        );
         let text = b"\"a\"b,c\nd";
         splitter.begin(text, CSV);
-        assert_eq!(splitter.next(text, CSV, 2), Some(Record::Broken { start: 0, end: 6, at: 3 }));
+        assert_eq!(
+            splitter.next(text, CSV, 2),
+            Some(Record::Broken {
+                start: 0,
+                end: 6,
+                at: 3
+            })
+        );
         let Some(Record::Fields { field_count: 1, .. }) = splitter.next(text, CSV, 2) else {
             panic!("the next record is lost");
         };

@@ -34,7 +34,12 @@ pub(crate) struct Deviation {
 
 impl Deviation {
     fn new(kind: Kind, at: u64) -> Self {
-        Deviation { kind, first_at: at, last_at: at, before: Kind::Null }
+        Deviation {
+            kind,
+            first_at: at,
+            last_at: at,
+            before: Kind::Null,
+        }
     }
 
     fn add(&mut self, kind: Kind, at: u64) {
@@ -66,11 +71,21 @@ pub(crate) struct Column {
 
 enum Data {
     Bool(BooleanBufferBuilder),
-    Int { values: Vec<i64>, big: bool },
+    Int {
+        values: Vec<i64>,
+        big: bool,
+    },
     Float(Vec<f64>),
-    Text { offsets: Vec<i32>, bytes: Vec<u8>, rule: TextRule },
+    Text {
+        offsets: Vec<i32>,
+        bytes: Vec<u8>,
+        rule: TextRule,
+    },
     Struct(Box<Members>),
-    List { offsets: Vec<i32>, items: Box<Column> },
+    List {
+        offsets: Vec<i32>,
+        items: Box<Column>,
+    },
 }
 
 /// What a text column takes.
@@ -134,14 +149,21 @@ impl Nulls {
 
 impl Column {
     pub(crate) fn new(kind: &Kind, wanted: &Wanted, open: bool) -> Column {
-        let text = |rule| Data::Text { offsets: vec![0], bytes: Vec::new(), rule };
+        let text = |rule| Data::Text {
+            offsets: vec![0],
+            bytes: Vec::new(),
+            rule,
+        };
         let data = match kind {
             Kind::Null => text(TextRule::Nulls),
             Kind::Str => text(TextRule::Str),
             Kind::Json => text(TextRule::Json),
             Kind::Struct(fields) if fields.is_empty() => text(TextRule::Braces),
             Kind::Bool => Data::Bool(BooleanBufferBuilder::new(0)),
-            Kind::Int { .. } => Data::Int { values: Vec::new(), big: false },
+            Kind::Int { .. } => Data::Int {
+                values: Vec::new(),
+                big: false,
+            },
             Kind::Float => Data::Float(Vec::new()),
             Kind::List(item) => Data::List {
                 offsets: vec![0],
@@ -149,7 +171,13 @@ impl Column {
             },
             Kind::Struct(fields) => Data::Struct(Box::new(Members::new(fields, wanted, open))),
         };
-        Column { len: 0, nulls: Nulls::default(), data, strict: !open, deviation: None }
+        Column {
+            len: 0,
+            nulls: Nulls::default(),
+            data,
+            strict: !open,
+            deviation: None,
+        }
     }
 
     pub(crate) fn members(&self) -> Option<&Members> {
@@ -218,7 +246,14 @@ impl Column {
             _ => None,
         };
         let fits = match (&mut self.data, value) {
-            (Data::Text { offsets, bytes, rule }, value) => {
+            (
+                Data::Text {
+                    offsets,
+                    bytes,
+                    rule,
+                },
+                value,
+            ) => {
                 let stored = push_text(bytes, *rule, value, cursor)?;
                 if stored {
                     offsets.push(bytes.len() as i32);
@@ -273,7 +308,10 @@ impl Column {
             self.nulls.push_valid();
             self.len = row + 1;
         } else if self.strict {
-            return bad(cursor.pos, "a value is not of the type that the schema has for it");
+            return bad(
+                cursor.pos,
+                "a value is not of the type that the schema has for it",
+            );
         } else {
             let kind = cursor.kind(value, 1)?;
             note(&mut self.deviation, kind, at);
@@ -295,7 +333,10 @@ impl Column {
     /// Forgets all rows from `len` on.
     pub(crate) fn truncate(&mut self, len: usize) {
         if let Data::Struct(members) = &mut self.data {
-            members.columns.iter_mut().for_each(|column| column.truncate(len));
+            members
+                .columns
+                .iter_mut()
+                .for_each(|column| column.truncate(len));
         }
         // a list that failed half way has items that no row owns yet
         if let Data::List { offsets, items } = &mut self.data {
@@ -410,10 +451,17 @@ impl Members {
     }
 
     pub(crate) fn new(fields: &[(String, Kind)], wanted: &Wanted, open: bool) -> Members {
-        let kept = fields.iter().filter_map(|(name, kind)| Some((name, kind, wanted.field(name)?)));
-        let (names, columns): (Vec<String>, Vec<Column>) =
-            kept.map(|(name, kind, below)| (name.clone(), Column::new(kind, below, open))).unzip();
-        let by_name = names.iter().zip(0..).map(|(name, i)| (name.clone(), i)).collect();
+        let kept = fields
+            .iter()
+            .filter_map(|(name, kind)| Some((name, kind, wanted.field(name)?)));
+        let (names, columns): (Vec<String>, Vec<Column>) = kept
+            .map(|(name, kind, below)| (name.clone(), Column::new(kind, below, open)))
+            .unzip();
+        let by_name = names
+            .iter()
+            .zip(0..)
+            .map(|(name, i)| (name.clone(), i))
+            .collect();
         Members {
             follows: vec![0; names.len() + 1],
             by_name,
@@ -436,7 +484,10 @@ impl Members {
                 Some(member) => {
                     let column = &mut self.columns[member];
                     if column.len() > row {
-                        return Err(Bad { at: cursor.offset_of(key), what: TWICE });
+                        return Err(Bad {
+                            at: cursor.offset_of(key),
+                            what: TWICE,
+                        });
                     }
                     column.push(row, value, cursor, at)?;
                 }
@@ -476,7 +527,8 @@ impl Members {
     }
 
     pub(crate) fn forget(&mut self, at: u64) {
-        self.extra.retain_mut(|(_, deviation)| !deviation.forget(at));
+        self.extra
+            .retain_mut(|(_, deviation)| !deviation.forget(at));
         self.columns.iter_mut().for_each(|column| column.forget(at));
     }
 
@@ -495,7 +547,13 @@ impl Members {
 
     pub(crate) fn finish(&mut self, len: usize) -> (Fields, Vec<ArrayRef>) {
         let fields = self.fields();
-        (fields, self.columns.iter_mut().map(|column| column.finish(len)).collect())
+        (
+            fields,
+            self.columns
+                .iter_mut()
+                .map(|column| column.finish(len))
+                .collect(),
+        )
     }
 }
 

@@ -57,9 +57,18 @@ impl<'a> Cursor<'a> {
             return bad(at, "a string is not closed");
         }
         if marks.control {
-            return bad(control_at(text, &marks.at), "a control character stands inside a string");
+            return bad(
+                control_at(text, &marks.at),
+                "a control character stands inside a string",
+            );
         }
-        Ok(Cursor { text, marks: &marks.at, next: 0, pos: 0, escapes: marks.escapes })
+        Ok(Cursor {
+            text,
+            marks: &marks.at,
+            next: 0,
+            pos: 0,
+            escapes: marks.escapes,
+        })
     }
 
     /// Where the next mark is; the end of the text after the last one.
@@ -116,7 +125,10 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     fn string(&mut self) -> Walk<&'a [u8]> {
         // an opening quote is always a mark, and the next mark closes it: marks are made so
-        let Some(&[open, close]) = self.marks.get(self.next..self.next + 2).and_then(|m| m.first_chunk())
+        let Some(&[open, close]) = self
+            .marks
+            .get(self.next..self.next + 2)
+            .and_then(|m| m.first_chunk())
         else {
             return bad(self.pos, "a string is not closed");
         };
@@ -183,7 +195,11 @@ impl<'a> Cursor<'a> {
     /// Nothing but space may follow the record.
     pub(crate) fn end(&mut self) -> Walk<()> {
         self.skip_space();
-        if self.pos < self.text.len() { bad(self.pos, "more text follows the record") } else { Ok(()) }
+        if self.pos < self.text.len() {
+            bad(self.pos, "more text follows the record")
+        } else {
+            Ok(())
+        }
     }
 
     /// Passes what is left of a value whose start was passed.
@@ -262,9 +278,17 @@ impl<'a> Cursor<'a> {
                     fields.push((name, kind));
                     first = false;
                 }
-                let max = if depth == 0 { RECORD_KEYS_MAX } else { OBJECT_KEYS_MAX };
+                let max = if depth == 0 {
+                    RECORD_KEYS_MAX
+                } else {
+                    OBJECT_KEYS_MAX
+                };
                 let small = fields.len() <= max;
-                Ok(if small { Kind::Struct(fields) } else { Kind::Json })
+                Ok(if small {
+                    Kind::Struct(fields)
+                } else {
+                    Kind::Json
+                })
             }
             Value::Array => {
                 let mut item = Kind::Null;
@@ -301,7 +325,10 @@ impl<'a> Cursor<'a> {
         let mut rest = raw;
         while let Some(at) = memchr::memchr(b'\\', rest) {
             out.extend_from_slice(&rest[..at]);
-            let wrong = Bad { at: self.offset_of(&rest[at..]), what: "a wrong escape in a string" };
+            let wrong = Bad {
+                at: self.offset_of(&rest[at..]),
+                what: "a wrong escape in a string",
+            };
             let simple = match rest.get(at + 1) {
                 Some(b'n') => b'\n',
                 Some(b't') => b'\t',
@@ -345,7 +372,9 @@ fn control_at(text: &[u8], marks: &[u32]) -> usize {
 /// `\uXXXX`, or two of them that make one character; and how long that was.
 fn unicode(text: &[u8]) -> Option<(char, usize)> {
     let unit = |at: usize| {
-        let digits = text.get(at + 2..at + 6).filter(|_| text[at..].starts_with(b"\\u"))?;
+        let digits = text
+            .get(at + 2..at + 6)
+            .filter(|_| text[at..].starts_with(b"\\u"))?;
         digits.iter().try_fold(0u32, |unit, &digit| {
             Some(unit << 4 | (digit as char).to_digit(16)?)
         })
@@ -375,7 +404,9 @@ impl Scalar {
         match self {
             Scalar::Null => Kind::Null,
             Scalar::Bool(_) => Kind::Bool,
-            Scalar::Int(value) => Kind::Int { big: value.unsigned_abs() > EXACT_FLOAT_MAX },
+            Scalar::Int(value) => Kind::Int {
+                big: value.unsigned_abs() > EXACT_FLOAT_MAX,
+            },
             Scalar::Float(_) => Kind::Float,
             Scalar::Number => Kind::Str,
         }
@@ -443,7 +474,10 @@ fn number_slowly(raw: &[u8]) -> Option<Scalar> {
         }
     }
     if let [b'e' | b'E', tail @ ..] = rest {
-        rest = tail.strip_prefix(b"-").or(tail.strip_prefix(b"+")).unwrap_or(tail);
+        rest = tail
+            .strip_prefix(b"-")
+            .or(tail.strip_prefix(b"+"))
+            .unwrap_or(tail);
         fraction = true;
         if digits(&mut rest) == 0 {
             return None;
@@ -457,7 +491,11 @@ fn number_slowly(raw: &[u8]) -> Option<Scalar> {
         return Some(integer_or_text(text));
     }
     let value: f64 = fast_float2::parse(text).ok()?;
-    Some(if value.is_finite() { Scalar::Float(value) } else { Scalar::Number })
+    Some(if value.is_finite() {
+        Scalar::Float(value)
+    } else {
+        Scalar::Number
+    })
 }
 
 #[cfg(test)]

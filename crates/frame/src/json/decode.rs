@@ -22,9 +22,10 @@ impl Wanted {
     pub(crate) fn field(&self, name: &str) -> Option<&Wanted> {
         match self {
             Wanted::All => Some(&Wanted::All),
-            Wanted::Fields(fields) => {
-                fields.iter().find(|(known, _)| known == name).map(|(_, below)| below)
-            }
+            Wanted::Fields(fields) => fields
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, below)| below),
         }
     }
 
@@ -83,7 +84,11 @@ impl RecordDecoder {
             Kind::Struct(fields) => Root::Members(Members::new(fields, wanted, open)),
             other => Root::Value(Column::new(other, &Wanted::All, open)),
         };
-        RecordDecoder { marks: Marks::default(), root, rows: 0 }
+        RecordDecoder {
+            marks: Marks::default(),
+            root,
+            rows: 0,
+        }
     }
 
     /// Rows decoded since the last `finish`.
@@ -120,7 +125,10 @@ impl RecordDecoder {
         if result.is_err() {
             match &mut self.root {
                 Root::Members(members) => {
-                    members.columns.iter_mut().for_each(|column| column.truncate(self.rows));
+                    members
+                        .columns
+                        .iter_mut()
+                        .for_each(|column| column.truncate(self.rows));
                     members.forget(at);
                 }
                 Root::Value(column) => {
@@ -159,9 +167,11 @@ impl RecordDecoder {
     pub(crate) fn schema(&self) -> SchemaRef {
         let fields = match &self.root {
             Root::Members(members) => members.fields(),
-            Root::Value(column) => {
-                Fields::from(vec![arrow::datatypes::Field::new("value", column.data_type(), true)])
-            }
+            Root::Value(column) => Fields::from(vec![arrow::datatypes::Field::new(
+                "value",
+                column.data_type(),
+                true,
+            )]),
         };
         Arc::new(arrow::datatypes::Schema::new(fields))
     }
@@ -191,7 +201,11 @@ impl RecordDecoder {
 
 fn widen_members(members: &Members, kind: &mut Kind, path: &str, out: &mut Vec<Widened>) {
     let join = |name: &str| {
-        if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+        if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        }
     };
     if let Kind::Struct(fields) = kind {
         for (name, column) in members.names.iter().zip(&members.columns) {
@@ -235,11 +249,21 @@ fn widen_column(column: &Column, kind: &mut Kind, path: &str, out: &mut Vec<Wide
     if let (Some(items), Kind::List(item)) = (column.items(), &mut *kind) {
         widen_column(items, item, path, out);
     }
-    if let Some(Deviation { kind: seen, first_at, .. }) = &column.deviation {
+    if let Some(Deviation {
+        kind: seen,
+        first_at,
+        ..
+    }) = &column.deviation
+    {
         let from = kind.clone();
         merge_nested(kind, seen.clone());
         if *kind != from {
-            out.push(Widened { path: path.to_owned(), from, to: kind.clone(), at: *first_at });
+            out.push(Widened {
+                path: path.to_owned(),
+                from,
+                to: kind.clone(),
+                at: *first_at,
+            });
         }
     }
 }
@@ -278,7 +302,9 @@ mod tests {
     fn sample(lines: &[&str]) -> Kind {
         let mut kind = Kind::Null;
         let mut sampler = Sampler::default();
-        lines.iter().for_each(|line| sampler.look(line.as_bytes(), &mut kind));
+        lines
+            .iter()
+            .for_each(|line| sampler.look(line.as_bytes(), &mut kind));
         kind
     }
 
@@ -295,7 +321,9 @@ mod tests {
             decoder.push(line.as_bytes(), i as u64).unwrap();
         }
         assert!(!decoder.deviates());
-        pretty_format_batches(&[batch(&mut decoder)]).unwrap().to_string()
+        pretty_format_batches(&[batch(&mut decoder)])
+            .unwrap()
+            .to_string()
     }
 
     const EVENTS: [&str; 4] = [
@@ -324,7 +352,10 @@ mod tests {
         let mut wanted = Wanted::Fields(Vec::new());
         wanted.add(&["who".into(), "tags".into()]);
         let table = show(&EVENTS, &wanted);
-        assert!(table.contains("{tags: [x, ]}") && !table.contains("login"), "{table}");
+        assert!(
+            table.contains("{tags: [x, ]}") && !table.contains("login"),
+            "{table}"
+        );
     }
 
     #[test]
@@ -355,18 +386,33 @@ mod tests {
                 ("new", "null", "object", 200),
             ]
         );
-        let fresh = sample(&[EVENTS[0], EVENTS[1], r#"{"n":"1","deep":[7],"new":{"x":[1]},"who":{"age":1}}"#]);
-        assert!(kind.to_schema().fields().iter().all(|f| fresh.to_schema().field_with_name(f.name()).is_ok()));
+        let fresh = sample(&[
+            EVENTS[0],
+            EVENTS[1],
+            r#"{"n":"1","deep":[7],"new":{"x":[1]},"who":{"age":1}}"#,
+        ]);
+        assert!(
+            kind.to_schema()
+                .fields()
+                .iter()
+                .all(|f| fresh.to_schema().field_with_name(f.name()).is_ok())
+        );
     }
 
     #[test]
     fn a_broken_record_leaves_no_trace() {
-        let lines = [r#"{"a":[1,2],"s":"x","o":{"b":true}}"#, r#"{"a":[3],"s":"y","o":{"b":false}}"#];
+        let lines = [
+            r#"{"a":[1,2],"s":"x","o":{"b":true}}"#,
+            r#"{"a":[3],"s":"y","o":{"b":false}}"#,
+        ];
         let kind = sample(&lines);
         let mut decoder = RecordDecoder::new(&kind, &Wanted::All, true);
         decoder.push(lines[0].as_bytes(), 0).unwrap();
         for cut in 1..lines[1].len() {
-            assert!(decoder.push(&lines[1].as_bytes()[..cut], 1).is_err(), "{cut}");
+            assert!(
+                decoder.push(&lines[1].as_bytes()[..cut], 1).is_err(),
+                "{cut}"
+            );
         }
         assert!(decoder.push(br#"{"a":[1],"s":"\x"}"#, 1).is_err());
         assert!(decoder.push(br#"{"a":[1],"a":[2]}"#, 1).is_err());
@@ -374,7 +420,9 @@ mod tests {
         assert!(!decoder.deviates());
         let got = batch(&mut decoder);
         let mut clean = RecordDecoder::new(&kind, &Wanted::All, true);
-        lines.iter().for_each(|line| clean.push(line.as_bytes(), 0).unwrap());
+        lines
+            .iter()
+            .for_each(|line| clean.push(line.as_bytes(), 0).unwrap());
         assert_eq!(got, batch(&mut clean));
     }
 

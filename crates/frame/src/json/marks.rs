@@ -136,7 +136,12 @@ pub(crate) fn push_bits(at: &mut Vec<u32>, base: u32, mut bits: u64) {
 }
 
 fn bits_portable(chunk: &[u8; 64]) -> Bits {
-    let mut bits = Bits { quote: 0, backslash: 0, mark: 0, control: 0 };
+    let mut bits = Bits {
+        quote: 0,
+        backslash: 0,
+        mark: 0,
+        control: 0,
+    };
     for (i, &byte) in chunk.iter().enumerate() {
         bits.quote |= u64::from(byte == b'"') << i;
         bits.backslash |= u64::from(byte == b'\\') << i;
@@ -155,7 +160,10 @@ fn bits_avx2(chunk: &[u8; 64]) -> Bits {
     // SAFETY: both loads lie inside the 64 bytes of the chunk, and need no alignment.
     let (a, b) = unsafe {
         let start = chunk.as_ptr();
-        (_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(32).cast()))
+        (
+            _mm256_loadu_si256(start.cast()),
+            _mm256_loadu_si256(start.add(32).cast()),
+        )
     };
     let join = |a: __m256i, b: __m256i| {
         u64::from(_mm256_movemask_epi8(a) as u32) | u64::from(_mm256_movemask_epi8(b) as u32) << 32

@@ -15,5 +15,5 @@ mod decode;
 mod marks;
 
 pub(crate) use cursor::Bad;
-pub(crate) use marks::push_bits;
 pub(crate) use decode::{RecordDecoder, Sampler, Wanted, Widened};
+pub(crate) use marks::push_bits;

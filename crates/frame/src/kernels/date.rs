@@ -63,7 +63,12 @@ impl Fields {
             }
             len += width;
         }
-        Some(Fields { year: year?, month: month?, day: day?, len })
+        Some(Fields {
+            year: year?,
+            month: month?,
+            day: day?,
+            len,
+        })
     }
 
     fn parse(self, text: &[u8]) -> Option<NaiveDate> {
@@ -71,9 +76,15 @@ impl Fields {
             return None;
         }
         let number = |at: usize, width: usize| {
-            text[at..at + width].iter().fold(0u32, |n, &digit| n * 10 + u32::from(digit - b'0'))
+            text[at..at + width]
+                .iter()
+                .fold(0u32, |n, &digit| n * 10 + u32::from(digit - b'0'))
         };
-        NaiveDate::from_ymd_opt(number(self.year, 4) as i32, number(self.month, 2), number(self.day, 2))
+        NaiveDate::from_ymd_opt(
+            number(self.year, 4) as i32,
+            number(self.month, 2),
+            number(self.day, 2),
+        )
     }
 }
 
@@ -83,7 +94,10 @@ impl ToDate {
         let date = match fast {
             Some(date) => date,
             None => NaiveDate::parse_from_str(text, &self.format).map_err(|error| {
-                exec_datafusion_err!("{text:?} is not a date in the format {:?}: {error}", self.format)
+                exec_datafusion_err!(
+                    "{text:?} is not a date in the format {:?}: {error}",
+                    self.format
+                )
             })?,
         };
         Ok(date.num_days_from_ce() - EPOCH)
@@ -117,10 +131,7 @@ impl ScalarUDFImpl for ToDate {
         Ok(DataType::Date32)
     }
 
-    fn invoke_with_args(
-        &self,
-        args: ScalarFunctionArgs,
-    ) -> Result<ColumnarValue, DataFusionError> {
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
         let scalar = matches!(args.args.first(), Some(ColumnarValue::Scalar(_)));
         let Some(value) = args.args.into_iter().next() else {
             return Err(exec_datafusion_err!("to_date needs a column"));
@@ -129,16 +140,19 @@ impl ScalarUDFImpl for ToDate {
         let values = cast(&values, &DataType::Utf8)?;
         let texts = values.as_string::<i32>();
         // the same day mostly comes again soon
-        let mut last: (&str, i32) = ("", 0);
+        let mut last: Option<(&str, i32)> = None;
         let mut dates = Vec::with_capacity(texts.len());
-        for row in 0..texts.len() {
-            let text = if texts.is_valid(row) { texts.value(row) } else { "" };
-            if texts.is_valid(row) && text != last.0 {
-                last = (text, self.parse(text)?);
-            } else if texts.is_valid(row) && text.is_empty() {
-                last = (text, self.parse(text)?);
-            }
-            dates.push(last.1);
+        for text in texts {
+            let date = match (text, last) {
+                (None, _) => 0,
+                (Some(text), Some((known, date))) if text == known => date,
+                (Some(text), _) => {
+                    let date = self.parse(text)?;
+                    last = Some((text, date));
+                    date
+                }
+            };
+            dates.push(date);
         }
         let dates = Date32Array::new(dates.into(), texts.nulls().cloned());
         if scalar {
@@ -168,6 +182,9 @@ mod tests {
             }
         }
         let message = fast.parse("13312006").unwrap_err().to_string();
-        assert!(message.contains("13312006") && message.contains("%m%d%Y"), "{message}");
+        assert!(
+            message.contains("13312006") && message.contains("%m%d%Y"),
+            "{message}"
+        );
     }
 }

@@ -22,7 +22,9 @@ pub(crate) struct GroupTable {
 impl GroupTable {
     pub(crate) fn new(types: &[DataType]) -> Result<Self> {
         let fields: Vec<SortField> = types.iter().cloned().map(SortField::new).collect();
-        let converter = (!fields.is_empty()).then(|| RowConverter::new(fields)).transpose();
+        let converter = (!fields.is_empty())
+            .then(|| RowConverter::new(fields))
+            .transpose();
         Ok(GroupTable {
             converter: converter.map_err(arrow_error)?,
             index: HashTable::new(),
@@ -71,7 +73,8 @@ impl GroupTable {
                     self.ends.push(self.bytes.len());
                     self.hashes.push(hash);
                     let hashes = &self.hashes;
-                    self.index.insert_unique(hash, group, |&group| hashes[group as usize]);
+                    self.index
+                        .insert_unique(hash, group, |&group| hashes[group as usize]);
                     group
                 }
             };
@@ -103,7 +106,9 @@ impl GroupTable {
 
     /// The keys of these groups as columns.
     pub(crate) fn keys(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
-        let Some(converter) = &self.converter else { return Ok(Vec::new()) };
+        let Some(converter) = &self.converter else {
+            return Ok(Vec::new());
+        };
         let parser = converter.parser();
         let rows = groups.iter().map(|&group| parser.parse(self.key(group)));
         converter.convert_rows(rows).map_err(arrow_error)

@@ -23,28 +23,55 @@ pub(crate) enum Slot {
 
 impl Slot {
     pub(crate) fn sum_of(data_type: &DataType) -> Slot {
-        if data_type.is_integer() { Slot::SumInt } else { Slot::SumFloat }
+        if data_type.is_integer() {
+            Slot::SumInt
+        } else {
+            Slot::SumFloat
+        }
     }
 }
 
 /// The states of all groups for one slot.
 pub(crate) enum State {
     /// `part` sums the batch numbered `batch`, `total` the batches before; batch 0: nothing yet.
-    SumFloat { total: Vec<f64>, part: Vec<f64>, batch: Vec<u32> },
-    SumInt { total: Vec<i64>, seen: Vec<bool> },
+    SumFloat {
+        total: Vec<f64>,
+        part: Vec<f64>,
+        batch: Vec<u32>,
+    },
+    SumInt {
+        total: Vec<i64>,
+        seen: Vec<bool>,
+    },
     Count(Vec<i64>),
-    BestFloat { best: Vec<f64>, seen: Vec<bool>, min: bool },
+    BestFloat {
+        best: Vec<f64>,
+        seen: Vec<bool>,
+        min: bool,
+    },
     /// Everything that is an integer inside: also dates, times and booleans.
-    BestInt { best: Vec<i64>, seen: Vec<bool>, min: bool, data_type: DataType },
-    BestText { best: Vec<Option<Box<str>>>, min: bool, bytes: usize, data_type: DataType },
+    BestInt {
+        best: Vec<i64>,
+        seen: Vec<bool>,
+        min: bool,
+        data_type: DataType,
+    },
+    BestText {
+        best: Vec<Option<Box<str>>>,
+        min: bool,
+        bytes: usize,
+        data_type: DataType,
+    },
 }
 
 impl State {
     pub(crate) fn new(slot: &Slot) -> State {
         let best = |data_type: &DataType, min| match data_type {
-            DataType::Float16 | DataType::Float32 | DataType::Float64 => {
-                State::BestFloat { best: Vec::new(), seen: Vec::new(), min }
-            }
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => State::BestFloat {
+                best: Vec::new(),
+                seen: Vec::new(),
+                min,
+            },
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => State::BestText {
                 best: Vec::new(),
                 min,
@@ -59,10 +86,15 @@ impl State {
             },
         };
         match slot {
-            Slot::SumFloat => {
-                State::SumFloat { total: Vec::new(), part: Vec::new(), batch: Vec::new() }
-            }
-            Slot::SumInt => State::SumInt { total: Vec::new(), seen: Vec::new() },
+            Slot::SumFloat => State::SumFloat {
+                total: Vec::new(),
+                part: Vec::new(),
+                batch: Vec::new(),
+            },
+            Slot::SumInt => State::SumInt {
+                total: Vec::new(),
+                seen: Vec::new(),
+            },
             Slot::Count => State::Count(Vec::new()),
             Slot::Min(data_type) => best(data_type, true),
             Slot::Max(data_type) => best(data_type, false),
@@ -74,9 +106,26 @@ impl State {
         use DataType::*;
         matches!(
             data_type,
-            Float16 | Float32 | Float64 | Utf8 | LargeUtf8 | Utf8View | Boolean | Int8 | Int16
-                | Int32 | Int64 | UInt8 | UInt16 | UInt32 | Date32 | Date64 | Timestamp(..)
-                | Time32(_) | Time64(_) | Duration(_)
+            Float16
+                | Float32
+                | Float64
+                | Utf8
+                | LargeUtf8
+                | Utf8View
+                | Boolean
+                | Int8
+                | Int16
+                | Int32
+                | Int64
+                | UInt8
+                | UInt16
+                | UInt32
+                | Date32
+                | Date64
+                | Timestamp(..)
+                | Time32(_)
+                | Time64(_)
+                | Duration(_)
         )
     }
 
@@ -154,10 +203,16 @@ impl State {
                 }
             }
             State::Count(counts) => {
-                each_value::<Int64Type>(groups, values, |group, value: i64| counts[group] += value)?;
+                each_value::<Int64Type>(groups, values, |group, value: i64| {
+                    counts[group] += value
+                })?;
             }
             State::BestFloat { best, seen, min } => {
-                let wanted = if *min { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
+                let wanted = if *min {
+                    std::cmp::Ordering::Less
+                } else {
+                    std::cmp::Ordering::Greater
+                };
                 each_value::<Float64Type>(groups, values, |group, value: f64| {
                     if !seen[group] || value.total_cmp(&best[group]) == wanted {
                         best[group] = value;
@@ -165,8 +220,14 @@ impl State {
                     }
                 })?;
             }
-            State::BestInt { best, seen, min, .. } => {
-                let wanted = if *min { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
+            State::BestInt {
+                best, seen, min, ..
+            } => {
+                let wanted = if *min {
+                    std::cmp::Ordering::Less
+                } else {
+                    std::cmp::Ordering::Greater
+                };
                 each_value::<Int64Type>(groups, values, |group, value: i64| {
                     if !seen[group] || value.cmp(&best[group]) == wanted {
                         best[group] = value;
@@ -174,13 +235,21 @@ impl State {
                     }
                 })?;
             }
-            State::BestText { best, min, bytes, .. } => {
-                let wanted = if *min { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
+            State::BestText {
+                best, min, bytes, ..
+            } => {
+                let wanted = if *min {
+                    std::cmp::Ordering::Less
+                } else {
+                    std::cmp::Ordering::Greater
+                };
                 let values = cast(values, &DataType::Utf8).map_err(arrow_error)?;
                 let texts = values.as_string::<i32>();
                 each_valid(groups, &values, |row, group| {
                     let text = texts.value(row);
-                    let better = best[group].as_deref().is_none_or(|best| text.cmp(best) == wanted);
+                    let better = best[group]
+                        .as_deref()
+                        .is_none_or(|best| text.cmp(best) == wanted);
                     if better {
                         *bytes += text.len();
                         *bytes -= best[group].as_ref().map_or(0, |best| best.len());
@@ -210,9 +279,12 @@ impl State {
                     .map(|group| seen[group].then(|| total[group]))
                     .collect::<Int64Array>(),
             ),
-            State::Count(counts) => {
-                Arc::new(groups.iter().map(|group| counts[at(group)]).collect::<Int64Array>())
-            }
+            State::Count(counts) => Arc::new(
+                groups
+                    .iter()
+                    .map(|group| counts[at(group)])
+                    .collect::<Int64Array>(),
+            ),
             State::BestFloat { best, seen, .. } => Arc::new(
                 groups
                     .iter()
@@ -220,14 +292,27 @@ impl State {
                     .map(|group| seen[group].then(|| best[group]))
                     .collect::<Float64Array>(),
             ),
-            State::BestInt { best, seen, data_type, .. } => {
-                let column: Int64Array =
-                    groups.iter().map(at).map(|group| seen[group].then(|| best[group])).collect();
+            State::BestInt {
+                best,
+                seen,
+                data_type,
+                ..
+            } => {
+                let column: Int64Array = groups
+                    .iter()
+                    .map(at)
+                    .map(|group| seen[group].then(|| best[group]))
+                    .collect();
                 from_int(&(Arc::new(column) as ArrayRef), &data_type)?
             }
-            State::BestText { best, data_type, .. } => {
-                let column: StringArray =
-                    groups.iter().map(at).map(|group| best[group].as_deref()).collect();
+            State::BestText {
+                best, data_type, ..
+            } => {
+                let column: StringArray = groups
+                    .iter()
+                    .map(at)
+                    .map(|group| best[group].as_deref())
+                    .collect();
                 cast(&column, &data_type).map_err(arrow_error)?
             }
         })
@@ -239,13 +324,23 @@ pub(crate) fn mean(sums: &ArrayRef, counts: &ArrayRef) -> Result<ArrayRef> {
     let sums = sums.as_primitive::<Float64Type>();
     let counts = counts.as_primitive::<Int64Type>();
     let mean = |(sum, count): (Option<f64>, Option<i64>)| Some(sum? / count? as f64);
-    Ok(Arc::new(sums.iter().zip(counts).map(mean).collect::<Float64Array>()))
+    Ok(Arc::new(
+        sums.iter().zip(counts).map(mean).collect::<Float64Array>(),
+    ))
 }
 
 fn each_valid(groups: &[u32], values: &ArrayRef, mut each: impl FnMut(usize, usize)) {
-    match values.logical_nulls().filter(|nulls| nulls.null_count() > 0) {
-        None => groups.iter().enumerate().for_each(|(row, &group)| each(row, group as usize)),
-        Some(nulls) => nulls.valid_indices().for_each(|row| each(row, groups[row] as usize)),
+    match values
+        .logical_nulls()
+        .filter(|nulls| nulls.null_count() > 0)
+    {
+        None => groups
+            .iter()
+            .enumerate()
+            .for_each(|(row, &group)| each(row, group as usize)),
+        Some(nulls) => nulls
+            .valid_indices()
+            .for_each(|row| each(row, groups[row] as usize)),
     }
 }
 

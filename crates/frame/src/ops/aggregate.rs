@@ -11,9 +11,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion_physical_expr::PhysicalExpr;
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext,
-};
+use flagstone_graph::{Block, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext};
 use flagstone_memory::Lease;
 
 use super::pipeline::{Drain, Sink};
@@ -52,7 +50,10 @@ pub(crate) struct GroupPlan {
 
 impl GroupPlan {
     fn slots(&self) -> Vec<Slot> {
-        self.aggregations.iter().flat_map(Aggregation::slots).collect()
+        self.aggregations
+            .iter()
+            .flat_map(Aggregation::slots)
+            .collect()
     }
 
     fn table(&self, ctx: &TaskContext<'_>) -> Result<Building> {
@@ -89,7 +90,9 @@ struct Building {
 impl Building {
     fn grow(&mut self) -> Result<()> {
         let groups = self.table.len();
-        self.states.iter_mut().for_each(|state| state.resize(groups));
+        self.states
+            .iter_mut()
+            .for_each(|state| state.resize(groups));
         let states: usize = self.states.iter().map(State::bytes).sum();
         Ok(self.lease.ensure((self.table.bytes() + states) as u64)?)
     }
@@ -97,12 +100,19 @@ impl Building {
     fn update(&mut self, plan: &GroupPlan, batch: &RecordBatch) -> Result<()> {
         let rows = batch.num_rows();
         let column = |expr: &Arc<dyn PhysicalExpr>| {
-            expr.evaluate(batch).and_then(|value| value.into_array(rows)).map_err(run_error)
+            expr.evaluate(batch)
+                .and_then(|value| value.into_array(rows))
+                .map_err(run_error)
         };
         let keys = plan.keys.iter().map(column).collect::<Result<Vec<_>>>()?;
         // every row may be a new group
-        let growth = keys.iter().map(|key| key.get_array_memory_size()).sum::<usize>() + rows * 32;
-        self.lease.ensure(self.lease.bytes().max((self.table.bytes() + growth) as u64))?;
+        let growth = keys
+            .iter()
+            .map(|key| key.get_array_memory_size())
+            .sum::<usize>()
+            + rows * 32;
+        self.lease
+            .ensure(self.lease.bytes().max((self.table.bytes() + growth) as u64))?;
         let groups = self.table.groups(&keys, rows)?;
         self.grow()?;
         self.batches += 1;
@@ -155,7 +165,11 @@ impl Building {
             return partition(schema, columns, order.len());
         }
         let mut states = states.into_iter();
-        let mut next = || states.next().ok_or_else(|| Error::invalid("a state is missing"));
+        let mut next = || {
+            states
+                .next()
+                .ok_or_else(|| Error::invalid("a state is missing"))
+        };
         for aggregation in &plan.aggregations {
             columns.push(match aggregation.function {
                 Function::Mean => crate::kernels::state::mean(&next()?, &next()?)?,
@@ -198,7 +212,10 @@ impl Sink for GroupSink {
     }
 
     fn start<'a>(&'a self, _: u32, ctx: &'a TaskContext<'a>) -> Result<Box<dyn Drain + 'a>> {
-        Ok(Box::new(Grouping { plan: &self.plan, building: self.plan.table(ctx)? }))
+        Ok(Box::new(Grouping {
+            plan: &self.plan,
+            building: self.plan.table(ctx)?,
+        }))
     }
 
     fn footprint(&self) -> Footprint {
@@ -236,7 +253,11 @@ impl MergeLayer {
         {
             levels.push(last.div_ceil(FAN_IN));
         }
-        MergeLayer { plan, levels, leaf_count }
+        MergeLayer {
+            plan,
+            levels,
+            leaf_count,
+        }
     }
 
     pub(crate) fn root(&self) -> u32 {
@@ -266,7 +287,11 @@ impl Layer for MergeLayer {
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
         let (level, index, before) = self.place(task);
-        let width = if level == 0 { self.leaf_count } else { self.levels[level - 1] };
+        let width = if level == 0 {
+            self.leaf_count
+        } else {
+            self.levels[level - 1]
+        };
         for child in index * FAN_IN..((index + 1) * FAN_IN).min(width) {
             if level == 0 {
                 deps.push(0, child);

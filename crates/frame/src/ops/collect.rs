@@ -33,7 +33,13 @@ impl Sink for Collect {
     fn start<'a>(&'a self, _: u32, ctx: &'a TaskContext<'a>) -> Result<Box<dyn Drain + 'a>> {
         let lease = ctx.reserve(0)?;
         let schema = self.schema.clone();
-        Ok(Box::new(Collecting { ctx, schema, batches: Vec::new(), lease, bytes: 0 }))
+        Ok(Box::new(Collecting {
+            ctx,
+            schema,
+            batches: Vec::new(),
+            lease,
+            bytes: 0,
+        }))
     }
 
     fn footprint(&self) -> Footprint {
@@ -51,7 +57,10 @@ impl Drain for Collecting<'_> {
     }
 
     fn finish(self: Box<Self>) -> Result<Block> {
-        Ok(Block::new(Partition { schema: self.schema, batches: self.batches }))
+        Ok(Block::new(Partition {
+            schema: self.schema,
+            batches: self.batches,
+        }))
     }
 }
 
@@ -130,6 +139,9 @@ impl Layer for ConcatLayer {
         }
         let _lease = ctx.reserve(bytes)?;
         let whole = concat_batches(&self.schema, batches).map_err(arrow_error)?;
-        Ok(Block::new(Partition { schema: self.schema.clone(), batches: vec![whole] }))
+        Ok(Block::new(Partition {
+            schema: self.schema.clone(),
+            batches: vec![whole],
+        }))
     }
 }

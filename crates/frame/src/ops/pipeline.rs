@@ -6,9 +6,7 @@ use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::PhysicalExpr;
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_graph::{Block, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext};
 
 use crate::error::{arrow_error, run_error};
 use crate::partition::{Partition, batch_bytes};
@@ -17,7 +15,10 @@ use crate::source::{PartitionSource, Scan};
 /// One operator on batches.
 pub(crate) enum Step {
     Filter(Arc<dyn PhysicalExpr>),
-    Project { exprs: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef },
+    Project {
+        exprs: Vec<Arc<dyn PhysicalExpr>>,
+        schema: SchemaRef,
+    },
 }
 
 impl Step {
@@ -25,7 +26,9 @@ impl Step {
         let rows = batch.num_rows();
         match self {
             Step::Filter(predicate) => {
-                let mask = predicate.evaluate(&batch).and_then(|value| value.into_array(rows));
+                let mask = predicate
+                    .evaluate(&batch)
+                    .and_then(|value| value.into_array(rows));
                 let mask = mask.map_err(run_error)?;
                 let Some(mask) = mask.as_boolean_opt() else {
                     return Err(Error::invalid("a filter's expression is not a condition"));
@@ -37,7 +40,9 @@ impl Step {
             }
             Step::Project { exprs, schema } => {
                 let column = |expr: &Arc<dyn PhysicalExpr>| {
-                    expr.evaluate(&batch).and_then(|value| value.into_array(rows)).map_err(run_error)
+                    expr.evaluate(&batch)
+                        .and_then(|value| value.into_array(rows))
+                        .map_err(run_error)
                 };
                 let columns = exprs.iter().map(column).collect::<Result<Vec<_>>>()?;
                 let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -99,7 +104,13 @@ impl PipelineLayer {
         sink: Arc<dyn Sink>,
     ) -> Self {
         let name = format!("{}+{}", source.name(), sink.name());
-        PipelineLayer { name, source, scan, steps, sink }
+        PipelineLayer {
+            name,
+            source,
+            scan,
+            steps,
+            sink,
+        }
     }
 }
 
@@ -119,7 +130,10 @@ impl Layer for PipelineLayer {
         let source = self.source.scratch_bytes(task, &self.scan);
         // a projected or filtered copy of a batch beside the batch
         let steps = if self.steps.is_empty() { 0 } else { 4 << 20 };
-        Footprint { scratch_bytes: sink.scratch_bytes + source + steps, ..sink }
+        Footprint {
+            scratch_bytes: sink.scratch_bytes + source + steps,
+            ..sink
+        }
     }
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {

@@ -44,11 +44,16 @@ pub(crate) fn plan(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<Log
     let input = node.input().map(|input| plan(input, source)).transpose()?;
     let built = match (&node.operation, input) {
         (Operation::Source(_), _) | (_, None) => {
-            let table = Arc::new(FrameTable { source: source.clone() });
+            let table = Arc::new(FrameTable {
+                source: source.clone(),
+            });
             LogicalPlanBuilder::scan(TABLE, table, None).and_then(LogicalPlanBuilder::build)
         }
         (Operation::Select(_, exprs), Some(input)) => {
-            let exprs = exprs.iter().map(|expr| named(expr, input.schema())).collect();
+            let exprs = exprs
+                .iter()
+                .map(|expr| named(expr, input.schema()))
+                .collect();
             project(input, exprs)
         }
         (Operation::SelectSql(_, list), Some(input)) => {
@@ -75,9 +80,14 @@ pub(crate) fn plan(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<Log
             project(input, exprs)
         }
         (Operation::Group(_, keys, aggregations), Some(input)) => {
-            let keys: Vec<Expr> = keys.iter().map(|expr| named(expr, input.schema())).collect();
-            let results: Vec<Expr> =
-                aggregations.iter().map(|expr| resolve(expr.clone(), input.schema())).collect();
+            let keys: Vec<Expr> = keys
+                .iter()
+                .map(|expr| named(expr, input.schema()))
+                .collect();
+            let results: Vec<Expr> = aggregations
+                .iter()
+                .map(|expr| resolve(expr.clone(), input.schema()))
+                .collect();
             LogicalPlanBuilder::from(input)
                 .aggregate(keys, results)
                 .and_then(LogicalPlanBuilder::build)
@@ -93,10 +103,7 @@ fn project(
     LogicalPlanBuilder::from(input).project(exprs)?.build()
 }
 
-fn filter(
-    input: LogicalPlan,
-    expr: &Expr,
-) -> std::result::Result<LogicalPlan, DataFusionError> {
+fn filter(input: LogicalPlan, expr: &Expr) -> std::result::Result<LogicalPlan, DataFusionError> {
     let expr = resolve(expr.clone(), input.schema());
     LogicalPlanBuilder::from(input).filter(expr)?.build()
 }
@@ -114,7 +121,9 @@ fn named(expr: &Expr, schema: &DFSchema) -> Expr {
 /// Reads dotted names that are no columns as paths into structs.
 fn resolve(expr: Expr, schema: &DFSchema) -> Expr {
     let member = |expr: Expr| {
-        let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
+        let Expr::Column(column) = &expr else {
+            return Ok(Transformed::no(expr));
+        };
         if column.relation.is_some() || schema.has_column_with_unqualified_name(&column.name) {
             return Ok(Transformed::no(expr));
         }
@@ -124,7 +133,8 @@ fn resolve(expr: Expr, schema: &DFSchema) -> Expr {
         })
     };
     let kept = expr.clone();
-    expr.transform_up(member).map_or(kept, |transformed| transformed.data)
+    expr.transform_up(member)
+        .map_or(kept, |transformed| transformed.data)
 }
 
 fn path(name: &str, schema: &DFSchema) -> Option<Expr> {
@@ -138,9 +148,12 @@ fn path(name: &str, schema: &DFSchema) -> Option<Expr> {
         let mut expr = Expr::Column(Column::new(qualifier.cloned(), head));
         let mut data_type = field.data_type();
         while !rest.is_empty() {
-            let DataType::Struct(fields) = data_type else { return None };
+            let DataType::Struct(fields) = data_type else {
+                return None;
+            };
             let fits = |name: &str| {
-                rest.strip_prefix(name).is_some_and(|left| left.is_empty() || left.starts_with('.'))
+                rest.strip_prefix(name)
+                    .is_some_and(|left| left.is_empty() || left.starts_with('.'))
             };
             let member = fields
                 .iter()
@@ -162,7 +175,9 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
         .execute_and_check(plan, &options, |_, _| {})
         .map_err(plan_error)?;
     let context = OptimizerContext::new();
-    Optimizer::new().optimize(plan, &context, |_, _| {}).map_err(plan_error)
+    Optimizer::new()
+        .optimize(plan, &context, |_, _| {})
+        .map_err(plan_error)
 }
 
 /// The plan, with the mistake's source line when there is one.

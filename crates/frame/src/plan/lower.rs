@@ -50,8 +50,20 @@ pub(crate) fn lower(plan: &LogicalPlan) -> Result<Lowered> {
         want_columns(&mut chain);
     }
     let schema = Arc::new(plan.schema().as_arrow().clone());
-    let Chain { source, scan, steps, groups, .. } = chain;
-    Ok(Lowered { source, scan, steps, groups, schema })
+    let Chain {
+        source,
+        scan,
+        steps,
+        groups,
+        ..
+    } = chain;
+    Ok(Lowered {
+        source,
+        scan,
+        steps,
+        groups,
+        schema,
+    })
 }
 
 impl Lowered {
@@ -62,7 +74,13 @@ impl Lowered {
 
     /// Pushes the layers that end in `sink` and returns the last one.
     pub(crate) fn push(self, graph: &mut Graph, sink: Arc<dyn Sink>) -> LayerId {
-        let Lowered { source, scan, steps, groups, .. } = self;
+        let Lowered {
+            source,
+            scan,
+            steps,
+            groups,
+            ..
+        } = self;
         let steps = Arc::new(steps);
         let Some((plan, after)) = groups else {
             return graph.push(PipelineLayer::new(source, scan, steps, sink), &[]);
@@ -75,7 +93,15 @@ impl Lowered {
         let input_task = merge.root();
         let merged = graph.push(merge, &[tables]);
         let name = sink.name().to_owned();
-        graph.push(TailLayer { name, input_task, steps: after, sink }, &[merged])
+        graph.push(
+            TailLayer {
+                name,
+                input_task,
+                steps: after,
+                sink,
+            },
+            &[merged],
+        )
     }
 }
 
@@ -86,8 +112,15 @@ fn chain(plan: &LogicalPlan) -> Result<Chain> {
             let schema = Arc::new(empty.schema.as_arrow().clone());
             let columns = (0..schema.fields().len()).collect();
             Ok(Chain {
-                source: Arc::new(BatchSource { schema, batches: Vec::new() }),
-                scan: Scan { columns, filters: Vec::new(), wanted: Wanted::All },
+                source: Arc::new(BatchSource {
+                    schema,
+                    batches: Vec::new(),
+                }),
+                scan: Scan {
+                    columns,
+                    filters: Vec::new(),
+                    wanted: Wanted::All,
+                },
                 steps: Vec::new(),
                 groups: None,
                 at_scan: true,
@@ -136,13 +169,17 @@ impl Chain {
 
     fn read<'a>(&mut self, exprs: impl IntoIterator<Item = &'a Expr>) {
         if self.at_scan {
-            exprs.into_iter().for_each(|expr| wanted::add(&mut self.scan.wanted, expr));
+            exprs
+                .into_iter()
+                .for_each(|expr| wanted::add(&mut self.scan.wanted, expr));
         }
     }
 }
 
 fn not_lowered(what: &str) -> Error {
-    Error::invalid(format!("{what} has no out-of-core operator yet, so the plan is refused"))
+    Error::invalid(format!(
+        "{what} has no out-of-core operator yet, so the plan is refused"
+    ))
 }
 
 fn table_scan(scan: &TableScan) -> Result<Chain> {
@@ -156,9 +193,21 @@ fn table_scan(scan: &TableScan) -> Result<Chain> {
     let all = || (0..source.schema().fields().len()).collect();
     let columns = scan.projection.clone().unwrap_or_else(all);
     let mut wanted = Wanted::Fields(Vec::new());
-    scan.filters.iter().for_each(|filter| wanted::add(&mut wanted, filter));
-    let scan = Scan { columns, filters: scan.filters.clone(), wanted };
-    Ok(Chain { source, scan, steps: Vec::new(), groups: None, at_scan: true })
+    scan.filters
+        .iter()
+        .for_each(|filter| wanted::add(&mut wanted, filter));
+    let scan = Scan {
+        columns,
+        filters: scan.filters.clone(),
+        wanted,
+    };
+    Ok(Chain {
+        source,
+        scan,
+        steps: Vec::new(),
+        groups: None,
+        at_scan: true,
+    })
 }
 
 fn want_columns(chain: &mut Chain) {
@@ -168,7 +217,10 @@ fn want_columns(chain: &mut Chain) {
         return;
     }
     for &column in &chain.scan.columns {
-        chain.scan.wanted.add(&[schema.field(column).name().clone()]);
+        chain
+            .scan
+            .wanted
+            .add(&[schema.field(column).name().clone()]);
     }
 }
 
@@ -181,8 +233,16 @@ fn group(aggregate: &Aggregate) -> Result<GroupPlan> {
     let input = aggregate.input.schema();
     let physical_of = |expr: &Expr| physical(expr, input);
     let type_of = |expr: &Expr| expr.get_type(input).map_err(plan_error);
-    let keys = aggregate.group_expr.iter().map(physical_of).collect::<Result<_>>()?;
-    let key_types = aggregate.group_expr.iter().map(type_of).collect::<Result<_>>()?;
+    let keys = aggregate
+        .group_expr
+        .iter()
+        .map(physical_of)
+        .collect::<Result<_>>()?;
+    let key_types = aggregate
+        .group_expr
+        .iter()
+        .map(type_of)
+        .collect::<Result<_>>()?;
     let mut aggregations = Vec::new();
     for expr in &aggregate.aggr_expr {
         let mut inner = expr;
@@ -193,7 +253,13 @@ fn group(aggregate: &Aggregate) -> Result<GroupPlan> {
         let Expr::AggregateFunction(AggregateFunction { func, params }) = inner else {
             return Err(not_lowered(&expr.to_string()));
         };
-        let AggregateFunctionParams { args, distinct, filter, order_by, .. } = params;
+        let AggregateFunctionParams {
+            args,
+            distinct,
+            filter,
+            order_by,
+            ..
+        } = params;
         let function = match func.name() {
             "sum" => Function::Sum,
             "avg" => Function::Mean,
@@ -217,8 +283,17 @@ fn group(aggregate: &Aggregate) -> Result<GroupPlan> {
             return Err(not_lowered(&format!("{expr} of type {argument_type}")));
         }
         let argument = physical(argument, input)?;
-        aggregations.push(Aggregation { function, argument, argument_type });
+        aggregations.push(Aggregation {
+            function,
+            argument,
+            argument_type,
+        });
     }
     let schema = Arc::new(aggregate.schema.as_arrow().clone());
-    Ok(GroupPlan { keys, key_types, aggregations, schema })
+    Ok(GroupPlan {
+        keys,
+        key_types,
+        aggregations,
+        schema,
+    })
 }

@@ -10,9 +10,7 @@ use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Column, DFSchema, DataFusionError, TableReference, plan_err};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner};
-use datafusion_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
-};
+use datafusion_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 use datafusion_functions::core::planner::CoreFunctionPlanner;
 use datafusion_functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
@@ -77,7 +75,9 @@ fn parse<T>(
         Error::invalid(format!("the SQL text {text:?} is wrong: {reason}"))
     };
     let dialect = GenericDialect {};
-    let mut parser = Parser::new(&dialect).try_with_sql(text).map_err(|e| wrong(&e))?;
+    let mut parser = Parser::new(&dialect)
+        .try_with_sql(text)
+        .map_err(|e| wrong(&e))?;
     let parsed = body(&mut parser).map_err(|e| wrong(&e))?;
     match &parser.peek_token_ref().token {
         Token::EOF => Ok(parsed),
@@ -89,9 +89,11 @@ fn parse<T>(
 fn default_name(expr: &Sql) -> String {
     match expr {
         Sql::Identifier(name) => name.value.clone(),
-        Sql::CompoundIdentifier(names) => {
-            names.iter().map(|name| name.value.as_str()).collect::<Vec<_>>().join(".")
-        }
+        Sql::CompoundIdentifier(names) => names
+            .iter()
+            .map(|name| name.value.as_str())
+            .collect::<Vec<_>>()
+            .join("."),
         other => other.to_string(),
     }
 }
@@ -154,8 +156,9 @@ impl ContextProvider for Functions {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        let known =
-            |f: &&Arc<AggregateUDF>| f.name() == name || f.aliases().iter().any(|alias| alias == name);
+        let known = |f: &&Arc<AggregateUDF>| {
+            f.name() == name || f.aliases().iter().any(|alias| alias == name)
+        };
         self.aggregates.iter().find(known).cloned()
     }
 
@@ -180,7 +183,10 @@ impl ContextProvider for Functions {
     }
 
     fn udaf_names(&self) -> Vec<String> {
-        self.aggregates.iter().map(|f| f.name().to_owned()).collect()
+        self.aggregates
+            .iter()
+            .map(|f| f.name().to_owned())
+            .collect()
     }
 
     fn udwf_names(&self) -> Vec<String> {

@@ -30,7 +30,9 @@ pub(crate) enum Kind {
     Null,
     Bool,
     /// Integers of 64 bits. `big`: some are not exact as floats.
-    Int { big: bool },
+    Int {
+        big: bool,
+    },
     Float,
     Str,
     /// Values of several kinds, each kept as its JSON text.
@@ -159,7 +161,9 @@ impl Kind {
             (Kind::List(a), Kind::List(b)) => a.stored_like(b),
             (Kind::Struct(a), Kind::Struct(b)) => {
                 a.len() == b.len()
-                    && a.iter().zip(b).all(|((x, a), (y, b))| x == y && a.stored_like(b))
+                    && a.iter()
+                        .zip(b)
+                        .all(|((x, a), (y, b))| x == y && a.stored_like(b))
             }
             (a, b) => a == b,
         }
@@ -181,7 +185,10 @@ fn merge_fields(into: &mut Vec<(String, Kind)>, from: Vec<(String, Kind)>) {
 }
 
 fn to_fields(fields: &[(String, Kind)]) -> Fields {
-    fields.iter().map(|(name, kind)| Field::new(name, kind.data_type(), true)).collect()
+    fields
+        .iter()
+        .map(|(name, kind)| Field::new(name, kind.data_type(), true))
+        .collect()
 }
 
 #[cfg(test)]
@@ -238,13 +245,20 @@ mod tests {
     fn a_big_integer_beside_a_float_stays_exact_as_text() {
         let big = Kind::Int { big: true };
         assert_eq!(merged(&big, &Kind::Float), Kind::Str);
-        assert_eq!(merged(&merged(&Kind::Int { big: false }, &Kind::Float), &big), Kind::Str);
+        assert_eq!(
+            merged(&merged(&Kind::Int { big: false }, &Kind::Float), &big),
+            Kind::Str
+        );
     }
 
     #[test]
     fn an_object_with_too_many_keys_is_a_map() {
         let object = |from: usize| {
-            Kind::Struct((from..from + 200).map(|i| (format!("k{i}"), Kind::Bool)).collect())
+            Kind::Struct(
+                (from..from + 200)
+                    .map(|i| (format!("k{i}"), Kind::Bool))
+                    .collect(),
+            )
         };
         let record = |from| Kind::Struct(vec![("map".into(), object(from))]);
         assert_eq!(

@@ -113,7 +113,10 @@ impl Layer for AssembleLayer {
 
     fn io_bytes(&self, _: u32) -> IoBytes {
         let bytes = self.bytes / self.files.len().max(1) as u64;
-        IoBytes { read: bytes, written: bytes }
+        IoBytes {
+            read: bytes,
+            written: bytes,
+        }
     }
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
@@ -121,9 +124,18 @@ impl Layer for AssembleLayer {
         let _buffer = ctx.reserve(WRITE_BYTES as u64)?;
         let mut properties = self.options.properties();
         add_encoded_arrow_schema_to_metadata(&self.schema, &mut properties);
-        let descriptor = ArrowSchemaConverter::new().convert(&self.schema).map_err(parquet_error)?;
+        let descriptor = ArrowSchemaConverter::new()
+            .convert(&self.schema)
+            .map_err(parquet_error)?;
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
-        let buffered = BufWriter::with_capacity(WRITE_BYTES, Counted { file, path: path.clone(), ctx });
+        let buffered = BufWriter::with_capacity(
+            WRITE_BYTES,
+            Counted {
+                file,
+                path: path.clone(),
+                ctx,
+            },
+        );
         let root = descriptor.root_schema_ptr();
         let mut writer = SerializedFileWriter::new(buffered, root, Arc::new(properties))
             .map_err(parquet_error)?;
@@ -152,7 +164,9 @@ impl Layer for AssembleLayer {
             footers.try_grow(self.schema.flattened_fields().len() as u64 * 512)?;
         }
         writer.close().map_err(parquet_error)?;
-        let bytes = std::fs::metadata(&path).map_err(|error| file_error("read", &path, error))?.len();
+        let bytes = std::fs::metadata(&path)
+            .map_err(|error| file_error("read", &path, error))?
+            .len();
         Ok(Block::value(bytes))
     }
 }
@@ -163,7 +177,12 @@ impl AssembleLayer {
         let path = self.directory.join(format!(".merged-{task:05}"));
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
         let options = ArrowWriterOptions::new().with_properties(self.options.properties());
-        let counted = Counted { file, path: path.clone(), ctx };
+        let counted = Counted {
+            file,
+            path: path.clone(),
+            ctx,
+        };
+        // few rows: what a dictionary would cost does not matter
         let mut writer = ArrowWriter::try_new_with_options(counted, self.schema.clone(), options)
             .map_err(parquet_error)?;
         let mut lease = ctx.reserve(0)?;
@@ -223,7 +242,9 @@ impl Scratch {
                 offset_index: None,
             };
             ctx.count(Counter::BytesRead, column.compressed_size() as u64);
-            target.append_column(&self.file, close).map_err(parquet_error)?;
+            target
+                .append_column(&self.file, close)
+                .map_err(parquet_error)?;
         }
         target.close().map_err(parquet_error)?;
         Ok(())

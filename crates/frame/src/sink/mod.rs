@@ -1,4 +1,5 @@
 //! Where rows go.
 
 pub(crate) mod assemble;
+mod dictionary;
 pub(crate) mod parquet;

@@ -13,14 +13,12 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{
-    Block, Counter, Error, Footprint, Result, TaskContext,
-};
+use flagstone_graph::{Block, Counter, Error, Footprint, Result, TaskContext};
 use flagstone_memory::Lease;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use crate::error::{file_error, parquet_error};
 use crate::ops::pipeline::{Drain, Sink};
@@ -65,13 +63,25 @@ impl Default for ParquetOptions {
 }
 
 impl ParquetOptions {
-    /// How large a row group may become, encoded: a small part of a file, so that files cut at row
-    /// groups are even.
+    /// How large a row group in progress may become: a small part of a file, so that files cut at
+    /// row groups are even. Encoded it is about half of that, because pages that wait for their
+    /// dictionary are counted before compression.
     pub(crate) fn row_group_bytes(&self) -> usize {
-        (self.target_bytes / 24).clamp(64 << 10, 6 << 20) as usize
+        // large row groups compress better; files of small targets would be uneven with them
+        let parts = if self.target_bytes >= 64 << 20 { 5 } else { 12 };
+        (self.target_bytes / parts).clamp(64 << 10, 24 << 20) as usize
     }
 
     pub(crate) fn properties(&self) -> WriterProperties {
+        self.builder().build()
+    }
+
+    /// The properties for rows that begin like these.
+    pub(crate) fn properties_for(&self, first: &RecordBatch) -> WriterProperties {
+        super::dictionary::choose(self.builder(), first).build()
+    }
+
+    fn builder(&self) -> WriterPropertiesBuilder {
         let compression = match self.compression {
             ParquetCompression::Zstd => {
                 Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default())
@@ -82,11 +92,10 @@ impl ParquetOptions {
         WriterProperties::builder()
             .set_compression(compression)
             .set_created_by(concat!("flagstone ", env!("CARGO_PKG_VERSION")).into())
-            .set_data_page_size_limit(256 << 10)
-            .set_dictionary_page_size_limit(256 << 10)
+            .set_data_page_size_limit(1 << 20)
+            .set_dictionary_page_size_limit(4 << 20)
             .set_statistics_truncate_length(Some(64))
             .set_max_row_group_row_count(Some(1 << 20))
-            .build()
     }
 }
 
@@ -116,8 +125,10 @@ pub(crate) fn scratch_path(directory: &Path, task: u32) -> PathBuf {
 /// Parquet files cannot hold a struct without members, and they have no type of only nulls.
 pub(crate) fn check_schema(schema: &Schema) -> Result<()> {
     match schema.fields().first() {
-        None => Err(Error::invalid("there are no columns to write: the input has no record that can be read, or none of its \
-             columns was selected")),
+        None => Err(Error::invalid(
+            "there are no columns to write: the input has no record that can be read, or none of \
+             its columns was selected",
+        )),
         Some(_) => Ok(()),
     }
 }
@@ -140,14 +151,14 @@ impl Sink for ParquetSink {
     fn footprint(&self) -> Footprint {
         // a row group in progress, and a page and a dictionary for each column
         let columns = self.schema.flattened_fields().len() as u64;
-        let pages = columns * (96 << 10);
+        let pages = columns * (64 << 10);
         Footprint::estimated(4096)
-            .with_scratch(2 * self.options.row_group_bytes() as u64 + pages)
+            .with_scratch(self.options.row_group_bytes() as u64 + pages)
             .resident()
     }
 
     fn assumption(&self) -> Option<String> {
-        Some("encoding a column holds less than 96 KiB beside its row group".into())
+        Some("encoding a column holds less than 64 KiB beside its row group".into())
     }
 }
 
@@ -190,9 +201,13 @@ impl Drain for Writing<'_> {
                 // truncates what an earlier attempt of this task may have left
                 let file = File::create(&self.path)
                     .map_err(|error| file_error("create", &self.path, error))?;
-                let options =
-                    ArrowWriterOptions::new().with_properties(self.sink.options.properties());
-                let counted = Counted { file, path: self.path.clone(), ctx: self.ctx };
+                let options = ArrowWriterOptions::new()
+                    .with_properties(self.sink.options.properties_for(&batch));
+                let counted = Counted {
+                    file,
+                    path: self.path.clone(),
+                    ctx: self.ctx,
+                };
                 let schema = Arc::clone(&self.sink.schema);
                 let writer = ArrowWriter::try_new_with_options(counted, schema, options);
                 none.insert(writer.map_err(parquet_error)?)
@@ -223,6 +238,9 @@ impl Drain for Writing<'_> {
                 .collect();
         }
         let heap_bytes = (row_groups.capacity() * size_of::<RowGroup>()) as u64;
-        Ok(Block::new(flagstone_graph::Value { value: Written { row_groups }, heap_bytes }))
+        Ok(Block::new(flagstone_graph::Value {
+            value: Written { row_groups },
+            heap_bytes,
+        }))
     }
 }

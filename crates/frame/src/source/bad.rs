@@ -42,7 +42,12 @@ pub(crate) struct BadSink<'a> {
 
 impl<'a> BadSink<'a> {
     pub(crate) fn new(policy: &'a BadRecords, partition: u32) -> Self {
-        BadSink { policy, partition, file: None, count: 0 }
+        BadSink {
+            policy,
+            partition,
+            file: None,
+            count: 0,
+        }
     }
 
     pub(crate) fn put(

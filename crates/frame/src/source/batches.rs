@@ -33,7 +33,9 @@ impl PartitionSource for BatchSource {
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let batch = self.batches[partition as usize].project(&scan.columns).map_err(arrow_error)?;
+        let batch = self.batches[partition as usize]
+            .project(&scan.columns)
+            .map_err(arrow_error)?;
         for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
             ctx.check_cancelled()?;
             let part = batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start));

@@ -67,11 +67,19 @@ impl CsvOptions {
 
     /// Tabs, a header, and no quotes: a quote is a character like others.
     pub fn tsv() -> Self {
-        CsvOptions { delimiter: b'\t', quote: None, ..Self::default() }
+        CsvOptions {
+            delimiter: b'\t',
+            quote: None,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn format(&self) -> Format {
-        Format { delimiter: self.delimiter, quote: self.quote, escape: self.escape }
+        Format {
+            delimiter: self.delimiter,
+            quote: self.quote,
+            escape: self.escape,
+        }
     }
 
     pub(crate) fn is_null(&self, text: &[u8]) -> bool {
@@ -79,7 +87,10 @@ impl CsvOptions {
     }
 
     pub(crate) fn given_type(&self, name: &str) -> Option<&DataType> {
-        self.types.iter().find(|(known, _)| known == name).map(|(_, data_type)| data_type)
+        self.types
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, data_type)| data_type)
     }
 }
 
@@ -115,18 +126,29 @@ impl CsvSource {
             Field::new(name, data_type.unwrap_or_else(|| kind.data_type()), true)
         };
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-        CsvSource { partitions, columns, options, schema, log: Mutex::default() }
+        CsvSource {
+            partitions,
+            columns,
+            options,
+            schema,
+            log: Mutex::default(),
+        }
     }
 
     /// The files from start to end, one partition each.
     fn whole(&self) -> Vec<Vec<ByteRange>> {
         let first = |range: &&ByteRange| range.start == 0;
         let ranges = self.partitions.iter().flatten().filter(first);
-        ranges.map(|range| vec![ByteRange::whole(range.file.clone())]).collect()
+        ranges
+            .map(|range| vec![ByteRange::whole(range.file.clone())])
+            .collect()
     }
 
     fn is_whole(&self) -> bool {
-        self.partitions.iter().flatten().all(|range| range.start == 0 && range.end == u64::MAX)
+        self.partitions
+            .iter()
+            .flatten()
+            .all(|range| range.start == 0 && range.end == u64::MAX)
     }
 }
 
@@ -153,7 +175,11 @@ impl PartitionSource for CsvSource {
         let column = |&column: &usize| {
             let (name, kind) = &self.columns[column];
             let strict = self.options.given_type(name).is_some();
-            Wanted { column, strict, values: Column::new(kind) }
+            Wanted {
+                column,
+                strict,
+                values: Column::new(kind),
+            }
         };
         let mut reading = Reading {
             source: self,
@@ -175,14 +201,21 @@ impl PartitionSource for CsvSource {
         reading.flush(each)?;
         let mut log = reading.log;
         log.bad_records = reading.bad.count;
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, log);
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(partition, log);
         Ok(())
     }
 
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
         let options = ReadOptions::default();
         let ranges = &self.partitions[partition as usize];
-        let reader = ranges.iter().map(|range| options.lease_bytes_max(range)).max().unwrap_or(0);
+        let reader = ranges
+            .iter()
+            .map(|range| options.lease_bytes_max(range))
+            .max()
+            .unwrap_or(0);
         // the marks of a block; the text of a batch, or its numbers
         let numbers = 9 * scan.columns.len() * BATCH_ROWS;
         reader + (2 << 20) + (2 * BATCH_TEXT_BYTES).min(4 * numbers).max(numbers) as u64
@@ -193,7 +226,10 @@ impl PartitionSource for CsvSource {
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
-        let read = self.partitions[partition as usize].iter().map(ByteRange::len).sum();
+        let read = self.partitions[partition as usize]
+            .iter()
+            .map(ByteRange::len)
+            .sum();
         IoBytes { read, written: 0 }
     }
 
@@ -222,13 +258,22 @@ impl PartitionSource for CsvSource {
                     told.to = known.name().into();
                 } else if *known != from {
                     let path = name.clone();
-                    let widened = Widened { path, from, to: known.clone(), at: *at };
+                    let widened = Widened {
+                        path,
+                        from,
+                        to: known.clone(),
+                        at: *at,
+                    };
                     let range = &self.partitions[partition as usize][*range];
                     outcome.widened.push(describe(range, &widened));
                 }
             }
         }
-        let same = self.columns.iter().zip(&columns).all(|((_, a), (_, b))| a.stored_like(b));
+        let same = self
+            .columns
+            .iter()
+            .zip(&columns)
+            .all(|((_, a), (_, b))| a.stored_like(b));
         if !same {
             let (partitions, options) = (self.partitions.clone(), self.options.clone());
             outcome.next = Some(Arc::new(CsvSource::new(partitions, columns, options)));
@@ -236,6 +281,9 @@ impl PartitionSource for CsvSource {
         outcome
     }
 }
+
+const QUOTED_TAIL: &str = "text follows a closing quote: quotes inside quotes are doubled, or \
+     escaped by the byte that the option `escape` names";
 
 struct Wanted {
     column: usize,
@@ -275,9 +323,13 @@ impl Reading<'_> {
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let at = At { range_index, range, io, ctx };
-        let mut reader =
-            BlockReader::open(range, &ReadOptions::default(), io).map_err(io_error)?;
+        let at = At {
+            range_index,
+            range,
+            io,
+            ctx,
+        };
+        let mut reader = BlockReader::open(range, &ReadOptions::default(), io).map_err(io_error)?;
         let mut skip_header = range.start == 0 && self.source.options.header;
         // a record that goes on behind its block, from its start
         let mut carry: Vec<u8> = Vec::new();
@@ -317,7 +369,17 @@ impl Reading<'_> {
             }
             let what = "a quote that opens in this record is not closed before the file ends";
             let record = &carry[..carry.len().min(1 << 16)];
-            self.bad.put(&Place { range, record, offset: carry_offset, at: 0, what }, io, ctx)?;
+            self.bad.put(
+                &Place {
+                    range,
+                    record,
+                    offset: carry_offset,
+                    at: 0,
+                    what,
+                },
+                io,
+                ctx,
+            )?;
         }
         self.note_widened(range_index);
         Ok(())
@@ -340,9 +402,13 @@ impl Reading<'_> {
             let (start, end, wrong) = match record {
                 Record::Open { start } => return Ok(Some(start)),
                 Record::Broken { start, end, at } => {
-                    (start, end, Some((at - start, "text follows a closing quote".to_owned())))
+                    (start, end, Some((at - start, QUOTED_TAIL.to_owned())))
                 }
-                Record::Fields { start, end, field_count } if field_count != expected => {
+                Record::Fields {
+                    start,
+                    end,
+                    field_count,
+                } if field_count != expected => {
                     if text[start..end].trim_ascii().is_empty() {
                         continue;
                     }
@@ -370,7 +436,13 @@ impl Reading<'_> {
                     return Ok(None);
                 }
                 let (record, offset) = (&text[start..end], offset + start as u64);
-                let place = Place { range: at.range, record, offset, at: byte, what: &what };
+                let place = Place {
+                    range: at.range,
+                    record,
+                    offset,
+                    at: byte,
+                    what: &what,
+                };
                 self.bad.put(&place, at.io, at.ctx)?;
                 continue;
             }
@@ -400,7 +472,9 @@ impl Reading<'_> {
                     options.given_type(&self.source.columns[wanted.column].0),
                 );
                 let data_type = data_type.map_or_else(String::new, ToString::to_string);
-                return Some(format!("{raw:?} in column {name} is not of the given type {data_type}"));
+                return Some(format!(
+                    "{raw:?} in column {name} is not of the given type {data_type}"
+                ));
             }
         }
         for wanted in &mut self.wanted {
@@ -476,8 +550,17 @@ pub(crate) fn look(head: &[u8], options: &CsvOptions, columns: &mut Option<Vec<(
     let mut expected = columns.as_ref().map_or(1, Vec::len);
     splitter.begin(head, format);
     while let Some(record) = splitter.next(head, format, expected) {
-        let Record::Fields { start, end, field_count } = record else {
-            if matches!(record, Record::Open { .. }) { return } else { continue }
+        let Record::Fields {
+            start,
+            end,
+            field_count,
+        } = record
+        else {
+            if matches!(record, Record::Open { .. }) {
+                return;
+            } else {
+                continue;
+            }
         };
         let mut field = |i: usize| {
             let span = splitter.field(i);
@@ -495,7 +578,11 @@ pub(crate) fn look(head: &[u8], options: &CsvOptions, columns: &mut Option<Vec<(
         }
         let Some(columns) = columns else {
             let names = (0..field_count).map(|i| {
-                let name = if options.header { field(i).0 } else { String::new() };
+                let name = if options.header {
+                    field(i).0
+                } else {
+                    String::new()
+                };
                 (name, Kind::Null)
             });
             *columns = Some(name_columns(names.collect(), options));
@@ -521,7 +608,13 @@ pub(crate) fn look(head: &[u8], options: &CsvOptions, columns: &mut Option<Vec<(
 
 /// Gives every column a name of its own.
 fn name_columns(mut columns: Vec<(String, Kind)>, options: &CsvOptions) -> Vec<(String, Kind)> {
-    for (i, name) in options.names.iter().flatten().enumerate().take(columns.len()) {
+    for (i, name) in options
+        .names
+        .iter()
+        .flatten()
+        .enumerate()
+        .take(columns.len())
+    {
         columns[i].0.clone_from(name);
     }
     for i in 0..columns.len() {

@@ -53,9 +53,19 @@ impl JsonSource {
         kind: Kind,
         options: JsonOptions,
     ) -> Self {
-        let schema = options.schema.clone().unwrap_or_else(|| Arc::new(kind.to_schema()));
+        let schema = options
+            .schema
+            .clone()
+            .unwrap_or_else(|| Arc::new(kind.to_schema()));
         let open = options.schema.is_none();
-        JsonSource { partitions, kind, open, options, schema, log: Mutex::default() }
+        JsonSource {
+            partitions,
+            kind,
+            open,
+            options,
+            schema,
+            log: Mutex::default(),
+        }
     }
 
     fn decoder(&self, scan: &Scan) -> RecordDecoder {
@@ -88,12 +98,18 @@ impl PartitionSource for JsonSource {
 
     fn scan_schema(&self, scan: &Scan) -> SchemaRef {
         if !self.open {
-            let fields = scan.columns.iter().map(|&column| self.schema.fields()[column].clone());
+            let fields = scan
+                .columns
+                .iter()
+                .map(|&column| self.schema.fields()[column].clone());
             return Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         }
         let pruned = self.decoder(scan).schema();
         let fields = scan.columns.iter().filter_map(|&column| {
-            pruned.fields().find(self.schema.field(column).name()).map(|(_, field)| field.clone())
+            pruned
+                .fields()
+                .find(self.schema.field(column).name())
+                .map(|(_, field)| field.clone())
         });
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
@@ -112,7 +128,12 @@ impl PartitionSource for JsonSource {
             partition,
             bad: BadSink::new(&self.options.bad_records, partition),
             text_bytes: 0,
-            log: PartitionLog { rows: 0, bad_records: 0, kind: None, widened: Vec::new() },
+            log: PartitionLog {
+                rows: 0,
+                bad_records: 0,
+                kind: None,
+                widened: Vec::new(),
+            },
             lease: ctx.reserve(0)?,
         };
         for range in 0..self.partitions[partition as usize].len() {
@@ -120,14 +141,21 @@ impl PartitionSource for JsonSource {
         }
         let mut log = reading.log;
         log.bad_records += reading.bad.count;
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, log);
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(partition, log);
         Ok(())
     }
 
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
         let options = self.options();
         let ranges = &self.partitions[partition as usize];
-        let reader = ranges.iter().map(|range| options.lease_bytes_max(range)).max().unwrap_or(0);
+        let reader = ranges
+            .iter()
+            .map(|range| options.lease_bytes_max(range))
+            .max()
+            .unwrap_or(0);
         // columns grow by doubling; a null costs its slot in every column that is not there
         let text = 3 * BATCH_TEXT_BYTES as u64;
         reader + text + 9 * (self.decoder(scan).leaf_count() * BATCH_ROWS) as u64
@@ -138,7 +166,10 @@ impl PartitionSource for JsonSource {
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
-        let read = self.partitions[partition as usize].iter().map(ByteRange::len).sum();
+        let read = self.partitions[partition as usize]
+            .iter()
+            .map(ByteRange::len)
+            .sum();
         IoBytes { read, written: 0 }
     }
 
@@ -155,7 +186,11 @@ impl PartitionSource for JsonSource {
             for (range, widened) in &entry.widened {
                 let range = &self.partitions[partition as usize][*range];
                 // several partitions meet the same: the first in file order is told
-                if !outcome.widened.iter().any(|known| known.column == widened.path) {
+                if !outcome
+                    .widened
+                    .iter()
+                    .any(|known| known.column == widened.path)
+                {
                     outcome.widened.push(describe(range, widened));
                 }
             }
@@ -226,13 +261,33 @@ impl Reading<'_> {
                             continue;
                         }
                         let Bad { at, what } = bad;
-                        self.bad.put(&Place { range, record: line, offset, at, what }, io, ctx)?;
+                        self.bad.put(
+                            &Place {
+                                range,
+                                record: line,
+                                offset,
+                                at,
+                                what,
+                            },
+                            io,
+                            ctx,
+                        )?;
                         continue;
                     }
                 } else {
                     let at = std::str::from_utf8(line).map_or_else(|e| e.valid_up_to(), |_| 0);
                     let what = "the record is not UTF-8";
-                    self.bad.put(&Place { range, record: line, offset, at, what }, io, ctx)?;
+                    self.bad.put(
+                        &Place {
+                            range,
+                            record: line,
+                            offset,
+                            at,
+                            what,
+                        },
+                        io,
+                        ctx,
+                    )?;
                     continue;
                 }
                 self.log.rows += 1;
@@ -250,16 +305,29 @@ impl Reading<'_> {
         drop(reader);
         // what was met is told per range, so that its file is known
         if self.source.open && (self.decoder.deviates() || at + 1 == self.ranges()) {
-            let mut kind = self.log.kind.take().unwrap_or_else(|| self.source.kind.clone());
+            let mut kind = self
+                .log
+                .kind
+                .take()
+                .unwrap_or_else(|| self.source.kind.clone());
             let widened = self.decoder.widen(&mut kind);
             self.log.kind = (kind != self.source.kind).then_some(kind);
             for widened in widened {
-                if !self.log.widened.iter().any(|(_, known)| known.path == widened.path) {
+                if !self
+                    .log
+                    .widened
+                    .iter()
+                    .any(|(_, known)| known.path == widened.path)
+                {
                     self.log.widened.push((at, widened));
                 }
             }
         }
-        if at + 1 == self.ranges() { self.flush(each) } else { Ok(()) }
+        if at + 1 == self.ranges() {
+            self.flush(each)
+        } else {
+            Ok(())
+        }
     }
 
     fn ranges(&self) -> usize {
@@ -271,7 +339,8 @@ impl Reading<'_> {
         if rows == 0 {
             return Ok(());
         }
-        self.lease.ensure((self.decoder.bytes() + self.decoder.padding_bytes()) as u64)?;
+        self.lease
+            .ensure((self.decoder.bytes() + self.decoder.padding_bytes()) as u64)?;
         self.text_bytes = 0;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let names = self.decoder.schema();

@@ -79,7 +79,10 @@ pub trait PartitionSource: Send + Sync {
     /// The schema of the batches that `scan` gives.
     fn scan_schema(&self, scan: &Scan) -> SchemaRef {
         let schema = self.schema();
-        let fields = scan.columns.iter().map(|&column| schema.fields()[column].clone());
+        let fields = scan
+            .columns
+            .iter()
+            .map(|&column| schema.fields()[column].clone());
         Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
     }
 
@@ -121,7 +124,11 @@ pub struct Widening {
 
 impl std::fmt::Display for Widening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} became {} at {}", self.column, self.from, self.to, self.file)?;
+        write!(
+            f,
+            "{}: {} became {} at {}",
+            self.column, self.from, self.to, self.file
+        )?;
         match self.line {
             Some(line) => write!(f, ":{line}"),
             None => write!(f, " byte {}", self.offset),
@@ -146,6 +153,8 @@ impl IoCounters for TaskCounters<'_> {
 pub(crate) fn with_io<T>(ctx: &TaskContext<'_>, body: impl FnOnce(&Io<'_>) -> T) -> T {
     let counters = TaskCounters(ctx);
     let cancelled = || ctx.is_cancelled();
-    let io = Io::new(ctx.memory()).counters(&counters).cancelled(&cancelled);
+    let io = Io::new(ctx.memory())
+        .counters(&counters)
+        .cancelled(&cancelled);
     body(&io)
 }

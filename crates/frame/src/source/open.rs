@@ -23,7 +23,7 @@ use crate::schema::kind::Kind;
 /// A partition of plain text is about this long; a partition of small files holds several.
 const PLAIN_BYTES: u64 = 32 << 20;
 /// A partition of small compressed files holds files of about this size together.
-const PACKED_BYTES: u64 = 4 << 20;
+const PACKED_BYTES: u64 = 9 << 20;
 /// All heads together are about this long.
 const SAMPLE_BYTES: u64 = 64 << 20;
 
@@ -32,7 +32,11 @@ pub(crate) enum Origin {
     /// A source that is open already.
     Ready(Arc<dyn PartitionSource>),
     /// Files that nobody has looked at yet.
-    Files { patterns: Vec<PathBuf>, format: Format, opened: Mutex<Option<Arc<dyn PartitionSource>>> },
+    Files {
+        patterns: Vec<PathBuf>,
+        format: Format,
+        opened: Mutex<Option<Arc<dyn PartitionSource>>>,
+    },
 }
 
 /// How files are read.
@@ -47,9 +51,16 @@ impl Origin {
     pub(crate) fn open(&self, execute: &dyn Execute) -> Result<Arc<dyn PartitionSource>> {
         let (patterns, format, opened) = match self {
             Origin::Ready(source) => return Ok(source.clone()),
-            Origin::Files { patterns, format, opened } => (patterns, format, opened),
+            Origin::Files {
+                patterns,
+                format,
+                opened,
+            } => (patterns, format, opened),
         };
-        let known = opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(source) = known {
             return Ok(source);
         }
@@ -77,7 +88,11 @@ pub(crate) fn partition(files: &[InputFile]) -> Vec<Vec<ByteRange>> {
     let mut partitions: Vec<Vec<ByteRange>> = Vec::new();
     let mut filled = 0.0;
     for range in flagstone_io::split_files(files, PLAIN_BYTES) {
-        let full = if range.file.is_splittable() { PLAIN_BYTES } else { PACKED_BYTES };
+        let full = if range.file.is_splittable() {
+            PLAIN_BYTES
+        } else {
+            PACKED_BYTES
+        };
         let share = range.len() as f64 / full as f64;
         // a file goes with the ones before it while they do not fill a partition
         match partitions.last_mut() {
@@ -115,7 +130,9 @@ fn open_csv(
     let blocks = sample(files, Format::Csv(options.clone()), execute)?;
     let mut columns: Option<Vec<(String, Kind)>> = None;
     for (file, block) in &blocks {
-        let Some(Some(seen)) = block.value_ref::<Option<Vec<(String, Kind)>>>() else { continue };
+        let Some(Some(seen)) = block.value_ref::<Option<Vec<(String, Kind)>>>() else {
+            continue;
+        };
         let Some(columns) = &mut columns else {
             columns = Some(seen.clone());
             continue;
@@ -123,7 +140,11 @@ fn open_csv(
         let same = columns.len() == seen.len() && columns.iter().zip(seen).all(|(a, b)| a.0 == b.0);
         if !same {
             let names = |columns: &[(String, Kind)]| {
-                columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+                columns
+                    .iter()
+                    .map(|(name, _)| name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
             };
             let message = format!(
                 "{} has other columns ({}) than the files before it ({}): read them as frames of \
@@ -144,13 +165,19 @@ fn open_csv(
             *kind = Kind::nearest(given);
         }
     }
-    if let Some((unknown, _)) =
-        options.types.iter().find(|(name, _)| !columns.iter().any(|(known, _)| known == name))
+    if let Some((unknown, _)) = options
+        .types
+        .iter()
+        .find(|(name, _)| !columns.iter().any(|(known, _)| known == name))
     {
         let message = format!("a type is given for the column {unknown:?}, which is not there");
         return Err(Error::invalid(message));
     }
-    Ok(Arc::new(CsvSource::new(Arc::new(partition(files)), columns, options.clone())))
+    Ok(Arc::new(CsvSource::new(
+        Arc::new(partition(files)),
+        columns,
+        options.clone(),
+    )))
 }
 
 /// The kind of the records at the heads of all files.
@@ -178,15 +205,29 @@ fn sample(
     format: Format,
     execute: &dyn Execute,
 ) -> Result<Vec<(InputFile, Block)>> {
-    let files: Vec<InputFile> = files.iter().filter(|file| !file.is_empty()).cloned().collect();
+    let files: Vec<InputFile> = files
+        .iter()
+        .filter(|file| !file.is_empty())
+        .cloned()
+        .collect();
     if files.is_empty() {
         return Ok(Vec::new());
     }
     let head_bytes = (SAMPLE_BYTES / files.len() as u64).clamp(16 << 10, 512 << 10);
     let mut graph = Graph::new();
-    let layer = graph.push(SampleLayer { files: files.clone(), head_bytes, format }, &[]);
+    let layer = graph.push(
+        SampleLayer {
+            files: files.clone(),
+            head_bytes,
+            format,
+        },
+        &[],
+    );
     let blocks = execute.execute(&graph, &[layer])?;
-    Ok(files.into_iter().zip(blocks.into_iter().flatten()).collect())
+    Ok(files
+        .into_iter()
+        .zip(blocks.into_iter().flatten())
+        .collect())
 }
 
 struct SampleLayer {
@@ -203,7 +244,11 @@ impl SampleLayer {
             Format::Csv(_) | Format::Parquet => self.head_bytes,
         };
         let block_bytes = block_bytes as usize;
-        ReadOptions { block_bytes, whole_file_bytes: 0, ..ReadOptions::default() }
+        ReadOptions {
+            block_bytes,
+            whole_file_bytes: 0,
+            ..ReadOptions::default()
+        }
     }
 }
 
@@ -225,7 +270,9 @@ impl Layer for SampleLayer {
     fn footprint(&self, task: u32) -> Footprint {
         let range = ByteRange::whole(self.files[task as usize].clone());
         let reader = self.options().lease_bytes_max(&range);
-        Footprint::bounded(1 << 16).with_scratch(reader + (2 << 20)).resident()
+        Footprint::bounded(1 << 16)
+            .with_scratch(reader + (2 << 20))
+            .resident()
     }
 
     fn assumption(&self) -> Option<String> {
@@ -268,6 +315,9 @@ impl Layer for SampleLayer {
     }
 
     fn io_bytes(&self, task: u32) -> IoBytes {
-        IoBytes { read: self.files[task as usize].len().min(self.head_bytes), written: 0 }
+        IoBytes {
+            read: self.files[task as usize].len().min(self.head_bytes),
+            written: 0,
+        }
     }
 }

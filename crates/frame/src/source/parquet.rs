@@ -59,12 +59,19 @@ impl ParquetSource {
     /// Reads the footers of all files.
     pub(crate) fn open(files: &[InputFile], execute: &dyn Execute) -> Result<Self> {
         let mut graph = Graph::new();
-        let layer = graph.push(FooterLayer { files: files.to_vec() }, &[]);
+        let layer = graph.push(
+            FooterLayer {
+                files: files.to_vec(),
+            },
+            &[],
+        );
         let blocks = execute.execute(&graph, &[layer])?;
         let mut schema: Option<SchemaRef> = None;
         let mut row_groups = Vec::new();
         for (file, block) in files.iter().zip(blocks.iter().flatten()) {
-            let Some(footer) = block.value_ref::<Footer>() else { continue };
+            let Some(footer) = block.value_ref::<Footer>() else {
+                continue;
+            };
             let known = schema.get_or_insert_with(|| footer.schema.clone());
             if known.fields() != footer.schema.fields() {
                 let message = format!(
@@ -77,7 +84,11 @@ impl ParquetSource {
             row_groups.extend(footer.row_groups.iter().cloned());
         }
         let schema = schema.ok_or_else(|| Error::invalid("there is no Parquet file to read"))?;
-        Ok(ParquetSource { schema, files: files.to_vec(), row_groups })
+        Ok(ParquetSource {
+            schema,
+            files: files.to_vec(),
+            row_groups,
+        })
     }
 
     /// The share of the columns that a scan reads.
@@ -122,7 +133,11 @@ impl PartitionSource for ParquetSource {
         let metadata = load(&file, path)?;
         lease.ensure(2 * metadata.metadata().memory_size() as u64)?;
         let parquet = metadata.metadata().clone();
-        if !scan.filters.iter().all(|f| may_hold(f, &self.schema, &parquet, place.row_group)) {
+        if !scan
+            .filters
+            .iter()
+            .all(|f| may_hold(f, &self.schema, &parquet, place.row_group))
+        {
             return Ok(());
         }
         let mask = mask(scan, &self.schema, &parquet);
@@ -160,11 +175,16 @@ impl PartitionSource for ParquetSource {
     }
 
     fn assumption(&self) -> Option<String> {
-        Some("pages and dictionaries take at most 1 MiB each, and values 16 bytes on average".into())
+        Some(
+            "pages and dictionaries take at most 1 MiB each, and values 16 bytes on average".into(),
+        )
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
-        IoBytes { read: self.row_groups[partition as usize].bytes, written: 0 }
+        IoBytes {
+            read: self.row_groups[partition as usize].bytes,
+            written: 0,
+        }
     }
 }
 
@@ -211,7 +231,9 @@ fn paths(wanted: &Wanted, data_type: &DataType, path: String, out: &mut Vec<Stri
 
 /// Whether a row of the row group may meet the condition, by its statistics.
 fn may_hold(filter: &Expr, schema: &Schema, parquet: &ParquetMetaData, row_group: usize) -> bool {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return true };
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
+        return true;
+    };
     let both = |expr: &Expr| may_hold(expr, schema, parquet, row_group);
     let (column, op, value) = match (&**left, op, &**right) {
         (_, Operator::And, _) => return both(left) && both(right),
@@ -223,7 +245,9 @@ fn may_hold(filter: &Expr, schema: &Schema, parquet: &ParquetMetaData, row_group
         },
         _ => return true,
     };
-    let Some((least, most)) = bounds(&column.name, schema, parquet, row_group) else { return true };
+    let Some((least, most)) = bounds(&column.name, schema, parquet, row_group) else {
+        return true;
+    };
     if value.is_null() || least.data_type() != value.data_type() {
         return true;
     }
@@ -278,7 +302,9 @@ impl Layer for FooterLayer {
 
     fn footprint(&self, task: u32) -> Footprint {
         let bytes = footer_bytes(&self.files[task as usize]);
-        Footprint::estimated(bytes.min(16 << 10)).with_scratch(3 * bytes).resident()
+        Footprint::estimated(bytes.min(16 << 10))
+            .with_scratch(3 * bytes)
+            .resident()
     }
 
     fn assumption(&self) -> Option<String> {

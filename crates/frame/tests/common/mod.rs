@@ -18,13 +18,19 @@ pub(crate) fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
 
 /// All rows of the Parquet files of a directory, in order of the files.
 pub(crate) fn read_back(dir: &Path) -> RecordBatch {
-    let mut names: Vec<PathBuf> =
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut names: Vec<PathBuf> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     names.sort();
     let mut batches = Vec::new();
     let mut schema = None;
     for name in &names {
-        assert_eq!(name.extension().unwrap(), "parquet", "{name:?} was left behind");
+        assert_eq!(
+            name.extension().unwrap(),
+            "parquet",
+            "{name:?} was left behind"
+        );
         let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(name).unwrap()).unwrap();
         let this = builder.schema().clone();
         assert_eq!(*schema.get_or_insert_with(|| this.clone()), this);
@@ -39,7 +45,10 @@ pub(crate) fn bytes_of(dir: &Path) -> Vec<(String, Vec<u8>)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .map(|path| {
-            (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap())
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                std::fs::read(&path).unwrap(),
+            )
         })
         .collect();
     files.sort();

@@ -262,13 +262,11 @@ impl Run {
     }
 
     fn offer_victim(&mut self, rank: u32) {
-        if self.victims.is_some() && self.tasks.is_evictable(rank) {
+        if let Some(victims) = &mut self.victims
+            && self.tasks.is_evictable(rank)
+        {
             let next = self.tasks.next_use(&self.shared.program, rank, self.head);
-            let clean = self.tasks.state(rank) == State::Clean;
-            self.victims
-                .as_mut()
-                .expect("checked above")
-                .push(next, clean, rank);
+            victims.push(next, self.tasks.state(rank) == State::Clean, rank);
         }
     }
 
@@ -734,10 +732,6 @@ impl Core {
     }
 
     /// A task ended: its block is published, its inputs are unpinned and used up.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the one place where a task's end is recorded"
-    )]
     pub(crate) fn complete(
         &mut self,
         ledger: &Ledger,

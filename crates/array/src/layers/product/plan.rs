@@ -199,7 +199,7 @@ mod tests {
         };
         let plan = ProductPlan::choose(&p);
         assert_eq!((plan.tile, plan.double), ((1000, 1000), true));
-        assert!(plan.panel > PANEL && plan.panel % PANEL == 0);
+        assert!(plan.panel > PANEL && plan.panel.is_multiple_of(PANEL));
     }
 
     #[test]
