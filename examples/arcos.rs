@@ -39,7 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let (years, grams) = (numbers(&batch, "year")?, numbers(&batch, "mme_g")?);
     let total: f64 = grams.iter().sum();
-    let weighted: f64 = grams.iter().zip(&years).map(|(gram, year)| gram * year).sum();
+    let weighted: f64 = grams
+        .iter()
+        .zip(&years)
+        .map(|(gram, year)| gram * year)
+        .sum();
     println!("[{}, {total:.9e}, {weighted:.9e}]", batch.num_rows());
 
     let stats = session.stats();
@@ -60,7 +64,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn numbers(batch: &RecordBatch, name: &str) -> Result<Vec<f64>, Box<dyn Error>> {
-    let column = batch.column_by_name(name).ok_or(format!("there is no column {name}"))?;
+    let column = batch
+        .column_by_name(name)
+        .ok_or(format!("there is no column {name}"))?;
     let column = cast(column, &DataType::Float64)?;
-    Ok(column.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(0.0)).collect())
+    Ok(column
+        .as_primitive::<Float64Type>()
+        .iter()
+        .map(|value| value.unwrap_or(0.0))
+        .collect())
 }

@@ -40,7 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let events = Bag::read_json::<Event>(&pattern).shared();
     let (count, types, busiest) = session.compute((
         &events.count(),
-        &events.map(|event| event.r#type.clone()).frequencies().collect(),
+        &events
+            .map(|event| event.r#type.clone())
+            .frequencies()
+            .collect(),
         &events
             .map(|event| event.repo.name.clone())
             .frequencies()
@@ -55,6 +58,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     // bag -> dataframe -> Parquet: the schema comes from the record type
     let frame = Bag::read_json::<Event>(&pattern).to_dataframe();
     let report = session.write_parquet(&frame, &target)?;
-    println!("{} rows in {} files, {} bytes", report.rows, report.files.len(), report.bytes);
+    println!(
+        "{} rows in {} files, {} bytes",
+        report.rows,
+        report.files.len(),
+        report.bytes
+    );
     Ok(())
 }

@@ -10,7 +10,11 @@ pub(crate) const MIB: u64 = 1 << 20;
 
 /// A session of this size, which spills wherever spilling is allowed.
 pub(crate) fn session(mib: u64, threads: usize) -> Session {
-    Session::builder().memory_bytes(mib * MIB).threads(threads).build().unwrap()
+    Session::builder()
+        .memory_bytes(mib * MIB)
+        .threads(threads)
+        .build()
+        .unwrap()
 }
 
 /// A batch of bits: equal only if every value is.

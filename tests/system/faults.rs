@@ -15,13 +15,18 @@ fn a_panic_of_a_closure_names_the_item_and_the_partition() {
     let errors = [
         session.compute(&bag.sum()).unwrap_err(),
         session.compute(&bag.collect()).unwrap_err(),
-        session.compute((&bag.count(), &Bag::range(0..3, 1).count())).unwrap_err(),
+        session
+            .compute((&bag.count(), &Bag::range(0..3, 1).count()))
+            .unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Panicked, "{error}");
         let message = error.to_string();
         assert!(message.contains("item 10 of partition 2"), "{message}");
-        assert!(message.contains("sixty") && message.contains("faults.rs"), "{message}");
+        assert!(
+            message.contains("sixty") && message.contains("faults.rs"),
+            "{message}"
+        );
     }
     // the session goes on
     assert_eq!(session.compute(&Bag::range(0..10, 2).count()).unwrap(), 10);
@@ -32,9 +37,14 @@ fn a_panic_behind_the_seam_of_a_dataframe_names_the_item_too() {
     let dir = tempfile::tempdir().unwrap();
     let bag = Bag::range(0..100, 4).map(|x| if x == 60 { panic!("sixty") } else { (x, x) });
     let out = dir.path().join("out");
-    let error = session(128, 2).write_parquet(&bag.to_dataframe(), &out).unwrap_err();
+    let error = session(128, 2)
+        .write_parquet(&bag.to_dataframe(), &out)
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Panicked, "{error}");
-    assert!(error.to_string().contains("item 10 of partition 2"), "{error}");
+    assert!(
+        error.to_string().contains("item 10 of partition 2"),
+        "{error}"
+    );
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
@@ -42,14 +52,23 @@ fn a_panic_behind_the_seam_of_a_dataframe_names_the_item_too() {
 fn a_panic_of_an_array_function_or_of_a_delayed_closure_is_an_error() {
     let session = session(64, 2);
     let array = Array::from_fn(&[10, 10], |index| {
-        if index == [7, 3] { panic!("at seven three") } else { 1.0 }
+        if index == [7, 3] {
+            panic!("at seven three")
+        } else {
+            1.0
+        }
     });
     let late = delayed(|x: &i32| if *x > 0 { panic!("positive") } else { *x }).call((&lazy(1),));
-    let errors =
-        [session.compute(&array.sum()).unwrap_err(), session.compute(&late).unwrap_err()];
+    let errors = [
+        session.compute(&array.sum()).unwrap_err(),
+        session.compute(&late).unwrap_err(),
+    ];
     for (error, word) in errors.iter().zip(["at seven three", "positive"]) {
         assert_eq!(error.kind(), ErrorKind::Panicked, "{error}");
-        assert!(error.to_string().contains(word) && error.key().is_some(), "{error}");
+        assert!(
+            error.to_string().contains(word) && error.key().is_some(),
+            "{error}"
+        );
     }
 }
 
@@ -89,7 +108,12 @@ fn a_token_cancels_and_a_cancelled_session_stays_so() {
     assert!(error.is_cancelled(), "{error}");
     // 100 s of work, stopped within a partition's second
     assert!(start.elapsed() < Duration::from_secs(10));
-    assert!(session.compute(&Bag::range(0..3, 1).count()).unwrap_err().is_cancelled());
+    assert!(
+        session
+            .compute(&Bag::range(0..3, 1).count())
+            .unwrap_err()
+            .is_cancelled()
+    );
 }
 
 #[test]
@@ -100,7 +124,9 @@ fn a_failed_write_leaves_nothing_and_frees_all() {
     let session = session(128, 2);
     let before = session.granted_bytes();
     let frame = DataFrame::read_json([dir.path().join("*.json")], JsonOptions::default());
-    let error = session.write_parquet(&frame, dir.path().join("out")).unwrap_err();
+    let error = session
+        .write_parquet(&frame, dir.path().join("out"))
+        .unwrap_err();
     assert!(error.to_string().contains("b.json:2"), "{error}");
     let mut names: Vec<_> = std::fs::read_dir(dir.path())
         .unwrap()
@@ -120,7 +146,10 @@ fn a_budget_too_small_is_refused_before_anything_runs() {
     assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
     let message = error.to_string();
     assert!(message.contains("the budget is 1.00 MiB"), "{message}");
-    assert!(message.contains("the smallest budget that works is"), "{message}");
+    assert!(
+        message.contains("the smallest budget that works is"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -135,8 +164,9 @@ fn a_spill_quota_ends_the_run_with_its_numbers() {
     // persisted arrays of 64 MiB in all: most of them have to be spilled, and only 1 MiB may
     let path = dir.path().join("a.npy");
     npy(&path, 1024, 1024, rough);
-    let arrays: Vec<Array<f64>> =
-        (0..8).map(|i| &Array::<f64>::open_npy(&path) - &Array::scalar(f64::from(i))).collect();
+    let arrays: Vec<Array<f64>> = (0..8)
+        .map(|i| &Array::<f64>::open_npy(&path) - &Array::scalar(f64::from(i)))
+        .collect();
     let mut kept = Vec::new();
     let mut ended = None;
     for array in &arrays {
@@ -153,7 +183,10 @@ fn a_spill_quota_ends_the_run_with_its_numbers() {
     }
     let error = ended.expect("64 MiB fit into 48 MiB and 1 MiB of disk");
     assert!(
-        matches!(error.kind(), ErrorKind::OutOfDisk | ErrorKind::Budget | ErrorKind::NeedsMemory),
+        matches!(
+            error.kind(),
+            ErrorKind::OutOfDisk | ErrorKind::Budget | ErrorKind::NeedsMemory
+        ),
         "{:?}: {error}",
         error.kind()
     );

@@ -18,7 +18,9 @@ struct Event {
 }
 
 fn events(range: std::ops::Range<u64>) -> String {
-    range.map(|i| format!("{{\"id\":{i},\"kind\":\"k{}\"}}\n", i % 3)).collect()
+    range
+        .map(|i| format!("{{\"id\":{i},\"kind\":\"k{}\"}}\n", i % 3))
+        .collect()
 }
 
 #[test]
@@ -30,7 +32,10 @@ fn several_outputs_of_one_compute_parse_each_record_once() {
     let records = Bag::read_json::<Event>(dir.path().join("*.json"));
     let shared = records.shared();
     let count = shared.count();
-    let kinds = shared.map(|event: &Event| event.kind.clone()).frequencies().collect();
+    let kinds = shared
+        .map(|event: &Event| event.kind.clone())
+        .frequencies()
+        .collect();
     let largest = shared.map(|event: &Event| event.id).max();
     let (count, kinds, largest) = session.compute((&count, &kinds, &largest)).unwrap();
     assert_eq!((count, largest), (5000, Some(4999)));
@@ -49,7 +54,11 @@ fn arrays_computed_together_share_what_they_have_in_common() {
     });
     let session = session(128, 2);
     let (gram, mean) = (a.t().dot(&a), a.mean(0));
-    assert_eq!(calls.load(Ordering::Relaxed), 0, "something ran before the terminal");
+    assert_eq!(
+        calls.load(Ordering::Relaxed),
+        0,
+        "something ran before the terminal"
+    );
     let (gram, mean) = session.compute((&gram, &mean)).unwrap();
     assert_eq!((gram.shape(), mean.shape()), (&[40, 40][..], &[40][..]));
     assert_eq!(mean[[0]], 24.5 * 40.0);
@@ -85,7 +94,9 @@ fn mistakes_are_told_by_the_terminal_with_their_line() {
     ];
     for (line, error) in errors {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-        let at = error.location().unwrap_or_else(|| panic!("no line: {error}"));
+        let at = error
+            .location()
+            .unwrap_or_else(|| panic!("no line: {error}"));
         assert_eq!((at.line(), at.file()), (line, file!()), "{error}");
         assert!(error.to_string().contains("handles.rs"), "{error}");
     }
@@ -128,16 +139,22 @@ fn a_lazy_graph_runs_through_the_session() {
 fn a_graph_of_keys_runs_through_the_session() {
     let mut graph = KeyedGraph::new("g", Footprint::exact(64).resident());
     graph.value("x", 20u64);
-    graph.task("y", &["x"], |inputs| Ok(Block::value(inputs.value::<u64>(0)? + 1)));
+    graph.task("y", &["x"], |inputs| {
+        Ok(Block::value(inputs.value::<u64>(0)? + 1))
+    });
     graph.task("z", &["x", "y"], |inputs| {
-        Ok(Block::value(inputs.value::<u64>(0)? * inputs.value::<u64>(1)?))
+        Ok(Block::value(
+            inputs.value::<u64>(0)? * inputs.value::<u64>(1)?,
+        ))
     });
     let session = session(64, 2);
     let on_session = graph.compute_with(&session, &["z", "y"]).unwrap();
     let serially = graph.compute_with(&SerialExecutor, &["z", "y"]).unwrap();
     for blocks in [on_session, serially] {
-        let values: Vec<u64> =
-            blocks.into_iter().map(|block| Lazy::value(block).unwrap()).collect();
+        let values: Vec<u64> = blocks
+            .into_iter()
+            .map(|block| Lazy::value(block).unwrap())
+            .collect();
         assert_eq!(values, [420, 21]);
     }
     graph.alias("x", "z");
@@ -159,7 +176,8 @@ fn a_persisted_bag_is_computed_once_and_read_often() {
     let before = session.granted_bytes();
     let persisted = session.persist_graph(&graph, &[layer]).unwrap().remove(0);
     let blocks = persisted.clone();
-    let again = Bag::from_layer::<u64>(move |graph: &mut Graph| Ok(graph.push(blocks.clone(), &[])));
+    let again =
+        Bag::from_layer::<u64>(move |graph: &mut Graph| Ok(graph.push(blocks.clone(), &[])));
     assert_eq!(session.compute(&again.sum()).unwrap(), 999_000);
     assert_eq!(session.compute(&again.count()).unwrap(), 1000);
     persisted.wait().unwrap();

@@ -24,14 +24,19 @@ struct Actor {
 fn event(id: u64) -> Event {
     Event {
         id,
-        actor: Actor { login: format!("user{}", id % 17), age: (id % 3 == 0).then_some(id as i64) },
+        actor: Actor {
+            login: format!("user{}", id % 17),
+            age: (id % 3 == 0).then_some(id as i64),
+        },
         tags: (0..id % 4).map(|tag| format!("t{tag}")).collect(),
         score: (id % 5 != 0).then(|| id as f64 / 3.0),
     }
 }
 
 fn lines(range: std::ops::Range<u64>) -> String {
-    range.map(|id| serde_json::to_string(&event(id)).unwrap() + "\n").collect()
+    range
+        .map(|id| serde_json::to_string(&event(id)).unwrap() + "\n")
+        .collect()
 }
 
 #[test]
@@ -48,18 +53,26 @@ fn a_bag_becomes_a_frame_becomes_parquet_and_reads_back_equal() {
     let report = session.write_parquet(&frame, &out).unwrap();
     assert_eq!((report.rows, report.rows_read), (9000, 9000));
 
-    let back = session.compute(&DataFrame::read_parquet([out.join("*.parquet")])).unwrap();
+    let back = session
+        .compute(&DataFrame::read_parquet([out.join("*.parquet")]))
+        .unwrap();
     let direct = session.compute(&frame).unwrap();
     assert_eq!(back.num_rows(), 9000);
     let ids = back["id"].as_primitive::<UInt64Type>();
     let actor = back["actor"].as_struct();
     let logins = actor.column_by_name("login").unwrap().as_string::<i32>();
-    let ages = actor.column_by_name("age").unwrap().as_primitive::<Int64Type>();
+    let ages = actor
+        .column_by_name("age")
+        .unwrap()
+        .as_primitive::<Int64Type>();
     let tags = back["tags"].as_list::<i32>();
     for (row, expected) in (0..9000).map(event).enumerate() {
         assert_eq!(ids.value(row), expected.id);
         assert_eq!(logins.value(row), expected.actor.login);
-        assert_eq!(ages.is_valid(row).then(|| ages.value(row)), expected.actor.age);
+        assert_eq!(
+            ages.is_valid(row).then(|| ages.value(row)),
+            expected.actor.age
+        );
         let tags = tags.value(row);
         let tags: Vec<_> = tags.as_string::<i32>().iter().flatten().collect();
         assert_eq!(tags, expected.tags);
@@ -93,16 +106,22 @@ fn the_frame_of_a_bag_is_a_frame_like_any_other() {
 #[test]
 fn an_empty_bag_is_a_frame_without_rows() {
     let dir = tempfile::tempdir().unwrap();
-    let frame = Bag::range(0..10, 2).map(event).filter(|_| false).to_dataframe();
+    let frame = Bag::range(0..10, 2)
+        .map(event)
+        .filter(|_| false)
+        .to_dataframe();
     let session = session(128, 1);
     assert_eq!(session.compute(&frame).unwrap().num_rows(), 0);
     assert_eq!(frame.schema().unwrap().fields().len(), 4);
     let out = dir.path().join("out");
-    let report =
-        session.write_parquet_with(&frame, &out, &ParquetOptions::default()).unwrap();
+    let report = session
+        .write_parquet_with(&frame, &out, &ParquetOptions::default())
+        .unwrap();
     assert_eq!(report.rows, 0);
     let pattern = out.join("*.parquet");
-    let back = session.compute(&DataFrame::read_parquet([pattern])).unwrap();
+    let back = session
+        .compute(&DataFrame::read_parquet([pattern]))
+        .unwrap();
     assert_eq!(back.num_rows(), 0);
     assert_eq!(back.num_columns(), 4);
 }

@@ -15,7 +15,10 @@ fn executors(tiny_mib: u64) -> Vec<(String, Box<dyn Execute>)> {
     let mut all: Vec<(String, Box<dyn Execute>)> =
         vec![("serial".into(), Box::new(SerialExecutor))];
     for threads in [1, 2, 8] {
-        all.push((format!("{threads} threads"), Box::new(session(512, threads))));
+        all.push((
+            format!("{threads} threads"),
+            Box::new(session(512, threads)),
+        ));
     }
     all.push((format!("{tiny_mib} MiB"), Box::new(session(tiny_mib, 2))));
     all
@@ -84,7 +87,10 @@ fn bags() {
             sum.compute_with(executor).unwrap().to_bits(),
             var.compute_with(executor).unwrap().map(f64::to_bits),
             counts.collect().compute_with(executor).unwrap(),
-            counts.topk_by(7, |(_, n)| *n).compute_with(executor).unwrap(),
+            counts
+                .topk_by(7, |(_, n)| *n)
+                .compute_with(executor)
+                .unwrap(),
             words.take(5).compute_with(executor).unwrap(),
         )
     });
@@ -95,7 +101,13 @@ fn dataframes() {
     let dir = tempfile::tempdir().unwrap();
     let mut text = String::from("state,county,grams,day\n");
     for i in 0..30_000usize {
-        text += &format!("S{},C{},{},{}\n", i % 7, (i * 31) % 101, rough(i, 1), i % 365);
+        text += &format!(
+            "S{},C{},{},{}\n",
+            i % 7,
+            (i * 31) % 101,
+            rough(i, 1),
+            i % 365
+        );
     }
     let path = write(dir.path(), "a.csv", &text);
     the_same_everywhere(64, |executor| {
@@ -107,8 +119,12 @@ fn dataframes() {
             max(col("day")).alias("last"),
             count_all().alias("n"),
         ]);
-        let filtered = frame.filter_sql("grams > 0.7 and state = 'S3'").select_sql("grams, day");
-        [groups, filtered].map(|frame| printed(&frame.compute_with(executor).unwrap())).join("\n")
+        let filtered = frame
+            .filter_sql("grams > 0.7 and state = 'S3'")
+            .select_sql("grams, day");
+        [groups, filtered]
+            .map(|frame| printed(&frame.compute_with(executor).unwrap()))
+            .join("\n")
     });
 }
 
@@ -131,7 +147,11 @@ fn a_product_minus_a_mean_of_operands_larger_than_the_budget() {
     let tight = session(40, 2);
     let (result, certified) = job(&tight);
     let stats = tight.last_stats();
-    assert!(stats.ledger_peak_bytes <= 40 * MIB, "{}", stats.ledger_peak_bytes);
+    assert!(
+        stats.ledger_peak_bytes <= 40 * MIB,
+        "{}",
+        stats.ledger_peak_bytes
+    );
     assert!(stats.ledger_peak_bytes <= certified.max(stats.certified_peak_bytes));
     let (wide, _) = job(&session(512, 2));
     assert!(result == wide, "the bits follow the budget");
@@ -148,9 +168,12 @@ fn check_corner(a: &Path, b: &Path, result: &str) {
             .collect()
     };
     let (a, b) = (column(a), column(b));
-    let expected: f64 = a.iter().zip(&b).map(|(x, y)| x * y).sum::<f64>()
-        - b.iter().sum::<f64>() / b.len() as f64;
+    let expected: f64 =
+        a.iter().zip(&b).map(|(x, y)| x * y).sum::<f64>() - b.iter().sum::<f64>() / b.len() as f64;
     let first = result.split(' ').nth(2).unwrap();
     let found = f64::from_bits(u64::from_str_radix(first, 16).unwrap());
-    assert!((found - expected).abs() < 1e-6 * expected.abs().max(1.0), "{found} {expected}");
+    assert!(
+        (found - expected).abs() < 1e-6 * expected.abs().max(1.0),
+        "{found} {expected}"
+    );
 }

@@ -25,8 +25,12 @@ fn main() -> ExitCode {
         Command::Matmul(args) => commands::matmul::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
-        Command::Explain { command: Explained::Convert(args) } => commands::convert::explain(&args),
-        Command::Explain { command: Explained::Matmul(args) } => commands::matmul::explain(&args),
+        Command::Explain {
+            command: Explained::Convert(args),
+        } => commands::convert::explain(&args),
+        Command::Explain {
+            command: Explained::Matmul(args),
+        } => commands::matmul::explain(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

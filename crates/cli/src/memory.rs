@@ -27,7 +27,10 @@ pub(crate) struct Sampler {
 
 impl Sampler {
     pub(crate) fn start() -> Self {
-        let (peak, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (peak, stop) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (shared_peak, shared_stop) = (Arc::clone(&peak), Arc::clone(&stop));
         let body = move || {
             while !shared_stop.load(Ordering::Relaxed) {
@@ -37,7 +40,10 @@ impl Sampler {
             }
         };
         // without the thread the peak is that of the last moment; nothing else is lost
-        let thread = std::thread::Builder::new().name("flagstone-memory".into()).spawn(body).ok();
+        let thread = std::thread::Builder::new()
+            .name("flagstone-memory".into())
+            .spawn(body)
+            .ok();
         Sampler { peak, stop, thread }
     }
 
@@ -64,7 +70,9 @@ pub(crate) fn high_water_bytes() -> u64 {
 }
 
 fn status_bytes(fields: &[&str]) -> u64 {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return 0;
+    };
     let kib = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
     let wanted = |line: &&str| fields.iter().any(|field| line.starts_with(field));
     status.lines().filter(wanted).filter_map(kib).sum::<u64>() << 10

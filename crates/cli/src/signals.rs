@@ -13,14 +13,16 @@ static RECEIVED: AtomicI32 = AtomicI32::new(0);
 /// Starts watching. The thread lives as long as the process.
 pub(crate) fn cancel_on_signal(token: CancelToken) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    std::thread::Builder::new().name("flagstone-signals".into()).spawn(move || {
-        for signal in signals.forever() {
-            if RECEIVED.swap(signal, Ordering::Relaxed) != 0 {
-                std::process::exit(128 + signal);
+    std::thread::Builder::new()
+        .name("flagstone-signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if RECEIVED.swap(signal, Ordering::Relaxed) != 0 {
+                    std::process::exit(128 + signal);
+                }
+                token.cancel();
             }
-            token.cancel();
-        }
-    })?;
+        })?;
     Ok(())
 }
 

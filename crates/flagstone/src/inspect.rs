@@ -23,5 +23,8 @@ pub fn list_files<P: AsRef<Path>>(
     patterns: impl IntoIterator<Item = P>,
 ) -> Result<Vec<(PathBuf, u64)>> {
     let files = flagstone_io::expand(patterns).map_err(Error::failed)?;
-    Ok(files.into_iter().map(|file| (file.path().to_owned(), file.len())).collect())
+    Ok(files
+        .into_iter()
+        .map(|file| (file.path().to_owned(), file.len()))
+        .collect())
 }

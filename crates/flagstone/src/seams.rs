@@ -160,7 +160,10 @@ where
         if !rows.is_empty() {
             flush(&mut rows)?;
         }
-        self.rows.lock().unwrap_or_else(|e| e.into_inner()).insert(partition, total);
+        self.rows
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .insert(partition, total);
         Ok(())
     }
 
@@ -183,7 +186,12 @@ where
 
     fn outcome(&self) -> Outcome {
         Outcome {
-            rows: self.rows.lock().unwrap_or_else(|e| e.into_inner()).values().sum(),
+            rows: self
+                .rows
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .values()
+                .sum(),
             ..Outcome::default()
         }
     }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use flagstone_array::{Array, Element};
-use flagstone_frame::{DataFrame, ParquetOptions, WriteReport};
 use flagstone_bag::{Bag, Collected, Computed, Portable, Source};
+use flagstone_frame::{DataFrame, ParquetOptions, WriteReport};
 use flagstone_graph::{Block, Error, Execute, Graph, Layer, LayerId, Program, Resources, Result};
 use flagstone_io::OutputOptions;
 use flagstone_scheduler::{CancelToken, Certificate, Observer, Persisted, Stats, Trace};
@@ -86,7 +86,11 @@ impl Session {
         let mut graph = Graph::new();
         let layer = items.lower(&mut graph)?;
         let mut handles = self.inner.persist(&graph, &[layer])?;
-        let handle = Arc::new(handles.pop().ok_or_else(|| Error::invalid("nothing to persist"))?);
+        let handle = Arc::new(
+            handles
+                .pop()
+                .ok_or_else(|| Error::invalid("nothing to persist"))?,
+        );
         Ok(Bag::from_layer(move |graph| {
             let layer = Arc::clone(&handle) as Arc<dyn Layer>;
             Ok(graph.push_at(layer, &[], None))

@@ -235,7 +235,8 @@ impl Drop for Output {
 }
 
 fn exists(target: &Path) -> Error {
-    let message = "the output exists already; choose another name, or ask to overwrite it (--overwrite)";
+    let message =
+        "the output exists already; choose another name, or ask to overwrite it (--overwrite)";
     Error::new(ErrorKind::Exists, message).at_path(target)
 }
 

@@ -24,9 +24,7 @@ pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
     };
     with_session(&args.common, |session| {
         let report = match args.format {
-            Format::Parquet => {
-                session.write_parquet_with(&frame, &args.output.to, &options)?
-            }
+            Format::Parquet => session.write_parquet_with(&frame, &args.output.to, &options)?,
         };
         summary(args, session, &report);
         Ok(())
@@ -65,13 +63,27 @@ fn source(args: &Convert) -> Result<DataFrame, Failure> {
     };
     Ok(match from {
         From::Json => {
-            let options = JsonOptions { bad_records, ..JsonOptions::default() };
+            let options = JsonOptions {
+                bad_records,
+                ..JsonOptions::default()
+            };
             DataFrame::read_json(&args.inputs, options)
         }
         From::Csv | From::Tsv => {
-            let plain = if from == From::Csv { CsvOptions::csv() } else { CsvOptions::tsv() };
+            let plain = if from == From::Csv {
+                CsvOptions::csv()
+            } else {
+                CsvOptions::tsv()
+            };
             let delimiter = args.delimiter.unwrap_or(plain.delimiter);
-            DataFrame::read_csv(&args.inputs, CsvOptions { delimiter, bad_records, ..plain })
+            DataFrame::read_csv(
+                &args.inputs,
+                CsvOptions {
+                    delimiter,
+                    bad_records,
+                    ..plain
+                },
+            )
         }
         From::Parquet => DataFrame::read_parquet(&args.inputs),
     })
@@ -145,13 +157,21 @@ fn summary(args: &Convert, session: &Session, report: &WriteReport) {
         }
     ));
     if report.bad_records > 0 && args.on_bad_record == OnBadRecord::Quarantine {
-        say(format_args!("bad records are in {}", quarantine(args).display()));
+        say(format_args!(
+            "bad records are in {}",
+            quarantine(args).display()
+        ));
     }
     const SHOWN: usize = 10;
     for widening in report.widened.iter().take(SHOWN) {
         say(format_args!("widened: {widening}"));
     }
-    if let Some(more) = report.widened.len().checked_sub(SHOWN).filter(|&more| more > 0) {
+    if let Some(more) = report
+        .widened
+        .len()
+        .checked_sub(SHOWN)
+        .filter(|&more| more > 0)
+    {
         say(format_args!("widened: {more} more columns"));
     }
 }

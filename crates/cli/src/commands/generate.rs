@@ -7,7 +7,9 @@ use crate::args::Generate;
 use crate::run::{Failure, say};
 
 pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
-    let threads = args.threads.map_or_else(|| flagstone::Machine::detect().threads, usize::from);
+    let threads = args
+        .threads
+        .map_or_else(|| flagstone::Machine::detect().threads, usize::from);
     let files = datasets::generate(args.kind, args.size, args.seed, &args.to, threads)
         .map_err(|error| Failure::Other(error.to_string()))?;
     let size = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |meta| meta.len());
@@ -15,6 +17,10 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     for file in &files {
         println!("{}", file.display());
     }
-    say(format_args!("{} files, {}", files.len(), format_bytes(bytes)));
+    say(format_args!(
+        "{} files, {}",
+        files.len(),
+        format_bytes(bytes)
+    ));
     Ok(())
 }

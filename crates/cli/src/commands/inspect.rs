@@ -13,20 +13,26 @@ pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
     if path.is_dir() {
         return parquet(&[path.join("*.parquet")]);
     }
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
+    if path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
+    {
         return npy(path);
     }
     match format_of(&args.path) {
         Some(From::Parquet) => parquet(&[PathBuf::from(&args.path)]),
-        Some(From::Json) => {
-            sampled(&DataFrame::read_json([&args.path], JsonOptions::default()), &args.path)
-        }
-        Some(From::Csv) => {
-            sampled(&DataFrame::read_csv([&args.path], CsvOptions::csv()), &args.path)
-        }
-        Some(From::Tsv) => {
-            sampled(&DataFrame::read_csv([&args.path], CsvOptions::tsv()), &args.path)
-        }
+        Some(From::Json) => sampled(
+            &DataFrame::read_json([&args.path], JsonOptions::default()),
+            &args.path,
+        ),
+        Some(From::Csv) => sampled(
+            &DataFrame::read_csv([&args.path], CsvOptions::csv()),
+            &args.path,
+        ),
+        Some(From::Tsv) => sampled(
+            &DataFrame::read_csv([&args.path], CsvOptions::tsv()),
+            &args.path,
+        ),
         None => Err(Failure::Usage(format!(
             "cannot tell what {} is from its name; inspect .npy, .parquet, .json, .csv and .tsv \
              files (also .gz, .zst, .bz2, .xz) and directories of Parquet files",
@@ -40,7 +46,10 @@ fn npy(path: &Path) -> Result<(), Failure> {
     println!("{}: npy", path.display());
     println!("dtype     {}", info.descr);
     println!("shape     {:?}", info.shape);
-    println!("order     {}", if info.fortran_order { "Fortran" } else { "C" });
+    println!(
+        "order     {}",
+        if info.fortran_order { "Fortran" } else { "C" }
+    );
     println!("data      {}", format_bytes(info.data_bytes));
     Ok(())
 }
@@ -82,12 +91,16 @@ fn print_field(field: &flagstone::arrow::datatypes::Field, depth: usize) {
     match field.data_type() {
         DataType::Struct(fields) => {
             println!("{pad}{}: struct", field.name());
-            fields.iter().for_each(|field| print_field(field, depth + 1));
+            fields
+                .iter()
+                .for_each(|field| print_field(field, depth + 1));
         }
         DataType::List(item) => match item.data_type() {
             DataType::Struct(fields) => {
                 println!("{pad}{}: list of struct", field.name());
-                fields.iter().for_each(|field| print_field(field, depth + 1));
+                fields
+                    .iter()
+                    .for_each(|field| print_field(field, depth + 1));
             }
             other => println!("{pad}{}: list of {other}", field.name()),
         },

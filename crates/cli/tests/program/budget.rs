@@ -15,9 +15,18 @@ fn holds(place: &Place, stats: &str) -> serde_json::Value {
     let stats = place.json(stats);
     let number = |field: &str| stats[field].as_u64().unwrap();
     assert!(number("peak_rss_bytes") > 0);
-    assert!(number("peak_rss_bytes") <= number("budget_bytes") + MARGIN, "{stats}");
-    assert!(number("ledger_peak_bytes") <= number("budget_bytes"), "{stats}");
-    assert!(number("ledger_peak_bytes") <= number("certified_peak_bytes"), "{stats}");
+    assert!(
+        number("peak_rss_bytes") <= number("budget_bytes") + MARGIN,
+        "{stats}"
+    );
+    assert!(
+        number("ledger_peak_bytes") <= number("budget_bytes"),
+        "{stats}"
+    );
+    assert!(
+        number("ledger_peak_bytes") <= number("certified_peak_bytes"),
+        "{stats}"
+    );
     stats
 }
 
@@ -25,8 +34,17 @@ fn holds(place: &Place, stats: &str) -> serde_json::Value {
 fn a_conversion_stays_within_its_budget() {
     let place = Place::new();
     generate(Kind::GhArchive, 40 << 20, 7, &place.path("data"), 2).unwrap();
-    let convert = ["convert", "data/*.json.gz", "--to", "out", "--stats", "s.json"];
-    place.run(&[&convert[..], &["--memory", "64MiB"]].concat()).ok();
+    let convert = [
+        "convert",
+        "data/*.json.gz",
+        "--to",
+        "out",
+        "--stats",
+        "s.json",
+    ];
+    place
+        .run(&[&convert[..], &["--memory", "64MiB"]].concat())
+        .ok();
     let stats = holds(&place, "s.json");
     assert_eq!(stats["rows_in"], stats["rows_out"]);
     assert_eq!(stats["rows_out"].as_u64(), Some(place.rows("out")));
@@ -40,12 +58,16 @@ fn a_product_of_operands_four_times_the_budget_stays_within_it() {
     matrix(&b, 1024, 5);
     let operands = fs::metadata(a).unwrap().len() + fs::metadata(b).unwrap().len();
     let product = ["matmul", "a.npy", "b.npy", "--stats", "s.json", "--to"];
-    place.run(&[&product[..], &["wide.npy", "--memory", "1GiB"]].concat()).ok();
+    place
+        .run(&[&product[..], &["wide.npy", "--memory", "1GiB"]].concat())
+        .ok();
     // the fixed charge of the program is above a quarter of such small operands, so the budget
     // is that charge and a quarter
     let smallest = smallest_budget(&place, &["matmul", "a.npy", "b.npy", "--to", "c.npy"]);
     let budget = smallest.max(operands / 4).to_string();
-    place.run(&[&product[..], &["c.npy", "--memory", &budget]].concat()).ok();
+    place
+        .run(&[&product[..], &["c.npy", "--memory", &budget]].concat())
+        .ok();
     holds(&place, "s.json");
     assert!(fs::read(place.path("c.npy")).unwrap() == fs::read(place.path("wide.npy")).unwrap());
 }

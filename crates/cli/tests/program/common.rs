@@ -31,12 +31,30 @@ impl Ran {
     /// The run ended with this code and a message of one screen that has all of these words.
     #[track_caller]
     pub(crate) fn failed(self, code: i32, words: &[&str]) -> Self {
-        assert_eq!(self.code, Some(code), "out: {}\nerr: {}", self.out, self.err);
-        let rows: usize = self.err.lines().map(|line| line.chars().count() / SCREEN.1 + 1).sum();
+        assert_eq!(
+            self.code,
+            Some(code),
+            "out: {}\nerr: {}",
+            self.out,
+            self.err
+        );
+        let rows: usize = self
+            .err
+            .lines()
+            .map(|line| line.chars().count() / SCREEN.1 + 1)
+            .sum();
         assert!((1..=SCREEN.0).contains(&rows), "{rows} rows:\n{}", self.err);
-        assert!(!self.err.contains("RUST_BACKTRACE"), "a panic: {}", self.err);
+        assert!(
+            !self.err.contains("RUST_BACKTRACE"),
+            "a panic: {}",
+            self.err
+        );
         for word in words {
-            assert!(self.err.contains(word), "{word:?} is missing in: {}", self.err);
+            assert!(
+                self.err.contains(word),
+                "{word:?} is missing in: {}",
+                self.err
+            );
         }
         self
     }
@@ -49,7 +67,9 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Place { dir: tempfile::tempdir().unwrap() }
+        Place {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -79,7 +99,10 @@ impl Place {
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.spawn().unwrap()
     }
 
@@ -108,7 +131,10 @@ impl Place {
         let out = self.run(&["inspect", name]).ok().out;
         let head = out.lines().next().unwrap_or_default();
         let words: Vec<_> = head.split_whitespace().collect();
-        let at = words.iter().position(|word| word.starts_with("rows")).unwrap();
+        let at = words
+            .iter()
+            .position(|word| word.starts_with("rows"))
+            .unwrap();
         words[at - 1].parse().unwrap()
     }
 
@@ -158,7 +184,8 @@ pub(crate) fn matrix(path: &Path, side: usize, seed: usize) {
     header.push('\n');
     let mut file = std::io::BufWriter::new(File::create(path).unwrap());
     file.write_all(b"\x93NUMPY\x01\x00").unwrap();
-    file.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+    file.write_all(&(header.len() as u16).to_le_bytes())
+        .unwrap();
     file.write_all(header.as_bytes()).unwrap();
     for i in 0..side {
         for j in 0..side {

@@ -14,7 +14,9 @@ impl Mount {
         std::fs::create_dir(&at).unwrap();
         let option = format!("size={size}");
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &option, "tmpfs"]).arg(&at);
+        command
+            .args(["-t", "tmpfs", "-o", &option, "tmpfs"])
+            .arg(&at);
         match command.output() {
             Ok(output) if output.status.success() => Some(Mount(at)),
             _ => {
@@ -51,10 +53,19 @@ fn noise(bytes: usize) -> String {
 #[test]
 fn an_output_that_does_not_fit_on_its_disk_is_an_error_and_leaves_nothing() {
     let place = Place::new();
-    let Some(_mount) = Mount::tmpfs(place.path("full"), "2m") else { return };
+    let Some(_mount) = Mount::tmpfs(place.path("full"), "2m") else {
+        return;
+    };
     place.write("a.json.gz", gzip(noise(8 << 20).as_bytes()));
     place
-        .run(&["convert", "a.json.gz", "--to", "full/out", "--compression", "none"])
+        .run(&[
+            "convert",
+            "a.json.gz",
+            "--to",
+            "full/out",
+            "--compression",
+            "none",
+        ])
         .failed(1, &["full/", "No space left"]);
     assert_eq!(std::fs::read_dir(place.path("full")).unwrap().count(), 0);
 

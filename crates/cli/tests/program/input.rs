@@ -9,10 +9,18 @@ fn a_truncated_gzip_is_named() {
     let place = Place::new();
     let whole = gzip(records(20_000).as_bytes());
     place.write("cut.json.gz", &whole[..whole.len() / 2]);
-    place.fails(1, &["convert", "cut.json.gz", "--to", "out"], &["cut.json.gz", "gzip"]);
+    place.fails(
+        1,
+        &["convert", "cut.json.gz", "--to", "out"],
+        &["cut.json.gz", "gzip"],
+    );
     // also behind a good file, where the output has begun
     place.write("a.json.gz", &whole);
-    place.fails(1, &["convert", "*.json.gz", "--to", "out"], &["cut.json.gz"]);
+    place.fails(
+        1,
+        &["convert", "*.json.gz", "--to", "out"],
+        &["cut.json.gz"],
+    );
 }
 
 #[test]
@@ -29,7 +37,11 @@ fn invalid_json_is_told_with_file_and_line() {
     // the line counts in the text, not in the compressed file
     let text = format!("{}[1, 2\n", records(700));
     place.write("bad.json.gz", gzip(text.as_bytes()));
-    place.fails(1, &["convert", "bad.json.gz", "--to", "out"], &["bad.json.gz:701"]);
+    place.fails(
+        1,
+        &["convert", "bad.json.gz", "--to", "out"],
+        &["bad.json.gz:701"],
+    );
 }
 
 #[test]
@@ -38,9 +50,17 @@ fn text_that_is_not_utf8_is_told_with_file_and_line() {
     let mut bytes = records(100).into_bytes();
     bytes.extend_from_slice(b"{\"id\":100,\"name\":\"\xff\xfe\"}\n");
     place.write("latin.json", &bytes);
-    place.fails(1, &["convert", "latin.json", "--to", "out"], &["latin.json:101", "UTF-8"]);
+    place.fails(
+        1,
+        &["convert", "latin.json", "--to", "out"],
+        &["latin.json:101", "UTF-8"],
+    );
     place.write("latin.csv", b"id,name\n1,good\n2,caf\xe9\n");
-    place.fails(1, &["convert", "latin.csv", "--to", "out"], &["latin.csv:3", "UTF-8"]);
+    place.fails(
+        1,
+        &["convert", "latin.csv", "--to", "out"],
+        &["latin.csv:3", "UTF-8"],
+    );
 }
 
 #[test]
@@ -54,10 +74,26 @@ fn a_line_of_csv_with_other_fields_is_told_with_file_and_line() {
 fn missing_and_unreadable_input_is_named() {
     let place = Place::new();
     place.records("a.json", 10);
-    place.fails(1, &["convert", "a.json", "gone.json", "--to", "out"], &["gone.json"]);
-    place.fails(1, &["convert", "none-*.json", "--to", "out"], &["none-*.json"]);
-    place.fails(1, &["convert", "nodir/*.json", "--to", "out"], &["nodir/*.json"]);
-    place.fails(1, &["convert", "a.json", "[", "--from", "json", "--to", "out"], &["["]);
+    place.fails(
+        1,
+        &["convert", "a.json", "gone.json", "--to", "out"],
+        &["gone.json"],
+    );
+    place.fails(
+        1,
+        &["convert", "none-*.json", "--to", "out"],
+        &["none-*.json"],
+    );
+    place.fails(
+        1,
+        &["convert", "nodir/*.json", "--to", "out"],
+        &["nodir/*.json"],
+    );
+    place.fails(
+        1,
+        &["convert", "a.json", "[", "--from", "json", "--to", "out"],
+        &["["],
+    );
     // a name that a pattern finds and that cannot be opened
     std::os::unix::fs::symlink("nowhere", place.path("link.json")).unwrap();
     place.fails(1, &["convert", "*.json", "--to", "out"], &["link.json"]);
@@ -73,17 +109,33 @@ fn missing_and_unreadable_input_is_named() {
         eprintln!("skipped: this user can read every file");
         return;
     }
-    place.fails(1, &["convert", "*.json", "--to", "out"], &["locked.json", "denied"]);
+    place.fails(
+        1,
+        &["convert", "*.json", "--to", "out"],
+        &["locked.json", "denied"],
+    );
 }
 
 #[test]
 fn a_bad_record_is_skipped_or_put_aside_as_asked() {
     let place = Place::new();
     place.write("a.json", format!("{}{{oops\n{}", records(50), records(50)));
-    let arguments = ["convert", "a.json", "--to", "out", "--on-bad-record", "skip"];
-    let ran = place.run(&[&arguments[..], &["--stats", "s.json"]].concat()).ok();
+    let arguments = [
+        "convert",
+        "a.json",
+        "--to",
+        "out",
+        "--on-bad-record",
+        "skip",
+    ];
+    let ran = place
+        .run(&[&arguments[..], &["--stats", "s.json"]].concat())
+        .ok();
     assert!(ran.err.contains("1 bad"), "{}", ran.err);
-    assert_eq!((place.rows("out"), &place.json("s.json")["bad_records"]), (100, &1.into()));
+    assert_eq!(
+        (place.rows("out"), &place.json("s.json")["bad_records"]),
+        (100, &1.into())
+    );
 
     let mut arguments = arguments;
     (arguments[3], arguments[5]) = ("kept", "quarantine");
@@ -128,8 +180,17 @@ fn mistakes_on_the_command_line_end_with_2() {
     for arguments in usage {
         place.fails(2, arguments, &["error"]);
     }
-    assert_eq!(place.run(&["--version"]).ok().out.split(' ').next(), Some("flagstone"));
-    assert!(place.run(&["convert", "--help"]).ok().out.contains("--on-bad-record"));
+    assert_eq!(
+        place.run(&["--version"]).ok().out.split(' ').next(),
+        Some("flagstone")
+    );
+    assert!(
+        place
+            .run(&["convert", "--help"])
+            .ok()
+            .out
+            .contains("--on-bad-record")
+    );
 }
 
 #[test]
@@ -138,8 +199,16 @@ fn a_column_or_condition_that_does_not_exist_is_named() {
     place.records("a.json", 5);
     let to = ["convert", "a.json", "--to", "out"];
     place.fails(1, &[&to[..], &["--select", "id, nome"]].concat(), &["nome"]);
-    place.fails(1, &[&to[..], &["--select", "id, name AS id"]].concat(), &["id"]);
-    place.fails(1, &[&to[..], &["--where", "nome = 'x'"]].concat(), &["nome"]);
+    place.fails(
+        1,
+        &[&to[..], &["--select", "id, name AS id"]].concat(),
+        &["id"],
+    );
+    place.fails(
+        1,
+        &[&to[..], &["--where", "nome = 'x'"]].concat(),
+        &["nome"],
+    );
     place.fails(1, &[&to[..], &["--where", "name ="]].concat(), &["name ="]);
 }
 
@@ -162,9 +231,17 @@ fn matrices_that_do_not_fit_together_are_refused() {
     let place = Place::new();
     crate::common::matrix(&place.path("a.npy"), 8, 0);
     crate::common::matrix(&place.path("b.npy"), 9, 0);
-    place.fails(1, &["matmul", "a.npy", "b.npy", "--to", "c.npy"], &["8", "9"]);
+    place.fails(
+        1,
+        &["matmul", "a.npy", "b.npy", "--to", "c.npy"],
+        &["8", "9"],
+    );
     // cut in its data
     let bytes = fs::read(place.path("a.npy")).unwrap();
     place.write("cut.npy", &bytes[..bytes.len() - 100]);
-    place.fails(1, &["matmul", "cut.npy", "cut.npy", "--to", "c.npy"], &["cut.npy"]);
+    place.fails(
+        1,
+        &["matmul", "cut.npy", "cut.npy", "--to", "c.npy"],
+        &["cut.npy"],
+    );
 }

@@ -11,14 +11,24 @@ fn an_existing_output_is_kept_unless_told_otherwise() {
     place.records("a.json", 10);
     place.records("b.json", 20);
     place.run(&["convert", "a.json", "--to", "out"]).ok();
-    place.fails(1, &["convert", "b.json", "--to", "out"], &["out", "--overwrite"]);
+    place.fails(
+        1,
+        &["convert", "b.json", "--to", "out"],
+        &["out", "--overwrite"],
+    );
     assert_eq!(place.rows("out"), 10);
-    place.run(&["convert", "b.json", "--to", "out", "--overwrite"]).ok();
+    place
+        .run(&["convert", "b.json", "--to", "out", "--overwrite"])
+        .ok();
     assert_eq!(place.rows("out"), 20);
     assert_eq!(place.names(), ["a.json", "b.json", "out"]);
     // a run that fails leaves the old output
     place.write("bad.json", "{\"id\":1}\n{\n");
-    place.fails(1, &["convert", "bad.json", "--to", "out", "--overwrite"], &["bad.json:2"]);
+    place.fails(
+        1,
+        &["convert", "bad.json", "--to", "out", "--overwrite"],
+        &["bad.json:2"],
+    );
     assert_eq!(place.rows("out"), 20);
 }
 
@@ -40,7 +50,14 @@ fn the_unfinished_output_stays_when_asked_for() {
     let place = Place::new();
     place.records("a.json", 5000);
     place.write("b.json", "oops\n");
-    let arguments = ["convert", "a.json", "b.json", "--to", "out", "--keep-partial"];
+    let arguments = [
+        "convert",
+        "a.json",
+        "b.json",
+        "--to",
+        "out",
+        "--keep-partial",
+    ];
     place.run(&arguments).failed(1, &["b.json:1"]);
     let names = place.names();
     assert!(names[0].starts_with(".out.partial-"), "{names:?}");
@@ -52,7 +69,11 @@ fn a_directory_that_cannot_be_written_is_named() {
     place.records("a.json", 10);
     place.write("file", "");
     place.fails(1, &["convert", "a.json", "--to", "file/out"], &["file"]);
-    place.fails(1, &["convert", "a.json", "--to", "gone/deep/out"], &["gone/deep"]);
+    place.fails(
+        1,
+        &["convert", "a.json", "--to", "gone/deep/out"],
+        &["gone/deep"],
+    );
     let locked = place.path("locked");
     fs::create_dir(&locked).unwrap();
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
@@ -60,5 +81,9 @@ fn a_directory_that_cannot_be_written_is_named() {
         eprintln!("skipped: this user can write everywhere");
         return;
     }
-    place.fails(1, &["convert", "a.json", "--to", "locked/out"], &["locked/out", "denied"]);
+    place.fails(
+        1,
+        &["convert", "a.json", "--to", "locked/out"],
+        &["locked/out", "denied"],
+    );
 }

@@ -34,9 +34,19 @@ fn has_all_fields(stats: &Value) {
 fn statistics_are_whole_and_true() {
     let place = Place::new();
     let input = place.records("a.json", 3000);
-    let arguments =
-        ["convert", "a.json", "--to", "out", "--where", "id < 1000", "--stats", "s.json"];
-    place.run(&[&arguments[..], &["--memory", "128MiB"]].concat()).ok();
+    let arguments = [
+        "convert",
+        "a.json",
+        "--to",
+        "out",
+        "--where",
+        "id < 1000",
+        "--stats",
+        "s.json",
+    ];
+    place
+        .run(&[&arguments[..], &["--memory", "128MiB"]].concat())
+        .ok();
     let stats = place.json("s.json");
     has_all_fields(&stats);
     assert_eq!(stats["rows_in"], 3000);
@@ -61,15 +71,24 @@ fn statistics_are_whole_and_true() {
 fn statistics_trace_and_report_are_written_also_on_failure() {
     let place = Place::new();
     place.write("a.json", "{\"a\":1}\noops\n");
-    let reports = ["--stats", "s.json", "--trace", "t.json", "--report", "r.html"];
+    let reports = [
+        "--stats", "s.json", "--trace", "t.json", "--report", "r.html",
+    ];
     place
         .run(&[&["convert", "a.json", "--to", "out"][..], &reports].concat())
         .failed(1, &["a.json:2"]);
     let stats = place.json("s.json");
     has_all_fields(&stats);
-    assert!(stats["error"].as_str().unwrap().contains("a.json:2"), "{stats}");
+    assert!(
+        stats["error"].as_str().unwrap().contains("a.json:2"),
+        "{stats}"
+    );
     place.json("t.json");
-    assert!(fs::read_to_string(place.path("r.html")).unwrap().starts_with("<!doctype html>"));
+    assert!(
+        fs::read_to_string(place.path("r.html"))
+            .unwrap()
+            .starts_with("<!doctype html>")
+    );
     assert_eq!(place.names(), ["a.json", "r.html", "s.json", "t.json"]);
 }
 
@@ -82,10 +101,17 @@ fn a_trace_is_for_chrome_and_a_report_needs_nothing_else() {
         .run(&[&["matmul", "a.npy", "a.npy", "--to", "c.npy"][..], &reports].concat())
         .ok();
     let trace = place.json("t.json");
-    let events = trace.as_array().or_else(|| trace["traceEvents"].as_array()).unwrap();
+    let events = trace
+        .as_array()
+        .or_else(|| trace["traceEvents"].as_array())
+        .unwrap();
     let tasks = events.iter().filter(|event| event["ph"] == "X").count();
     assert!(tasks > 0, "{trace}");
-    assert!(events.iter().all(|event| event["ph"].is_string() && event["pid"].is_number()));
+    assert!(
+        events
+            .iter()
+            .all(|event| event["ph"].is_string() && event["pid"].is_number())
+    );
     let page = fs::read_to_string(place.path("r.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("matmul"), "{page}");
     for outside in ["src=\"", "<link", "url(", "@import", "fetch("] {
@@ -107,7 +133,9 @@ fn progress_is_shown_only_where_asked_for() {
     place.records("a.json", 3);
     let quiet = place.run(&["convert", "a.json", "--to", "quiet"]).ok();
     assert!(!quiet.err.contains('\x1b'), "{}", quiet.err);
-    place.run(&["convert", "a.json", "--to", "shown", "--progress", "always"]).ok();
+    place
+        .run(&["convert", "a.json", "--to", "shown", "--progress", "always"])
+        .ok();
 }
 
 #[test]
@@ -116,8 +144,12 @@ fn explain_tells_and_writes_nothing() {
     place.records("a.json", 300);
     matrix(&place.path("a.npy"), 100, 1);
     let before = place.names();
-    let convert = place.run(&["explain", "convert", "a.json", "--to", "out"]).ok();
-    let product = place.run(&["explain", "matmul", "a.npy", "a.npy", "--to", "c.npy"]).ok();
+    let convert = place
+        .run(&["explain", "convert", "a.json", "--to", "out"])
+        .ok();
+    let product = place
+        .run(&["explain", "matmul", "a.npy", "a.npy", "--to", "c.npy"])
+        .ok();
     for ran in [convert, product] {
         for word in ["certified peak", "smallest budget", "predicted I/O"] {
             assert!(ran.out.contains(word), "{}", ran.out);
@@ -136,7 +168,10 @@ fn inspect_shows_schema_shape_and_rows() {
     assert!(npy.contains("[100, 100]") && npy.contains("<f8"), "{npy}");
     for path in ["a.json", "out"] {
         let out = place.run(&["inspect", path]).ok().out;
-        assert!(out.contains("at: struct") && out.contains("x: Float64"), "{out}");
+        assert!(
+            out.contains("at: struct") && out.contains("x: Float64"),
+            "{out}"
+        );
     }
     assert_eq!(place.rows("out"), 300);
 }

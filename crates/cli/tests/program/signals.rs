@@ -22,7 +22,10 @@ fn in_mid_run(place: &Place) -> Child {
     let start = Instant::now();
     while !partial.exists() {
         assert!(child.try_wait().unwrap().is_none(), "{:?}", finish(child));
-        assert!(start.elapsed() < Duration::from_secs(30), "the output does not begin");
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "the output does not begin"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
     child
@@ -38,9 +41,10 @@ fn an_interrupted_run_leaves_nothing() {
     let place = Place::new();
     much(&place);
     let before = place.names();
-    for (signal, code, word) in
-        [(libc::SIGINT, 130, "interrupted"), (libc::SIGTERM, 143, "terminated")]
-    {
+    for (signal, code, word) in [
+        (libc::SIGINT, 130, "interrupted"),
+        (libc::SIGTERM, 143, "terminated"),
+    ] {
         let child = in_mid_run(&place);
         send(&child, signal);
         finish(child).failed(code, &[word]);
@@ -58,7 +62,12 @@ fn statistics_are_written_also_when_interrupted() {
     std::thread::sleep(Duration::from_millis(300));
     send(&child, libc::SIGINT);
     finish(child).failed(130, &["interrupted"]);
-    assert!(place.json("s.json")["error"].as_str().unwrap().contains("interrupted"));
+    assert!(
+        place.json("s.json")["error"]
+            .as_str()
+            .unwrap()
+            .contains("interrupted")
+    );
 }
 
 #[test]
@@ -85,7 +94,11 @@ fn a_killed_run_leaves_its_partial_output_which_the_next_one_sweeps() {
     let partial = format!(".out.partial-{}", child.id());
     send(&child, libc::SIGKILL);
     assert_eq!(finish(child).code, None);
-    let left: Vec<_> = place.names().into_iter().filter(|name| !before.contains(name)).collect();
+    let left: Vec<_> = place
+        .names()
+        .into_iter()
+        .filter(|name| !before.contains(name))
+        .collect();
     assert_eq!(left, [partial]);
     // a later run to another target leaves it alone, one to the same target takes it away
     place.records("small.json", 10);
@@ -107,7 +120,10 @@ fn the_partial_output_of_a_living_run_is_left_alone() {
     // whoever publishes first wins; the other one says that the output exists
     let alive = partial.exists();
     let first = finish(child);
-    assert!(alive || first.code == Some(0) || first.err.contains("out"), "{first:?}");
+    assert!(
+        alive || first.code == Some(0) || first.err.contains("out"),
+        "{first:?}"
+    );
     let codes = [first.code, other.code];
     assert!(codes.contains(&Some(0)), "{first:?} {other:?}");
     assert!(place.names().iter().all(|name| !name.contains("partial")));

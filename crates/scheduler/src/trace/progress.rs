@@ -86,10 +86,9 @@ impl Observer for Progress {
         }
         let mut bar = self.bar.lock().unwrap_or_else(|e| e.into_inner());
         let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template(
-                "{elapsed:>4} {bar:12} {pos}/{len}  {wide_msg}",
-            )
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template("{elapsed:>4} {bar:12} {pos}/{len}  {wide_msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
             let target = ProgressDrawTarget::stderr_with_hz(10);
             ProgressBar::with_draw_target(Some(snapshot.tasks_total), target).with_style(style)
         });
