@@ -230,7 +230,7 @@ fn main() -> Result<()> {
     };
     let count = number("FLAGSTONE_BENCH_TASKS", 1_000_000).max(4000);
     let repeat = number("FLAGSTONE_BENCH_REPEAT", 5).max(1);
-    let leaves = count.div_ceil(2).next_power_of_two().min(1 << 19).max(2);
+    let leaves = count.div_ceil(2).next_power_of_two().clamp(2, 1 << 19);
     let shapes = [
         (
             "map",

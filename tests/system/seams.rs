@@ -26,10 +26,10 @@ fn event(id: u64) -> Event {
         id,
         actor: Actor {
             login: format!("user{}", id % 17),
-            age: (id % 3 == 0).then_some(id as i64),
+            age: id.is_multiple_of(3).then_some(id as i64),
         },
         tags: (0..id % 4).map(|tag| format!("t{tag}")).collect(),
-        score: (id % 5 != 0).then(|| id as f64 / 3.0),
+        score: (!id.is_multiple_of(5)).then(|| id as f64 / 3.0),
     }
 }
 

@@ -255,7 +255,7 @@ fn mistakes_come_with_the_line_that_made_them() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "a.json", &events(0..3));
     let frame = read(dir.path(), "a.json");
-    let line = line!() + 1;
+    let line = line!() + 2;
     let wrong = frame
         .with_column("x", col("nope") + lit(1))
         .filter(col("x").gt(lit(1)));

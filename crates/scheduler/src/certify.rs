@@ -22,6 +22,7 @@ pub struct Certificate {
     fixed_bytes: u64,
     program_bytes: u64,
     minimum_data_bytes: u64,
+    minimum_budget_bytes: u64,
     all_bytes: u64,
     worst: Option<(u32, u64)>,
     certainty: Certainty,
@@ -58,7 +59,7 @@ impl Certificate {
 
     /// The smallest budget in which the program completes.
     pub fn minimum_budget_bytes(&self) -> u64 {
-        self.fixed_bytes + self.program_bytes + self.minimum_data_bytes
+        self.minimum_budget_bytes
     }
 
     /// The part of the smallest budget that tasks and blocks need.
@@ -139,7 +140,15 @@ impl Certificate {
 }
 
 /// One pass over the program in order of rank.
-pub(crate) fn certify(program: &Program, budget_bytes: u64, fixed_bytes: u64) -> Certificate {
+///
+/// `fixed_of` is what a session of a given budget needs for itself: more for a larger one, so the
+/// smallest budget is where both meet.
+pub(crate) fn certify(
+    program: &Program,
+    budget_bytes: u64,
+    fixed_of: impl Fn(u64) -> u64,
+) -> Certificate {
+    let fixed_bytes = fixed_of(budget_bytes);
     let program_bytes = program_bytes(program);
     let data = budget_bytes.saturating_sub(fixed_bytes + program_bytes);
     let mut certificate = Certificate {
@@ -147,6 +156,7 @@ pub(crate) fn certify(program: &Program, budget_bytes: u64, fixed_bytes: u64) ->
         fixed_bytes,
         program_bytes,
         minimum_data_bytes: 0,
+        minimum_budget_bytes: 0,
         all_bytes: 0,
         worst: None,
         certainty: Certainty::Exact,
@@ -220,6 +230,12 @@ pub(crate) fn certify(program: &Program, budget_bytes: u64, fixed_bytes: u64) ->
         }
     }
     certificate.minimum_data_bytes = certificate.worst.map_or(0, |(_, bytes)| bytes);
+    let needed = program_bytes + certificate.minimum_data_bytes;
+    let mut minimum = needed.saturating_add(fixed_of(needed));
+    while fixed_of(minimum).saturating_add(needed) > minimum {
+        minimum = fixed_of(minimum).saturating_add(needed);
+    }
+    certificate.minimum_budget_bytes = minimum;
     if let Some(heap) = heap {
         (certificate.spill_bytes, certificate.reload_bytes) = (heap.spilled, heap.reloaded);
     }

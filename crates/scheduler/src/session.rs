@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flagstone_graph::{
-    Block, Counter, Error, ErrorKind, Execute, FreezeOptions, Graph, LayerId, Program, Resources,
-    Result, TaskId,
+    Block, Certainty, Counter, Error, ErrorKind, Execute, FreezeOptions, Graph, LayerId, Program,
+    Resources, Result, TaskId,
 };
 use flagstone_memory::format_bytes;
 use parking_lot::{Condvar, Mutex};
@@ -238,11 +238,9 @@ impl Session {
     /// the predicted spill and I/O.
     pub fn certify(&self, program: &Program) -> Certificate {
         let shared = self.shared();
-        certify(
-            program,
-            shared.ledger.budget(),
-            shared.ledger.budget() - shared.capacity,
-        )
+        certify(program, shared.ledger.budget(), |budget| {
+            Fixed::for_budget(budget, shared.threads).total()
+        })
     }
 
     /// Runs a graph; hands every block of the layers `outputs` to `sink` as it is finished, as
@@ -302,6 +300,19 @@ impl Session {
         Ok(())
     }
 
+    /// Refuses to collect a result whose known size does not fit, before anything runs.
+    fn refuse_large_result(&self, program: &Program) -> Result<()> {
+        let shared = self.shared();
+        let outputs = program.outputs().iter().flatten();
+        let footprints = outputs.map(|&task| program.footprint(task));
+        let exact = footprints.filter(|own| own.certainty == Certainty::Exact);
+        let bytes = exact.fold(0u64, |sum, own| sum.saturating_add(own.output_bytes));
+        if bytes <= shared.capacity {
+            return Ok(());
+        }
+        Err(large_result(bytes, shared.ledger.budget()))
+    }
+
     fn submit_program(&self, program: Program, deliver: bool) -> Result<u64> {
         self.refuse_nested()?;
         let shared = self.shared();
@@ -342,7 +353,10 @@ impl Execute for Session {
     }
 
     fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>> {
-        let id = self.submit(graph, outputs, false)?;
+        self.refuse_nested()?;
+        let program = self.freeze(graph, outputs)?;
+        self.refuse_large_result(&program)?;
+        let id = self.submit_program(program, false)?;
         let result = self.shared().collect(id);
         match result {
             Ok(blocks) => self.finish(id, Ok(())).map(|()| blocks),
@@ -811,15 +825,7 @@ impl Shared {
                         }
                         Room::None => {
                             let total = core.output_bytes(id);
-                            break Err(Error::new(
-                                ErrorKind::Budget,
-                                format!(
-                                    "the result holds {} and does not fit in the budget of {}; \
-                                     write it to files (write_*, store_*) or raise the budget",
-                                    format_bytes(total),
-                                    format_bytes(self.ledger.budget())
-                                ),
-                            ));
+                            break Err(large_result(total, self.ledger.budget()));
                         }
                     }
                 }
@@ -999,6 +1005,18 @@ impl Shared {
             layer,
         })
     }
+}
+
+fn large_result(bytes: u64, budget: u64) -> Error {
+    Error::new(
+        ErrorKind::Budget,
+        format!(
+            "the result holds {} and does not fit in the budget of {}; write it to files \
+             (write_*, store_*) or raise the budget",
+            format_bytes(bytes),
+            format_bytes(budget)
+        ),
+    )
 }
 
 /// What a program costs while it runs, per task and edge.

@@ -585,3 +585,23 @@ fn an_error_of_a_sink_stops_the_run() {
     assert_eq!((error.message(), seen), ("enough", 5));
     assert_eq!(session.granted_bytes(), idle);
 }
+
+#[test]
+fn a_result_that_cannot_be_held_is_refused_before_anything_runs() {
+    let session = tight(&Arc::default(), 2);
+    let mut graph = Graph::new();
+    let layer = graph.push(
+        OneToOne::source(
+            "large",
+            1000,
+            |_| Footprint::exact(100_000),
+            |_, _, _| panic!("nothing may run"),
+        ),
+        &[],
+    );
+    let error = session
+        .execute(&graph, &[layer])
+        .expect_err("100 MB do not fit");
+    assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+    assert!(error.message().contains("write it to files"), "{error}");
+}

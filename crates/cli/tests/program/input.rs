@@ -104,7 +104,7 @@ fn missing_and_unreadable_input_is_named() {
 
     use std::os::unix::fs::PermissionsExt;
     let locked = place.records("locked.json", 10);
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o0)).unwrap();
     if fs::File::open(&locked).is_ok() {
         eprintln!("skipped: this user can read every file");
         return;
