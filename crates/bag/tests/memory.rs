@@ -78,7 +78,9 @@ fn record(i: u64) -> Record {
         id: i,
         name: format!("a name of some length {i}"),
         tags: (0..i % 5).map(|t| format!("tag number {t}")).collect(),
-        note: i.is_multiple_of(3).then(|| "a note that is a little longer than the name".repeat(2)),
+        note: i
+            .is_multiple_of(3)
+            .then(|| "a note that is a little longer than the name".repeat(2)),
         position: (i as f64, 0.5),
         scores: (0..i % 7)
             .map(|s| (format!("score-{s}"), s as u32))
