@@ -142,7 +142,10 @@ fn a_failed_write_leaves_nothing_and_frees_all() {
 fn a_budget_too_small_is_refused_before_anything_runs() {
     let session = session(1, 1);
     let a = Array::<f64>::from_fn(&[4000, 4000], |_| unreachable!("it ran"));
-    let error = session.compute(&a.t().dot(&a)).unwrap_err();
+    let large = session.compute(&a.t().dot(&a)).unwrap_err();
+    assert_eq!(large.kind(), ErrorKind::Budget, "{large}");
+    assert!(large.to_string().contains("the result holds"), "{large}");
+    let error = session.compute(&a.t().dot(&a).sum()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
     let message = error.to_string();
     assert!(message.contains("the budget is 1.00 MiB"), "{message}");
