@@ -1,5 +1,6 @@
 //! The operations, one family a file: adaptors that become part of the loop, folds that end it.
 
+pub(crate) mod attempt;
 pub(crate) mod collect;
 pub(crate) mod each;
 pub(crate) mod flat;
