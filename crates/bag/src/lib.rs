@@ -49,10 +49,11 @@ mod run;
 mod stored;
 mod tree;
 
+mod keyed;
+mod sorted;
 mod ops;
 mod size;
 mod source;
-mod table;
 
 mod seam;
 
@@ -65,7 +66,12 @@ pub use flagstone_io::LineLimit;
 pub use fork::{Fork, Forks};
 pub use item::BagItem;
 pub use json::Json;
+pub use keyed::{Keyed, Keying, Lowered, Seen};
 pub use ops::collect::Collected;
+pub use ops::group::{FoldBy, GroupBy, Grouping};
+pub use ops::join::{Join, Joining, Pairing, Side};
+pub use ops::sort::SortBy;
+pub use ops::frequencies::{Counted, Distinct, DistinctBy, Frequencies};
 pub use ops::each::{Filter, Filtering, Inspect, Inspecting, Map, Mapping, Owned};
 pub use ops::flat::{Emit, Emitting, FlatMap, Flatten, Flattening};
 pub use ops::number::Number;
@@ -75,6 +81,7 @@ pub use ops::attempt::{Attempting, TryMap};
 pub use run::Run;
 pub use seam::{PartitionSource, Partitions};
 pub use size::{HeapSize, heap_bytes};
+pub use sorted::{Ranges, Sorted};
 pub use source::computed::Computed;
 pub use source::files::{FilesPlan, TextOptions};
 pub use source::json::{Dynamic, JsonOptions, Parse, ReadJson, Typed};

@@ -23,13 +23,13 @@
 //! # Ok::<(), flagstone_graph::Error>(())
 //! ```
 //!
-//! The layer reads [`PartitionSource::inputs`], one to one, and hands its task's inputs on; it adds
-//! [`PartitionSource::footprint`] to its own. Every item is pushed as it is made, so a builder that
+//! The layer reads [`PartitionSource::inputs`] as [`PartitionSource::deps`] says, and hands its task's
+//! inputs on; it adds [`PartitionSource::footprint`] to its own. Every item is pushed as it is made, so a builder that
 //! emits a batch every so many items holds one batch.
 
 use std::sync::Arc;
 
-use flagstone_graph::{Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
 
 use crate::bag::Bag;
 use crate::branch::name_of;
@@ -41,8 +41,11 @@ pub trait PartitionSource<T>: Send + Sync {
     /// How many partitions there are.
     fn partition_count(&self) -> u32;
 
-    /// The layers that a task reads, one to one: task *i* reads task *i* of each. Mostly none.
+    /// The layers that a partition reads from. Mostly none.
     fn inputs(&self) -> &[LayerId];
+
+    /// What a partition reads of them: the dependencies of the layer's task, before its own.
+    fn deps(&self, partition: u32, deps: &mut Deps<'_>);
 
     /// What running a partition needs beside what `each` holds.
     fn footprint(&self, partition: u32) -> Footprint;
@@ -105,6 +108,11 @@ where
 
     fn inputs(&self) -> &[LayerId] {
         &self.inputs
+    }
+
+    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
+        let (root, inputs) = (self.stage.root(), self.inputs.len());
+        root.deps(&self.plan, partition, inputs, deps);
     }
 
     fn footprint(&self, partition: u32) -> Footprint {
