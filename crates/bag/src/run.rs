@@ -113,11 +113,6 @@ impl<'a> Run<'a> {
         self.lines.set(self.lines.get() + 1);
     }
 
-    /// For sources without lines: the file that items come from.
-    pub(crate) fn enter_file(&self, file: &InputFile) {
-        self.enter_range(&ByteRange::whole(file.clone()));
-    }
-
     /// The number of the line that the item comes from. The first time in a range that does not
     /// start its file, reads the file up to there; `None` when that fails.
     fn line_number(&self) -> Option<u64> {
@@ -218,6 +213,19 @@ impl<'a> Run<'a> {
             };
         }
         place
+    }
+}
+
+impl Run<'_> {
+    /// `a.txt:3 (byte 120)`, or the item's place where items are not lines of files.
+    pub(crate) fn place_of_line(&self) -> String {
+        let line = self.line_number();
+        match (&*self.reading.borrow(), line, self.offset.get()) {
+            (Some(reading), Some(line), Some(byte)) => {
+                format!("{}:{line} (byte {byte})", reading.file.path().display())
+            }
+            _ => self.place(),
+        }
     }
 }
 

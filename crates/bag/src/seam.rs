@@ -30,10 +30,12 @@
 use std::sync::Arc;
 
 use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use serde::Serialize;
 
 use crate::bag::Bag;
 use crate::branch::name_of;
 use crate::run::Run;
+use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Root, Stage, Step, Want};
 
 /// A bag whose partitions can be run, with its chain's type forgotten.
@@ -66,6 +68,43 @@ pub trait PartitionSource<T>: Send + Sync {
         each: &mut dyn FnMut(T) -> Flow,
     ) -> Result<()>;
 
+    /// As [`for_each`](Self::for_each), in batches of `len` items (the last of a partition may be
+    /// shorter), each with the bytes that it holds. A batch's room is leased before its items are
+    /// kept, and given back when `each` has seen it; what is made of it is for `each` to lease.
+    ///
+    /// # Errors
+    /// As `for_each`, and of kind `NeedsMemory`.
+    fn for_each_batch(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        len: usize,
+        each: &mut dyn FnMut(&[T], u64) -> Result<()>,
+    ) -> Result<()>
+    where
+        T: Serialize,
+    {
+        let own = (len * size_of::<T>()) as u64;
+        let mut lease = ctx.reserve(own)?;
+        let (mut items, mut bytes) = (Vec::with_capacity(len), own);
+        self.for_each(partition, inputs, ctx, &mut |item| {
+            bytes += heap_bytes(&item);
+            lease.ensure(bytes)?;
+            items.push(item);
+            if items.len() == len {
+                each(&items, bytes)?;
+                items.clear();
+                bytes = own;
+            }
+            Ok(())
+        })?;
+        match items.is_empty() {
+            true => Ok(()),
+            false => each(&items, bytes),
+        }
+    }
+
     /// The bag's operations, source first, for names and messages.
     fn steps(&self) -> Vec<Step>;
 
@@ -95,6 +134,44 @@ impl<S: Stage> Bag<S> {
             plan,
             inputs,
         })
+    }
+}
+
+impl<S: Stage> Partitions<S> {
+    /// As [`PartitionSource::for_each`], for items that borrow from the source: a line is seen
+    /// where it lies in the reader's buffer.
+    ///
+    /// # Errors
+    /// Of the source, of the bag's closures, and what `each` failed with.
+    pub fn for_each_borrowed(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: impl for<'a> FnMut(S::Item<'a>) -> Flow,
+    ) -> Result<()> {
+        let run = Run::new(ctx, partition);
+        let steps = || {
+            let mut steps = Vec::new();
+            self.stage.steps(&mut steps);
+            steps
+        };
+        run.catch(steps, || {
+            let consumer = self.stage.consumer(&run, Borrowed(each));
+            self.stage.root().drive(&self.plan, &run, inputs, consumer)
+        })
+    }
+}
+
+struct Borrowed<F>(F);
+
+impl<S: Stage, F: for<'a> FnMut(S::Item<'a>) -> Flow> Consumer<S> for Borrowed<F> {
+    fn push(&mut self, item: S::Item<'_>) -> Flow {
+        (self.0)(item)
+    }
+
+    fn finish(&mut self) -> Flow {
+        Ok(())
     }
 }
 
@@ -133,34 +210,12 @@ where
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(T) -> Flow,
     ) -> Result<()> {
-        let run = Run::new(ctx, partition);
-        run.catch(
-            || self.steps(),
-            || {
-                let consumer = self.stage.consumer(&run, Each(each));
-                self.stage.root().drive(&self.plan, &run, inputs, consumer)
-            },
-        )
+        self.for_each_borrowed(partition, inputs, ctx, each)
     }
 
     fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         self.stage.steps(&mut steps);
         steps
-    }
-}
-
-struct Each<'e, T>(&'e mut dyn FnMut(T) -> Flow);
-
-impl<S, T> Consumer<S> for Each<'_, T>
-where
-    S: for<'a> Stage<Item<'a> = T>,
-{
-    fn push(&mut self, item: T) -> Flow {
-        (self.0)(item)
-    }
-
-    fn finish(&mut self) -> Flow {
-        Ok(())
     }
 }

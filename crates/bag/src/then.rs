@@ -124,8 +124,7 @@ where
     }
 
     fn finish(&mut self) -> Flow {
-        self.work
-            .finish(&mut self.state, self.at, &mut self.next)?;
+        self.work.finish(&mut self.state, self.at, &mut self.next)?;
         self.next.finish()
     }
 }

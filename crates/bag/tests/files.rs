@@ -549,7 +549,10 @@ fn bad_records_are_quarantined_with_file_line_and_byte() {
             _ => text += &events(i..i + 1),
         }
     }
-    for (name, bytes) in [("e.json", text.clone().into_bytes()), ("z.json.gz", gzip(&text))] {
+    for (name, bytes) in [
+        ("e.json", text.clone().into_bytes()),
+        ("z.json.gz", gzip(&text)),
+    ] {
         let path = write(dir.path(), name, bytes);
         let quarantine = dir.path().join(format!("bad-{name}"));
         let options = JsonOptions {
@@ -606,7 +609,10 @@ fn items_that_a_closure_refuses_are_treated_as_asked() {
     assert_eq!(host.counted(Counter::BadRecords), 3);
     let error = lines.try_map(parse).sum().compute_with(&SerialExecutor);
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("try_map failed on item 1 of partition 0"), "{error}");
+    assert!(
+        error.contains("try_map failed on item 1 of partition 0"),
+        "{error}"
+    );
 
     // a run that fails leaves no quarantine
     let gone = dir.path().join("gone");

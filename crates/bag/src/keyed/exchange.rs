@@ -55,10 +55,10 @@ impl Exchange {
         let count = |layer: &LayerId| graph.layer(*layer).task_count();
         let counts: Vec<u32> = scattered.iter().map(count).collect();
         let sources: u32 = counts.iter().sum();
-        let shards = sources.max(1).min(SHARDS_MAX).next_power_of_two();
+        let shards = sources.clamp(SHARDS_MIN, SHARDS_MAX).next_power_of_two();
         // nobody has set it: this exchange was made for this graph
         let _ = self.shape.set(Shape {
-            bits: shards.max(SHARDS_MIN).trailing_zeros(),
+            bits: shards.trailing_zeros(),
             sources,
             here_bytes_max: (HERE_BYTES_MAX / u64::from(sources.max(1))).min(256 << 10),
         });

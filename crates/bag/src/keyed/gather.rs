@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext,
-};
+use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext};
 use flagstone_memory::NeedsMemory;
 
+use super::Keying;
 use super::exchange::{Exchange, Gathered, PerGraph};
 use super::record::{self, Reader, decode};
 use super::scatter::{PLACE_BITS, Source as KeySource};
@@ -14,7 +13,6 @@ use super::shards::Shards;
 use super::spool::{Buffer, Bytes, Spool};
 use super::table::{Entry, Table};
 use super::weights::Weights;
-use super::Keying;
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Cost, Flow, Root, Source, Step, Want, ended};

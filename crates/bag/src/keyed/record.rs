@@ -144,10 +144,7 @@ mod tests {
                 (is_state, hash, place)
             );
             let (text, rest) = decode::<String>(record.body).unwrap();
-            assert_eq!(
-                (text.as_str(), decode::<u8>(rest).unwrap().0),
-                (key, value)
-            );
+            assert_eq!((text.as_str(), decode::<u8>(rest).unwrap().0), (key, value));
             pass_on(&mut passed, &record, record.place);
         }
         assert!(reader.next().unwrap().is_none());

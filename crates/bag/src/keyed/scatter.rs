@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use flagstone_graph::{Block, Error, Footprint, Graph, LayerId, Result, TaskContext};
 
+use super::Keying;
 use super::exchange::Exchange;
 use super::record;
 use super::shards::Shards;
 use super::table::{Entry, Table, hash_of};
 use super::weights::Weights;
-use super::Keying;
 use crate::bag::Bag;
 use crate::branch::Sink;
 use crate::run::Run;
@@ -23,8 +23,7 @@ const TABLE_BYTES_MAX: u64 = 32 << 20;
 pub(super) const PLACE_BITS: u32 = 40;
 
 /// Lowers a chain into an exchange.
-pub(crate) type Source =
-    Box<dyn Fn(&mut Graph, &Arc<Exchange>) -> Result<LayerId> + Send + Sync>;
+pub(crate) type Source = Box<dyn Fn(&mut Graph, &Arc<Exchange>) -> Result<LayerId> + Send + Sync>;
 
 impl<S: Stage> Bag<S> {
     /// The bag as a source of an exchange; `split` says what the key of an item is.
@@ -177,9 +176,11 @@ impl<X: Keying, F> Scatter<X, F> {
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
         let shard = (hash >> (64 - state.bits)) as u32;
-        state.out.write(shard, &self.exchange.spool, ctx, |out, scratch| {
-            record::write(out, scratch, false, hash, place, key, row)
-        })
+        state
+            .out
+            .write(shard, &self.exchange.spool, ctx, |out, scratch| {
+                record::write(out, scratch, false, hash, place, key, row)
+            })
     }
 
     /// Every state goes to its shard; later rows follow as they are.
@@ -199,9 +200,11 @@ impl<X: Keying, F> Scatter<X, F> {
         } in entries
         {
             let shard = (hash >> (64 - state.bits)) as u32;
-            state.out.write(shard, &self.exchange.spool, ctx, |out, scratch| {
-                record::write(out, scratch, true, hash, seq, &key, &value)
-            })?;
+            state
+                .out
+                .write(shard, &self.exchange.spool, ctx, |out, scratch| {
+                    record::write(out, scratch, true, hash, seq, &key, &value)
+                })?;
         }
         Ok(())
     }

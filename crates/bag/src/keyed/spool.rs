@@ -19,11 +19,7 @@ pub(crate) struct Spool(RwLock<Option<Box<dyn ScratchFile>>>);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Bytes {
     Here(Vec<u8>),
-    Spooled {
-        start: u64,
-        len: u64,
-        checksum: u64,
-    },
+    Spooled { start: u64, len: u64, checksum: u64 },
 }
 
 impl Bytes {

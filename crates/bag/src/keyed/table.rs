@@ -59,9 +59,8 @@ impl<K: Eq, V> Table<K, V> {
     #[inline]
     pub(crate) fn find(&self, hash: u64, key: &K) -> Option<usize> {
         let tag = short(hash);
-        let same = |&(place, other): &(u32, u32)| {
-            other == tag && self.entries[place as usize].key == *key
-        };
+        let same =
+            |&(place, other): &(u32, u32)| other == tag && self.entries[place as usize].key == *key;
         let found = self.index.find(spread(tag), same);
         found.map(|&(place, _)| place as usize)
     }

@@ -19,11 +19,10 @@ use crate::then::Then;
 pub type FoldBy<K, A> = Source<Sorted<u64, (K, A)>>;
 
 /// The stage of [`Bag::groupby`].
-pub type GroupBy<K, T> = Map<
-    Source<Keyed<Grouping<K, T>>>,
-    fn(Seen<K, Vec<T>>) -> (K, Vec<T>),
-    (K, Vec<T>),
->;
+pub type GroupBy<K, T> = Map<Source<Keyed<Grouping<K, T>>>, Pair<K, Vec<T>>, (K, Vec<T>)>;
+
+/// Takes a key and its state as a pair.
+pub type Pair<K, V> = fn(Seen<K, V>) -> (K, V);
 
 impl<S: Stage> Bag<S> {
     /// Reduces the items of every key: in each partition, the items of a key are folded into a
@@ -106,7 +105,7 @@ impl<S: Stage> Bag<S> {
         let rule = Arc::new(Grouping(PhantomData));
         let source = self.scattered(&rule, step, move |item| (key(&item), item));
         let groups = self.keyed(step, &rule, vec![source]);
-        let pair: fn(Seen<K, Vec<T>>) -> (K, Vec<T>) = |seen| (seen.key, seen.value);
+        let pair: Pair<K, Vec<T>> = |seen| (seen.key, seen.value);
         groups.with_stage(Then {
             source: Arc::clone(groups.stage()),
             work: Mapping::of(pair),

@@ -35,12 +35,7 @@ impl<S: Stage> Bag<S> {
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn join<T, O, U, K, F, G>(
-        &self,
-        other: &Bag<O>,
-        key: F,
-        other_key: G,
-    ) -> Bag<Join<K, T, U>>
+    pub fn join<T, O, U, K, F, G>(&self, other: &Bag<O>, key: F, other_key: G) -> Bag<Join<K, T, U>>
     where
         S: for<'a> Stage<Item<'a> = T>,
         O: for<'a> Stage<Item<'a> = U>,
@@ -54,7 +49,7 @@ impl<S: Stage> Bag<S> {
             name: "join",
             location: Location::caller(),
         };
-        let rule = Arc::new(Joining(PhantomData));
+        let rule = Arc::new(Joining(PhantomData, PhantomData));
         let left = self.scattered(&rule, step, move |item| (key(&item), Side::Left(item)));
         let right = other.scattered(&rule, step, move |item| {
             (other_key(&item), Side::Right(item))
@@ -78,7 +73,7 @@ pub enum Side<T, U> {
 }
 
 /// Keeps all items of each key, by side; see [`Bag::join`].
-pub struct Joining<K, T, U>(PhantomData<fn() -> (K, T, U)>);
+pub struct Joining<K, T, U>(PhantomData<fn() -> K>, PhantomData<fn() -> Side<T, U>>);
 
 impl<K: Portable + Hash + Eq, T: Portable, U: Portable> Keying for Joining<K, T, U> {
     type Key = K;

@@ -1,6 +1,7 @@
 //! The operations, one family a file: adaptors that become part of the loop, folds that end it.
 
 pub(crate) mod attempt;
+pub(crate) mod captures;
 pub(crate) mod collect;
 pub(crate) mod each;
 pub(crate) mod flat;

@@ -19,8 +19,8 @@ mod merge;
 mod root;
 mod runs;
 
-pub use root::{Ranges, Sorted};
 pub(crate) use root::{RANGES_MAX, Split};
+pub use root::{Ranges, Sorted};
 pub(crate) use runs::Runs;
 
 use crate::keyed::Bytes;
