@@ -7,5 +7,6 @@
 mod medium;
 mod store;
 
+pub(crate) use medium::is_tmpfs;
 pub use medium::{DirMedium, SpillFile, SpillMedium};
 pub(crate) use store::{Extent, SpillStore};
