@@ -165,8 +165,7 @@ impl Core {
             self.waited.push(wait);
         }
         if batch.run.as_ref().is_none_or(|shared| shared.id != id) {
-            let before = batch.run.replace(Arc::clone(&run.shared));
-            self.garbage.runs.extend(before);
+            batch.run = Some(Arc::clone(&run.shared));
         }
     }
 

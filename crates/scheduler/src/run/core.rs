@@ -11,7 +11,7 @@ use flagstone_graph::{Block, Error};
 
 use super::eviction::IoJob;
 use super::state::State;
-use super::task_run::{Run, RunShared};
+use super::task_run::Run;
 use super::worker::Batch;
 /// The ledger as admission needs it.
 pub(crate) use crate::memory::ledger::Ledger;
@@ -31,18 +31,16 @@ pub(crate) struct Wait {
 pub(crate) struct Garbage {
     pub(crate) blocks: Vec<Block>,
     pub(crate) extents: Vec<Arc<Extent>>,
-    pub(crate) runs: Vec<Arc<RunShared>>,
 }
 
 impl Garbage {
     pub(crate) fn is_empty(&self) -> bool {
-        self.blocks.is_empty() && self.extents.is_empty() && self.runs.is_empty()
+        self.blocks.is_empty() && self.extents.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
         self.blocks.clear();
         self.extents.clear();
-        self.runs.clear();
     }
 }
 

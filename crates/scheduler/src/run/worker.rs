@@ -21,7 +21,8 @@ const BATCH_MAX: u64 = 64;
 /// What a worker keeps between claims.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// The run that the claims are of.
+    /// The run that the claims are of. Held only while there are claims, and let go under the lock
+    /// while the session still holds the run: a worker never is the last to drop a program.
     pub(crate) run: Option<Arc<RunShared>>,
     pub(crate) claims: Vec<Claim>,
     pub(crate) inputs: Vec<Option<Block>>,
@@ -62,8 +63,7 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
             if core.claim(&shared.ledger, shared.capacity, worker, &mut batch) {
                 break true;
             }
-            // a run may hold the session itself (a persisted input): it is let go before sleeping
-            core.garbage.runs.extend(batch.run.take());
+            batch.run = None;
             core.news |= core.has_results();
             core.write_behind(&shared.ledger);
             shared.tell(&mut core);
