@@ -29,7 +29,10 @@ fn grown(bytes: usize) {
     if COUNTING.load(Ordering::Relaxed) {
         let live = LIVE.fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes);
         // what was allocated before the counting began may be freed during it
-        PEAK.fetch_max(if live > usize::MAX / 2 { 0 } else { live }, Ordering::Relaxed);
+        PEAK.fetch_max(
+            if live > usize::MAX / 2 { 0 } else { live },
+            Ordering::Relaxed,
+        );
     }
 }
 

@@ -43,9 +43,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let deps = self.tasks.kept.deps(task);
-            let mut unranked = deps
-                .iter()
-                .filter(|&&dep| !self.sequence.is_ranked(dep));
+            let mut unranked = deps.iter().filter(|&&dep| !self.sequence.is_ranked(dep));
             match (unranked.next(), unranked.next()) {
                 (None, _) => {
                     self.stack.pop();

@@ -161,9 +161,8 @@ impl Shared {
                             let extent = Arc::clone(
                                 run.tasks.extent(rank).expect("spilled blocks have extents"),
                             );
-                            let block = MutexGuard::unlocked(&mut core, || {
-                                self.read_extent(&extent)
-                            });
+                            let block =
+                                MutexGuard::unlocked(&mut core, || self.read_extent(&extent));
                             let (block, error) = match block {
                                 Ok(block) => (Some(block), None),
                                 Err(error) => (None, Some(error)),

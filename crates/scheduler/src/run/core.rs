@@ -88,14 +88,7 @@ impl Core {
             if claim.alone {
                 self.exclusive = false;
             }
-            run.complete(
-                shared,
-                ledger,
-                worker,
-                &claim,
-                outcome,
-                &mut self.garbage,
-            );
+            run.complete(shared, ledger, worker, &claim, outcome, &mut self.garbage);
         }
         batch.inputs.clear();
         run.update_finished();

@@ -1,8 +1,8 @@
 //! What a running task sees of the session.
 
 use std::cell::Cell;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use flagstone_graph::{Counter, Result, ScratchFile, TaskHost};
 use flagstone_memory::Account;

@@ -251,7 +251,10 @@ impl Run {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call, in the scheduler's inner loop")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call, in the scheduler's inner loop"
+    )]
     fn publish(
         &mut self,
         shared: &RunShared,

@@ -103,7 +103,15 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
         let inputs = &mut batch.inputs[claim.inputs.clone()];
         let loaded = match claim.loads.is_empty() {
             true => Ok(()),
-            false => load(shared, worker, run, claim, inputs, &mut batch.events, &mut start_ns),
+            false => load(
+                shared,
+                worker,
+                run,
+                claim,
+                inputs,
+                &mut batch.events,
+                &mut start_ns,
+            ),
         };
         let host = Host::new(shared, run, claim.rank, claim.granted);
         let result = loaded.and_then(|()| {
