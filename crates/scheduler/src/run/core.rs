@@ -77,6 +77,7 @@ impl Core {
     pub(crate) fn complete(&mut self, ledger: &Ledger, worker: usize, batch: &mut Batch) {
         // a submitter is woken for many small blocks at once, for a large one at once
         const DELIVERIES: usize = 128;
+        const BACKLOG: usize = 4096;
         let Some(shared) = &batch.run else {
             return;
         };
@@ -94,6 +95,7 @@ impl Core {
         run.update_finished();
         let due = if batch.is_slow() { 1 } else { DELIVERIES };
         self.news |= run.finished || run.delivery.len() >= due;
+        batch.backlog = run.delivery.len() >= BACKLOG;
     }
 
     /// Whether any run has blocks to hand over or has ended.

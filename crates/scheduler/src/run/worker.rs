@@ -30,6 +30,8 @@ pub(crate) struct Batch {
     events: Vec<Event>,
     garbage: Garbage,
     average_ns: u64,
+    /// Finished outputs pile up faster than they are handed over.
+    pub(crate) backlog: bool,
 }
 
 impl Batch {
@@ -84,6 +86,10 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
         let waited = std::mem::take(&mut core.waited);
         drop(core);
         batch.garbage.clear();
+        if std::mem::take(&mut batch.backlog) {
+            // on a machine with as many workers as cores the submitter may not get a turn
+            std::thread::yield_now();
+        }
         shared.record_waits(worker, waited);
         if claimed {
             run_batch(shared, worker, &mut batch);
