@@ -69,7 +69,7 @@ pub use item::BagItem;
 pub use json::Json;
 pub use keyed::{Keyed, Keying, Lowered, Seen};
 pub use ops::attempt::{Attempting, TryMap};
-pub use ops::captures::{Captures, Matching};
+pub use ops::captures::{Captures, Finding, Match, Matched, Matching};
 pub use ops::collect::Collected;
 pub use ops::each::{Filter, Filtering, Inspect, Inspecting, Map, Mapping, Owned};
 pub use ops::flat::{Emit, Emitting, FlatMap, Flatten, Flattening};
