@@ -10,7 +10,8 @@ use flagstone_frame::{CsvOptions, DataFrame, JsonOptions, ParquetOptions, WriteR
 use flagstone_graph::{Counter, Execute, Graph, SerialExecutor};
 use flagstone_scheduler::Session;
 
-const ROWS: usize = 27_000;
+/// Two such files are too long to be one partition.
+const ROWS: usize = 13_000;
 
 fn session() -> Session {
     Session::builder()
@@ -96,7 +97,7 @@ fn only_the_partitions_that_differ_are_read_again() {
     assert_eq!(stats.counter(Counter::BytesWritten), report.bytes);
     let read = stats.counter(Counter::BytesRead);
     // the heads, all files once, and one of four again
-    assert!(read < bytes * 11 / 8, "{read} of {bytes}");
+    assert!(read < bytes * 3 / 2, "{read} of {bytes}");
     // the files are those that a known schema gives
     let known = JsonOptions {
         schema: Some(report.schema.clone()),
@@ -155,7 +156,7 @@ fn a_condition_over_a_column_that_widens_is_asked_again() {
 #[test]
 fn a_column_that_was_only_null_keeps_its_first_value() {
     let dir = tempfile::tempdir().unwrap();
-    let filler = "{\"a\":1,\"late\":null}\n".repeat(ROWS);
+    let filler = "{\"a\":1,\"late\":null}\n".repeat(40_000);
     write(
         dir.path(),
         "a.json",
@@ -163,7 +164,7 @@ fn a_column_that_was_only_null_keeps_its_first_value() {
     );
     let frame = DataFrame::read_json([dir.path().join("a.json")], JsonOptions::default());
     let batch = frame.compute_with(&SerialExecutor).unwrap();
-    assert_eq!(batch["late"].as_string::<i32>().value(ROWS), "here");
+    assert_eq!(batch["late"].as_string::<i32>().value(40_000), "here");
     let filler = "1,\n".repeat(200_000);
     write(dir.path(), "a.csv", &format!("a,late\n{filler}2,here\n"));
     let frame = DataFrame::read_csv([dir.path().join("a.csv")], CsvOptions::csv());

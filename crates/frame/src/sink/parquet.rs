@@ -237,12 +237,13 @@ impl Write for Counted<'_> {
 }
 
 /// What writing a slice may allocate before the writer's own count of its memory can be asked:
-/// the encoded values, a page that is compressed, and what the writer of each column keeps.
+/// the values in a dictionary, encoded, in a page that is compressed, and as the bounds of the page
+/// and of the row group. Measured with a counting allocator on fields of megabytes.
 fn writing_bytes(slice: &RecordBatch) -> Result<u64> {
     let mut bytes = 1 << 20;
     for column in slice.columns() {
         let own = column.to_data().get_slice_memory_size();
-        bytes += 3 * own.map_err(crate::error::arrow_error)? as u64;
+        bytes += 5 * own.map_err(crate::error::arrow_error)? as u64;
     }
     Ok(bytes)
 }

@@ -133,7 +133,8 @@ impl<'a> BadSink<'a> {
                     none.insert((small_buffer(records), small_buffer(places)))
                 }
             };
-            records.write_all(place.record).map_err(failed)?;
+            let record = place.record.strip_suffix(b"\r").unwrap_or(place.record);
+            records.write_all(record).map_err(failed)?;
             records.write_all(b"\n").map_err(failed)?;
             writeln!(places, "{}", message.replace(['\n', '\r'], " ")).map_err(failed)?;
         }

@@ -18,6 +18,8 @@ pub(crate) fn look(
     let mut splitter = Splitter::new(memory)?;
     let mut unquoted = Vec::new();
     let mut expected = columns.as_ref().map_or(1, Vec::len);
+    // columns with an empty text in quotes
+    let mut texts: Vec<bool> = Vec::new();
     splitter.begin(head, format)?;
     while let Some(record) = splitter.next(head, format, expected)? {
         let Record::Fields {
@@ -68,9 +70,23 @@ pub(crate) fn look(
         }
         for (i, (_, kind)) in columns.iter_mut().enumerate() {
             let (text, quoted) = field(i);
-            if !(options.is_null(text.as_bytes()) || (quoted && text.is_empty())) {
+            if quoted && text.is_empty() {
+                texts.resize(texts.len().max(i + 1), false);
+                texts[i] = true;
+            } else if !options.is_null(text.as_bytes()) {
                 kind.merge(crate::csv::column::kind_of(text.as_bytes()));
             }
+        }
+    }
+    // quotes around nothing say text, when no value says otherwise
+    for ((_, kind), _) in columns
+        .iter_mut()
+        .flatten()
+        .zip(texts)
+        .filter(|(_, text)| *text)
+    {
+        if *kind == Kind::Null {
+            *kind = Kind::Str;
         }
     }
     Ok(())
