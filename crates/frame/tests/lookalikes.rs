@@ -104,12 +104,12 @@ fn a_hundred_columns_of_which_many_are_empty() {
 fn bars_between_fields_and_nothing_for_null() {
     let dir = tempfile::tempdir().unwrap();
     let line = |i: usize| {
-        let end = if i % 2 == 0 {
+        let end = if i.is_multiple_of(2) {
             String::new()
         } else {
             format!("1999-09-{:02}", i % 28 + 1)
         };
-        let number = if i % 3 == 0 {
+        let number = if i.is_multiple_of(3) {
             String::new()
         } else {
             i.to_string()
@@ -221,7 +221,7 @@ fn events_with_payloads_of_many_shapes() {
         "null",
     ];
     let event = |i: usize| {
-        let org = if i % 3 == 0 {
+        let org = if i.is_multiple_of(3) {
             ",\"org\":{\"id\":1}"
         } else {
             ""
