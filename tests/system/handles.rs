@@ -133,6 +133,12 @@ fn a_lazy_graph_runs_through_the_session() {
     let bag = Bag::range(0..10, 2).count();
     assert_eq!(session.compute((&both, &bag)).unwrap(), (30, 10));
     assert_eq!(both.compute().unwrap(), 30);
+    // several lazies in one compute share their work, whatever their types
+    calls.store(0, Ordering::Relaxed);
+    let text = delayed(|n: &u64| n.to_string()).call((&ten,));
+    let (ten, sum, text) = session.compute((&ten, &sum, &text)).unwrap();
+    assert_eq!((ten, sum, text.as_str()), (10, 20, "10"));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
 #[test]
