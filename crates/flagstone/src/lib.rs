@@ -44,8 +44,9 @@ pub use flagstone_bag::{
     BadRecords as BagBadRecords, Bag, BagItem, Collected, Json, JsonOptions as BagJsonOptions,
 };
 pub use flagstone_frame::{
-    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, JsonOptions, ParquetCompression,
-    ParquetOptions, Widening, WriteReport, avg, col, count, count_all, lit, max, mean, min, month,
+    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,
+    ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions, Widening,
+    WriteReport, avg, col, count, count_all, lit, max, mean, min, month,
     not, sum, to_date, when, year,
 };
 pub use flagstone_graph::{
