@@ -50,10 +50,7 @@ mod tests {
     use super::*;
     use crate::dtype::DType;
 
-    fn checked<A: Element, B: Element>(count: &mut usize)
-    where
-        A: Promote<B>,
-    {
+    fn checked<A: Element + Promote<B>, B: Element>(count: &mut usize) {
         let output = A::DTYPE.promote(B::DTYPE);
         assert_eq!(
             <A as Promote<B>>::Output::DTYPE,

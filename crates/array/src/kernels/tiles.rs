@@ -367,12 +367,14 @@ unsafe fn unpack(extent: &[usize], from: &[u8], target: &Target) {
 /// Both have an element at each place of `shape`, the target's may be written, and the two are
 /// the same memory or do not overlap.
 pub(crate) unsafe fn copy(shape: &[usize], from: &Strided, to: &Target) {
-    // SAFETY (all four): the caller's promise, for integers as wide as the elements.
-    match from.dtype.size() {
-        1 => unsafe { copy_sized::<u8>(shape, from, to) },
-        2 => unsafe { copy_sized::<u16>(shape, from, to) },
-        4 => unsafe { copy_sized::<u32>(shape, from, to) },
-        _ => unsafe { copy_sized::<u64>(shape, from, to) },
+    // SAFETY: the caller's promise, for an integer as wide as the elements.
+    unsafe {
+        match from.dtype.size() {
+            1 => copy_sized::<u8>(shape, from, to),
+            2 => copy_sized::<u16>(shape, from, to),
+            4 => copy_sized::<u32>(shape, from, to),
+            _ => copy_sized::<u64>(shape, from, to),
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use flagstone_graph::{Result, TokenHasher};
 
 use super::Source;
-use crate::dtype::DType;
 use crate::element::{Element, from_bytes_mut};
 use crate::view::Along;
 
@@ -28,10 +27,6 @@ impl<T: Element> Source for Function<T> {
 
     fn shape(&self) -> &[usize] {
         &self.shape
-    }
-
-    fn dtype(&self) -> DType {
-        T::DTYPE
     }
 
     fn read(&self, window: &[Along], out: &mut [u8]) -> Result<u64> {

@@ -4,7 +4,6 @@ use flagstone_graph::{Result, TokenHasher};
 use ndarray::{ArcArray, IxDyn};
 
 use super::{Resident, Source};
-use crate::dtype::DType;
 use crate::element::{Element, from_bytes_mut};
 use crate::view::Along;
 
@@ -18,10 +17,6 @@ impl<T: Element> Source for InMemory<T> {
 
     fn shape(&self) -> &[usize] {
         self.0.shape()
-    }
-
-    fn dtype(&self) -> DType {
-        T::DTYPE
     }
 
     fn read(&self, window: &[Along], out: &mut [u8]) -> Result<u64> {

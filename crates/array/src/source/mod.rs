@@ -8,7 +8,6 @@ mod runs;
 
 use flagstone_graph::{Result, TokenHasher};
 
-use crate::dtype::DType;
 use crate::view::Along;
 
 pub(crate) use function::Function;
@@ -40,9 +39,6 @@ pub(crate) trait Source: Send + Sync {
 
     /// The array's shape.
     fn shape(&self) -> &[usize];
-
-    /// The type of the elements.
-    fn dtype(&self) -> DType;
 
     /// The order of what `read` gives.
     fn order(&self) -> Order {

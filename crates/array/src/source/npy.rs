@@ -123,10 +123,6 @@ impl Source for NpyFile {
         &self.header.shape
     }
 
-    fn dtype(&self) -> DType {
-        self.dtype
-    }
-
     fn order(&self) -> Order {
         match self.header.fortran_order {
             true => Order::Fortran,

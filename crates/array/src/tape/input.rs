@@ -148,7 +148,7 @@ fn linear_boxes(
             prefix.pop();
         };
     let (first, last) = (from / row, (to - 1) / row);
-    if first == last && (from % row != 0 || to % row != 0) {
+    if first == last && !(from.is_multiple_of(row) && to.is_multiple_of(row)) {
         partial(first, from - first * row, to - first * row, prefix, each);
         return;
     }

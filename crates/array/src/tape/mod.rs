@@ -451,9 +451,15 @@ impl Fused {
 
     /// Whether the expression is a leaf and nothing else.
     pub(crate) fn is_leaf(&self) -> bool {
-        self.tape.only_input().is_some_and(|input| {
-            matches!(input.base, Base::Leaf(_)) && input.view.is_identity(self.shape())
-        })
+        self.tape
+            .only_input()
+            .is_some_and(|input| match input.base {
+                Base::Leaf(leaf) => {
+                    let same_shape = self.leaves[leaf].grid.shape() == self.shape();
+                    same_shape && input.view.is_identity(self.shape())
+                }
+                _ => false,
+            })
     }
 
     /// The source that holds a window of a matrix as it is, with the places there and whether it

@@ -83,7 +83,7 @@ impl<T: Element> Layer for Mirror<T> {
                 let rows = row..(row + EDGE).min(shape[0]);
                 let columns = column..(column + EDGE).min(shape[1]);
                 let square = ndarray::s![rows, columns];
-                target.slice_mut(square.clone()).assign(&part.slice(square));
+                target.slice_mut(square).assign(&part.slice(square));
             }
         }
         Ok(Block::new(Chunk::new(values, shape)))
