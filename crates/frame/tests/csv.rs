@@ -112,7 +112,7 @@ fn records_of_another_width_follow_the_policy() {
     assert!(
         error
             .message()
-            .contains("c.csv:3:1: \"x\" in column b is not of"),
+            .contains("c.csv:3:3: \"x\" in column b is not of"),
         "{error}"
     );
 }
