@@ -82,7 +82,7 @@ pub use ops::pluck::{Pluck, Plucking};
 pub use ops::sort::SortBy;
 pub use pattern::Pattern;
 pub use run::Run;
-pub use seam::{PartitionSource, Partitions};
+pub use seam::{PartitionSource, Partitions, Passed};
 pub use size::{HeapSize, heap_bytes};
 pub use sorted::{Ranges, Sorted};
 pub use source::computed::Computed;

@@ -150,6 +150,11 @@ impl<'a> Run<'a> {
         self.left_out.put(policy, self.partition, &record)
     }
 
+    /// How many records were left out, and what was wrong with the first.
+    pub(crate) fn told(&self) -> (u64, Option<String>) {
+        self.left_out.told()
+    }
+
     /// Counts records that a reader left out.
     pub(crate) fn left_out(&self, records: u64) {
         self.left_out.add(records);

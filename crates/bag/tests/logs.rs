@@ -138,9 +138,14 @@ fn matched_lines_are_seen_where_they_lie() {
         found.push((line.line().to_owned(), line.group(1).map(str::to_owned)));
         Ok(())
     };
-    source
-        .for_each_borrowed(0, Inputs::new(&mut []), &ctx, each)
-        .unwrap();
+    let passed = source.for_each_borrowed(0, Inputs::new(&mut []), &ctx, each);
+    let passed = passed.unwrap();
+    assert_eq!(passed.left_out, 1);
+    let first = passed.first_left_out.unwrap();
+    assert!(
+        first.ends_with("a.log (byte 6): the line does not match the pattern"),
+        "{first}"
+    );
     let expected = [("a=1", Some("1")), ("b", None), ("d=4", Some("4"))];
     let expected = expected.map(|(line, value)| (line.to_owned(), value.map(str::to_owned)));
     assert_eq!(found, expected);

@@ -28,6 +28,7 @@
 mod compute;
 mod explain;
 mod inspect;
+mod pattern;
 mod persist;
 mod seams;
 mod session;
@@ -35,6 +36,7 @@ mod session;
 pub use compute::Compute;
 pub use explain::Explanation;
 pub use inspect::{NpyInfo, ParquetInfo, inspect_npy, inspect_parquet, list_files, npy_descr};
+pub use pattern::read_pattern;
 pub use persist::Persist;
 pub use seams::Seams;
 pub use session::{Session, SessionBuilder};
@@ -42,12 +44,13 @@ pub use session::{Session, SessionBuilder};
 pub use flagstone_array::{Array, ChunkGrid, Element};
 pub use flagstone_bag::{
     BadRecords as BagBadRecords, Bag, BagItem, Collected, Json, JsonOptions as BagJsonOptions,
+    Pattern,
 };
 pub use flagstone_frame::{
     BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,
     ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions, Widening,
-    WriteReport, avg, col, count, count_all, lit, max, mean, min, month,
-    not, sum, to_date, when, year,
+    WriteReport, avg, col, count, count_all, lit, max, mean, min, month, not, sum, to_date, when,
+    year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,
