@@ -16,3 +16,4 @@ pub(crate) mod pluck;
 pub(crate) mod sort;
 pub(crate) mod take;
 pub(crate) mod topk;
+pub(crate) mod write;
