@@ -46,8 +46,8 @@ pub trait PartitionSource<T>: Send + Sync {
     /// The layers that a partition reads from. Mostly none.
     fn inputs(&self) -> &[LayerId];
 
-    /// What a partition reads of them: the dependencies of the layer's task, before its own.
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>);
+    /// What a partition reads of them, where they stand in the slots from `first` on.
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>);
 
     /// What running a partition needs beside what `each` holds.
     fn footprint(&self, partition: u32) -> Footprint;
@@ -219,9 +219,9 @@ where
         &self.inputs
     }
 
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
-        let (root, inputs) = (self.stage.root(), self.inputs.len());
-        root.deps(&self.plan, partition, inputs, deps);
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
+        let slots = first..first + self.inputs.len();
+        self.stage.root().deps(&self.plan, partition, slots, deps);
     }
 
     fn footprint(&self, partition: u32) -> Footprint {

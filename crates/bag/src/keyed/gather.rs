@@ -1,5 +1,6 @@
 //! The source of what exchanges give: every key of a shard, folded.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext};
@@ -105,8 +106,8 @@ impl<X: Keying> Root for Keyed<X> {
         }
     }
 
-    fn deps(&self, _: &Lowered, _: u32, _: usize, deps: &mut Deps<'_>) {
-        deps.push(0, 0);
+    fn deps(&self, _: &Lowered, _: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+        deps.push(slots.start, 0);
     }
 
     fn is_one_to_one(&self) -> bool {

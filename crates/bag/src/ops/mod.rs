@@ -13,6 +13,8 @@ mod keys;
 pub(crate) mod number;
 pub(crate) mod partition;
 pub(crate) mod pluck;
+pub(crate) mod random;
+pub(crate) mod repartition;
 pub(crate) mod sort;
 pub(crate) mod take;
 pub(crate) mod topk;

@@ -4,5 +4,6 @@ pub(crate) mod computed;
 pub(crate) mod files;
 pub(crate) mod json;
 pub(crate) mod sequence;
+pub(crate) mod several;
 pub(crate) mod shared;
 pub(crate) mod text;
