@@ -74,10 +74,8 @@ impl<S: Stage> Bag<S> {
 
     /// Every key with how many items have it, in the order of first appearance.
     #[track_caller]
-    pub fn count_by<T, K, G>(&self, key: G) -> Bag<Counted<K>>
+    pub fn count_by<K, G>(&self, key: G) -> Bag<Counted<K>>
     where
-        S: for<'a> Stage<Item<'a> = T>,
-        T: 'static,
         K: Portable + Hash + Eq,
         G: for<'a> Fn(S::Item<'a>) -> K + Send + Sync + 'static,
     {

@@ -12,6 +12,7 @@ pub(crate) mod join;
 mod keys;
 pub(crate) mod number;
 pub(crate) mod partition;
+pub(crate) mod path;
 pub(crate) mod pluck;
 pub(crate) mod random;
 pub(crate) mod repartition;
