@@ -90,9 +90,8 @@ fn lazy_values_are_partitions() {
     assert_eq!(everywhere(&bag.take(3)), [0, 1, 0]);
     assert_eq!(everywhere(&bag.concat(&bag.map(|n| n + 100)).count()), 24);
     let failing = delayed(|n: &u64| -> Vec<u64> { panic!("no {n}") }).call((&lazy(7),));
-    let error = Bag::from_delayed([failing])
-        .count()
-        .compute_with(&SerialExecutor);
+    let count = Bag::from_delayed([failing]).count();
+    let error = count.compute_with(&small(32 << 20, 2));
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Panicked);
     assert!(Bag::from_delayed::<u8>([]).check().is_err());
 }
