@@ -68,7 +68,7 @@ impl<S: Stage> Bag<S> {
             types,
         });
         let source = self.scattered(&rule, step, move |item| (key(&item), item));
-        let folded = self.keyed(step, &rule, vec![source]);
+        let folded = self.keyed(step, &rule, vec![source], false);
         folded.by_first_seen(step, |key, state| (key, state))
     }
 
@@ -102,7 +102,7 @@ impl<S: Stage> Bag<S> {
         };
         let rule = Arc::new(Grouping(PhantomData));
         let source = self.scattered(&rule, step, move |item| (key(&item), item));
-        let groups = self.keyed(step, &rule, vec![source]);
+        let groups = self.keyed(step, &rule, vec![source], true);
         let pair: Pair<K, Vec<T>> = |seen| (seen.key, seen.value);
         groups.with_stage(Then {
             source: Arc::clone(groups.stage()),
