@@ -19,9 +19,10 @@
 //! ```
 //!
 //! # What the crate keeps
-//! 1. Order: partitions and the items in them keep their order; frequencies and distinct come in
-//!    the order of first appearance; of equal keys in a topk the first comes first. All of it
-//!    holds for any executor, number of threads and budget, bit by bit.
+//! 1. Order: partitions and the items in them keep their order; frequencies, distinct and foldby come
+//!    in the order of first appearance, groupby and join in the order of a fixed hash of their keys;
+//!    of equal keys in a topk or a sort the first comes first. All of it holds for any executor,
+//!    number of threads and budget, bit by bit.
 //! 2. No method fails and none panics: a mistake in how a bag is made is kept with its source line
 //!    until a terminal or [`Bag::check`] is called.
 //! 3. Inside a chain items need no traits at all. What crosses between tasks is [`Portable`]: it is
@@ -31,8 +32,12 @@
 //! 5. A closure that panics, a line that cannot be parsed and a file that is damaged are errors that
 //!    say where: item and partition, file, line and byte.
 //!
-//! Read in this order: [`Bag`], `stage` (how chains are made), `branch` (where they are erased),
-//! `fork` (how they are shared), `seam` (how other collections read them).
+//! 6. Keys and sorted items may be any number: what does not fit is dealt out by a hash, or written
+//!    as sorted runs.
+//!
+//! Read in this order: [`Bag`], `stage` and `then` (how chains are made), `branch` (where they are
+//! erased), `fork` (how they are shared), `keyed` (state per key), `sorted` (order), `seam` (how other
+//! collections read them).
 
 mod bad;
 mod bag;

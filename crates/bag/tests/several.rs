@@ -102,6 +102,20 @@ proptest! {
 }
 
 #[test]
+fn reductions_see_partitions_and_results_in_their_order() {
+    let parts: Vec<Vec<u32>> = (0..23).map(|part| (0..part % 4).collect()).collect();
+    let bag = Bag::from_partitions(parts.clone());
+    let text = |items: Vec<u32>| format!("{items:?}");
+    let expected: String = parts.into_iter().map(text).collect();
+    for fan_in in [2, 3, 100] {
+        let joined = bag.reduction(fan_in, text, |texts| texts.concat());
+        assert_eq!(item_everywhere(&joined), expected);
+    }
+    let error = bag.reduction(1, text, |texts| texts.concat()).check();
+    assert!(error.unwrap_err().to_string().contains("at least 2"));
+}
+
+#[test]
 fn lengths_that_differ_are_errors() {
     let bag = Bag::range(0..10, 2);
     let error = bag.zip(&Bag::range(0..10, 5)).check().unwrap_err();

@@ -15,6 +15,7 @@ pub(crate) mod partition;
 pub(crate) mod path;
 pub(crate) mod pluck;
 pub(crate) mod random;
+mod reduction;
 pub(crate) mod repartition;
 pub(crate) mod sort;
 pub(crate) mod take;
