@@ -55,7 +55,8 @@ impl<T: Element> Buffer<T> {
             .filter(|&bytes| bytes <= isize::MAX as usize - ALIGNMENT)
             .ok_or(refused)?;
         let start = match bytes {
-            0 => NonNull::dangling(),
+            // aligned for any element it may be taken for
+            0 => NonNull::<u64>::dangling().cast(),
             _ if bytes >= MAPPED_BYTES_MIN => map(bytes).ok_or(refused)?.cast(),
             _ => {
                 // SAFETY: the size is not zero, and small.
@@ -81,9 +82,33 @@ impl<T: Element> Buffer<T> {
         self.start.as_ptr()
     }
 
+    /// The same memory as bytes.
+    pub(crate) fn into_bytes(self) -> Buffer<u8> {
+        self.reinterpreted()
+    }
+
+    fn reinterpreted<U>(mut self) -> Buffer<U> {
+        let bytes = self.len * size_of::<T>();
+        let buffer = Buffer {
+            start: self.start.cast(),
+            len: bytes / size_of::<U>(),
+            lease: self.lease.take(),
+        };
+        std::mem::forget(self);
+        buffer
+    }
+
     /// The bytes it holds.
     pub(crate) fn nbytes(&self) -> u64 {
         (self.len * size_of::<T>()) as u64
+    }
+}
+
+impl Buffer<u8> {
+    /// The same memory as elements; the bytes must be elements of this type.
+    pub(crate) fn into_elements<T: Element>(self) -> Buffer<T> {
+        assert!(self.len.is_multiple_of(size_of::<T>()));
+        self.reinterpreted()
     }
 }
 

@@ -1,90 +1,119 @@
 //! Chunks: the blocks of arrays.
 
 use std::io::{self, Read, Write};
-use std::marker::PhantomData;
 
-use flagstone_graph::{Block, BlockData, Codec};
-use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
+use flagstone_graph::{Block, BlockData, Codec, Error, Result};
+use ndarray::{ArrayViewD, IxDyn};
 
 use crate::buffer::Buffer;
-use crate::element::{Element, as_bytes, as_bytes_mut};
+use crate::dtype::DType;
+use crate::element::{Element, from_bytes, sanitise};
 
 /// One cell of an array's grid, computed: elements in C order.
-pub(crate) struct Chunk<T> {
-    values: Buffer<T>,
+pub(crate) struct Chunk {
+    /// Aligned for any element.
+    values: Buffer<u8>,
+    dtype: DType,
     shape: Vec<usize>,
 }
 
-impl<T: Element> Chunk<T> {
+impl Chunk {
     /// Wraps a buffer of as many elements as the shape has.
-    pub(crate) fn new(values: Buffer<T>, shape: Vec<usize>) -> Self {
-        assert_eq!(values.len(), shape.iter().product::<usize>());
+    pub(crate) fn new<T: Element>(values: Buffer<T>, shape: Vec<usize>) -> Self {
+        Chunk::from_buffer(values.into_bytes(), T::DTYPE, shape)
+    }
+
+    /// The same from bytes, which are elements of this type.
+    pub(crate) fn from_buffer(values: Buffer<u8>, dtype: DType, shape: Vec<usize>) -> Self {
+        assert_eq!(values.len(), shape.iter().product::<usize>() * dtype.size());
         Chunk {
             values: values.into_granted(),
+            dtype,
             shape,
         }
     }
 
-    pub(crate) fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    pub(crate) fn values(&self) -> &[T] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.values
     }
 
-    pub(crate) fn into_values(self) -> Buffer<T> {
+    /// Where the bytes start, for writing while nobody else holds the chunk.
+    pub(crate) fn start_mut(&mut self) -> *mut u8 {
+        self.values.start()
+    }
+
+    pub(crate) fn into_buffer(self) -> Buffer<u8> {
         self.values
     }
 
-    pub(crate) fn view(&self) -> ArrayViewD<'_, T> {
-        view(&self.values, &self.shape)
+    /// The elements.
+    ///
+    /// # Errors
+    /// When they are of another type.
+    pub(crate) fn values<T: Element>(&self) -> Result<&[T]> {
+        self.check::<T>()?;
+        Ok(from_bytes(&self.values))
+    }
+
+    /// The elements, given away.
+    ///
+    /// # Errors
+    /// When they are of another type.
+    pub(crate) fn into_values<T: Element>(self) -> Result<Buffer<T>> {
+        self.check::<T>()?;
+        Ok(self.values.into_elements())
+    }
+
+    fn check<T: Element>(&self) -> Result<()> {
+        if self.dtype == T::DTYPE {
+            return Ok(());
+        }
+        let (holds, wanted) = (self.dtype, T::DTYPE);
+        Err(Error::invalid(format!(
+            "a chunk holds {holds}, not {wanted}"
+        )))
+    }
+
+    pub(crate) fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
+        let values = self.values()?;
+        let view = ArrayViewD::from_shape(IxDyn(&self.shape), values);
+        Ok(view.expect("the length was made from the shape"))
     }
 }
 
-/// A slice in C order as an array.
-pub(crate) fn view<'a, T: Element>(values: &'a [T], shape: &[usize]) -> ArrayViewD<'a, T> {
-    ArrayViewD::from_shape(IxDyn(shape), values).expect("the length was made from the shape")
-}
-
-/// The same, to be written.
-pub(crate) fn view_mut<'a, T: Element>(
-    values: &'a mut [T],
-    shape: &[usize],
-) -> ArrayViewMutD<'a, T> {
-    ArrayViewMutD::from_shape(IxDyn(shape), values).expect("the length was made from the shape")
-}
-
-impl<T: Element> BlockData for Chunk<T> {
+impl BlockData for Chunk {
     fn nbytes(&self) -> u64 {
         self.values.nbytes()
     }
 
     fn codec(&self) -> Option<&'static dyn Codec> {
-        Some(const { &ChunkCodec::<T>(PhantomData) })
+        Some(&ChunkCodec)
     }
 }
 
-/// A header of dimensions and one large write of the raw elements.
-struct ChunkCodec<T>(PhantomData<fn() -> T>);
+/// A header of type and dimensions, and one large write of the raw elements.
+struct ChunkCodec;
 
 /// No array of this library has more axes; a larger number in a header is a damaged one.
 const NDIM_MAX: u64 = 64;
 
-impl<T: Element> Codec for ChunkCodec<T> {
+impl Codec for ChunkCodec {
     fn name(&self) -> &'static str {
         "chunk"
     }
 
     fn encode(&self, block: &Block, out: &mut dyn Write) -> io::Result<()> {
-        let chunk: &Chunk<T> = block.downcast_ref().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut header = Vec::with_capacity(8 * (chunk.shape.len() + 1));
+        let chunk: &Chunk = block.downcast_ref().ok_or(io::ErrorKind::InvalidInput)?;
+        let number = DType::ALL.iter().position(|&dtype| dtype == chunk.dtype);
+        let number = number.ok_or(io::ErrorKind::InvalidInput)?;
+        let mut header = Vec::with_capacity(8 * (chunk.shape.len() + 2));
+        header.extend((number as u64).to_le_bytes());
         header.extend((chunk.shape.len() as u64).to_le_bytes());
         for &length in &chunk.shape {
             header.extend((length as u64).to_le_bytes());
         }
         out.write_all(&header)?;
-        out.write_all(as_bytes(&chunk.values))
+        out.write_all(&chunk.values)
     }
 
     fn decode(&self, input: &mut dyn Read, encoded_bytes: u64) -> io::Result<Block> {
@@ -95,6 +124,8 @@ impl<T: Element> Codec for ChunkCodec<T> {
             input.read_exact(&mut bytes)?;
             Ok(u64::from_le_bytes(bytes))
         };
+        let number = usize::try_from(word()?).map_err(|_| damaged())?;
+        let dtype = *DType::ALL.get(number).ok_or_else(damaged)?;
         let ndim = word()?;
         if ndim > NDIM_MAX {
             return Err(damaged());
@@ -105,17 +136,15 @@ impl<T: Element> Codec for ChunkCodec<T> {
         }
         let len = shape
             .iter()
-            .try_fold(1usize, |product, &length| product.checked_mul(length))
+            .try_fold(dtype.size(), |product, &length| product.checked_mul(length))
             .ok_or_else(damaged)?;
-        let expected = (len as u64)
-            .checked_mul(size_of::<T>() as u64)
-            .ok_or_else(damaged)?;
-        if expected.checked_add(8 * (ndim + 1)) != Some(encoded_bytes) {
+        if (len as u64).checked_add(8 * (ndim + 2)) != Some(encoded_bytes) {
             return Err(damaged());
         }
-        let mut values = Buffer::<T>::granted(len).map_err(io::Error::other)?;
-        input.read_exact(as_bytes_mut(&mut values))?;
-        Ok(Block::new(Chunk::new(values, shape)))
+        let mut values = Buffer::<u8>::granted(len).map_err(io::Error::other)?;
+        input.read_exact(&mut values)?;
+        sanitise(dtype, &mut values);
+        Ok(Block::new(Chunk::from_buffer(values, dtype, shape)))
     }
 }
 
@@ -139,12 +168,9 @@ mod tests {
         for shape in [&[3, 5][..], &[], &[0, 4], &[300, 401]] {
             let block = chunk(shape);
             let back = round_trip(&block, &Unlimited::new()).unwrap();
-            let (a, b): (&Chunk<f32>, &Chunk<f32>) =
+            let (a, b): (&Chunk, &Chunk) =
                 (block.downcast_ref().unwrap(), back.downcast_ref().unwrap());
-            assert_eq!(
-                (a.shape(), as_bytes(a.values())),
-                (b.shape(), as_bytes(b.values()))
-            );
+            assert_eq!((&a.shape, a.bytes()), (&b.shape, b.bytes()));
         }
     }
 
@@ -161,7 +187,7 @@ mod tests {
         };
         assert!(decode(&bytes).is_ok());
         assert!(decode(&bytes[..bytes.len() - 1]).is_err());
-        for i in 0..24 {
+        for i in 0..32 {
             let mut damaged = bytes.clone();
             damaged[i] ^= 0x80;
             assert!(decode(&damaged).is_err(), "byte {i}");

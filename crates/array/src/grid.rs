@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::view::Along;
+
 /// A box of an array: one range of indices per axis.
 pub(crate) type Region = Vec<Range<usize>>;
 
@@ -107,6 +109,32 @@ impl ChunkGrid {
             chunks = chunks
                 .iter()
                 .flat_map(|&prefix| span.clone().map(move |i| prefix * count + i))
+                .collect();
+        }
+        chunks
+    }
+
+    /// The chunks that hold one of the places of a window, ascending.
+    pub(crate) fn touching(&self, window: &[Along]) -> Vec<usize> {
+        let mut chunks = vec![0];
+        for ((along, &chunk), &count) in window.iter().zip(&self.chunk).zip(&self.counts) {
+            let touched: Vec<usize> = match along {
+                _ if along.len() == 0 => vec![0],
+                Along::Span { step, .. } if step.unsigned_abs() <= chunk => {
+                    let cover = along.cover();
+                    (cover.start / chunk..=(cover.end - 1) / chunk).collect()
+                }
+                _ => {
+                    let mut touched: Vec<usize> =
+                        (0..along.len()).map(|i| along.at(i) / chunk).collect();
+                    touched.sort_unstable();
+                    touched.dedup();
+                    touched
+                }
+            };
+            chunks = chunks
+                .iter()
+                .flat_map(|&prefix| touched.iter().map(move |i| prefix * count + i))
                 .collect();
         }
         chunks

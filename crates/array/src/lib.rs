@@ -6,31 +6,36 @@
 //! planner from shapes and budget; users never see them.
 //!
 //! The bits of a result follow from the data, never from budget, chunks, tiles or threads:
-//! element-wise operations have no order, sums have fixed leaves and a canonical tree
-//! (`kernels/sum.rs`), products are made of gemm calls of fixed shapes (`kernels/gemm.rs`).
+//! element-wise operations have no order, reductions have fixed leaves and a canonical tree
+//! (`kernels/fold.rs`), products are made of gemm calls of fixed shapes (`kernels/gemm.rs`).
 //!
-//! Read in this order: [`Array`], `expression`, `fused` (what one task evaluates), `lower`,
-//! `layers`, `kernels`.
+//! Read in this order: [`Array`], `node` (expressions), `view`, `ops` (what users call), `tape`
+//! (what one task evaluates), `lower`, `layers`, `kernels`.
 
 mod array;
 mod buffer;
 mod chunk;
+mod dtype;
 mod element;
-mod expression;
-mod fused;
 mod grid;
 mod inspect;
 mod kernels;
 mod layers;
 mod lower;
-mod operators;
+mod node;
+mod ops;
 mod plan;
+mod promote;
 mod source;
+mod tape;
 mod terminal;
-mod value;
+mod view;
 
 pub use array::Array;
-pub use element::{Element, Float};
+pub use dtype::DType;
+pub use element::{Bits, Element, Float, Integer};
 pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
+pub use ops::{Axes, IntoAxes, keep, meshgrid};
+pub use promote::Promote;
 pub use terminal::Built;

@@ -4,9 +4,8 @@
 
 use flagstone_graph::Resources;
 
-use crate::element::Element;
 use crate::grid::ChunkGrid;
-use crate::kernels::sum::LEAF;
+use crate::kernels::fold::LEAF;
 
 /// Sizes for one computation.
 #[derive(Debug, Clone, Copy)]
@@ -27,26 +26,37 @@ impl Plan {
         }
     }
 
+    /// The plan for what has to fit beside a result in memory. Where the result is most of the
+    /// budget the executor refuses it; then what is planned here does not matter.
+    pub(crate) fn beside(self, result_bytes: u64) -> Self {
+        let rest = self.budget_bytes.saturating_sub(result_bytes);
+        Plan {
+            budget_bytes: rest.max(self.budget_bytes / 8),
+            ..self
+        }
+    }
+
     /// The bytes that one chunk should have, so that every thread can hold several.
     pub(crate) fn chunk_bytes(&self) -> u64 {
         let share = self.budget_bytes / (16 * self.threads as u64);
         share.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
     }
 
-    fn chunk_len<T: Element>(&self, buffers: u64) -> usize {
-        (self.chunk_bytes() / size_of::<T>() as u64 / buffers.max(1)).max(1) as usize
+    fn chunk_len(&self, item_bytes: usize, buffers: u64) -> usize {
+        (self.chunk_bytes() / item_bytes as u64 / buffers.max(1)).max(1) as usize
     }
 
     /// Chunks for evaluating an expression that holds `buffers` regions at once. Rows are taken
     /// whole where everything is read in the order it is stored in; else chunks are square, so
     /// that neither side is read in tiny runs.
-    pub(crate) fn evaluation_grid<T: Element>(
+    pub(crate) fn evaluation_grid(
         &self,
         shape: &[usize],
+        item_bytes: usize,
         buffers: u64,
         permuted: bool,
     ) -> ChunkGrid {
-        let len = self.chunk_len::<T>(buffers);
+        let len = self.chunk_len(item_bytes, buffers);
         let mut chunk = shape.to_vec();
         if permuted && shape.len() >= 2 {
             let edge = len.isqrt().max(1);
@@ -66,31 +76,36 @@ impl Plan {
         ChunkGrid::new(shape, &chunk)
     }
 
-    /// Chunks for summing along `axis`: a power of two of leaves, so that partial sums are
-    /// subtrees of the canonical tree.
-    pub(crate) fn reduction_grid<T: Element>(
+    /// Chunks for reducing along `axes` (ascending): a power of two of leaves along the last of
+    /// them, which is folded first, and a power of two along the others, so that partial states
+    /// are subtrees of the canonical tree.
+    pub(crate) fn reduction_grid(
         &self,
         shape: &[usize],
-        axis: usize,
+        item_bytes: usize,
+        axes: &[usize],
         buffers: u64,
     ) -> ChunkGrid {
-        let len = self.chunk_len::<T>(buffers);
+        let mut rest = self.chunk_len(item_bytes, buffers);
+        let mut chunk = vec![1; shape.len()];
+        let Some(&axis) = axes.last() else {
+            return ChunkGrid::new(shape, shape);
+        };
         let leaf = LEAF.min(shape[axis].max(1));
         let power = |leaves: usize| LEAF << leaves.max(1).ilog2().min(40);
-        let mut chunk = vec![1; shape.len()];
         // elements of the last axis lie next to each other: they are taken first
         let first = axis + 1 == shape.len();
-        let mut rest = len / leaf;
+        rest /= leaf;
         if first {
-            let leaves = shape[axis]
-                .div_ceil(LEAF)
-                .next_power_of_two()
-                .min(rest.max(1));
-            chunk[axis] = power(leaves);
-            rest = len / chunk[axis];
+            let leaves = shape[axis].div_ceil(LEAF).next_power_of_two();
+            chunk[axis] = power(leaves.min(rest.max(1)));
+            rest = (rest * leaf) / chunk[axis].min(shape[axis].max(1));
         }
         for other in (0..shape.len()).rev().filter(|&other| other != axis) {
             chunk[other] = shape[other].min(rest.max(1)).max(1);
+            if axes.contains(&other) && chunk[other] < shape[other] {
+                chunk[other] = 1 << chunk[other].ilog2();
+            }
             rest /= chunk[other];
         }
         if !first {
@@ -113,11 +128,11 @@ mod tests {
 
     #[test]
     fn chunks_fit_their_share_and_take_whole_rows() {
-        let grid = plan(64 << 20).evaluation_grid::<f64>(&[100_000, 1000], 1, false);
+        let grid = plan(64 << 20).evaluation_grid(&[100_000, 1000], 8, 1, false);
         assert_eq!(grid.chunk_shape(), [262, 1000]);
-        let grid = plan(64 << 20).evaluation_grid::<f64>(&[100_000, 100_000], 1, true);
+        let grid = plan(64 << 20).evaluation_grid(&[100_000, 100_000], 8, 1, true);
         assert_eq!(grid.chunk_shape(), [512, 512]);
-        let grid = plan(64 << 20).evaluation_grid::<f64>(&[0, 7], 1, false);
+        let grid = plan(64 << 20).evaluation_grid(&[0, 7], 8, 1, false);
         assert_eq!(grid.len(), 1);
     }
 
@@ -125,7 +140,7 @@ mod tests {
     fn sums_are_cut_at_powers_of_two_leaves() {
         for budget in [1 << 20, 64 << 20, 1 << 30, u64::MAX] {
             for (shape, axis) in [([1_000_000, 1000], 0), ([1000, 1_000_000], 1), ([50, 3], 0)] {
-                let grid = plan(budget).reduction_grid::<f64>(&shape, axis, 1);
+                let grid = plan(budget).reduction_grid(&shape, 8, &[axis], 1);
                 let along = grid.chunk_shape()[axis];
                 assert!(along == shape[axis] || (along / LEAF).is_power_of_two());
             }

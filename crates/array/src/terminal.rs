@@ -4,19 +4,18 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, ErrorKind, Execute, Graph, LayerId, Result};
+use flagstone_graph::{Block, Error, ErrorKind, Execute, Graph, LayerId, Resources, Result};
 use flagstone_io::{AtomicFile, OutputOptions};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::ArrayD;
 
 use crate::array::Array;
-use crate::chunk::Chunk;
 use crate::element::Element;
-use crate::fused::Leaf;
 use crate::grid::ChunkGrid;
-use crate::layers::{Sink, Store, write_error};
+use crate::layers::{Sink, Store, collect, collected, write_error};
 use crate::lower::Lowering;
 use crate::plan::Plan;
 use crate::source::header_bytes;
+use crate::tape::Leaf;
 
 /// A built graph: what [`Array::build`] returns.
 pub struct Built {
@@ -33,9 +32,9 @@ impl<T: Element> Array<T> {
     ///
     /// # Errors
     /// A mistake in how the array was built.
-    pub fn build(&self, resources: flagstone_graph::Resources) -> Result<Built> {
+    pub fn build(&self, resources: Resources) -> Result<Built> {
         let mut graph = Graph::new();
-        let lowered = Lowering::new(&mut graph, Plan::new(resources)).lower(self)?;
+        let lowered = Lowering::new(&mut graph, Plan::new(resources)).lower_chunks(&self.node)?;
         Ok(Built {
             graph,
             output: lowered.layer,
@@ -43,38 +42,40 @@ impl<T: Element> Array<T> {
         })
     }
 
-    /// Lowers the array into a graph that others share; also says how its chunks lie.
+    /// Lowers the array into a graph that others share, ending in a layer whose blocks, given to
+    /// [`Array::assemble`], are the whole array in memory.
     ///
     /// # Errors
     /// A mistake in how the array was built.
     pub fn push_with(
         &self,
         graph: &mut Graph,
-        resources: flagstone_graph::Resources,
+        resources: Resources,
     ) -> Result<(LayerId, ChunkGrid)> {
-        let lowered = Lowering::new(graph, Plan::new(resources)).lower(self)?;
-        Ok((lowered.layer, lowered.grid))
+        let plan = Plan::new(resources).beside(self.nbytes());
+        let lowered = Lowering::new(graph, plan).lower_chunks(&self.node)?;
+        let grid = ChunkGrid::new(self.shape(), self.shape());
+        Ok((collect::<T>(graph, &lowered, self.node.location), grid))
     }
 
-    /// Puts the chunks of a layer that [`Array::push_with`] made together.
+    /// The array from the blocks of a layer that [`Array::push_with`] made.
     ///
     /// # Errors
     /// When they are not this layer's.
-    pub fn assemble(chunks: Vec<Block>, grid: &ChunkGrid) -> Result<ArrayD<T>> {
-        gather(chunks, grid)
+    pub fn assemble(blocks: Vec<Block>, grid: &ChunkGrid) -> Result<ArrayD<T>> {
+        collected(blocks, grid.shape())
     }
 
-    /// Computes the array and returns it as one in memory.
+    /// Computes the array and returns it as one in memory. The memory is part of the plan: chunks
+    /// are put in their places as they are computed.
     ///
     /// # Errors
     /// A mistake in how the array was built, and those of the run.
     pub fn compute_with(&self, executor: &dyn Execute) -> Result<ArrayD<T>> {
         let mut graph = Graph::new();
-        let plan = Plan::new(executor.resources());
-        let lowered = Lowering::new(&mut graph, plan).lower(self)?;
-        let blocks = executor.execute(&graph, &[lowered.layer])?;
-        let blocks = blocks.into_iter().next().unwrap_or_default();
-        gather(blocks, &lowered.grid)
+        let (layer, grid) = self.push_with(&mut graph, executor.resources())?;
+        let blocks = executor.execute(&graph, &[layer])?;
+        Array::assemble(blocks.into_iter().next().unwrap_or_default(), &grid)
     }
 
     /// Computes the array into an npy file, which appears whole or not at all. An existing file is
@@ -99,12 +100,12 @@ impl<T: Element> Array<T> {
         let path = path.as_ref();
         let mut graph = Graph::new();
         let plan = Plan::new(executor.resources());
-        let lowered = Lowering::new(&mut graph, plan).lower(self)?;
+        let lowered = Lowering::new(&mut graph, plan).lower_chunks(&self.node)?;
         let failed = |error: std::io::Error| {
             let message = write_error(&path.display().to_string(), &error);
             Error::new(ErrorKind::Failed, message).with_source(error)
         };
-        let header = header_bytes(T::NPY_CODE, self.shape());
+        let header = header_bytes(T::DTYPE.npy_code(), self.shape());
         let mut target = AtomicFile::create(path, options).map_err(Error::failed)?;
         target.write_all(&header).map_err(failed)?;
         let file = target.file().try_clone().map_err(failed)?;
@@ -120,28 +121,11 @@ impl<T: Element> Array<T> {
                 slot: 0,
                 grid: lowered.grid.clone(),
                 stride: lowered.stride,
+                dtype: T::DTYPE,
             },
-            item_bytes: size_of::<T>(),
-            write: Store::write_chunk::<T>,
         };
         let output = graph.push_at(Arc::new(store), &[lowered.layer], Some(self.node.location));
         executor.execute(&graph, &[output])?;
         target.commit().map_err(Error::failed)
     }
-}
-
-/// Puts chunks together.
-fn gather<T: Element>(blocks: Vec<Block>, grid: &ChunkGrid) -> Result<ArrayD<T>> {
-    let mut result = ArrayD::from_elem(IxDyn(grid.shape()), T::ZERO);
-    for chunk in 0..grid.len() {
-        let block: &Chunk<T> = blocks
-            .get(chunk)
-            .and_then(Block::downcast_ref)
-            .ok_or_else(|| Error::invalid("the executor returned no chunk"))?;
-        let region = grid.region(chunk);
-        result
-            .slice_each_axis_mut(|axis| region[axis.axis.index()].clone().into())
-            .assign(&block.view());
-    }
-    Ok(result)
 }

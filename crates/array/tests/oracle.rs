@@ -191,16 +191,13 @@ fn tiles_and_streamed_operands_give_the_right_product() {
     let c = matrix(&a).dot(&matrix(&b));
     let harness = Harness::new(12 << 20, 2);
     let product = la.dot(&lb);
-    assert_eq!(
-        product.compute_with(&harness).unwrap(),
-        c.clone().into_dyn()
-    );
+    assert_eq!(harness.stored(&product), c.clone().into_dyn());
     assert!(harness.largest_bytes.into_inner() <= 12 << 20);
     let chain = product.t().dot(&la) * 0.5;
     let expected = c.t().dot(&matrix(&a)) * 0.5;
     let mut harness = Harness::new(16 << 20, 2);
     harness.round_trip = 3;
-    assert_eq!(chain.compute_with(&harness).unwrap(), expected.into_dyn());
+    assert_eq!(harness.stored(&chain), expected.into_dyn());
     assert!(harness.largest_bytes.into_inner() <= 16 << 20);
 }
 
@@ -259,11 +256,89 @@ fn products_are_combined_with_operands_as_large_as_themselves() {
     for (i, (array, expected)) in cases.into_iter().enumerate() {
         let mut harness = Harness::new(8 << 20, 2);
         harness.round_trip = 2;
-        assert_eq!(
-            array.compute_with(&harness).unwrap(),
-            expected.into_dyn(),
-            "case {i}"
+        assert_eq!(harness.stored(&array), expected.into_dyn(), "case {i}");
+        let largest = harness.largest_bytes.into_inner();
+        assert!(largest <= 8 << 20, "case {i}: {largest}");
+    }
+}
+
+/// Chains far deeper than a thread's stack: built, lowered, run and dropped.
+#[test]
+fn expressions_of_a_hundred_thousand_operations_do_not_recurse() {
+    let mut chain = Array::from_fn(&[40, 3], |i| (i[0] + i[1]) as f64);
+    for i in 0..100_000 {
+        chain = match i % 4 {
+            0 => chain + 3.0,
+            1 => chain.flip(0),
+            2 => chain - 2.0,
+            _ => chain.t().t(),
+        };
+    }
+    let expected = ArrayD::from_shape_fn(IxDyn(&[40, 3]), |i| (i[0] + i[1]) as f64 + 25_000.0);
+    check(&chain, &expected);
+    // every node used twice: work is shared, not repeated
+    let mut doubled = Array::full(&[5], 1.0);
+    for _ in 0..60 {
+        doubled = &doubled + &doubled;
+    }
+    check(&doubled, &ArrayD::from_elem(IxDyn(&[5]), 2f64.powi(60)));
+    // reductions in a chain are layers in a chain
+    let mut sums = Array::full(&[4], 1.0);
+    for _ in 0..100 {
+        sums = &sums - sums.mean(0);
+    }
+    check(&sums, &ArrayD::zeros(IxDyn(&[4])));
+}
+
+/// A symmetric product of several tiles: half of it is computed, and the bits are those of one
+/// tile.
+#[test]
+fn symmetric_products_of_many_tiles_read_and_compute_half() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.npy");
+    let value = |i: &[usize]| 1.0 / (1.0 + ((i[0] * 7919 + i[1] * 104_729) % 1009) as f64);
+    Array::from_fn(&[600, 2100], value)
+        .store_npy_with(&SerialExecutor, &path)
+        .unwrap();
+    let a = Array::<f64>::open_npy(&path);
+    let general = {
+        let harness = Harness::new(10 << 20, 2);
+        let copy = Array::<f64>::open_npy(&path);
+        let result = harness.stored(&a.t().dot(&copy));
+        (result, harness.counted(flagstone_graph::Counter::BytesRead))
+    };
+    let one_tile = a.t().dot(&a).compute_with(&SerialExecutor).unwrap();
+    let centred = &a - 0.25;
+    let centred_tile = centred
+        .t()
+        .dot(&centred)
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    for (budget, round_trip) in [(10 << 20, 0), (16 << 20, 3)] {
+        let mut harness = Harness::new(budget, 2);
+        harness.round_trip = round_trip;
+        let result = harness.stored(&a.t().dot(&a));
+        assert_eq!(result, one_tile, "{budget}");
+        assert!(
+            harness
+                .largest_bytes
+                .load(std::sync::atomic::Ordering::Relaxed)
+                <= budget
         );
-        assert!(harness.largest_bytes.into_inner() <= 8 << 20, "case {i}");
+        if budget == 10 << 20 {
+            let read = harness.counted(flagstone_graph::Counter::BytesRead);
+            assert!(4 * read <= 3 * general.1, "{read} of {}", general.1);
+        }
+        assert_eq!(harness.stored(&centred.t().dot(&centred)), centred_tile);
+        // an operand that comes as blocks
+        let product = a.t().dot(&a);
+        let square = product.t().dot(&product);
+        assert_eq!(
+            harness.stored(&square.slice(s![..5, ..])),
+            square
+                .slice(s![..5, ..])
+                .compute_with(&SerialExecutor)
+                .unwrap()
+        );
     }
 }

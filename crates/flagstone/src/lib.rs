@@ -28,12 +28,14 @@
 mod compute;
 mod explain;
 mod inspect;
+mod persist;
 mod seams;
 mod session;
 
 pub use compute::Compute;
 pub use explain::Explanation;
 pub use inspect::{NpyInfo, ParquetInfo, inspect_npy, inspect_parquet, list_files, npy_descr};
+pub use persist::Persist;
 pub use seams::Seams;
 pub use session::{Session, SessionBuilder};
 

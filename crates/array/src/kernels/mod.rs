@@ -1,5 +1,7 @@
-//! Functions from slices to slices. Nothing here knows graphs, tasks or files.
+//! Functions on slices and views. Nothing of graphs is known here.
 
-pub(crate) mod elementwise;
+pub(crate) mod fold;
+pub(crate) mod folds;
 pub(crate) mod gemm;
-pub(crate) mod sum;
+pub(crate) mod map;
+pub(crate) mod tiles;

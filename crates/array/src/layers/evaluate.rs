@@ -1,33 +1,25 @@
 //! One task a chunk: reads windows of sources, takes blocks, applies everything element-wise.
 
 use flagstone_graph::{
-    Block, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
+    Block, Counter, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
 };
 
-use super::{declared, evaluate, into_chunk};
-use crate::element::Element;
-use crate::fused::Fused;
-use crate::grid::{ChunkGrid, volume};
+use super::{declared, evaluate_into};
+use crate::buffer::Buffer;
+use crate::chunk::Chunk;
+use crate::grid::{ChunkGrid, lengths, volume};
+use crate::tape::{Fused, Scope};
 
 /// Evaluates a fused expression chunk by chunk.
-pub(crate) struct Evaluate<T: Element> {
+pub(crate) struct Evaluate {
     pub(crate) name: &'static str,
-    pub(crate) fused: Fused<T>,
+    pub(crate) fused: Fused,
     pub(crate) grid: ChunkGrid,
     /// The leaf whose chunks are this layer's, one to one, and are worked on in place.
     pub(crate) in_place: Option<usize>,
 }
 
-impl<T: Element> Evaluate<T> {
-    fn own_bytes(&self, task: u32) -> (u64, u64) {
-        let region = self.grid.region(task as usize);
-        let output = (volume(&region) * size_of::<T>()) as u64;
-        let peak = self.fused.chunk_peak_bytes(&region, self.in_place);
-        (output, peak.max(output))
-    }
-}
-
-impl<T: Element> Layer for Evaluate<T> {
+impl Layer for Evaluate {
     fn name(&self) -> &str {
         self.name
     }
@@ -37,12 +29,14 @@ impl<T: Element> Layer for Evaluate<T> {
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        self.fused.deps(&self.grid.region(task as usize), deps);
+        let region = self.grid.region(task as usize);
+        self.fused.deps(&region, self.in_place, deps);
     }
 
     fn footprint(&self, task: u32) -> Footprint {
-        let (output, peak) = self.own_bytes(task);
-        let footprint = Footprint::exact(output).with_scratch(peak - output);
+        let region = self.grid.region(task as usize);
+        let output = (volume(&region) * self.fused.dtype().size()) as u64;
+        let footprint = Footprint::exact(output).with_scratch(self.fused.scratch_bytes(&region));
         match self.in_place {
             Some(_) => footprint.reusing(0),
             None => footprint,
@@ -51,14 +45,31 @@ impl<T: Element> Layer for Evaluate<T> {
 
     fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let region = self.grid.region(task as usize);
-        let memory = declared(self.own_bytes(task).1);
-        let mut blocks = self.fused.blocks(&region, &mut inputs, &mut 0)?;
-        let value = evaluate(&self.fused, &region, &mut blocks, &memory, ctx)?;
-        Ok(Block::new(into_chunk(value, &region, &memory)?))
+        let memory = declared(self.fused.scratch_bytes(&region));
+        let mut blocks = self
+            .fused
+            .blocks(&region, self.in_place, &mut inputs, &mut 0)?;
+        let (dtype, shape) = (self.fused.dtype(), lengths(&region));
+        if let Some(leaf) = self.in_place {
+            let count_read = |bytes| ctx.count(Counter::BytesRead, bytes);
+            let scope = Scope {
+                memory: &memory,
+                count_read: &count_read,
+            };
+            if let Some(values) = self
+                .fused
+                .eval_in_place(&region, leaf, &mut blocks, &scope)?
+            {
+                return Ok(Block::new(Chunk::from_buffer(values, dtype, shape)));
+            }
+        }
+        let mut values = Buffer::<u8>::granted(volume(&region) * dtype.size())?;
+        evaluate_into(&self.fused, &region, &mut values, &blocks, &memory, ctx)?;
+        Ok(Block::new(Chunk::from_buffer(values, dtype, shape)))
     }
 
     fn hash(&self, hasher: &mut TokenHasher) {
-        hasher.str(T::NAME).str(&format!("{:?}", self.grid));
+        hasher.str(&format!("{:?} {:?}", self.grid, self.in_place));
         self.fused.hash(hasher);
     }
 
@@ -67,7 +78,10 @@ impl<T: Element> Layer for Evaluate<T> {
     }
 
     fn one_to_one(&self) -> Option<usize> {
-        self.in_place.map(|leaf| self.fused.leaves[leaf].slot)
+        self.in_place
+            .map(|leaf| &self.fused.leaves[leaf])
+            .filter(|leaf| leaf.stride == 1)
+            .map(|leaf| leaf.slot)
     }
 
     fn io_bytes(&self, task: u32) -> IoBytes {

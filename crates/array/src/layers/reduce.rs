@@ -1,34 +1,48 @@
-//! Sums along an axis: a partial sum per chunk, then a tree over the chunks.
+//! Reductions: states per chunk, then a tree over the chunks, axis by axis.
 //!
-//! Chunks hold a power of two of leaves and the tree's fan-in is a power of two, so every task adds
-//! a subtree of the canonical tree of `kernels/sum.rs`: the bits do not depend on the chunks.
+//! Chunks hold a power of two of leaves and the tree's fan-in is a power of two, so every task
+//! merges a subtree of the canonical tree of `kernels/fold.rs`: the bits do not depend on the
+//! chunks. An axis is finished before the next one begins.
+//!
+//! States travel as chunks of 64-bit words with one axis more than the array they stand for.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use flagstone_graph::{
     Block, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
 };
-use flagstone_memory::Memory;
 
 use super::evaluate::coords;
-use super::{declared, evaluate};
+use super::{declared, evaluate_into};
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
-use crate::element::{Element, as_bytes};
-use crate::fused::Fused;
-use crate::grid::{ChunkGrid, volume};
-use crate::kernels::sum::{LEAF, Tree, sum_axis};
+use crate::element::{Element, as_bytes_mut};
+use crate::grid::{ChunkGrid, Region, lengths, volume};
+use crate::kernels::fold::{Fold, LEAF, Tree, fold_block, merge_block};
+use crate::tape::Fused;
 
-/// How many partial sums one task merges.
+/// How many partial states one task merges.
 const FAN_IN: usize = 16;
+/// Bytes of elements that are folded at once.
+const PIECE_BYTES: usize = 1 << 20;
 
-/// The partial sums' grid: the summed axis has one element a chunk.
-pub(crate) fn partial_grid(input: &ChunkGrid, axis: usize) -> ChunkGrid {
+/// The grid of states after chunks were folded along an axis: it has one place a chunk. With
+/// `last` the axis is gone.
+pub(crate) fn folded_grid(input: &ChunkGrid, axis: usize) -> (ChunkGrid, bool) {
     let (mut shape, mut chunk) = (input.shape().to_vec(), input.chunk_shape().to_vec());
-    shape[axis] = input.counts()[axis];
-    chunk[axis] = 1;
-    ChunkGrid::new(&shape, &chunk)
+    let last = input.counts()[axis] == 1;
+    if last {
+        shape.remove(axis);
+        chunk.remove(axis);
+    } else {
+        shape[axis] = input.counts()[axis];
+        chunk[axis] = 1;
+    }
+    (ChunkGrid::new(&shape, &chunk), last)
 }
 
-/// The grid after one level of merging; the last level drops the axis.
+/// The grid after one level of merging.
 pub(crate) fn merged_grid(parts: &ChunkGrid, axis: usize) -> (ChunkGrid, bool) {
     let (mut shape, mut chunk) = (parts.shape().to_vec(), parts.chunk_shape().to_vec());
     let last = shape[axis] <= FAN_IN;
@@ -41,37 +55,128 @@ pub(crate) fn merged_grid(parts: &ChunkGrid, axis: usize) -> (ChunkGrid, bool) {
     (ChunkGrid::new(&shape, &chunk), last)
 }
 
-/// Sums each chunk of an expression along an axis.
-pub(crate) struct PartialSums<T: Element> {
-    pub(crate) fused: Fused<T>,
-    pub(crate) grid: ChunkGrid,
-    pub(crate) axis: usize,
+/// The lengths before, along and after an axis.
+fn around(region: &[Range<usize>], axis: usize) -> (usize, usize, usize) {
+    (
+        volume(&region[..axis]),
+        region[axis].len(),
+        volume(&region[axis + 1..]),
+    )
 }
 
-impl<T: Element> PartialSums<T> {
+/// What states become at the end of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// States again.
+    States,
+    /// Results, of this many elements each.
+    Finished(usize),
+}
+
+fn output_bytes<F: Fold>(states: usize, end: End) -> u64 {
+    let each = match end {
+        End::States => F::WORDS * size_of::<u64>(),
+        End::Finished(_) => size_of::<F::Out>(),
+    };
+    (states * each) as u64
+}
+
+fn output<F: Fold>(
+    fold: &F,
+    states: &[F::State],
+    mut shape: Vec<usize>,
+    end: End,
+) -> Result<Block> {
+    Ok(Block::new(match end {
+        End::States => {
+            let mut words = Buffer::<u64>::granted(states.len() * F::WORDS)?;
+            for (state, words) in states.iter().zip(words.chunks_exact_mut(F::WORDS)) {
+                fold.save(state, words);
+            }
+            shape.push(F::WORDS);
+            Chunk::new(words, shape)
+        }
+        End::Finished(count) => {
+            let mut values = Buffer::<F::Out>::granted(states.len())?;
+            for (state, value) in states.iter().zip(values.iter_mut()) {
+                *value = fold.finish(state, count);
+            }
+            Chunk::new(values, shape)
+        }
+    }))
+}
+
+fn states_of<F: Fold>(fold: &F, inputs: &Inputs<'_>, input: usize) -> Result<Vec<F::State>> {
+    let words = inputs.get::<Chunk>(input)?.values::<u64>()?;
+    Ok(words
+        .chunks_exact(F::WORDS)
+        .map(|words| fold.load(words))
+        .collect())
+}
+
+/// Folds each chunk of an expression along an axis.
+pub(crate) struct FoldChunks<F: Fold> {
+    pub(crate) fold: Arc<F>,
+    pub(crate) fused: Fused,
+    pub(crate) grid: ChunkGrid,
+    pub(crate) axis: usize,
+    /// Whether chunks hold the whole axis, which is then dropped.
+    pub(crate) last: bool,
+    pub(crate) end: End,
+}
+
+impl<F: Fold> FoldChunks<F> {
+    /// The pieces of a region that are folded one after the other: rows of the first axis, and
+    /// leaves of the folded one.
+    fn piece(&self, region: &[Range<usize>]) -> (usize, usize) {
+        let whole = (region[0].len().max(1), region[self.axis].len().max(1));
+        if self.fused.tape.is_permuted() {
+            return whole;
+        }
+        let item = size_of::<F::In>();
+        let row = (volume(&region[1..]) * item).max(1);
+        let (mut rows, mut along) = whole;
+        if self.axis > 0 {
+            rows = (PIECE_BYTES / row).clamp(1, rows);
+        }
+        if rows == 1 || self.axis == 0 {
+            let leaf = match self.axis {
+                0 => row * LEAF,
+                _ => row / along * LEAF,
+            };
+            let leaves = (PIECE_BYTES / leaf.max(1)).max(1);
+            along = along.min(LEAF << leaves.ilog2());
+        }
+        (rows, along)
+    }
+
+    fn first_piece(&self, region: &[Range<usize>]) -> Region {
+        let (rows, along) = self.piece(region);
+        let mut piece = region.to_vec();
+        piece[0].end = piece[0].end.min(piece[0].start + rows);
+        let axis = &mut piece[self.axis];
+        axis.end = axis.end.min(axis.start + along);
+        piece
+    }
+
     fn sizes(&self, task: u32) -> (u64, u64) {
         let region = self.grid.region(task as usize);
-        let along = region[self.axis].len();
-        let other = region_without(&region, self.axis);
-        let output = (other * size_of::<T>()) as u64;
-        let tree = output * Tree::<T>::depth(along.div_ceil(LEAF)) as u64;
-        let input = self.fused.cost(&region, None).peak_bytes;
-        (output, input + tree)
+        let (outer, length, inner) = around(&region, self.axis);
+        let piece = self.first_piece(&region);
+        let (piece_outer, ..) = around(&piece, self.axis);
+        let values = (volume(&piece) * size_of::<F::In>()) as u64;
+        let state = size_of::<F::State>();
+        let depth = Tree::<F::State>::depth(length.div_ceil(LEAF));
+        let tree = (piece_outer * inner * state * depth) as u64;
+        let states = (outer * inner * state) as u64;
+        let scratch = values + self.fused.scratch_bytes(&piece) + tree + states;
+        (output_bytes::<F>(outer * inner, self.end), scratch)
     }
 }
 
-fn region_without(region: &[std::ops::Range<usize>], axis: usize) -> usize {
-    region
-        .iter()
-        .enumerate()
-        .filter(|&(i, _)| i != axis)
-        .map(|(_, range)| range.len())
-        .product()
-}
-
-impl<T: Element> Layer for PartialSums<T> {
+impl<F: Fold> Layer for FoldChunks<F> {
     fn name(&self) -> &str {
-        "sum"
+        self.fold.name()
     }
 
     fn task_count(&self) -> u32 {
@@ -79,7 +184,8 @@ impl<T: Element> Layer for PartialSums<T> {
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        self.fused.deps(&self.grid.region(task as usize), deps);
+        let region = self.grid.region(task as usize);
+        self.fused.deps(&region, None, deps);
     }
 
     fn footprint(&self, task: u32) -> Footprint {
@@ -89,21 +195,55 @@ impl<T: Element> Layer for PartialSums<T> {
 
     fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let region = self.grid.region(task as usize);
-        let (output, scratch) = self.sizes(task);
-        let memory = declared(output + scratch);
-        let mut blocks = self.fused.blocks(&region, &mut inputs, &mut 0)?;
-        let value = evaluate(&self.fused, &region, &mut blocks, &memory, ctx)?;
-        let sums = sum_axis(&value.view(), self.axis);
-        let mut shape = crate::grid::lengths(&region);
-        shape[self.axis] = 1;
-        Ok(Block::new(Chunk::new(filled(&sums, &memory)?, shape)))
+        let memory = declared(self.sizes(task).1);
+        let blocks = self.fused.blocks(&region, None, &mut inputs, &mut 0)?;
+        let (rows, along) = self.piece(&region);
+        let mut values = Buffer::<F::In>::leased(volume(&self.first_piece(&region)), &memory)?;
+        let merge = |left: &mut F::State, right: &F::State| self.fold.merge(left, right);
+        let (outer, _, inner) = around(&region, self.axis);
+        let mut states = Vec::with_capacity(outer * inner);
+        let mut piece = region.clone();
+        let row_steps = match self.axis {
+            0 => region[0].len().max(1),
+            _ => rows,
+        };
+        for row in region[0].clone().step_by(row_steps) {
+            if self.axis > 0 {
+                piece[0] = row..(row + rows).min(region[0].end);
+            }
+            let mut tree = Tree::new();
+            for start in region[self.axis].clone().step_by(along) {
+                piece[self.axis] = start..(start + along).min(region[self.axis].end);
+                let part = &mut values[..volume(&piece)];
+                evaluate_into(
+                    &self.fused,
+                    &piece,
+                    as_bytes_mut(part),
+                    &blocks,
+                    &memory,
+                    ctx,
+                )?;
+                let shape = around(&piece, self.axis);
+                fold_block(&*self.fold, part, shape, start, &mut tree);
+            }
+            let (outer, _, inner) = around(&piece, self.axis);
+            let empty = || vec![self.fold.empty(); outer * inner];
+            states.extend(tree.finish(&merge).unwrap_or_else(empty));
+        }
+        // an empty axis has states, too
+        states.resize(outer * inner, self.fold.empty());
+        let mut shape = lengths(&region);
+        match self.last {
+            true => _ = shape.remove(self.axis),
+            false => shape[self.axis] = 1,
+        }
+        output(&*self.fold, &states, shape, self.end)
     }
 
     fn hash(&self, hasher: &mut TokenHasher) {
-        hasher
-            .str(T::NAME)
-            .u64(self.axis as u64)
-            .str(&format!("{:?}", self.grid));
+        let types = (F::In::DTYPE, F::Out::DTYPE);
+        let parameters = (self.axis, self.last, self.end, self.fold.token());
+        hasher.str(&format!("{types:?} {parameters:?} {:?}", self.grid));
         self.fused.hash(hasher);
     }
 
@@ -119,25 +259,76 @@ impl<T: Element> Layer for PartialSums<T> {
     }
 }
 
-fn filled<T: Element>(values: &[T], memory: &dyn Memory) -> Result<Buffer<T>> {
-    let mut buffer = Buffer::leased(values.len(), memory)?;
-    buffer.copy_from_slice(values);
-    Ok(buffer)
+/// Folds chunks of states along another axis.
+pub(crate) struct FoldStates<F: Fold> {
+    pub(crate) fold: Arc<F>,
+    /// The states' grid.
+    pub(crate) grid: ChunkGrid,
+    pub(crate) axis: usize,
+    pub(crate) last: bool,
+    pub(crate) end: End,
 }
 
-/// Merges partial sums, up to [`FAN_IN`] a task.
-pub(crate) struct MergeSums<T> {
+impl<F: Fold> Layer for FoldStates<F> {
+    fn name(&self) -> &str {
+        self.fold.name()
+    }
+
+    fn task_count(&self) -> u32 {
+        self.grid.len() as u32
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        deps.push(0, task);
+    }
+
+    fn footprint(&self, task: u32) -> Footprint {
+        let region = self.grid.region(task as usize);
+        let (outer, length, inner) = around(&region, self.axis);
+        let depth = Tree::<F::State>::depth(length);
+        let scratch = (outer * inner * depth + volume(&region)) * size_of::<F::State>();
+        Footprint::exact(output_bytes::<F>(outer * inner, self.end)).with_scratch(scratch as u64)
+    }
+
+    fn run(&self, task: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+        let region = self.grid.region(task as usize);
+        let states = states_of(&*self.fold, &inputs, 0)?;
+        let states = merge_block(&*self.fold, &states, around(&region, self.axis));
+        let mut shape = lengths(&region);
+        match self.last {
+            true => _ = shape.remove(self.axis),
+            false => shape[self.axis] = 1,
+        }
+        output(&*self.fold, &states, shape, self.end)
+    }
+
+    fn hash(&self, hasher: &mut TokenHasher) {
+        let types = (F::In::DTYPE, F::Out::DTYPE);
+        let parameters = (self.axis, self.last, self.end, self.fold.token());
+        hasher.str(&format!("states {types:?} {parameters:?} {:?}", self.grid));
+    }
+
+    fn coords(&self, task: u32) -> Vec<u32> {
+        coords(&self.grid, task)
+    }
+
+    fn one_to_one(&self) -> Option<usize> {
+        Some(0)
+    }
+}
+
+/// Merges partial states, up to [`FAN_IN`] a task.
+pub(crate) struct MergeStates<F: Fold> {
+    pub(crate) fold: Arc<F>,
     pub(crate) parts: ChunkGrid,
     pub(crate) grid: ChunkGrid,
     pub(crate) axis: usize,
-    /// Set on the last level: drops the axis and finishes each sum (a mean divides it).
+    /// Set on the last level: drops the axis.
     pub(crate) last: bool,
-    pub(crate) finish: Option<fn(T, usize) -> T>,
-    /// The length of the axis that was summed.
-    pub(crate) length: usize,
+    pub(crate) end: End,
 }
 
-impl<T: Element> MergeSums<T> {
+impl<F: Fold> MergeStates<F> {
     fn parts_of(&self, task: u32) -> Vec<usize> {
         let mut coords = self.grid.coords(task as usize);
         if self.last {
@@ -155,19 +346,11 @@ impl<T: Element> MergeSums<T> {
             })
             .collect()
     }
-
-    fn output_bytes(&self, task: u32) -> u64 {
-        (volume(&self.grid.region(task as usize)) * size_of::<T>()) as u64
-    }
 }
 
-impl<T: Element> Layer for MergeSums<T> {
+impl<F: Fold> Layer for MergeStates<F> {
     fn name(&self) -> &str {
-        if self.finish.is_some() {
-            "mean"
-        } else {
-            "merge-sums"
-        }
+        "merge"
     }
 
     fn task_count(&self) -> u32 {
@@ -181,34 +364,29 @@ impl<T: Element> Layer for MergeSums<T> {
     }
 
     fn footprint(&self, task: u32) -> Footprint {
-        let output = self.output_bytes(task);
-        Footprint::exact(output).with_scratch(output * Tree::<T>::depth(FAN_IN) as u64)
+        let states = volume(&self.grid.region(task as usize));
+        let depth = Tree::<F::State>::depth(FAN_IN);
+        let scratch = (states * size_of::<F::State>() * depth) as u64;
+        Footprint::exact(output_bytes::<F>(states, self.end)).with_scratch(scratch)
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
-        let memory = declared(self.footprint(task).own_bytes());
+        let merge = |left: &mut F::State, right: &F::State| self.fold.merge(left, right);
         let mut tree = Tree::new();
         for i in 0..inputs.len() {
-            tree.push(inputs.get::<Chunk<T>>(i)?.values().to_vec());
+            tree.push(states_of(&*self.fold, &inputs, i)?, &merge);
         }
-        let mut sums = tree
-            .finish()
-            .ok_or_else(|| Error::invalid("a sum without parts"))?;
-        if let Some(finish) = self.finish.filter(|_| self.last) {
-            sums.iter_mut()
-                .for_each(|sum| *sum = finish(*sum, self.length));
-        }
-        let shape = crate::grid::lengths(&self.grid.region(task as usize));
-        debug_assert_eq!(as_bytes(&sums).len() as u64, self.output_bytes(task));
-        Ok(Block::new(Chunk::new(filled(&sums, &memory)?, shape)))
+        let states = tree
+            .finish(&merge)
+            .ok_or_else(|| Error::invalid("a reduction without parts"))?;
+        let shape = lengths(&self.grid.region(task as usize));
+        output(&*self.fold, &states, shape, self.end)
     }
 
     fn hash(&self, hasher: &mut TokenHasher) {
-        let divided = self.finish.is_some();
-        hasher.str(T::NAME).str(&format!(
-            "{} {} {divided} {:?}",
-            self.axis, self.length, self.grid
-        ));
+        let types = (F::In::DTYPE, F::Out::DTYPE);
+        let parameters = (self.axis, self.last, self.end, self.fold.token());
+        hasher.str(&format!("{types:?} {parameters:?} {:?}", self.grid));
     }
 
     fn coords(&self, task: u32) -> Vec<u32> {

@@ -10,9 +10,8 @@ use flagstone_graph::{
 
 use super::evaluate::coords;
 use crate::chunk::Chunk;
-use crate::element::{Element, as_bytes};
-use crate::fused::Leaf;
 use crate::grid::{ChunkGrid, lengths, volume};
+use crate::tape::Leaf;
 
 /// A file of the whole array in C order, written at offsets by many tasks.
 pub(crate) struct Sink {
@@ -25,8 +24,6 @@ pub(crate) struct Sink {
 pub(crate) struct Store {
     pub(crate) sink: std::sync::Arc<Sink>,
     pub(crate) leaf: Leaf,
-    pub(crate) item_bytes: usize,
-    pub(crate) write: fn(&Store, u32, Inputs<'_>, &TaskContext<'_>) -> Result<()>,
 }
 
 impl Store {
@@ -34,14 +31,9 @@ impl Store {
         &self.leaf.grid
     }
 
-    /// The function that writes chunks of this element type.
-    pub(crate) fn write_chunk<T: Element>(
-        &self,
-        task: u32,
-        inputs: Inputs<'_>,
-        ctx: &TaskContext<'_>,
-    ) -> Result<()> {
-        let chunk: &Chunk<T> = inputs.get(0)?;
+    fn write_chunk(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<()> {
+        let chunk: &Chunk = inputs.get(0)?;
+        let bytes_of = self.leaf.dtype.size();
         let region = self.grid().region(task as usize);
         let shape = self.grid().shape();
         // the axes from `whole` on are taken entirely; with the one before them they make a run
@@ -76,12 +68,12 @@ impl Store {
             offset
         };
         // a megabyte or more a call, on as many threads as are idle
-        let per_item = ((1 << 20) / (run * size_of::<T>())).clamp(1, runs);
+        let per_item = ((1 << 20) / (run * bytes_of)).clamp(1, runs);
         let failed: Mutex<Option<Error>> = Mutex::new(None);
         ctx.for_each_index(runs.div_ceil(per_item), &|item| {
             for index in item * per_item..((item + 1) * per_item).min(runs) {
-                let bytes = as_bytes(&chunk.values()[index * run..(index + 1) * run]);
-                let offset = self.sink.data_offset + (place(index) * size_of::<T>()) as u64;
+                let bytes = &chunk.bytes()[index * run * bytes_of..(index + 1) * run * bytes_of];
+                let offset = self.sink.data_offset + (place(index) * bytes_of) as u64;
                 if let Err(error) = self.sink.file.write_all_at(bytes, offset) {
                     let message = write_error(&self.sink.path, &error);
                     let error = Error::new(ErrorKind::Failed, message).with_source(error);
@@ -99,7 +91,7 @@ impl Store {
         {
             return Err(error);
         }
-        ctx.count(Counter::BytesWritten, as_bytes(chunk.values()).len() as u64);
+        ctx.count(Counter::BytesWritten, chunk.bytes().len() as u64);
         Ok(())
     }
 }
@@ -125,7 +117,7 @@ impl Layer for Store {
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        (self.write)(self, task, inputs, ctx)?;
+        self.write_chunk(task, inputs, ctx)?;
         Ok(Block::unit())
     }
 
@@ -141,7 +133,7 @@ impl Layer for Store {
         let elements = volume(&self.grid().region(task as usize));
         IoBytes {
             read: 0,
-            written: (elements * self.item_bytes) as u64,
+            written: (elements * self.leaf.dtype.size()) as u64,
         }
     }
 }

@@ -1,47 +1,62 @@
-//! An array whose elements follow from their indices: constants, ramps, closures.
+//! An array whose elements follow from their indices: ramps, closures, random numbers.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use flagstone_graph::{Result, TokenHasher};
 
 use super::Source;
-use crate::element::Element;
+use crate::element::{Element, from_bytes_mut};
+use crate::view::Along;
 
 /// An element as a function of its index.
 pub(crate) type OfIndex<T> = Arc<dyn Fn(&[usize]) -> T + Send + Sync>;
 
 /// Calls a function of the index for every element asked for.
 pub(crate) struct Function<T> {
+    pub(crate) name: &'static str,
     pub(crate) shape: Vec<usize>,
     pub(crate) function: OfIndex<T>,
+    /// What identifies the function: its parameters, or nothing for a user's closure.
+    pub(crate) token: Option<String>,
 }
 
-impl<T: Element> Source<T> for Function<T> {
+impl<T: Element> Source for Function<T> {
     fn name(&self) -> &'static str {
-        "from-fn"
+        self.name
     }
 
     fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    fn read(&self, region: &[Range<usize>], out: &mut [T]) -> Result<u64> {
-        let mut index: Vec<usize> = region.iter().map(|range| range.start).collect();
-        for value in out {
+    fn read(&self, window: &[Along], out: &mut [u8]) -> Result<u64> {
+        let mut at = vec![0; window.len()];
+        let mut index: Vec<usize> = window
+            .iter()
+            .map(|along| if along.len() == 0 { 0 } else { along.at(0) })
+            .collect();
+        for value in from_bytes_mut::<T>(out) {
             *value = (self.function)(&index);
-            for (axis, range) in region.iter().enumerate().rev() {
-                index[axis] += 1;
-                if index[axis] < range.end {
+            for axis in (0..window.len()).rev() {
+                at[axis] += 1;
+                if at[axis] < window[axis].len() {
+                    index[axis] = window[axis].at(at[axis]);
                     break;
                 }
-                index[axis] = range.start;
+                at[axis] = 0;
+                index[axis] = window[axis].at(0);
             }
         }
         Ok(0)
     }
 
     fn hash(&self, hasher: &mut TokenHasher) {
-        hasher.unique();
+        match &self.token {
+            Some(token) => {
+                let shape = format!("{:?}", self.shape);
+                hasher.str(self.name).str(token).str(&shape);
+            }
+            None => _ = hasher.unique(),
+        }
     }
 }

@@ -4,20 +4,18 @@ mod function;
 mod header;
 mod memory;
 mod npy;
-
-use std::ops::Range;
+mod runs;
 
 use flagstone_graph::{Result, TokenHasher};
-use ndarray::ArrayViewD;
 
-use crate::element::Element;
+use crate::view::Along;
 
 pub(crate) use function::Function;
 pub(crate) use header::{Header, header_bytes};
 pub(crate) use memory::InMemory;
 pub(crate) use npy::NpyFile;
 
-/// The order in which a source hands out the elements of a region.
+/// The order in which a source hands out the elements of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// The last axis varies fastest.
@@ -26,8 +24,16 @@ pub(crate) enum Order {
     Fortran,
 }
 
-/// Hands out any region of an array. Nothing is read before that.
-pub(crate) trait Source<T: Element>: Send + Sync {
+/// An array that lies in memory already.
+pub(crate) struct Resident {
+    /// The first element.
+    pub(crate) start: *const u8,
+    /// In bytes.
+    pub(crate) strides: Vec<isize>,
+}
+
+/// Hands out any window of an array. Nothing is read before that.
+pub(crate) trait Source: Send + Sync {
     /// The layer's name in keys.
     fn name(&self) -> &'static str;
 
@@ -39,19 +45,26 @@ pub(crate) trait Source<T: Element>: Send + Sync {
         Order::C
     }
 
-    /// Fills `out` with the region and returns how many bytes were read from storage.
+    /// Whether elements far apart cost more than elements side by side.
+    fn is_stored(&self) -> bool {
+        false
+    }
+
+    /// Fills `out` with the elements at the places of a window (ascending steps, or lists) and
+    /// returns how many bytes were read from storage. `out` is aligned for the elements and the
+    /// bytes it is given are valid ones.
     ///
     /// # Errors
     /// Those of the storage.
-    fn read(&self, region: &[Range<usize>], out: &mut [T]) -> Result<u64>;
+    fn read(&self, window: &[Along], out: &mut [u8]) -> Result<u64>;
 
-    /// The whole array, where it lies in memory already.
-    fn view(&self) -> Option<ArrayViewD<'_, T>> {
+    /// The whole array, where it lies in memory already. It stays there as long as the source.
+    fn memory(&self) -> Option<Resident> {
         None
     }
 
     /// How many bytes `read` would read from storage.
-    fn storage_bytes(&self, _region: &[Range<usize>]) -> u64 {
+    fn storage_bytes(&self, _window: &[Along]) -> u64 {
         0
     }
 

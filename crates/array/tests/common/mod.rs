@@ -32,6 +32,19 @@ impl Harness {
         }
     }
 
+    /// Computes by way of a file: nothing but the file holds the whole result.
+    pub fn stored<T: flagstone_array::Element>(
+        &self,
+        array: &flagstone_array::Array<T>,
+    ) -> ndarray::ArrayD<T> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("stored.npy");
+        array.store_npy_with(self, &path).unwrap();
+        flagstone_array::Array::open_npy(&path)
+            .compute_with(&flagstone_graph::SerialExecutor)
+            .unwrap()
+    }
+
     pub fn counted(&self, counter: Counter) -> u64 {
         self.counters[counter as usize].load(Ordering::Relaxed)
     }
@@ -124,7 +137,10 @@ impl Execute for Harness {
                 inputs.push(block);
             }
             let bytes = input_bytes + footprint.own_bytes();
-            self.largest_bytes.fetch_max(bytes, Ordering::Relaxed);
+            let before = self.largest_bytes.fetch_max(bytes, Ordering::Relaxed);
+            if bytes > before && std::env::var_os("FLAGSTONE_TEST_SIZES").is_some() {
+                eprintln!("{}: {input_bytes} + {footprint:?}", program.key(task));
+            }
             let key = || program.key(task).to_string();
             let context = TaskContext::new(&host, &key);
             let block = program
@@ -135,7 +151,9 @@ impl Execute for Harness {
                 "{}",
                 program.key(task)
             );
-            let spill = self.round_trip > 0 && task.index() % self.round_trip == 0;
+            let spill = self.round_trip > 0
+                && task.index() % self.round_trip == 0
+                && block.codec().is_some();
             let block = match spill {
                 true => flagstone_graph::round_trip(&block, host.serial.memory()).unwrap(),
                 false => block,

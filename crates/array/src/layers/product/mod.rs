@@ -20,9 +20,11 @@
 //! that are blocks of other layers come as inputs; then k is cut into several tasks, each handing
 //! the tile on to the next by donation, so that only the blocks of one part of k are needed at once.
 
+mod mirror;
 mod panel;
 mod plan;
 
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -35,26 +37,28 @@ use super::evaluate::coords;
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::element::Element;
-use crate::fused::{Fused, LeafBlocks};
 use crate::grid::{ChunkGrid, volume};
 use crate::kernels::gemm::{GemmBlock, PANEL, block_edge};
+use crate::tape::{Blocks, Fused};
+pub(crate) use mirror::Mirror;
 use panel::{Panel, PanelShape};
 pub(crate) use plan::{Problem, ProductPlan};
 
 /// `left · right` over a grid of tiles.
 pub(crate) struct MatrixProduct<T: Element> {
-    pub(crate) left: Fused<T>,
-    pub(crate) right: Fused<T>,
+    pub(crate) left: Fused,
+    pub(crate) right: Fused,
     /// The tiles of the result.
     pub(crate) grid: ChunkGrid,
     pub(crate) plan: ProductPlan,
     /// How much of k one task takes: all of it, unless operands are blocks.
     pub(crate) group: usize,
-    /// `left` is `right` transposed, and C is one tile: one panel serves both, and only the blocks
-    /// on and above the diagonal are multiplied.
+    /// `left` is `right` transposed: tiles below the diagonal are left out, for those on it one
+    /// panel serves both operands, and only blocks on and above the diagonal are multiplied.
     pub(crate) symmetric: bool,
     /// Threads that may load at once.
     pub(crate) threads: usize,
+    pub(crate) element: PhantomData<fn() -> T>,
 }
 
 /// One task: the part of C and the part of k.
@@ -63,6 +67,17 @@ struct Part {
     columns: Range<usize>,
     depth: Range<usize>,
     first: bool,
+    kind: Kind,
+}
+
+/// Where a tile lies in a symmetric product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Above the diagonal, or the product is not symmetric.
+    Full,
+    Diagonal,
+    /// Below: not computed.
+    Omitted,
 }
 
 impl<T: Element> MatrixProduct<T> {
@@ -88,6 +103,12 @@ impl<T: Element> MatrixProduct<T> {
             depth: (group * self.group).min(self.depth())
                 ..((group + 1) * self.group).min(self.depth()),
             first: group == 0,
+            kind: match region[0].start.cmp(&region[1].start) {
+                _ if !self.symmetric => Kind::Full,
+                std::cmp::Ordering::Less => Kind::Full,
+                std::cmp::Ordering::Equal => Kind::Diagonal,
+                std::cmp::Ordering::Greater => Kind::Omitted,
+            },
         }
     }
 
@@ -109,7 +130,7 @@ impl<T: Element> MatrixProduct<T> {
         let right = self.right_region(part, &depth);
         let mut bytes = copies * (volume(&right) * size_of::<T>()) as u64;
         let mut loading = PanelShape::of(&self.right, &right).evaluation_bytes(&self.right);
-        if !self.symmetric {
+        if part.kind == Kind::Full {
             let left = self.left_region(part, &depth);
             bytes += copies * (volume(&left) * size_of::<T>()) as u64;
             loading = loading.max(PanelShape::of(&self.left, &left).evaluation_bytes(&self.left));
@@ -123,14 +144,14 @@ impl<T: Element> MatrixProduct<T> {
         if part.first {
             return Ok(Buffer::granted(len)?);
         }
-        match inputs.take(0)?.take::<Chunk<T>>() {
-            Ok(chunk) => Ok(chunk.into_values()),
+        match inputs.take(0)?.take::<Chunk>() {
+            Ok(chunk) => chunk.into_values(),
             Err(block) => {
-                let chunk: &Chunk<T> = block
+                let chunk: &Chunk = block
                     .downcast_ref()
                     .ok_or_else(|| Error::invalid("the accumulator is not a chunk"))?;
                 let mut copy = Buffer::granted(len)?;
-                copy.copy_from_slice(chunk.values());
+                copy.copy_from_slice(chunk.values()?);
                 Ok(copy)
             }
         }
@@ -153,7 +174,7 @@ impl<T: Element> MatrixProduct<T> {
         );
         (0..rows)
             .flat_map(|row| (0..columns).map(move |column| (row, column)))
-            .filter(|&(row, column)| !self.symmetric || row <= column)
+            .filter(|&(row, column)| part.kind == Kind::Full || row <= column)
             .collect()
     }
 
@@ -206,9 +227,9 @@ impl<T: Element> MatrixProduct<T> {
         let right = PanelShape::of(&self.right, &self.right_region(part, &depth));
         let left = PanelShape::of(&self.left, &self.left_region(part, &depth));
         Ok(Panels {
-            left: match self.symmetric {
-                true => None,
-                false => Some(Panel::new(left, memory)?),
+            left: match part.kind {
+                Kind::Full => Some(Panel::new(left, memory)?),
+                _ => None,
             },
             right: Panel::new(right, memory)?,
         })
@@ -229,9 +250,9 @@ impl<T: Element> MatrixProduct<T> {
 }
 
 /// The blocks of the operands that a task was given.
-struct OperandBlocks<T> {
-    left: LeafBlocks<T>,
-    right: LeafBlocks<T>,
+struct OperandBlocks {
+    left: Blocks,
+    right: Blocks,
 }
 
 impl<T: Element> Layer for MatrixProduct<T> {
@@ -249,18 +270,25 @@ impl<T: Element> Layer for MatrixProduct<T> {
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
         let part = self.part(task);
+        if part.kind == Kind::Omitted {
+            return;
+        }
         if !part.first {
             deps.own(task - 1);
         }
-        if !self.symmetric {
-            self.left.deps(&self.left_region(&part, &part.depth), deps);
+        if part.kind == Kind::Full {
+            let region = self.left_region(&part, &part.depth);
+            self.left.deps(&region, None, deps);
         }
-        self.right
-            .deps(&self.right_region(&part, &part.depth), deps);
+        let region = self.right_region(&part, &part.depth);
+        self.right.deps(&region, None, deps);
     }
 
     fn footprint(&self, task: u32) -> Footprint {
         let part = self.part(task);
+        if part.kind == Kind::Omitted {
+            return Footprint::exact(0);
+        }
         let footprint =
             Footprint::exact(self.tile_bytes(&part)).with_scratch(self.scratch_bytes(&part));
         match part.first {
@@ -271,22 +299,19 @@ impl<T: Element> Layer for MatrixProduct<T> {
 
     fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let part = self.part(task);
+        if part.kind == Kind::Omitted {
+            return Ok(Block::unit());
+        }
         let mut values = self.accumulator(&part, &mut inputs)?;
         let mut next = usize::from(!part.first);
-        let left_region = match self.symmetric {
-            true => [0..0, 0..0],
-            false => self.left_region(&part, &part.depth),
-        };
+        let left = self.left_region(&part, &part.depth);
+        let right = self.right_region(&part, &part.depth);
         let operands = OperandBlocks {
-            left: match self.symmetric {
-                true => LeafBlocks::none(),
-                false => self.left.blocks(&left_region, &mut inputs, &mut next)?,
+            left: match part.kind {
+                Kind::Full => self.left.blocks(&left, None, &mut inputs, &mut next)?,
+                _ => Blocks::none(),
             },
-            right: self.right.blocks(
-                &self.right_region(&part, &part.depth),
-                &mut inputs,
-                &mut next,
-            )?,
+            right: self.right.blocks(&right, None, &mut inputs, &mut next)?,
         };
         let memory = declared(self.scratch_bytes(&part));
         let steps = self.steps(&part);
@@ -360,7 +385,7 @@ impl<T: Element> Layer for MatrixProduct<T> {
                 std::mem::swap(&mut now, later);
             }
         }
-        if self.symmetric {
+        if part.kind == Kind::Diagonal {
             mirror(&mut values, part.columns.len());
         }
         Ok(Block::new(Chunk::new(
@@ -371,7 +396,7 @@ impl<T: Element> Layer for MatrixProduct<T> {
 
     fn hash(&self, hasher: &mut TokenHasher) {
         hasher
-            .str(T::NAME)
+            .str(T::DTYPE.name())
             .str(&format!("{:?} {:?} {}", self.grid, self.plan, self.group));
         self.left.hash(hasher);
         self.right.hash(hasher);
@@ -394,8 +419,11 @@ impl<T: Element> Layer for MatrixProduct<T> {
         let part = self.part(task);
         let mut read = 0;
         for step in self.steps(&part) {
+            if part.kind == Kind::Omitted {
+                break;
+            }
             read += self.right.storage_bytes(&self.right_region(&part, &step));
-            if !self.symmetric {
+            if part.kind == Kind::Full {
                 read += self.left.storage_bytes(&self.left_region(&part, &step));
             }
         }

@@ -8,15 +8,13 @@ use std::ops::Range;
 use flagstone_graph::{Counter, Result, TaskContext};
 use flagstone_memory::Memory;
 
-use super::super::evaluate as evaluate_region;
+use super::super::evaluate_into;
 use crate::buffer::Buffer;
-use crate::chunk::view_mut;
-use crate::element::Element;
-use crate::fused::{Fused, LeafBlocks};
-use crate::grid::{lengths, volume};
+use crate::element::{Element, as_bytes_mut};
+use crate::grid::volume;
 use crate::kernels::gemm::Operand;
 use crate::source::Order;
-use crate::value::copy_into;
+use crate::tape::{Blocks, Fused};
 
 /// Items are about this large: long enough to read, short enough to share out.
 const ITEM_BYTES: usize = 1 << 20;
@@ -34,10 +32,8 @@ pub(super) struct PanelShape {
 }
 
 impl PanelShape {
-    pub(super) fn of<T: Element>(operand: &Fused<T>, region: &[Range<usize>; 2]) -> Self {
-        let window = operand
-            .window(region)
-            .filter(|(source, ..)| source.shape().len() == 2);
+    pub(super) fn of(operand: &Fused, region: &[Range<usize>; 2]) -> Self {
+        let window = operand.window(region);
         let (slow, direct) = match window {
             Some((source, _, transposed)) => {
                 let fortran = source.order() == Order::Fortran;
@@ -45,7 +41,7 @@ impl PanelShape {
             }
             None => (0, false),
         };
-        let line_bytes = (region[1 - slow].len() * size_of::<T>()).max(1);
+        let line_bytes = (region[1 - slow].len() * operand.dtype().size()).max(1);
         PanelShape {
             item_lines: (ITEM_BYTES / line_bytes).max(1),
             region: region.clone(),
@@ -71,10 +67,10 @@ impl PanelShape {
     }
 
     /// What loading one item allocates beside the panel.
-    pub(super) fn evaluation_bytes<T: Element>(&self, operand: &Fused<T>) -> u64 {
+    pub(super) fn evaluation_bytes(&self, operand: &Fused) -> u64 {
         match self.direct || self.lines() == 0 {
             true => 0,
-            false => operand.cost(&self.item(0), None).peak_bytes,
+            false => operand.scratch_bytes(&self.item(0)),
         }
     }
 }
@@ -114,8 +110,8 @@ impl<T: Element> Panel<T> {
     pub(super) fn load(
         &self,
         item: usize,
-        operand: &Fused<T>,
-        blocks: &LeafBlocks<T>,
+        operand: &Fused,
+        blocks: &Blocks,
         memory: &dyn Memory,
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
@@ -129,12 +125,10 @@ impl<T: Element> Panel<T> {
             unsafe { std::slice::from_raw_parts_mut(self.values.start().add(offset), len) };
         match operand.window(&region) {
             Some((source, window, _)) if self.shape.direct => {
-                ctx.count(Counter::BytesRead, source.read(&window, target)?);
+                let moved = source.read(&window, as_bytes_mut(target))?;
+                ctx.count(Counter::BytesRead, moved);
             }
-            _ => {
-                let value = evaluate_region(operand, &region, &mut blocks.shared(), memory, ctx)?;
-                copy_into(&value.view(), view_mut(target, &lengths(&region)));
-            }
+            _ => evaluate_into(operand, &region, as_bytes_mut(target), blocks, memory, ctx)?,
         }
         Ok(())
     }

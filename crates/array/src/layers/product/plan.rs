@@ -32,7 +32,7 @@ pub(crate) struct Problem {
     pub(crate) item_bytes: usize,
     /// Bytes that tile and panels may have together.
     pub(crate) budget_bytes: u64,
-    /// One panel serves both operands (`A.T · A`).
+    /// `A.T · A`: half of the tiles, and one panel for both operands where C is one tile.
     pub(crate) symmetric: bool,
     /// Operands that are blocks of other layers hold their own memory beside each panel.
     pub(crate) block_operands: u64,
@@ -47,6 +47,9 @@ impl ProductPlan {
     /// The plan that moves the fewest elements. Where nothing fits, the smallest there is: the
     /// executor then refuses it and says what it needs.
     pub(crate) fn choose(problem: &Problem) -> ProductPlan {
+        if problem.symmetric {
+            return ProductPlan::choose_square(problem);
+        }
         let Problem {
             m,
             n,
@@ -87,11 +90,40 @@ impl ProductPlan {
     }
 }
 
+impl ProductPlan {
+    /// Square tiles, for a product of which only those on and above the diagonal are made: as few
+    /// as fit.
+    fn choose_square(problem: &Problem) -> ProductPlan {
+        let (n, k) = (problem.n, problem.k);
+        let tiles_max = n.div_ceil(BLOCK).max(1);
+        let fits = |tiles: usize, double: bool| {
+            let edge = edge(n, tiles);
+            let plan = problem.plan((edge, edge), PANEL, double);
+            (plan.bytes <= problem.budget_bytes).then_some(plan)
+        };
+        let fewest = |double: bool| {
+            let tiles = partition_point(tiles_max, |tiles| fits(tiles, double).is_none());
+            Some((tiles, fits(tiles, double)?))
+        };
+        let chosen = match (fewest(true), fewest(false)) {
+            // every panel is read once per tile in a row; overlap is worth a tenth of that
+            (Some((tiles, plan)), Some((fewer, _))) if 10 * tiles <= 11 * fewer => plan,
+            (_, Some((_, plan))) => plan,
+            (Some((_, plan)), None) => plan,
+            (None, None) => {
+                let smallest = edge(n, tiles_max);
+                problem.plan((smallest, smallest), PANEL, false)
+            }
+        };
+        problem.with_longer_panels(chosen, k)
+    }
+}
+
 impl Problem {
     fn plan(&self, tile: (usize, usize), panel: usize, double: bool) -> ProductPlan {
         let item = self.item_bytes as u64;
         let depth = panel.min(self.k.max(1)) as u64;
-        let edges = match self.symmetric {
+        let edges = match self.symmetric && tile.1 == self.n {
             true => tile.1,
             false => tile.0 + tile.1,
         } as u64;

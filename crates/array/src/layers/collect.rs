@@ -1,0 +1,210 @@
+//! A result in memory, put together inside the run.
+//!
+//! The memory of the result is a block like any other, granted before it is made and certified with
+//! the plan. Tasks copy chunks into it as they are computed:
+//!
+//! ```text
+//! result-memory ──┬─────────┬─────────┐
+//! chunk 0 ─────► place 0    │         │
+//! chunk 1 ───────────────► place 1    │
+//!                  └─────────┴──────► result       hands the memory out
+//! ```
+
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use flagstone_graph::{
+    Block, BlockData, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext,
+};
+use ndarray::{ArrayD, IxDyn};
+
+use crate::chunk::Chunk;
+use crate::element::Element;
+use crate::grid::{ChunkGrid, lengths};
+use crate::kernels::tiles::{Strided, Target, c_strides, copy};
+use crate::layers::evaluate::coords;
+use crate::lower::Lowered;
+
+/// The result while it is put together: disjoint parts are written by different tasks.
+struct Whole<T> {
+    values: UnsafeCell<Vec<T>>,
+    /// Where the values are, from before they were shared.
+    start: *mut T,
+    bytes: u64,
+}
+
+// SAFETY: the pointer is into `values`, which a `Whole` owns.
+unsafe impl<T: Send> Send for Whole<T> {}
+// SAFETY: tasks write disjoint parts through `start`; `values` is used by its last owner only.
+unsafe impl<T: Send> Sync for Whole<T> {}
+
+impl<T: Element> BlockData for Whole<T> {
+    fn nbytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Adds the layers that put an array's chunks together; the last one has one block.
+pub(crate) fn collect<T: Element>(
+    graph: &mut Graph,
+    lowered: &Lowered,
+    location: &'static Location<'static>,
+) -> LayerId {
+    let bytes = lowered.nbytes();
+    let element = PhantomData::<fn() -> T>;
+    if lowered.grid.len() == 1 && lowered.stride == 1 {
+        return lowered.layer;
+    }
+    let memory = graph.push_at(
+        Arc::new(WholeMemory { bytes, element }),
+        &[],
+        Some(location),
+    );
+    let place = Place {
+        grid: lowered.grid.clone(),
+        stride: lowered.stride,
+        element,
+    };
+    let placed = graph.push_at(Arc::new(place), &[memory, lowered.layer], Some(location));
+    let result = Handed {
+        parts: lowered.grid.len() as u32,
+        bytes,
+    };
+    graph.push_at(Arc::new(result), &[memory, placed], Some(location))
+}
+
+/// The array from the block of the last layer.
+pub(crate) fn collected<T: Element>(blocks: Vec<Block>, shape: &[usize]) -> Result<ArrayD<T>> {
+    let missing = || Error::invalid("the executor returned no result");
+    let block = blocks.into_iter().next().ok_or_else(missing)?;
+    let values = match block.take::<Whole<T>>() {
+        Ok(whole) => whole.values.into_inner(),
+        // one chunk is the result itself
+        Err(block) => {
+            let chunk: &Chunk = block.downcast_ref().ok_or_else(missing)?;
+            chunk.values::<T>()?.to_vec()
+        }
+    };
+    ArrayD::from_shape_vec(IxDyn(shape), values).map_err(Error::failed)
+}
+
+/// Makes the memory of the result.
+struct WholeMemory<T> {
+    bytes: u64,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: Element> Layer for WholeMemory<T> {
+    fn name(&self) -> &str {
+        "result-memory"
+    }
+
+    fn task_count(&self) -> u32 {
+        1
+    }
+
+    fn deps(&self, _: u32, _: &mut Deps<'_>) {}
+
+    fn footprint(&self, _: u32) -> Footprint {
+        Footprint::exact(self.bytes).resident()
+    }
+
+    fn run(&self, _: u32, _: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+        // zeros come from the system untouched
+        let mut values = vec![T::ZERO; self.bytes as usize / size_of::<T>()];
+        Ok(Block::new(Whole {
+            start: values.as_mut_ptr(),
+            values: UnsafeCell::new(values),
+            bytes: self.bytes,
+        }))
+    }
+}
+
+/// Copies one chunk a task to its place.
+struct Place<T> {
+    grid: ChunkGrid,
+    stride: u32,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: Element> Layer for Place<T> {
+    fn name(&self) -> &str {
+        "place"
+    }
+
+    fn task_count(&self) -> u32 {
+        self.grid.len() as u32
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        deps.push(0, 0);
+        deps.push(1, task * self.stride + self.stride - 1);
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        Footprint::exact(0)
+    }
+
+    fn run(&self, task: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+        let whole: &Whole<T> = inputs.get(0)?;
+        let chunk: &Chunk = inputs.get(1)?;
+        let region = self.grid.region(task as usize);
+        let shape = lengths(&region);
+        let item = size_of::<T>();
+        let strides = c_strides(self.grid.shape(), item);
+        let offset: isize = region
+            .iter()
+            .zip(&strides)
+            .map(|(range, &stride)| range.start as isize * stride)
+            .sum();
+        let values = chunk.values::<T>()?;
+        let source = Strided {
+            start: values.as_ptr().cast(),
+            strides: c_strides(&shape, item),
+            dtype: T::DTYPE,
+        };
+        let target = Target {
+            start: whole.start.cast::<u8>().wrapping_offset(offset),
+            strides,
+            dtype: T::DTYPE,
+        };
+        // SAFETY: the chunk's region lies in the result, and no other task has it.
+        unsafe { copy(&shape, &source, &target) };
+        Ok(Block::unit())
+    }
+
+    fn coords(&self, task: u32) -> Vec<u32> {
+        coords(&self.grid, task)
+    }
+}
+
+/// Hands the memory out when every chunk is in its place.
+struct Handed {
+    parts: u32,
+    bytes: u64,
+}
+
+impl Layer for Handed {
+    fn name(&self) -> &str {
+        "result"
+    }
+
+    fn task_count(&self) -> u32 {
+        1
+    }
+
+    fn deps(&self, _: u32, deps: &mut Deps<'_>) {
+        deps.push(0, 0);
+        deps.range(1, 0..self.parts);
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        Footprint::exact(self.bytes).reusing(0).resident()
+    }
+
+    fn run(&self, _: u32, mut inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+        inputs.take(0)
+    }
+}

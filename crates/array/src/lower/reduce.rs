@@ -1,0 +1,90 @@
+//! Lowering of reductions: one axis after the other, the last one first.
+
+use std::sync::Arc;
+
+use flagstone_graph::{LayerId, Result};
+
+use super::{Lowered, Lowering, check_count};
+use crate::kernels::fold::Fold;
+use crate::layers::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
+use crate::node::{Lower, Node};
+
+/// A reduction along axes, ascending, which are dropped.
+pub(crate) struct Reduction<F> {
+    pub(crate) fold: Arc<F>,
+    pub(crate) axes: Vec<usize>,
+}
+
+impl<F: Fold> Lower for Reduction<F> {
+    fn name(&self) -> &'static str {
+        self.fold.name()
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
+        let of = &node.inputs()[0];
+        let parts = lowering.operand(of)?;
+        let count: usize = self.axes.iter().map(|&axis| of.shape[axis]).product();
+        let state = size_of::<F::State>().div_ceil(size_of::<F::In>()) as u64;
+        let mut grid =
+            lowering
+                .plan
+                .reduction_grid(&of.shape, of.dtype.size(), &self.axes, 1 + state.min(3));
+        check_count(grid.len() as u64, node)?;
+        let mut inputs = parts.inputs();
+        let mut fused = Some(parts.fused);
+        for (done, &axis) in self.axes.iter().rev().enumerate() {
+            let (folded, mut last) = folded_grid(&grid, axis);
+            let finishes = done + 1 == self.axes.len();
+            let end = |last: bool| match finishes && last {
+                true => End::Finished(count),
+                false => End::States,
+            };
+            let fold = Arc::clone(&self.fold);
+            let mut layer: LayerId = match fused.take() {
+                Some(fused) => {
+                    let layer = FoldChunks {
+                        fold,
+                        fused,
+                        grid,
+                        axis,
+                        last,
+                        end: end(last),
+                    };
+                    lowering.push(layer, &inputs, node)
+                }
+                None => {
+                    let layer = FoldStates {
+                        fold,
+                        grid,
+                        axis,
+                        last,
+                        end: end(last),
+                    };
+                    lowering.push(layer, &inputs, node)
+                }
+            };
+            grid = folded;
+            while !last {
+                let merged = merged_grid(&grid, axis);
+                last = merged.1;
+                let merge = MergeStates {
+                    fold: Arc::clone(&self.fold),
+                    parts: grid,
+                    grid: merged.0.clone(),
+                    axis,
+                    last,
+                    end: end(last),
+                };
+                layer = lowering.push(merge, &[layer], node);
+                grid = merged.0;
+            }
+            inputs = vec![layer];
+        }
+        Ok(Lowered {
+            layer: inputs[0],
+            grid,
+            stride: 1,
+            item_bytes: node.dtype.size(),
+        })
+    }
+}

@@ -1,0 +1,330 @@
+//! Arrays from nothing: constants, ramps, grids, functions; from memory and from files.
+//!
+//! None holds its elements: each is made when and where it is needed.
+
+use std::panic::Location;
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::{ArrayBase, Data, Dimension};
+
+use crate::array::Array;
+use crate::element::{Element, Float};
+use crate::node::{Constant, Op};
+use crate::source::{Function, InMemory, NpyFile, Source};
+use crate::view::View;
+
+impl<T: Element> Array<T> {
+    /// Opens an npy file (format versions 1 to 3, C or Fortran order). Reads the header only.
+    #[track_caller]
+    pub fn open_npy(path: impl AsRef<Path>) -> Self {
+        match NpyFile::open::<T>(path.as_ref()) {
+            Ok(file) => Array::make(file.shape().to_vec(), Op::Source(Arc::new(file))),
+            Err(error) => Array::mistake(error.kind(), error.message(), Location::caller()),
+        }
+    }
+
+    /// Wraps an array in memory, without a copy where the caller gives it away.
+    #[track_caller]
+    pub fn from_ndarray<S, D>(array: ArrayBase<S, D>) -> Self
+    where
+        S: Data<Elem = T> + ndarray::DataOwned,
+        D: Dimension,
+        ndarray::ArcArray<T, D>: From<ArrayBase<S, D>>,
+    {
+        let shared = ndarray::ArcArray::from(array).into_dyn();
+        let shape = shared.shape().to_vec();
+        Array::make(shape, Op::Source(Arc::new(InMemory(shared))))
+    }
+
+    /// An array whose elements follow from their indices. The function must be pure: it may be
+    /// called more than once for an element.
+    #[track_caller]
+    pub fn from_fn(
+        shape: &[usize],
+        function: impl Fn(&[usize]) -> T + Send + Sync + 'static,
+    ) -> Self {
+        Array::function("from-fn", shape, function, None)
+    }
+
+    /// The same for a function of ours, which its name and `token` identify.
+    #[track_caller]
+    pub(crate) fn function(
+        name: &'static str,
+        shape: &[usize],
+        function: impl Fn(&[usize]) -> T + Send + Sync + 'static,
+        token: Option<String>,
+    ) -> Self {
+        if let Err(message) = check_shape(shape) {
+            return Array::invalid(message);
+        }
+        let source = Function {
+            name,
+            shape: shape.to_vec(),
+            function: Arc::new(function),
+            token,
+        };
+        Array::make(shape.to_vec(), Op::Source(Arc::new(source)))
+    }
+
+    /// An array of one value. Holds no data, however large it is.
+    #[track_caller]
+    pub fn full(shape: &[usize], value: T) -> Self {
+        if let Err(message) = check_shape(shape) {
+            return Array::invalid(message);
+        }
+        Array::make(shape.to_vec(), Op::Constant(Constant::new(value)))
+    }
+
+    /// An array of zeros (of `false` for booleans).
+    #[track_caller]
+    pub fn zeros(shape: &[usize]) -> Self {
+        Array::full(shape, T::ZERO)
+    }
+
+    /// An array of ones (of `true` for booleans).
+    #[track_caller]
+    pub fn ones(shape: &[usize]) -> Self {
+        Array::full(shape, T::ONE)
+    }
+
+    /// One value, in the shape of this array.
+    #[track_caller]
+    pub fn full_like<U: Element>(&self, value: U) -> Array<U> {
+        match self.node.mistake() {
+            Some(mistake) => Array::keep(mistake.clone()),
+            None => Array::full(self.shape(), value),
+        }
+    }
+
+    /// Zeros in the shape and type of this array.
+    #[track_caller]
+    pub fn zeros_like(&self) -> Self {
+        self.full_like(T::ZERO)
+    }
+
+    /// Ones in the shape and type of this array.
+    #[track_caller]
+    pub fn ones_like(&self) -> Self {
+        self.full_like(T::ONE)
+    }
+
+    /// A single value with no axes, which broadcasts against everything.
+    #[track_caller]
+    pub fn scalar(value: T) -> Self {
+        Array::make(Vec::new(), Op::Constant(Constant::new(value)))
+    }
+
+    /// The values from `start` up to, but not including, `stop` in steps of `step`, as NumPy's
+    /// `arange`: `ceil((stop - start) / step)` elements, each computed as `start + i * step`.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    ///
+    /// assert_eq!(Array::arange(0.0, 1.0, 0.25).shape(), [4]);
+    /// assert_eq!(Array::arange(10i64, 0, -3).shape(), [4]);
+    /// ```
+    ///
+    /// A step of zero, or more elements than can be counted, is a mistake.
+    #[track_caller]
+    pub fn arange(start: T, stop: T, step: T) -> Self {
+        let wide = |value: T| match value.widen() {
+            crate::element::Wide::Signed(value) => (value as i128, value as f64),
+            crate::element::Wide::Unsigned(value) => (value as i128, value as f64),
+            crate::element::Wide::Float(value) => (0, value),
+        };
+        let (a, b, by) = (wide(start), wide(stop), wide(step));
+        let count = if T::DTYPE.is_float() {
+            ((b.1 - a.1) / by.1).ceil()
+        } else if by.0 == 0 {
+            f64::NAN
+        } else {
+            let distance = b.0 - a.0;
+            // integers exactly, rounded up
+            let whole = distance / by.0;
+            let rest = distance % by.0 != 0 && (distance < 0) == (by.0 < 0);
+            (whole + i128::from(rest)) as f64
+        };
+        if !count.is_finite() || count >= 2f64.powi(63) {
+            return Array::invalid(format!(
+                "cannot count from {start} to {stop} in steps of {step}"
+            ));
+        }
+        let token = format!("{start} {step} {}", T::DTYPE);
+        Array::function(
+            "arange",
+            &[count.max(0.0) as usize],
+            move |index| start.plus(step.times((index[0] as u64).cast())),
+            Some(token),
+        )
+    }
+
+    /// A diagonal of ones, `offset` places above the main one (below for negative offsets).
+    #[track_caller]
+    pub fn eye(rows: usize, columns: usize, offset: isize) -> Self {
+        Array::function(
+            "eye",
+            &[rows, columns],
+            move |index| match index[1] as isize - index[0] as isize == offset {
+                true => T::ONE,
+                false => T::ZERO,
+            },
+            Some(format!("{offset} {}", T::DTYPE)),
+        )
+    }
+
+    /// A square array of zeros with ones on the diagonal.
+    #[track_caller]
+    pub fn identity(length: usize) -> Self {
+        Array::eye(length, length, 0)
+    }
+
+    /// The elements of the last two axes on and below the diagonal `offset`; zeros above.
+    #[track_caller]
+    pub fn tril(&self, offset: isize) -> Self {
+        self.triangle(move |row, column| column - row <= offset)
+    }
+
+    /// The elements of the last two axes on and above the diagonal `offset`; zeros below.
+    #[track_caller]
+    pub fn triu(&self, offset: isize) -> Self {
+        self.triangle(move |row, column| column - row >= offset)
+    }
+
+    #[track_caller]
+    fn triangle(&self, inside: impl Fn(isize, isize) -> bool + Send + Sync + 'static) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let [.., rows, columns] = *self.shape() else {
+            return Array::invalid(format!(
+                "an array of shape {:?} has no triangle: it needs two axes",
+                self.shape()
+            ));
+        };
+        let mask = Array::from_fn(&[rows, columns], move |index| {
+            inside(index[0] as isize, index[1] as isize)
+        });
+        mask.select(self, &Array::scalar(T::ZERO))
+    }
+
+    /// The diagonal `offset` of the last two axes (above the main one for positive offsets) as the
+    /// last axis of the result; of a one-dimensional array the matrix with that diagonal.
+    #[track_caller]
+    pub fn diag(&self, offset: isize) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let up = offset.unsigned_abs();
+        if let [length] = *self.shape() {
+            let edge = length + up;
+            let (row, column) = if offset >= 0 { (0, up) } else { (up, 0) };
+            let node = self.clone();
+            let zero = Array::zeros(&[edge, edge]);
+            // element (i, j) of the matrix is element i - row, where j - column is the same
+            let spread = node
+                .pad_zeros(0, row, edge - row - length)
+                .expand_dims(1)
+                .broadcast_to(&[edge, edge]);
+            let place = Array::eye(edge, edge, column as isize - row as isize);
+            return place.select(&spread, &zero);
+        }
+        let [.., rows, columns] = *self.shape() else {
+            return Array::invalid("an array without axes has no diagonal");
+        };
+        let (row, column) = if offset >= 0 { (0, up) } else { (up, 0) };
+        let length = rows.saturating_sub(row).min(columns.saturating_sub(column));
+        let outer = self.ndim() - 2;
+        let mut view = View::identity(&self.shape()[..outer]);
+        for start in [row, column] {
+            view.0.push(crate::view::AxisView::Of {
+                out: outer,
+                along: crate::view::Along::range(start..start + length),
+            });
+        }
+        let mut shape = self.shape()[..outer].to_vec();
+        shape.push(length);
+        self.viewed(shape, view)
+    }
+}
+
+impl<T: Float> Array<T> {
+    /// `count` values evenly spaced from `start` to `stop`, both included: each is
+    /// `start + i * ((stop - start) / (count - 1))`, and the last is `stop` itself.
+    #[track_caller]
+    pub fn linspace(start: T, stop: T, count: usize) -> Self {
+        let step = stop
+            .minus(start)
+            .over(T::from_count(count.saturating_sub(1).max(1)));
+        let token = format!("{start} {stop} {count} {}", T::DTYPE);
+        Array::function(
+            "linspace",
+            &[count],
+            move |index| match index[0] + 1 == count && count > 1 {
+                true => stop,
+                false => start.plus(step.times(T::from_count(index[0]))),
+            },
+            Some(token),
+        )
+    }
+}
+
+impl Array<i64> {
+    /// The index along each axis, for every element of an array of `shape`: one array an axis.
+    #[track_caller]
+    pub fn indices(shape: &[usize]) -> Vec<Array<i64>> {
+        let along = |axis: usize| {
+            Array::function(
+                "indices",
+                shape,
+                move |index| index[axis] as i64,
+                Some(axis.to_string()),
+            )
+        };
+        (0..shape.len()).map(along).collect()
+    }
+}
+
+/// One-dimensional arrays as the axes of a grid: each is broadcast to the shape of all, in the
+/// order of NumPy's `indexing="ij"`.
+///
+/// ```
+/// use flagstone_array::{Array, meshgrid};
+///
+/// let grid = meshgrid(&[&Array::arange(0, 3, 1), &Array::arange(0, 5, 1)]);
+/// assert_eq!(grid[1].shape(), [3, 5]);
+/// ```
+///
+/// An array with more or fewer axes than one is a mistake.
+#[track_caller]
+pub fn meshgrid<T: Element>(axes: &[&Array<T>]) -> Vec<Array<T>> {
+    let shape: Vec<usize> = axes.iter().map(|axis| axis.len()).collect();
+    let spread = |(i, axis): (usize, &&Array<T>)| {
+        if axis.node.mistake().is_some() {
+            return (*axis).clone();
+        }
+        if axis.ndim() != 1 {
+            return Array::invalid(format!(
+                "an axis of a grid is one-dimensional, but has the shape {:?}",
+                axis.shape()
+            ));
+        }
+        let mut lengths = vec![1; shape.len()];
+        lengths[i] = axis.len();
+        axis.reshape(&lengths).broadcast_to(&shape)
+    };
+    axes.iter().enumerate().map(spread).collect()
+}
+
+/// Refuses shapes whose elements cannot be counted.
+pub(crate) fn check_shape(shape: &[usize]) -> Result<(), String> {
+    let product = shape
+        .iter()
+        .try_fold(1usize, |size, &length| size.checked_mul(length));
+    match product {
+        Some(size) if size <= isize::MAX as usize / 8 => Ok(()),
+        _ => Err(format!(
+            "an array of shape {shape:?} has more elements than 2^64 bytes hold"
+        )),
+    }
+}

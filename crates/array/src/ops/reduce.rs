@@ -1,0 +1,258 @@
+//! Reductions along any axes.
+//!
+//! Axes are named as in [`IntoAxes`]: `0`, `-1`, `[0, 2]`, `..` for all, `keep(0)` for one that
+//! stays with length 1. The order in which elements are combined follows from the shape alone.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::axes::IntoAxes;
+use crate::array::Array;
+use crate::element::{Element, Float};
+use crate::kernels::fold::Fold;
+use crate::kernels::folds::{
+    KnownMean, Moment, Moments, Position, Simple, Spread, Sum, greater, greater_known, lesser,
+    lesser_known,
+};
+use crate::lower::Reduction;
+use crate::promote::Promote;
+
+/// What means of `T` have: `f32` for `f32`, `f64` for all else.
+pub(crate) type Real<T> = <T as Promote<T>>::Quotient;
+
+impl<T: Element> Array<T> {
+    #[track_caller]
+    fn fold<F: Fold<In = T>>(&self, axes: impl IntoAxes, fold: F) -> Array<F::Out> {
+        if let Some(mistake) = self.node.mistake() {
+            return Array::keep(mistake.clone());
+        }
+        let (axes, keep) = match axes.into_axes().resolve(self.shape()) {
+            Ok(resolved) => resolved,
+            Err(message) => return Array::invalid(message),
+        };
+        if axes.is_empty() {
+            // every element by itself
+            return self.expand_dims(-1).fold(-1, fold);
+        }
+        let mut shape = self.shape().to_vec();
+        for &axis in axes.iter().rev() {
+            shape.remove(axis);
+        }
+        let lower = Reduction {
+            fold: Arc::new(fold),
+            axes: axes.clone(),
+        };
+        let result = Array::layer(shape, lower, vec![Arc::clone(&self.node)]);
+        match keep {
+            true => axes
+                .iter()
+                .fold(result, |result, &axis| result.expand_dims(axis as isize)),
+            false => result,
+        }
+    }
+
+    /// A fold that needs at least one element.
+    #[track_caller]
+    fn extreme<F: Fold<In = T>>(&self, axes: impl IntoAxes, fold: F) -> Array<F::Out> {
+        let axes = axes.into_axes();
+        if let Ok((places, _)) = axes.resolve(self.shape())
+            && places.iter().any(|&axis| self.shape()[axis] == 0)
+        {
+            return Array::invalid(format!(
+                "the {} of no elements is not defined: the shape is {:?}",
+                fold.name(),
+                self.shape()
+            ));
+        }
+        self.fold(axes, fold)
+    }
+
+    /// The sum of all elements, as an array without axes: of integers and booleans as 64-bit
+    /// integers, which wrap.
+    #[track_caller]
+    pub fn sum(&self) -> Array<T::Sum> {
+        self.sum_axis(..)
+    }
+
+    /// The sums along axes.
+    #[track_caller]
+    pub fn sum_axis(&self, axes: impl IntoAxes) -> Array<T::Sum> {
+        self.fold(axes, Sum::<T, T::Sum>::new())
+    }
+
+    /// The products along axes.
+    #[track_caller]
+    pub fn prod(&self, axes: impl IntoAxes) -> Array<T::Sum> {
+        let fold = Simple::new("prod", T::Sum::ONE, T::cast, T::Sum::times);
+        self.fold(axes, fold)
+    }
+
+    /// The means along axes: the sum divided by how many there are; of integers in `f64`. Not a
+    /// number where there is nothing.
+    #[track_caller]
+    pub fn mean(&self, axes: impl IntoAxes) -> Array<Real<T>> {
+        self.fold(axes, Sum::<T, Real<T>>::mean())
+    }
+
+    /// The variances along axes, of the whole population; see [`Array::var_ddof`].
+    #[track_caller]
+    pub fn var(&self, axes: impl IntoAxes) -> Array<Real<T>> {
+        self.var_ddof(axes, 0)
+    }
+
+    /// The variances along axes: the squared distances from the mean, divided by the count less
+    /// `ddof` (1 for an unbiased estimate from a sample). Computed in double precision by a
+    /// formula that is stable far from zero.
+    #[track_caller]
+    pub fn var_ddof(&self, axes: impl IntoAxes, ddof: usize) -> Array<Real<T>> {
+        self.fold(axes, moments(Moment::Variance, ddof, false))
+    }
+
+    /// The standard deviations along axes, of the whole population.
+    #[track_caller]
+    pub fn std(&self, axes: impl IntoAxes) -> Array<Real<T>> {
+        self.std_ddof(axes, 0)
+    }
+
+    /// The standard deviations along axes: the roots of [`Array::var_ddof`].
+    #[track_caller]
+    pub fn std_ddof(&self, axes: impl IntoAxes, ddof: usize) -> Array<Real<T>> {
+        self.fold(axes, moments(Moment::Deviation, ddof, false))
+    }
+
+    /// The smallest elements along axes; not-a-number if there is one. An empty axis is a mistake.
+    #[track_caller]
+    pub fn min(&self, axes: impl IntoAxes) -> Array<T> {
+        self.extreme(axes, Simple::new("min", T::HIGHEST, |x: T| x, lesser))
+    }
+
+    /// The largest elements along axes; not-a-number if there is one. An empty axis is a mistake.
+    #[track_caller]
+    pub fn max(&self, axes: impl IntoAxes) -> Array<T> {
+        self.extreme(axes, Simple::new("max", T::LOWEST, |x: T| x, greater))
+    }
+
+    /// The distances of the largest elements from the smallest. An empty axis is a mistake.
+    #[track_caller]
+    pub fn ptp(&self, axes: impl IntoAxes) -> Array<T> {
+        self.extreme(axes, Spread(PhantomData))
+    }
+
+    /// Where the smallest element along an axis is: the first of equal ones, or the first that is
+    /// not a number. An empty axis is a mistake.
+    #[track_caller]
+    pub fn argmin(&self, axis: isize) -> Array<i64> {
+        self.position(axis, false, false)
+    }
+
+    /// Where the largest element along an axis is: the first of equal ones, or the first that is
+    /// not a number. An empty axis is a mistake.
+    #[track_caller]
+    pub fn argmax(&self, axis: isize) -> Array<i64> {
+        self.position(axis, true, false)
+    }
+
+    #[track_caller]
+    fn position(&self, axis: isize, largest: bool, skip: bool) -> Array<i64> {
+        let element = PhantomData;
+        self.extreme(
+            axis,
+            Position {
+                largest,
+                skip,
+                element,
+            },
+        )
+    }
+
+    /// Whether any element along axes is not zero.
+    #[track_caller]
+    pub fn any(&self, axes: impl IntoAxes) -> Array<bool> {
+        self.fold(axes, Simple::new("any", false, is_set::<T>, |a, b| a | b))
+    }
+
+    /// Whether all elements along axes are not zero.
+    #[track_caller]
+    pub fn all(&self, axes: impl IntoAxes) -> Array<bool> {
+        self.fold(axes, Simple::new("all", true, is_set::<T>, |a, b| a & b))
+    }
+
+    /// How many elements along axes are not zero.
+    #[track_caller]
+    pub fn count_nonzero(&self, axes: impl IntoAxes) -> Array<i64> {
+        let count = |x: T| i64::from(x != T::ZERO);
+        self.fold(axes, Simple::new("count_nonzero", 0, count, |a, b| a + b))
+    }
+}
+
+fn is_set<T: Element>(value: T) -> bool {
+    value != T::ZERO
+}
+
+fn moments<T, R>(moment: Moment, ddof: usize, skip: bool) -> Moments<T, R> {
+    Moments {
+        moment,
+        ddof,
+        skip,
+        types: PhantomData,
+    }
+}
+
+/// Reductions that leave out what is not a number.
+impl<T: Float> Array<T> {
+    /// The sums of the elements that are numbers; 0 where there is none.
+    #[track_caller]
+    pub fn nansum(&self, axes: impl IntoAxes) -> Array<T> {
+        let known = |x: T| if x.is_not_a_number() { T::ZERO } else { x };
+        self.fold(axes, Simple::new("nansum", T::ZERO, known, T::plus))
+    }
+
+    /// The products of the elements that are numbers; 1 where there is none.
+    #[track_caller]
+    pub fn nanprod(&self, axes: impl IntoAxes) -> Array<T> {
+        let known = |x: T| if x.is_not_a_number() { T::ONE } else { x };
+        self.fold(axes, Simple::new("nanprod", T::ONE, known, T::times))
+    }
+
+    /// The means of the elements that are numbers; not a number where there is none.
+    #[track_caller]
+    pub fn nanmean(&self, axes: impl IntoAxes) -> Array<T> {
+        self.fold(axes, KnownMean::<T, T>(PhantomData))
+    }
+
+    /// The variances of the elements that are numbers; see [`Array::var_ddof`].
+    #[track_caller]
+    pub fn nanvar(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
+        self.fold(axes, moments::<T, T>(Moment::Variance, ddof, true))
+    }
+
+    /// The standard deviations of the elements that are numbers; see [`Array::var_ddof`].
+    #[track_caller]
+    pub fn nanstd(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
+        self.fold(axes, moments::<T, T>(Moment::Deviation, ddof, true))
+    }
+
+    /// The smallest of the elements that are numbers; not a number where there is none.
+    #[track_caller]
+    pub fn nanmin(&self, axes: impl IntoAxes) -> Array<T> {
+        self.extreme(axes, Simple::new("nanmin", T::NAN, |x: T| x, lesser_known))
+    }
+
+    /// The largest of the elements that are numbers; not a number where there is none.
+    #[track_caller]
+    pub fn nanmax(&self, axes: impl IntoAxes) -> Array<T> {
+        self.extreme(axes, Simple::new("nanmax", T::NAN, |x: T| x, greater_known))
+    }
+
+    /// Where the smallest number along an axis is; -1 where nothing is a number.
+    #[track_caller]
+    pub fn nanargmin(&self, axis: isize) -> Array<i64> {
+        self.position(axis, false, true)
+    }
+
+    /// Where the largest number along an axis is; -1 where nothing is a number.
+    #[track_caller]
+    pub fn nanargmax(&self, axis: isize) -> Array<i64> {
+        self.position(axis, true, true)
+    }
+}

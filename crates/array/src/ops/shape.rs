@@ -1,0 +1,411 @@
+//! Shapes: axes in another order, added, dropped, broadcast; arrays put together.
+//!
+//! Views cost nothing. A concatenation reads only the parts it is asked for.
+
+use std::sync::Arc;
+
+use super::create::check_shape;
+use crate::array::Array;
+use crate::element::Element;
+use crate::node::Op;
+use crate::view::{Along, AxisView, View};
+
+impl<T: Element> Array<T> {
+    /// The array with its axes reversed. Never materialised: readers and products take strides.
+    #[track_caller]
+    pub fn t(&self) -> Self {
+        let axes: Vec<usize> = (0..self.ndim()).rev().collect();
+        self.permuted(&axes)
+    }
+
+    /// The array with its axes in the given order: axis `i` of the result is axis `axes[i]`.
+    #[track_caller]
+    pub fn permuted(&self, axes: &[usize]) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let mut sorted = axes.to_vec();
+        sorted.sort_unstable();
+        if sorted != (0..self.ndim()).collect::<Vec<_>>() {
+            return Array::invalid(format!(
+                "cannot order the axes of an array of shape {:?} as {axes:?}: name each of 0..{} once",
+                self.shape(),
+                self.ndim()
+            ));
+        }
+        let shape = axes.iter().map(|&axis| self.shape()[axis]).collect();
+        self.viewed(shape, View::permuted(self.shape(), axes))
+    }
+
+    /// The same as [`Array::permuted`], by NumPy's name.
+    #[track_caller]
+    pub fn transpose(&self, axes: &[usize]) -> Self {
+        self.permuted(axes)
+    }
+
+    /// The array with two axes exchanged. Negative axes count from the end.
+    #[track_caller]
+    pub fn swapaxes(&self, first: isize, second: isize) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        match (self.axis(first), self.axis(second)) {
+            (Ok(first), Ok(second)) => {
+                let mut axes: Vec<usize> = (0..self.ndim()).collect();
+                axes.swap(first, second);
+                self.permuted(&axes)
+            }
+            (Err(message), _) | (_, Err(message)) => Array::invalid(message),
+        }
+    }
+
+    /// The array with one axis moved to another place, the others in order.
+    #[track_caller]
+    pub fn moveaxis(&self, from: isize, to: isize) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        match (self.axis(from), self.axis(to)) {
+            (Ok(from), Ok(to)) => {
+                let mut axes: Vec<usize> = (0..self.ndim()).collect();
+                let axis = axes.remove(from);
+                axes.insert(to, axis);
+                self.permuted(&axes)
+            }
+            (Err(message), _) | (_, Err(message)) => Array::invalid(message),
+        }
+    }
+
+    /// The array with a new axis of length 1 before axis `at`; `-1` puts it last.
+    #[track_caller]
+    pub fn expand_dims(&self, at: isize) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let ndim = self.ndim() as isize;
+        let at = if at < 0 { at + ndim + 1 } else { at };
+        if !(0..=ndim).contains(&at) {
+            return Array::invalid(format!(
+                "an array of shape {:?} has no place {at} for an axis",
+                self.shape()
+            ));
+        }
+        let mut shape = self.shape().to_vec();
+        shape.insert(at as usize, 1);
+        let mut view = View::identity(self.shape());
+        for axis in &mut view.0[at as usize..] {
+            if let AxisView::Of { out, .. } = axis {
+                *out += 1;
+            }
+        }
+        self.viewed(shape, view)
+    }
+
+    /// The array without an axis, which must have length 1.
+    #[track_caller]
+    pub fn squeeze(&self, axis: isize) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let axis = match self.axis(axis) {
+            Ok(axis) if self.shape()[axis] == 1 => axis,
+            Ok(axis) => {
+                return Array::invalid(format!(
+                    "axis {axis} of an array of shape {:?} cannot be dropped: its length is not 1",
+                    self.shape()
+                ));
+            }
+            Err(message) => return Array::invalid(message),
+        };
+        let mut shape = self.shape().to_vec();
+        shape.remove(axis);
+        let mut view = View::identity(&shape);
+        view.0.insert(axis, AxisView::Fixed(0));
+        self.viewed(shape, view)
+    }
+
+    /// The array without all its axes of length 1.
+    #[track_caller]
+    pub fn squeeze_all(&self) -> Self {
+        let ones = (0..self.ndim())
+            .rev()
+            .filter(|&axis| self.shape()[axis] == 1);
+        ones.fold(self.clone(), |array, axis| array.squeeze(axis as isize))
+    }
+
+    /// The array repeated along axes of length 1, and along new ones in front, to fill a shape.
+    /// Holds no copies.
+    #[track_caller]
+    pub fn broadcast_to(&self, shape: &[usize]) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let skip = shape.len().checked_sub(self.ndim());
+        let fits = skip.is_some_and(|skip| {
+            let pairs = self.shape().iter().zip(&shape[skip..]);
+            pairs
+                .into_iter()
+                .all(|(&from, &to)| from == to || from == 1)
+        });
+        if let Err(message) = check_shape(shape) {
+            return Array::invalid(message);
+        }
+        if !fits {
+            return Array::invalid(format!(
+                "cannot broadcast an array of shape {:?} to {shape:?}",
+                self.shape()
+            ));
+        }
+        let view = View::identity(shape).broadcast(self.shape(), shape);
+        self.viewed(shape.to_vec(), view)
+    }
+
+    /// The array with the order of an axis reversed.
+    #[track_caller]
+    pub fn flip(&self, axis: isize) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let axis = match self.axis(axis) {
+            Ok(axis) => axis,
+            Err(message) => return Array::invalid(message),
+        };
+        let length = self.shape()[axis];
+        let along = Along::Span {
+            start: length.saturating_sub(1),
+            step: -1,
+            count: length,
+        };
+        let mut view = View::identity(self.shape());
+        view.0[axis] = AxisView::Of { out: axis, along };
+        self.viewed(self.shape().to_vec(), view)
+    }
+
+    /// The array turned by a right angle `times` times, from the first axis of `axes` towards the
+    /// second.
+    #[track_caller]
+    pub fn rot90(&self, times: isize, axes: (isize, isize)) -> Self {
+        match times.rem_euclid(4) {
+            1 => self.flip(axes.1).swapaxes(axes.0, axes.1),
+            2 => self.flip(axes.0).flip(axes.1),
+            3 => self.swapaxes(axes.0, axes.1).flip(axes.1),
+            _ => self.clone(),
+        }
+    }
+
+    /// The same elements in C order under another shape. A shape with another number of elements
+    /// is a mistake.
+    #[track_caller]
+    pub fn reshape(&self, shape: &[usize]) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        if let Err(message) = check_shape(shape) {
+            return Array::invalid(message);
+        }
+        if shape.iter().product::<usize>() != self.len() {
+            return Array::invalid(format!(
+                "cannot reshape an array of shape {:?} to {shape:?}: {} elements are not {}",
+                self.shape(),
+                self.len(),
+                shape.iter().product::<usize>()
+            ));
+        }
+        // axes of length 1 come and go for nothing
+        let long = |shape: &[usize]| -> Vec<(usize, usize)> {
+            let axes = shape.iter().copied().enumerate();
+            axes.filter(|&(_, length)| length != 1).collect()
+        };
+        let (from, to) = (long(self.shape()), long(shape));
+        if from
+            .iter()
+            .map(|axis| axis.1)
+            .eq(to.iter().map(|axis| axis.1))
+        {
+            let mut view = View(vec![AxisView::Fixed(0); self.ndim()]);
+            for ((axis, length), (out, _)) in from.into_iter().zip(to) {
+                view.0[axis] = AxisView::Of {
+                    out,
+                    along: Along::all(length),
+                };
+            }
+            return self.viewed(shape.to_vec(), view);
+        }
+        let of = match &self.node.op {
+            // only the first and the last shape matter
+            Op::Reshape { of } => Arc::clone(of),
+            _ => Arc::clone(&self.node),
+        };
+        Array::make(shape.to_vec(), Op::Reshape { of })
+    }
+
+    /// All elements in C order along one axis.
+    #[track_caller]
+    pub fn ravel(&self) -> Self {
+        self.reshape(&[self.len()])
+    }
+
+    /// Arrays one after the other along an axis. Their other axes must have equal lengths.
+    #[track_caller]
+    pub fn concatenate(arrays: &[&Array<T>], axis: isize) -> Self {
+        if let Some(mistake) = arrays.iter().find_map(|array| array.node.mistake()) {
+            return Array::keep(mistake.clone());
+        }
+        let Some(first) = arrays.first() else {
+            return Array::invalid("cannot concatenate no arrays");
+        };
+        let axis = match first.axis(axis) {
+            Ok(axis) => axis,
+            Err(message) => return Array::invalid(message),
+        };
+        let without = |array: &Array<T>| {
+            let mut shape = array.shape().to_vec();
+            if axis < shape.len() {
+                shape.remove(axis);
+            }
+            shape
+        };
+        if let Some(other) = arrays
+            .iter()
+            .find(|array| array.ndim() != first.ndim() || without(array) != without(first))
+        {
+            return Array::invalid(format!(
+                "cannot concatenate arrays of shapes {:?} and {:?} along axis {axis}: all other \
+                 lengths must be equal",
+                first.shape(),
+                other.shape()
+            ));
+        }
+        let mut shape = first.shape().to_vec();
+        shape[axis] = arrays.iter().map(|array| array.shape()[axis]).sum();
+        if let Err(message) = check_shape(&shape) {
+            return Array::invalid(message);
+        }
+        // a concatenation inside is taken apart, so that appending in a loop does not nest
+        let mut parts = Vec::with_capacity(arrays.len());
+        for array in arrays {
+            match &array.node.op {
+                _ if array.shape()[axis] == 0 => {}
+                Op::Concat {
+                    parts: inner,
+                    axis: same,
+                } if *same == axis && inner.len() < 64 => parts.extend(inner.iter().cloned()),
+                _ => parts.push(Arc::clone(&array.node)),
+            }
+        }
+        match &parts[..] {
+            [] => Array::zeros(&shape),
+            _ => Array::make(shape, Op::Concat { parts, axis }),
+        }
+    }
+
+    /// Arrays of one shape along a new axis at place `axis`.
+    #[track_caller]
+    pub fn stack(arrays: &[&Array<T>], axis: isize) -> Self {
+        let spread: Vec<Array<T>> = arrays.iter().map(|array| array.expand_dims(axis)).collect();
+        let ndim = spread.first().map_or(0, Array::ndim) as isize;
+        let axis = if axis < 0 { axis + ndim } else { axis };
+        Array::concatenate(&spread.iter().collect::<Vec<_>>(), axis)
+    }
+
+    /// This array with another after it along an axis.
+    #[track_caller]
+    pub fn append(&self, other: &Array<T>, axis: isize) -> Self {
+        Array::concatenate(&[self, other], axis)
+    }
+
+    /// A matrix put together from a grid of matrices: rows of blocks.
+    #[track_caller]
+    pub fn block(rows: &[&[&Array<T>]]) -> Self {
+        let rows: Vec<Array<T>> = rows.iter().map(|row| Array::concatenate(row, -1)).collect();
+        Array::concatenate(&rows.iter().collect::<Vec<_>>(), -2)
+    }
+
+    /// The array repeated whole, `times[i]` times along axis `i`; more counts than axes add axes in
+    /// front.
+    #[track_caller]
+    pub fn tile(&self, times: &[usize]) -> Self {
+        let mut array = self.clone();
+        while array.ndim() < times.len() && array.node.mistake().is_none() {
+            array = array.expand_dims(0);
+        }
+        let skip = array.ndim() - times.len().min(array.ndim());
+        for (i, &times) in times.iter().enumerate() {
+            let axis = skip + i;
+            // an axis of repeats before the axis, then both as one
+            let mut spread = array.shape().to_vec();
+            if array.node.mistake().is_some() {
+                return array;
+            }
+            spread.insert(axis, times);
+            let mut shape = array.shape().to_vec();
+            shape[axis] *= times;
+            if times != 1 {
+                array = array
+                    .expand_dims(axis as isize)
+                    .broadcast_to(&spread)
+                    .reshape(&shape);
+            }
+        }
+        array
+    }
+
+    /// The array with every element repeated `times` times along an axis.
+    #[track_caller]
+    pub fn repeat(&self, times: usize, axis: isize) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let axis = match self.axis(axis) {
+            Ok(axis) => axis,
+            Err(message) => return Array::invalid(message),
+        };
+        let mut spread = self.shape().to_vec();
+        spread.insert(axis + 1, times);
+        let mut shape = self.shape().to_vec();
+        shape[axis] *= times;
+        self.expand_dims(axis as isize + 1)
+            .broadcast_to(&spread)
+            .reshape(&shape)
+    }
+
+    /// The array shifted along an axis; what leaves at the end comes back at the start.
+    #[track_caller]
+    pub fn roll(&self, by: isize, axis: isize) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let axis = match self.axis(axis) {
+            Ok(axis) => axis,
+            Err(message) => return Array::invalid(message),
+        };
+        let length = self.shape()[axis];
+        if length == 0 {
+            return self.clone();
+        }
+        let cut = length - by.rem_euclid(length as isize) as usize;
+        let (head, tail) = (self.range(axis, 0..cut), self.range(axis, cut..length));
+        Array::concatenate(&[&tail, &head], axis as isize)
+    }
+
+    /// A range of an axis, inside its length.
+    #[track_caller]
+    pub(crate) fn range(&self, axis: usize, range: std::ops::Range<usize>) -> Self {
+        let mut view = View::identity(self.shape());
+        let mut shape = self.shape().to_vec();
+        shape[axis] = range.len();
+        let along = Along::range(range);
+        view.0[axis] = AxisView::Of { out: axis, along };
+        self.viewed(shape, view)
+    }
+
+    #[track_caller]
+    pub(crate) fn pad_zeros(&self, axis: usize, before: usize, after: usize) -> Self {
+        let zeros = |length: usize| {
+            let mut shape = self.shape().to_vec();
+            shape[axis] = length;
+            Array::zeros(&shape)
+        };
+        Array::concatenate(&[&zeros(before), self, &zeros(after)], axis as isize)
+    }
+}

@@ -1,0 +1,510 @@
+//! Expressions as tasks evaluate them: one pass over one region, no block in between.
+//!
+//! Element-wise operations become a *tape*: a list of kernels that runs tile by tile
+//! (`kernels/tiles.rs`). Transposes, slices, broadcasts and lists of indices become views of the
+//! tape's inputs. What cannot be fused (a product, a reduction) is a layer of its own; its blocks
+//! are inputs here, as are files, concatenations and reshapes.
+//!
+//! ```text
+//! (x.t() - mean) / 2        input 0: read-npy, axes (1, 0)      input 1: blocks, axes (_, 0)
+//!                           r0  <- subtract 0, 1
+//!                           out <- divide r0, constant 0
+//! ```
+//!
+//! A region is evaluated slab by slab, so that what is read lies in cache when it is used and only
+//! the result is as large as the region.
+
+mod build;
+mod input;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use flagstone_graph::{Deps, Error, Inputs, Result, TokenHasher};
+use flagstone_memory::Memory;
+
+use crate::buffer::Buffer;
+use crate::chunk::Chunk;
+use crate::dtype::DType;
+use crate::grid::{ChunkGrid, Region, lengths, volume};
+use crate::kernels::tiles::{self, Arg, Code, Instruction, TILE, Target, c_strides};
+use crate::node::Constant;
+use crate::source::Source;
+use crate::view::{Along, AxisView};
+
+pub(crate) use build::{Parts, fuse};
+pub(crate) use input::{Base, Input};
+
+/// Bytes of the result that are made at once.
+const SLAB_BYTES: usize = 1 << 20;
+
+/// A fused expression.
+pub(crate) struct Tape {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) dtype: DType,
+    inputs: Vec<Input>,
+    constants: Vec<Constant>,
+    instructions: Vec<Instruction>,
+    registers: usize,
+    result: Arg,
+}
+
+/// A tape and the layers whose blocks it reads.
+pub(crate) struct Fused {
+    pub(crate) tape: Tape,
+    pub(crate) leaves: Vec<Leaf>,
+}
+
+/// The blocks of another layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Leaf {
+    /// The dependency slot of the layer.
+    pub(crate) slot: usize,
+    /// How its blocks lie in the array.
+    pub(crate) grid: ChunkGrid,
+    /// Chunk `i` is the block of task `i * stride + stride - 1`: a layer that accumulates a chunk
+    /// in several tasks gives it with the last.
+    pub(crate) stride: u32,
+    pub(crate) dtype: DType,
+}
+
+/// The blocks of a task, by leaf and chunk.
+pub(crate) struct Blocks(HashMap<(usize, usize), Arc<Chunk>>);
+
+/// What an evaluation may use and what it reports.
+pub(crate) struct Scope<'a> {
+    /// Where buffers are leased.
+    pub(crate) memory: &'a dyn Memory,
+    /// Called with the bytes read from storage.
+    pub(crate) count_read: &'a (dyn Fn(u64) + Sync),
+}
+
+/// Called with a leaf and the places needed of it.
+type VisitLeaf<'a> = dyn FnMut(usize, &[Along]) + 'a;
+/// Called with a source and the places needed of it.
+type VisitSource<'a> = dyn FnMut(&dyn Source, &[Along]) + 'a;
+
+impl Tape {
+    /// A tape that is one of its inputs.
+    pub(crate) fn of_input(input: Input, shape: Vec<usize>) -> Self {
+        Tape {
+            shape,
+            dtype: input.dtype,
+            inputs: vec![input],
+            constants: Vec::new(),
+            instructions: Vec::new(),
+            registers: 0,
+            result: Arg::Operand(0),
+        }
+    }
+
+    fn code(&self) -> Code<'_> {
+        Code {
+            instructions: &self.instructions,
+            constants: &self.constants,
+            registers: self.registers,
+            result: self.result,
+        }
+    }
+
+    fn visit_leaves(&self, region: &[Range<usize>], visit: &mut VisitLeaf<'_>) {
+        for input in &self.inputs {
+            input.visit(region, visit, &mut |_, _| {});
+        }
+    }
+
+    fn visit_sources(&self, region: &[Range<usize>], visit: &mut VisitSource<'_>) {
+        for input in &self.inputs {
+            input.visit(region, &mut |_, _| {}, visit);
+        }
+    }
+
+    /// Whether some stored axes are read in another order than they lie in.
+    pub(crate) fn is_permuted(&self) -> bool {
+        self.inputs.iter().any(Input::is_permuted)
+    }
+
+    /// How large the boxes are that are evaluated at once.
+    fn slab(&self, lengths: &[usize]) -> Vec<usize> {
+        if self.is_permuted() {
+            return lengths.to_vec();
+        }
+        let mut slab = vec![1; lengths.len()];
+        // many inputs share the cache
+        let inputs = self.inputs.len().max(1);
+        let mut rest = (SLAB_BYTES / self.dtype.size() / inputs).max(TILE);
+        for axis in (0..lengths.len()).rev() {
+            slab[axis] = lengths[axis].min(rest).max(1);
+            rest /= slab[axis];
+            if slab[axis] < lengths[axis] {
+                break;
+            }
+        }
+        slab
+    }
+
+    /// The bytes held beside the result while a region is evaluated.
+    fn scratch_bytes(&self, region: &[Range<usize>], leaves: &[Leaf]) -> u64 {
+        let slab: Region = region
+            .iter()
+            .zip(self.slab(&lengths(region)))
+            .map(|(range, length)| range.start..(range.start + length).min(range.end))
+            .collect();
+        if volume(&slab) == 0 {
+            return 0;
+        }
+        let inputs: u64 = self
+            .inputs
+            .iter()
+            .map(|input| input.scratch_bytes(&slab, region, leaves))
+            .sum();
+        inputs + self.tile_bytes()
+    }
+
+    fn tile_bytes(&self) -> u64 {
+        (tiles::scratch_tiles(&self.code(), self.inputs.len()) * tiles::REGISTER_BYTES) as u64
+    }
+
+    /// Evaluates a region into a target whose strides are those of the region's axes.
+    ///
+    /// # Safety
+    /// The target has a place for every element of the region; nobody else reads or writes it but
+    /// through a block that is the target itself.
+    unsafe fn eval(
+        &self,
+        region: &[Range<usize>],
+        target: &Target,
+        leaves: &[Leaf],
+        blocks: &Blocks,
+        scope: &Scope<'_>,
+    ) -> Result<()> {
+        let lengths = lengths(region);
+        if lengths.contains(&0) {
+            return Ok(());
+        }
+        let slab = self.slab(&lengths);
+        let mut tiles = Buffer::<u64>::leased(self.tile_bytes() as usize / 8, scope.memory)?;
+        let tiles = crate::element::as_bytes_mut(&mut tiles);
+        let mut held: Vec<Option<Buffer<u64>>> = Vec::new();
+        held.resize_with(self.inputs.len(), || None);
+        let mut at = vec![0; lengths.len()];
+        loop {
+            let part: Region = (0..lengths.len())
+                .map(|axis| {
+                    let start = region[axis].start + at[axis];
+                    start..(start + slab[axis]).min(region[axis].end)
+                })
+                .collect();
+            let mut operands = Vec::with_capacity(self.inputs.len());
+            for (input, held) in self.inputs.iter().zip(&mut held) {
+                operands.push(input.lay(&part, held, leaves, blocks, scope)?);
+            }
+            let offset: isize = at
+                .iter()
+                .zip(&target.strides)
+                .map(|(&at, &stride)| at as isize * stride)
+                .sum();
+            let target = Target {
+                start: target.start.wrapping_offset(offset),
+                strides: target.strides.clone(),
+                dtype: target.dtype,
+            };
+            let shape = crate::grid::lengths(&part);
+            // SAFETY: operands were laid out for this part and are held alive by `held` and
+            // `blocks`; the target by the caller's promise.
+            unsafe { tiles::run(&self.code(), &shape, &operands, &target, tiles) };
+            let mut axis = lengths.len();
+            loop {
+                if axis == 0 {
+                    return Ok(());
+                }
+                axis -= 1;
+                at[axis] += slab[axis];
+                if at[axis] < lengths[axis] {
+                    break;
+                }
+                at[axis] = 0;
+            }
+        }
+    }
+
+    /// Evaluates a region into bytes in C order.
+    fn eval_into(
+        &self,
+        region: &[Range<usize>],
+        out: &mut [u8],
+        leaves: &[Leaf],
+        blocks: &Blocks,
+        scope: &Scope<'_>,
+    ) -> Result<()> {
+        let item = self.dtype.size();
+        assert_eq!(out.len(), volume(region) * item);
+        // a source alone is read where the result lies
+        if let Some((source, window)) = self.plain_source(region) {
+            (scope.count_read)(source.read(&window, out)?);
+            return Ok(());
+        }
+        let target = Target {
+            start: out.as_mut_ptr(),
+            strides: c_strides(&lengths(region), item),
+            dtype: self.dtype,
+        };
+        // SAFETY: the slice holds the region in C order and is borrowed mutably.
+        unsafe { self.eval(region, &target, leaves, blocks, scope) }
+    }
+
+    /// The source that hands out exactly this region in C order, with the places there.
+    fn plain_source(&self, region: &[Range<usize>]) -> Option<(&Arc<dyn Source>, Vec<Along>)> {
+        let input = self.only_input()?;
+        let Base::Source(source) = &input.base else {
+            return None;
+        };
+        // axes in order, each once, none turned round, none broadcast
+        let mut next = 0;
+        for axis in &input.view.0 {
+            if let AxisView::Of { out, along } = axis {
+                if *out != next || along.ascending().1 {
+                    return None;
+                }
+                next += 1;
+            }
+        }
+        let c_order = source.order() == crate::source::Order::C || next < 2;
+        (next == region.len() && c_order && source.memory().is_none())
+            .then(|| (source, input.view.window(region)))
+    }
+
+    fn only_input(&self) -> Option<&Input> {
+        match self.result {
+            Arg::Operand(input) if self.instructions.is_empty() => Some(&self.inputs[input]),
+            _ => None,
+        }
+    }
+
+    fn hash(&self, hasher: &mut TokenHasher) {
+        hasher.str(&format!(
+            "{:?} {} {:?}",
+            self.shape, self.dtype, self.result
+        ));
+        for input in &self.inputs {
+            input.hash(hasher);
+        }
+        for constant in &self.constants {
+            hasher.str(&format!("{constant:?}"));
+        }
+        for instruction in &self.instructions {
+            instruction.kernel.hash(hasher);
+            hasher.str(&format!("{:?} {}", instruction.args, instruction.register));
+        }
+    }
+}
+
+impl Fused {
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.tape.shape
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.tape.dtype
+    }
+
+    /// The blocks that a region needs, each once, as (leaf, chunk). `first` is the leaf whose
+    /// blocks come first.
+    fn needed(&self, region: &[Range<usize>], first: Option<usize>) -> Vec<(usize, usize)> {
+        let mut needed = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        self.tape.visit_leaves(region, &mut |leaf, window| {
+            for chunk in self.leaves[leaf].grid.touching(window) {
+                if seen.insert((leaf, chunk)) {
+                    needed.push((leaf, chunk));
+                }
+            }
+        });
+        if let Some(first) = first {
+            needed.sort_by_key(|&(leaf, _)| leaf != first);
+        }
+        needed
+    }
+
+    /// Names the blocks that a region needs; [`Fused::blocks`] finds them in the same order.
+    pub(crate) fn deps(&self, region: &[Range<usize>], first: Option<usize>, deps: &mut Deps<'_>) {
+        for (leaf, chunk) in self.needed(region, first) {
+            let leaf = &self.leaves[leaf];
+            deps.push(leaf.slot, chunk as u32 * leaf.stride + leaf.stride - 1);
+        }
+    }
+
+    /// Takes the blocks of a region from a task's inputs, from position `*next` on.
+    pub(crate) fn blocks(
+        &self,
+        region: &[Range<usize>],
+        first: Option<usize>,
+        inputs: &mut Inputs<'_>,
+        next: &mut usize,
+    ) -> Result<Blocks> {
+        let mut blocks = HashMap::new();
+        for key in self.needed(region, first) {
+            let position = *next;
+            *next += 1;
+            let wrong = || Error::invalid(format!("input {position} is not a chunk"));
+            let block = inputs.take(position)?.downcast().map_err(|_| wrong())?;
+            blocks.insert(key, block);
+        }
+        Ok(Blocks(blocks))
+    }
+
+    /// The bytes held beside the result while a region is evaluated.
+    pub(crate) fn scratch_bytes(&self, region: &[Range<usize>]) -> u64 {
+        match self.tape.plain_source(region) {
+            Some(_) => 0,
+            None => self.tape.scratch_bytes(region, &self.leaves),
+        }
+    }
+
+    /// Bytes that evaluating a region reads from storage.
+    pub(crate) fn storage_bytes(&self, region: &[Range<usize>]) -> u64 {
+        let mut bytes = 0;
+        self.tape.visit_sources(region, &mut |source, window| {
+            bytes += source.storage_bytes(window)
+        });
+        bytes
+    }
+
+    /// Evaluates a region into bytes in C order.
+    pub(crate) fn eval_into(
+        &self,
+        region: &[Range<usize>],
+        out: &mut [u8],
+        blocks: &Blocks,
+        scope: &Scope<'_>,
+    ) -> Result<()> {
+        self.tape
+            .eval_into(region, out, &self.leaves, blocks, scope)
+    }
+
+    /// Evaluates a region that is one chunk of a leaf in that chunk's own memory, when nobody else
+    /// holds the chunk.
+    pub(crate) fn eval_in_place(
+        &self,
+        region: &[Range<usize>],
+        leaf: usize,
+        blocks: &mut Blocks,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Buffer<u8>>> {
+        let [chunk] = self.leaves[leaf].grid.overlapping(region)[..] else {
+            return Ok(None);
+        };
+        let Some(block) = blocks.0.remove(&(leaf, chunk)) else {
+            return Ok(None);
+        };
+        let mut owned = match Arc::try_unwrap(block) {
+            Ok(owned) => owned,
+            Err(shared) => {
+                blocks.0.insert((leaf, chunk), shared);
+                return Ok(None);
+            }
+        };
+        let target = Target {
+            start: owned.start_mut(),
+            strides: c_strides(&lengths(region), self.dtype().size()),
+            dtype: self.dtype(),
+        };
+        // the evaluation finds the chunk as any other block; it reads every element of it before
+        // it writes the same place
+        let shared = Arc::new(owned);
+        blocks.0.insert((leaf, chunk), Arc::clone(&shared));
+        // SAFETY: the target is the chunk's memory, which only this function and the evaluation,
+        // through a pointer made before it was shared, know.
+        unsafe {
+            self.tape
+                .eval(region, &target, &self.leaves, blocks, scope)?
+        };
+        blocks.0.remove(&(leaf, chunk));
+        let chunk = Arc::into_inner(shared)
+            .ok_or_else(|| Error::invalid("a block was kept beyond its evaluation"))?;
+        Ok(Some(chunk.into_buffer()))
+    }
+
+    /// The leaf whose chunks can become the result's, because every element of the result is made
+    /// from the leaf's element at the same place.
+    pub(crate) fn in_place_leaf(&self) -> Option<usize> {
+        let leaf_of = |input: &Input| match input.base {
+            Base::Leaf(leaf) => Some(leaf),
+            _ => None,
+        };
+        let users = |leaf: usize| {
+            let mut count = 0;
+            let all: Region = self.shape().iter().map(|&length| 0..length).collect();
+            self.tape
+                .visit_leaves(&all, &mut |other, _| count += usize::from(other == leaf));
+            count
+        };
+        self.tape.inputs.iter().find_map(|input| {
+            let leaf = leaf_of(input)?;
+            let same = input.view.is_identity(self.shape())
+                && self.leaves[leaf].grid.shape() == self.shape()
+                && self.leaves[leaf].dtype.size() == self.dtype().size();
+            (same && users(leaf) == 1).then_some(leaf)
+        })
+    }
+
+    /// Whether the expression is a leaf and nothing else.
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.tape
+            .only_input()
+            .is_some_and(|input| match input.base {
+                Base::Leaf(leaf) => {
+                    let same_shape = self.leaves[leaf].grid.shape() == self.shape();
+                    same_shape && input.view.is_identity(self.shape())
+                }
+                _ => false,
+            })
+    }
+
+    /// The source that holds a window of a matrix as it is, with the places there and whether it
+    /// lies transposed.
+    pub(crate) fn window(
+        &self,
+        region: &[Range<usize>],
+    ) -> Option<(&Arc<dyn Source>, Vec<Along>, bool)> {
+        let input = self.tape.only_input()?;
+        let Base::Source(source) = &input.base else {
+            return None;
+        };
+        let mut order = Vec::new();
+        for axis in &input.view.0 {
+            if let AxisView::Of { out, along } = axis {
+                if along.ascending().1 {
+                    return None;
+                }
+                order.push(*out);
+            }
+        }
+        let transposed = match order[..] {
+            [0, 1] => false,
+            [1, 0] => true,
+            _ => return None,
+        };
+        Some((source, input.view.window(region), transposed))
+    }
+
+    pub(crate) fn hash(&self, hasher: &mut TokenHasher) {
+        self.tape.hash(hasher);
+        hasher.str(&format!("{:?}", self.leaves));
+    }
+}
+
+impl Blocks {
+    /// For an expression that is not evaluated.
+    pub(crate) fn none() -> Self {
+        Blocks(HashMap::new())
+    }
+
+    fn get(&self, leaf: usize, chunk: usize) -> Result<&Chunk> {
+        self.0
+            .get(&(leaf, chunk))
+            .map(|chunk| &**chunk)
+            .ok_or_else(|| Error::invalid(format!("the block of chunk {chunk} is not an input")))
+    }
+}
