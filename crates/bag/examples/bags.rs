@@ -137,9 +137,11 @@ fn word_count(session: &Session, pattern: &str) -> Result<Value> {
     });
     let counts = words.frequencies();
     let top = counts.topk_by(10, |(word, n)| (*n, std::cmp::Reverse(word.clone())));
-    let found = counts.fold((0, 0), |(n, all), (_, m)| (n + 1, all + m), |a, b| {
-        (a.0 + b.0, a.1 + b.1)
-    });
+    let found = counts.fold(
+        (0, 0),
+        |(n, all), (_, m)| (n + 1, all + m),
+        |a, b| (a.0 + b.0, a.1 + b.1),
+    );
     let found = found.map(|found| (found, Vec::new()));
     let top = top.map(|top| ((0u64, 0u64), top));
     let values = together(session, &[&found, &top])?;
@@ -183,10 +185,11 @@ fn keys(session: &Session, job: &str, count: u64) -> std::result::Result<Value, 
     let (found, checksum) = item.compute_with(session)?;
     // what the definition says
     let expected: (u64, u64) = match job {
-        "frequencies" | "distinct" | "sort" => {
-            (count, (0..count).fold(0, |s, i| sum(s, key(i))))
-        }
-        _ => (count / 2, (0..count / 2).fold(0, |s, pair| sum(s, 4 * pair + 1))),
+        "frequencies" | "distinct" | "sort" => (count, (0..count).fold(0, |s, i| sum(s, key(i)))),
+        _ => (
+            count / 2,
+            (0..count / 2).fold(0, |s, pair| sum(s, 4 * pair + 1)),
+        ),
     };
     let right = (found, checksum) == expected;
     let fields = [("found", json!(found)), ("right", json!(right))];

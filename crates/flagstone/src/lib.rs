@@ -46,8 +46,8 @@ pub use flagstone_bag::{
 pub use flagstone_frame::{
     BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,
     ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions, Widening,
-    WriteReport, avg, col, count, count_all, lit, max, mean, min, month,
-    not, sum, to_date, when, year,
+    WriteReport, avg, col, count, count_all, lit, max, mean, min, month, not, sum, to_date, when,
+    year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,
