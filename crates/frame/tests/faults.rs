@@ -145,9 +145,9 @@ fn a_failed_run_leaves_no_quarantine_and_keeps_an_earlier_one() {
     failing.compute_with(&session).unwrap_err();
     assert_eq!(names(dir.path()), ["a.json"]);
     assert_eq!(frame.count_with(&session).unwrap(), 2);
-    assert_eq!(names(&bad), ["part-00000", "part-00000.places"]);
+    assert_eq!(names(&bad), ["part-00000.jsonl"]);
     failing.compute_with(&session).unwrap_err();
-    assert_eq!(names(&bad), ["part-00000", "part-00000.places"]);
+    assert_eq!(names(&bad), ["part-00000.jsonl"]);
     // a directory of something else is never replaced
     write(&bad, "mine.txt", "keep");
     let error = frame.count_with(&session).unwrap_err();

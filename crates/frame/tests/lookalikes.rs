@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
-use common::{read_back, rows, write};
+use common::{quarantined, read_back, rows, write};
 use flagstone_frame::{
     BadRecords, CsvOptions, DataFrame, JsonOptions, ParquetOptions, RowFormat, RowOptions,
 };
@@ -267,13 +267,15 @@ fn lines_are_counted_as_an_editor_counts_them() {
     };
     let frame = DataFrame::read_csv([&path], options);
     assert_eq!(frame.count_with(&SerialExecutor).unwrap(), 2);
-    let read = |name: &str| std::fs::read_to_string(dir.path().join("bad").join(name)).unwrap();
-    assert_eq!(read("part-00000"), "3,4,5\n8\n");
-    let places = read("part-00000.places");
-    let places: Vec<&str> = places.lines().collect();
-    let at = |line: usize| format!("{}:{line}:1: the record has", path.display());
+    let bad = quarantined(&dir.path().join("bad"));
+    let field = |name: &str| bad.iter().map(|bad| bad[name].clone()).collect::<Vec<_>>();
+    assert_eq!(field("record"), ["3,4,5", "8"]);
+    assert_eq!(field("line"), [5, 7]);
     assert!(
-        places[0].starts_with(&at(5)) && places[1].starts_with(&at(7)),
-        "{places:?}"
+        field("file")
+            .iter()
+            .all(|file| *file == path.display().to_string())
     );
+    let told = |error: &serde_json::Value| error.as_str().unwrap().starts_with("the record has");
+    assert!(field("error").iter().all(told), "{bad:?}");
 }

@@ -7,6 +7,8 @@
 //! {"file":"a.json.gz","line":6,"byte":512,"error":"expected value","record":"{\"id\": ,}"}
 //! ```
 //!
+//! A record that is not UTF-8 stands there as `record_hex`.
+//!
 //! A partition's file grows under another name and gets its own when the partition is done, so that
 //! a task that is run again leaves each record once.
 
@@ -71,8 +73,7 @@ impl Quarantine {
     /// # Errors
     /// What the file system says.
     pub fn put(&mut self, record: &BadRecord<'_>) -> Result<(), Error> {
-        let line = json_line(record);
-        let written = self.file.write_all(line.as_bytes());
+        let written = write_line(&mut self.file, record);
         written.map_err(|cause| Error::os("write", &self.growing, cause))
     }
 
@@ -99,42 +100,39 @@ impl Drop for Quarantine {
     }
 }
 
-fn json_line(record: &BadRecord<'_>) -> String {
-    let mut line = String::from("{");
+/// Writes straight through: a record may be as long as a line may be.
+fn write_line(out: &mut impl Write, record: &BadRecord<'_>) -> std::io::Result<()> {
+    out.write_all(b"{")?;
     if let Some(file) = record.file {
-        line += "\"file\":";
-        push_string(&mut line, &file.to_string_lossy());
-        line.push(',');
+        out.write_all(b"\"file\":")?;
+        serde_json::to_writer(&mut *out, &file.to_string_lossy())?;
+        out.write_all(b",")?;
     }
     for (name, number) in [("line", record.line), ("byte", record.byte)] {
         if let Some(number) = number {
-            line += &format!("\"{name}\":{number},");
+            write!(out, "\"{name}\":{number},")?;
         }
     }
-    line += "\"error\":";
-    push_string(&mut line, record.error);
-    if let Some(bytes) = record.record {
-        line += ",\"record\":";
-        push_string(&mut line, &String::from_utf8_lossy(bytes));
-    }
-    line += "}\n";
-    line
-}
-
-/// A JSON string.
-fn push_string(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
+    out.write_all(b"\"error\":")?;
+    serde_json::to_writer(&mut *out, record.error)?;
+    match record
+        .record
+        .map(|bytes| (bytes, std::str::from_utf8(bytes)))
+    {
+        Some((_, Ok(text))) => {
+            out.write_all(b",\"record\":")?;
+            serde_json::to_writer(&mut *out, text)?;
         }
+        Some((bytes, Err(_))) => {
+            out.write_all(b",\"record_hex\":\"")?;
+            bytes
+                .iter()
+                .try_for_each(|byte| write!(out, "{byte:02x}"))?;
+            out.write_all(b"\"")?;
+        }
+        None => {}
     }
-    out.push('"');
+    out.write_all(b"}\n")
 }
 
 #[cfg(test)]
@@ -153,9 +151,27 @@ mod tests {
 
     #[test]
     fn a_record_is_one_line_of_json() {
-        let expected = "{\"file\":\"a\\\"b.json\",\"line\":6,\"byte\":512,\"error\":\"no\\nvalue\",\
-                        \"record\":\"{\\\"id\\\":\\t,}\\\\ \\u0001 \u{e9} \u{fffd}\"}\n";
-        assert_eq!(json_line(&record("no\nvalue")), expected);
+        let line = |record: &BadRecord<'_>| {
+            let mut out = Vec::new();
+            write_line(&mut out, record).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let whole = BadRecord {
+            record: Some("{\"id\":\t,}\\ \u{1} \u{e9}".as_bytes()),
+            ..record("no\nvalue")
+        };
+        let parsed: serde_json::Value = serde_json::from_str(&line(&whole)).unwrap();
+        let expected = serde_json::json!({
+            "file": "a\"b.json", "line": 6, "byte": 512, "error": "no\nvalue",
+            "record": "{\"id\":\t,}\\ \u{1} \u{e9}",
+        });
+        assert_eq!(parsed, expected);
+        assert_eq!(line(&whole).matches('\n').count(), 1);
+        let broken = BadRecord {
+            record: Some(b"a\xff\n"),
+            ..record("x")
+        };
+        assert!(line(&broken).ends_with("\"error\":\"x\",\"record_hex\":\"61ff0a\"}\n"));
         let bare = BadRecord {
             file: None,
             line: None,
@@ -163,7 +179,7 @@ mod tests {
             error: "x",
             record: None,
         };
-        assert_eq!(json_line(&bare), "{\"error\":\"x\"}\n");
+        assert_eq!(line(&bare), "{\"error\":\"x\"}\n");
     }
 
     #[test]

@@ -142,12 +142,14 @@ fn a_bad_record_is_skipped_or_put_aside_as_asked() {
     place.run(&arguments).ok();
     assert_eq!(place.rows("kept"), 100);
     let aside = |name: &str| fs::read_to_string(place.path("kept.bad").join(name)).unwrap();
-    assert_eq!(aside("part-00000"), "{oops\n");
-    let places = aside("part-00000.places");
-    assert!(
-        places.starts_with("a.json:51:2: a key is missing"),
-        "{places}"
+    let kept: serde_json::Value = serde_json::from_str(&aside("part-00000.jsonl")).unwrap();
+    assert_eq!(
+        (&kept["file"], &kept["line"]),
+        (&"a.json".into(), &51.into())
     );
+    assert_eq!(kept["record"], "{oops");
+    let error = kept["error"].as_str().unwrap();
+    assert!(error.starts_with("a key is missing"), "{error}");
     // an earlier quarantine is not written over, and goes with its output
     fs::remove_dir_all(place.path("kept")).unwrap();
     place.fails(1, &arguments, &["kept.bad", "--overwrite"]);

@@ -1,11 +1,9 @@
 //! Records that cannot be read, by policy: an error with their place, or left out and counted.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use flagstone_graph::{Counter, Error, ErrorKind, Result, TaskContext};
-use flagstone_io::{AtomicDir, ByteRange, Io, OutputOptions, line_number_at};
+use flagstone_io::{AtomicDir, BadRecord, ByteRange, Io, OutputOptions, line_number_at};
 
 use crate::error::{file_error, io_error};
 
@@ -17,10 +15,9 @@ pub enum BadRecords {
     Fail,
     /// The record is left out and counted.
     Skip,
-    /// The record is left out, counted, and written as it is to `part-NNNNN` in this directory.
-    /// Line *n* of `part-NNNNN.places` says of the *n*-th record of that file where it was
-    /// (`file:line:byte`) and what is wrong with it. The directory appears when the run is done;
-    /// one that an earlier run left is replaced.
+    /// The record is left out, counted, and written to `part-NNNNN.jsonl` in this directory, with
+    /// its file, line and byte and what is wrong with it: see [`flagstone_io::Quarantine`]. The
+    /// directory appears when the run is done; one that an earlier run left is replaced.
     Quarantine(PathBuf),
 }
 
@@ -51,7 +48,7 @@ pub(crate) struct BadSink<'a> {
     partition: u32,
     /// Whether these records stand in the statistics already.
     counted: bool,
-    files: Option<(BufWriter<File>, BufWriter<File>)>,
+    file: Option<flagstone_io::Quarantine>,
     /// A byte of the range at hand and its line: lines are counted on from there.
     known: Option<(u64, u64)>,
     pub(crate) count: u64,
@@ -77,7 +74,7 @@ impl<'a> BadSink<'a> {
             directory,
             partition,
             counted,
-            files: None,
+            file: None,
             known: None,
             count: 0,
             first: None,
@@ -120,23 +117,22 @@ impl<'a> BadSink<'a> {
             return Err(Error::new(ErrorKind::Failed, message));
         }
         if let Some(directory) = &self.directory {
-            let target = directory.join(format!("part-{:05}", self.partition));
-            let failed = |error| file_error("write", &target, error);
-            let (records, places) = match &mut self.files {
-                Some(files) => files,
+            let file = match &mut self.file {
+                Some(file) => file,
                 none => {
-                    std::fs::create_dir_all(directory).map_err(failed)?;
-                    let places = directory.join(format!("part-{:05}.places", self.partition));
-                    // truncates what an earlier attempt of this task may have left
-                    let records = File::create(&target).map_err(failed)?;
-                    let places = File::create(&places).map_err(failed)?;
-                    none.insert((small_buffer(records), small_buffer(places)))
+                    let file = flagstone_io::Quarantine::open(directory, self.partition);
+                    none.insert(file.map_err(io_error)?)
                 }
             };
-            let record = place.record.strip_suffix(b"\r").unwrap_or(place.record);
-            records.write_all(record).map_err(failed)?;
-            records.write_all(b"\n").map_err(failed)?;
-            writeln!(places, "{}", message.replace(['\n', '\r'], " ")).map_err(failed)?;
+            let error = format!("{} (byte {} of the record)", place.what, place.at);
+            let record = BadRecord {
+                file: Some(place.range.file.path()),
+                line: Some(line),
+                byte: Some(place.offset),
+                error: &error,
+                record: Some(place.record.strip_suffix(b"\r").unwrap_or(place.record)),
+            };
+            file.put(&record).map_err(io_error)?;
         }
         self.first.get_or_insert(message);
         self.count += 1;
@@ -165,20 +161,13 @@ impl<'a> BadSink<'a> {
         Ok(line)
     }
 
-    /// Writes out what is buffered.
+    /// The partition is done: its file gets its name.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        let Some((mut records, mut places)) = self.files.take() else {
-            return Ok(());
-        };
-        let directory = self.directory.as_deref().unwrap_or(Path::new("."));
-        let flushed = records.flush().and_then(|()| places.flush());
-        flushed.map_err(|error| file_error("write", directory, error))
+        match self.file.take() {
+            Some(file) => file.commit().map_err(io_error),
+            None => Ok(()),
+        }
     }
-}
-
-fn small_buffer(file: File) -> BufWriter<File> {
-    // a constant that the session's charge for libraries covers
-    BufWriter::with_capacity(4 << 10, file)
 }
 
 fn newlines(text: &[u8]) -> u64 {
