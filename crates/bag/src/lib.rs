@@ -99,6 +99,7 @@ pub use source::computed::Computed;
 pub use source::files::{FilesPlan, TextOptions};
 pub use source::json::{Dynamic, JsonOptions, Parse, ReadJson, Typed};
 pub use source::made::{Delayed, Made};
+pub use source::running::{Running, Second};
 pub use source::sequence::{Integers, Sequence};
 pub use source::several::{Both, Concat, Planned, Product, Together, Way, Zip};
 pub use source::shared::Shared;

@@ -85,6 +85,39 @@ proptest! {
     }
 
     #[test]
+    fn running_results_cross_partitions(parts in partitions()) {
+        let all = parts.concat();
+        let bag = Bag::from_partitions(parts);
+        let sums = bag.accumulate(0, |sum, x| *sum += x, |a, b| *a += b);
+        let expected: Vec<i64> = all
+            .iter()
+            .scan(0, |sum, x| {
+                *sum += x;
+                Some(*sum)
+            })
+            .collect();
+        prop_assert_eq!(everywhere(&sums), expected.clone());
+        prop_assert_eq!(item_everywhere(&sums.take(3)), expected[..expected.len().min(3)].to_vec());
+        // not commutative, over a bag that is computed itself
+        let texts = bag.sort_by(|x| *x).accumulate(
+            String::new(),
+            |text, x| *text += &x.to_string(),
+            |a, b| *a += &b,
+        );
+        let mut sorted = all;
+        sorted.sort();
+        let mut text = String::new();
+        let expected: Vec<String> = sorted
+            .iter()
+            .map(|x| {
+                text += &x.to_string();
+                text.clone()
+            })
+            .collect();
+        prop_assert_eq!(everywhere(&texts), expected);
+    }
+
+    #[test]
     fn draws_do_not_depend_on_threads(parts in partitions(), seed in 0..9u64, k in 0..9usize) {
         let all = parts.concat();
         let bag = Bag::from_partitions(parts);

@@ -5,6 +5,7 @@ pub(crate) mod computed;
 pub(crate) mod files;
 pub(crate) mod json;
 pub(crate) mod made;
+pub(crate) mod running;
 pub(crate) mod sequence;
 pub(crate) mod several;
 pub(crate) mod shared;

@@ -17,10 +17,11 @@ use crate::stage::{Consumer, Cost, Root, Source, Stage, Step, Stop, Want, ended}
 use crate::stored::Portable;
 
 /// Finds the partitions of a bag whose type is forgotten.
-type Plan<T> = Arc<dyn Fn(&mut Graph) -> Result<Arc<dyn PartitionSource<T>>> + Send + Sync>;
+pub(crate) type Plan<T> =
+    Arc<dyn Fn(&mut Graph) -> Result<Arc<dyn PartitionSource<T>>> + Send + Sync>;
 
 impl<S: Stage> Bag<S> {
-    fn planner<T: 'static>(&self) -> Plan<T>
+    pub(crate) fn planner<T: 'static>(&self) -> Plan<T>
     where
         S: for<'a> Stage<Item<'a> = T>,
     {
