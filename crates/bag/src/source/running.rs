@@ -29,10 +29,13 @@ pub struct Running<T, A> {
     steps: Vec<Step>,
 }
 
+/// Folds something into a state.
+type Folds<A, T> = Box<dyn Fn(&mut A, T) + Send + Sync>;
+
 struct Rule<T, A> {
     identity: A,
-    f: Box<dyn Fn(&mut A, T) + Send + Sync>,
-    combine: Box<dyn Fn(&mut A, A) + Send + Sync>,
+    f: Folds<A, T>,
+    combine: Folds<A, A>,
 }
 
 impl<S: Stage> Bag<S> {
