@@ -43,8 +43,9 @@ pub use session::{Session, SessionBuilder};
 
 pub use flagstone_array::{Array, ChunkGrid, Element};
 pub use flagstone_bag::{
-    BadRecords as BagBadRecords, Bag, BagItem, Collected, Json, JsonOptions as BagJsonOptions,
-    Pattern,
+    BadRecords as BagBadRecords, Bag, BagItem, Collected, Compression as FileCompression,
+    FilesOptions, FilesWritten, Json, JsonOptions as BagJsonOptions, LineLimit, Pattern,
+    TextOptions,
 };
 pub use flagstone_frame::{
     BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,
