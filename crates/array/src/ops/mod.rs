@@ -7,6 +7,7 @@ mod index;
 mod product;
 mod reduce;
 mod shape;
+mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
 pub use create::meshgrid;
