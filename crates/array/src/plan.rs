@@ -85,6 +85,7 @@ impl Plan {
         item_bytes: usize,
         axes: &[usize],
         buffers: u64,
+        permuted: bool,
     ) -> ChunkGrid {
         let mut rest = self.chunk_len(item_bytes, buffers);
         let mut chunk = vec![1; shape.len()];
@@ -97,7 +98,11 @@ impl Plan {
         let first = axis + 1 == shape.len();
         rest /= leaf;
         if first {
-            let leaves = shape[axis].div_ceil(LEAF).next_power_of_two();
+            let mut leaves = shape[axis].div_ceil(LEAF).next_power_of_two();
+            if permuted {
+                // square, so that neither side is read in tiny runs
+                leaves = leaves.min((rest * leaf).isqrt() / LEAF);
+            }
             chunk[axis] = power(leaves.min(rest.max(1)));
             rest = (rest * leaf) / chunk[axis].min(shape[axis].max(1));
         }
@@ -140,7 +145,7 @@ mod tests {
     fn sums_are_cut_at_powers_of_two_leaves() {
         for budget in [1 << 20, 64 << 20, 1 << 30, u64::MAX] {
             for (shape, axis) in [([1_000_000, 1000], 0), ([1000, 1_000_000], 1), ([50, 3], 0)] {
-                let grid = plan(budget).reduction_grid(&shape, 8, &[axis], 1);
+                let grid = plan(budget).reduction_grid(&shape, 8, &[axis], 1, false);
                 let along = grid.chunk_shape()[axis];
                 assert!(along == shape[axis] || (along / LEAF).is_power_of_two());
             }

@@ -16,6 +16,11 @@ use crate::view::View;
 
 impl<T: Element> Array<T> {
     /// Opens an npy file (format versions 1 to 3, C or Fortran order). Reads the header only.
+    ///
+    /// Elements are read, or mapped into memory, window by window when they are needed; both count
+    /// in full against the budget. The file must stay as it is until the computation has ended: one
+    /// that was cut short is an error, but one that is cut short at the very moment when a window of
+    /// it is mapped ends the process.
     #[track_caller]
     pub fn open_npy(path: impl AsRef<Path>) -> Self {
         match NpyFile::open::<T>(path.as_ref()) {
