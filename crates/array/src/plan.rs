@@ -39,7 +39,9 @@ impl Plan {
     /// The bytes that one chunk should have, so that every thread can hold several.
     pub(crate) fn chunk_bytes(&self) -> u64 {
         let share = self.budget_bytes / (16 * self.threads as u64);
-        share.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
+        // a budget below anything useful still cuts small arrays up, which tests want
+        let least = CHUNK_BYTES_MIN.min((self.budget_bytes / 16).max(256));
+        share.clamp(least, CHUNK_BYTES_MAX)
     }
 
     fn chunk_len(&self, item_bytes: usize, buffers: u64) -> usize {

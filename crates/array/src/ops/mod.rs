@@ -4,10 +4,14 @@ mod arithmetic;
 mod axes;
 mod create;
 mod index;
+mod pad;
 mod product;
 mod reduce;
+mod select;
 mod shape;
 mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
 pub use create::meshgrid;
+pub use pad::Pad;
+pub use select::Index;

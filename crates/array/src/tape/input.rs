@@ -240,7 +240,9 @@ impl Input {
     ) -> u64 {
         let window = self.view.window(slab);
         let bytes = |window: &[Along]| {
-            (window.iter().map(Along::len).product::<usize>() * self.dtype.size()) as u64
+            let bytes = window.iter().map(Along::len).product::<usize>() * self.dtype.size();
+            // buffers are made of words
+            bytes.next_multiple_of(8) as u64
         };
         let spans = window
             .iter()
@@ -269,7 +271,7 @@ impl Input {
                     })
                     .max()
                     .unwrap_or(0);
-                (volume(&own) * self.dtype.size()) as u64 + inside
+                (volume(&own) * self.dtype.size()).next_multiple_of(8) as u64 + inside
             }
             Base::Reshaped(reshaped) => {
                 let own = cover(&window);
@@ -277,7 +279,7 @@ impl Input {
                 reshaped.boxes(&cover(&self.view.window(region)), &mut |region| {
                     inside = inside.max(reshaped.of.scratch_bytes(&region, leaves))
                 });
-                (volume(&own) * self.dtype.size()) as u64 + inside
+                (volume(&own) * self.dtype.size()).next_multiple_of(8) as u64 + inside
             }
         }
     }
