@@ -78,6 +78,18 @@ impl Plan {
         ChunkGrid::new(shape, &chunk)
     }
 
+    /// Chunks with whole lines along `axis`; lines beside each other in memory come first.
+    pub(crate) fn lines_grid(&self, shape: &[usize], item_bytes: usize, axis: usize) -> ChunkGrid {
+        let mut rest = self.chunk_len(item_bytes, 2) / shape[axis].max(1);
+        let mut chunk = vec![1; shape.len()];
+        chunk[axis] = shape[axis];
+        for other in (0..shape.len()).rev().filter(|&other| other != axis) {
+            chunk[other] = shape[other].min(rest.max(1)).max(1);
+            rest /= chunk[other];
+        }
+        ChunkGrid::new(shape, &chunk)
+    }
+
     /// Chunks for reducing along `axes` (ascending): a power of two of leaves along the last of
     /// them, which is folded first, and a power of two along the others, so that partial states
     /// are subtrees of the canonical tree.

@@ -202,6 +202,8 @@ impl<F: Fold> Layer for FoldChunks<F> {
         let (rows, along) = self.piece(&region);
         let mut values = Buffer::<F::In>::leased(volume(&self.first_piece(&region)), &memory)?;
         let merge = |left: &mut F::State, right: &F::State| self.fold.merge(left, right);
+        let after: usize = self.grid.shape()[self.axis + 1..].iter().product();
+        let lanes = after <= 1;
         let count_read = |bytes| ctx.count(Counter::BytesRead, bytes);
         let scope = Scope {
             memory: &memory,
@@ -223,7 +225,13 @@ impl<F: Fold> Layer for FoldChunks<F> {
                 piece[self.axis] = start..(start + along).min(region[self.axis].end);
                 let shape = around(&piece, self.axis);
                 let mut fold = |part: &[u8]| {
-                    fold_block(&*self.fold, from_bytes(part), shape, start, &mut tree)
+                    fold_block(
+                        &*self.fold,
+                        from_bytes(part),
+                        shape,
+                        (start, lanes),
+                        &mut tree,
+                    )
                 };
                 let buffer = as_bytes_mut(&mut values);
                 self.fused

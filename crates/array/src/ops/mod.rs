@@ -2,10 +2,13 @@
 
 mod arithmetic;
 mod axes;
+mod blocks;
 mod create;
 mod index;
+mod lines;
 mod pad;
 mod product;
+mod random;
 mod reduce;
 mod select;
 mod shape;
