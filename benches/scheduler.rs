@@ -5,10 +5,11 @@
 //! - `build_ns_per_task`: building the graph and freezing it
 //! - `bytes_per_task`: growth of the heap at its peak, without the event rings and kept outputs
 //!
-//! `FLAGSTONE_BENCH_TASKS` changes the million, `FLAGSTONE_BENCH_REPEAT` the repetitions.
+//! `FLAGSTONE_BENCH_TASKS` changes the million, `FLAGSTONE_BENCH_REPEAT` the repetitions,
+//! `FLAGSTONE_BENCH_SHAPE` names the one shape to run.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use flagstone_graph::{
@@ -19,27 +20,40 @@ use flagstone_scheduler::Session;
 
 struct Counting;
 
+/// Whether to count: counters that two threads share would cost more than what is timed.
+static COUNTING: AtomicBool = AtomicBool::new(false);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn grown(bytes: usize) {
+    if COUNTING.load(Ordering::Relaxed) {
+        let live = LIVE.fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes);
+        // what was allocated before the counting began may be freed during it
+        PEAK.fetch_max(
+            if live > usize::MAX / 2 { 0 } else { live },
+            Ordering::Relaxed,
+        );
+    }
+}
 
 // SAFETY: every call is passed to the system allocator unchanged; only sizes are counted.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
+        grown(layout.size());
         // SAFETY: the caller's contract is the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
+        grown(layout.size());
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        if COUNTING.load(Ordering::Relaxed) {
+            LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        }
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -181,6 +195,7 @@ struct Measured {
     edges: usize,
 }
 
+/// Builds and runs once, timed and not counted; then once more, counted and not timed.
 fn measure(session: &Session, build: &dyn Fn() -> (Graph, LayerId)) -> Result<Measured> {
     let options = FreezeOptions {
         fuse: false,
@@ -191,22 +206,17 @@ fn measure(session: &Session, build: &dyn Fn() -> (Graph, LayerId)) -> Result<Me
     let program = graph.freeze(&[output], &options)?;
     let build_ns = start.elapsed().as_nanos() as f64;
     let (tasks, edges) = (program.task_count(), program.edge_count());
-    drop((program, graph));
-    // running freezes again: its time is measured above and taken off
-    let (graph, output) = build();
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let mut delivered = 0usize;
     let start = Instant::now();
-    let program = session.freeze(&graph, &[output])?;
-    let frozen = start.elapsed();
-    session.run_each(program, &mut |_, _, _| {
-        delivered += 1;
-        Ok(())
-    })?;
-    let run_ns = (start.elapsed() - frozen).as_nanos() as f64;
-    let bytes = PEAK.load(Ordering::Relaxed).saturating_sub(before);
-    assert!(delivered > 0, "nothing was delivered");
+    run(session, program)?;
+    let run_ns = start.elapsed().as_nanos() as f64;
+    drop(graph);
+    let (graph, output) = build();
+    LIVE.store(0, Ordering::Relaxed);
+    PEAK.store(0, Ordering::Relaxed);
+    COUNTING.store(true, Ordering::Relaxed);
+    run(session, session.freeze(&graph, &[output])?)?;
+    COUNTING.store(false, Ordering::Relaxed);
+    let bytes = PEAK.load(Ordering::Relaxed);
     Ok(Measured {
         build_ns: build_ns / tasks as f64,
         run_ns: run_ns / tasks as f64,
@@ -214,6 +224,16 @@ fn measure(session: &Session, build: &dyn Fn() -> (Graph, LayerId)) -> Result<Me
         tasks,
         edges,
     })
+}
+
+fn run(session: &Session, program: flagstone_graph::Program) -> Result<()> {
+    let mut delivered = 0usize;
+    session.run_each(program, &mut |_, _, _| {
+        delivered += 1;
+        Ok(())
+    })?;
+    assert!(delivered > 0, "nothing was delivered");
+    Ok(())
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -261,6 +281,8 @@ fn main() -> Result<()> {
             },
         ),
     ];
+    let only = std::env::var("FLAGSTONE_BENCH_SHAPE").ok();
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let session = Session::builder()
         .memory("2 GiB")
         .threads(2)
@@ -271,7 +293,7 @@ fn main() -> Result<()> {
         measure(&session, &|| shapes[0].1.build())?;
     }
     for explicit in [false, true] {
-        for (name, shape) in shapes {
+        for (name, shape) in shapes.into_iter().filter(|shape| wanted(shape.0)) {
             let build = || {
                 if explicit {
                     shape.build_explicit()

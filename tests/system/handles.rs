@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flagstone::{
     Array, Bag, Block, Compute, Counter, CsvOptions, DataFrame, ErrorKind, Footprint, Graph,
-    KeyedGraph, Lazy, SerialExecutor, col, count_all, delayed, lazy, sum,
+    KeyedGraph, Lazy, SerialExecutor, col, count_all, delayed, lazy, lit, sum,
 };
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +133,12 @@ fn a_lazy_graph_runs_through_the_session() {
     let bag = Bag::range(0..10, 2).count();
     assert_eq!(session.compute((&both, &bag)).unwrap(), (30, 10));
     assert_eq!(both.compute().unwrap(), 30);
+    // several lazies in one compute share their work, whatever their types
+    calls.store(0, Ordering::Relaxed);
+    let text = delayed(|n: &u64| n.to_string()).call((&ten,));
+    let (ten, sum, text) = session.compute((&ten, &sum, &text)).unwrap();
+    assert_eq!((ten, sum, text.as_str()), (10, 20, "10"));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
 #[test]
@@ -196,4 +202,32 @@ fn aggregates_of_a_frame_come_with_other_outputs() {
     let count = Bag::read_json::<Event>(&path).count();
     let (sums, count) = session(128, 2).compute((&sums, &count)).unwrap();
     assert_eq!((sums.num_rows(), count), (3, 300));
+}
+
+#[test]
+fn a_persisted_dataframe_is_read_once_and_spilled_when_memory_is_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.csv");
+    let mut text = String::from("key,value\n");
+    for i in 0..200_000u32 {
+        text.push_str(&format!("{},{}\n", i % 7, i));
+    }
+    std::fs::write(&path, &text).unwrap();
+    let session = session(32, 2);
+    let idle = session.granted_bytes();
+    let frame = DataFrame::read_csv([&path], Default::default());
+    let by_key = |frame: &DataFrame| frame.groupby(["key"]).agg([sum(col("value"))]);
+    let expected = session.compute(&by_key(&frame)).unwrap();
+    let kept = session
+        .persist(&frame.filter(col("value").gt_eq(lit(0))))
+        .unwrap();
+    for _ in 0..2 {
+        assert_eq!(session.compute(&by_key(&kept)).unwrap(), expected);
+    }
+    // the file is not read again
+    std::fs::remove_file(&path).unwrap();
+    let last = session.compute(&kept.filter(col("value").eq(lit(199_999))));
+    assert_eq!(last.unwrap().num_rows(), 1);
+    drop(kept);
+    assert_eq!(session.granted_bytes(), idle);
 }

@@ -219,7 +219,7 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        (0..self.inputs).for_each(|slot| deps.push(slot, task));
+        self.root.deps(&self.plan, task, self.inputs, deps);
     }
 
     fn footprint(&self, task: u32) -> Footprint {
@@ -230,7 +230,7 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
     }
 
     fn one_to_one(&self) -> Option<usize> {
-        (self.inputs == 1).then_some(0)
+        (self.inputs == 1 && self.root.is_one_to_one()).then_some(0)
     }
 
     fn io_bytes(&self, task: u32) -> IoBytes {

@@ -34,11 +34,13 @@
 //! Read in this order: [`Bag`], `stage` (how chains are made), `branch` (where they are erased),
 //! `fork` (how they are shared), `seam` (how other collections read them).
 
+mod bad;
 mod bag;
 mod field;
 mod item;
 mod json;
 mod stage;
+mod then;
 
 mod branch;
 mod branches;
@@ -47,13 +49,16 @@ mod run;
 mod stored;
 mod tree;
 
+mod keyed;
 mod ops;
+mod pattern;
 mod size;
+mod sorted;
 mod source;
-mod table;
 
 mod seam;
 
+pub use bad::BadRecords;
 pub use bag::Bag;
 pub use branch::{Branch, Sink, Started};
 pub use field::Field;
@@ -62,20 +67,30 @@ pub use flagstone_io::LineLimit;
 pub use fork::{Fork, Forks};
 pub use item::BagItem;
 pub use json::Json;
+pub use keyed::{Keyed, Keying, Lowered, Seen};
+pub use ops::attempt::{Attempting, TryMap};
+pub use ops::captures::{Captures, Matching};
 pub use ops::collect::Collected;
-pub use ops::each::{Filter, Inspect, Map, Owned, TryMap};
-pub use ops::flat::{Emit, FlatMap};
+pub use ops::each::{Filter, Filtering, Inspect, Inspecting, Map, Mapping, Owned};
+pub use ops::flat::{Emit, Emitting, FlatMap, Flatten, Flattening};
+pub use ops::frequencies::{Counted, Distinct, DistinctBy, Frequencies};
+pub use ops::group::{FoldBy, GroupBy, Grouping, Pair};
+pub use ops::join::{Join, Joining, Pairing, Side};
 pub use ops::number::Number;
-pub use ops::partition::{MapPartitions, ReducePartitions};
-pub use ops::pluck::Pluck;
+pub use ops::partition::{Held, MapPartitions, ReducePartitions, Reducing, WholePartitions};
+pub use ops::pluck::{Pluck, Plucking};
+pub use ops::sort::SortBy;
+pub use pattern::Pattern;
 pub use run::Run;
 pub use seam::{PartitionSource, Partitions};
 pub use size::{HeapSize, heap_bytes};
+pub use sorted::{Ranges, Sorted};
 pub use source::computed::Computed;
 pub use source::files::{FilesPlan, TextOptions};
-pub use source::json::{BadRecords, Dynamic, JsonOptions, Parse, ReadJson, Typed};
+pub use source::json::{Dynamic, JsonOptions, Parse, ReadJson, Typed};
 pub use source::sequence::{Integers, Sequence};
 pub use source::shared::Shared;
 pub use source::text::ReadText;
 pub use stage::{Consumer, Cost, Flow, Root, Source, Stage, Step, Stop, Want};
 pub use stored::Portable;
+pub use then::{At, Then, Work};

@@ -1,14 +1,15 @@
 //! One partition being run: what its chain may use, and where it is.
 //!
-//! The place is kept outside the chain, in two cells that the source updates for every item, so
-//! that it can still be read when a closure has panicked.
+//! The place is kept outside the chain, in cells that the source updates for every item, so that it
+//! can still be read when a closure has panicked.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flagstone_graph::{Counter, Error, ErrorKind, Result, TaskContext};
-use flagstone_io::{Io, IoCounters};
+use flagstone_io::{BadRecord, ByteRange, InputFile, Io, IoCounters, line_number_at};
 
+use crate::bad::{BadRecords, LeftOut};
 use crate::stage::Step;
 
 /// A partition being run.
@@ -18,7 +19,19 @@ pub struct Run<'a> {
     wanted: u64,
     item: Cell<u64>,
     offset: Cell<Option<u64>>,
-    file: RefCell<Option<String>>,
+    /// Lines of the range so far, those that were too long included.
+    lines: Cell<u64>,
+    reading: RefCell<Option<Reading>>,
+    left_out: LeftOut,
+}
+
+/// The range of a file that items come from.
+struct Reading {
+    file: InputFile,
+    /// Where its first line starts, and that line's number once somebody asked.
+    first: Option<(u64, Option<u64>)>,
+    /// Lines that were too long to be seen.
+    too_long: u64,
 }
 
 impl<'a> Run<'a> {
@@ -29,14 +42,15 @@ impl<'a> Run<'a> {
 
     /// A run of which only so many items are wanted.
     pub(crate) fn wanting(ctx: &'a TaskContext<'a>, partition: u32, wanted: u64) -> Self {
-        let (item, offset, file) = (Cell::new(0), Cell::new(None), RefCell::new(None));
         Run {
             ctx,
             partition,
             wanted,
-            item,
-            offset,
-            file,
+            item: Cell::new(0),
+            offset: Cell::new(None),
+            lines: Cell::new(0),
+            reading: RefCell::new(None),
+            left_out: LeftOut::default(),
         }
     }
 
@@ -68,15 +82,77 @@ impl<'a> Run<'a> {
         item.is_multiple_of(4096)
     }
 
-    /// For sources: items now come from this file.
-    pub(crate) fn enter_file(&self, path: &std::path::Path) {
-        *self.file.borrow_mut() = Some(path.display().to_string());
+    /// For sources: items now come from this range.
+    pub(crate) fn enter_range(&self, range: &ByteRange) {
+        self.lines.set(0);
+        self.offset.set(None);
+        *self.reading.borrow_mut() = Some(Reading {
+            file: range.file.clone(),
+            first: None,
+            too_long: 0,
+        });
     }
 
-    /// For sources: where in the file the item starts.
+    /// For sources: a block of lines starts here; so many lines of the range were too long so far.
+    pub(crate) fn enter_block(&self, offset: u64, too_long: u64) {
+        if let Some(reading) = &mut *self.reading.borrow_mut() {
+            // those before the first line of all are behind its number already
+            if reading.first.is_some() {
+                self.lines
+                    .set(self.lines.get() + too_long - reading.too_long);
+            }
+            reading.too_long = too_long;
+            reading.first.get_or_insert((offset, None));
+        }
+    }
+
+    /// For sources: where in the file the next line starts.
     #[inline]
-    pub(crate) fn at_offset(&self, offset: u64) {
+    pub(crate) fn at_line(&self, offset: u64) {
         self.offset.set(Some(offset));
+        self.lines.set(self.lines.get() + 1);
+    }
+
+    /// The number of the line that the item comes from. The first time in a range that does not
+    /// start its file, reads the file up to there; `None` when that fails.
+    fn line_number(&self) -> Option<u64> {
+        let mut reading = self.reading.borrow_mut();
+        let reading = reading.as_mut()?;
+        let (start, number) = reading.first.as_mut()?;
+        let first = match number {
+            Some(number) => *number,
+            None => {
+                let found = self.with_io(|io| line_number_at(&reading.file, *start, io));
+                *number.insert(found.ok()?)
+            }
+        };
+        Some(first + self.lines.get() - 1)
+    }
+
+    /// Leaves out the record that is being looked at, as the policy says (other than `Fail`).
+    #[cold]
+    pub(crate) fn leave_out(
+        &self,
+        policy: &BadRecords,
+        error: &str,
+        record: Option<&[u8]>,
+    ) -> Result<()> {
+        let keep = matches!(policy, BadRecords::Quarantine(_));
+        let line = if keep { self.line_number() } else { None };
+        let reading = self.reading.borrow();
+        let record = BadRecord {
+            file: reading.as_ref().map(|reading| reading.file.path()),
+            line,
+            byte: self.offset.get(),
+            error,
+            record,
+        };
+        self.left_out.put(policy, self.partition, &record)
+    }
+
+    /// Counts records that a reader left out.
+    pub(crate) fn left_out(&self, records: u64) {
+        self.left_out.add(records);
     }
 
     /// Calls `read` with what a reader may use.
@@ -90,14 +166,15 @@ impl<'a> Run<'a> {
         )
     }
 
-    /// Runs the chain; a panic of a closure becomes an error that says on which item.
+    /// Runs the chain; a panic of a closure becomes an error that says on which item. What the chain
+    /// left out counts when it has ended well.
     pub(crate) fn catch<T>(
         &self,
         steps: impl FnOnce() -> Vec<Step>,
         body: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         // the state that a closure may have left half-done is dropped with the task, never read
-        catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
             let message = payload
                 .downcast_ref::<String>()
                 .map(String::as_str)
@@ -115,7 +192,10 @@ impl<'a> Run<'a> {
             let place = self.place();
             let message = format!("a closure panicked on {place}: {message} (in {chain})");
             Err(Error::new(ErrorKind::Panicked, message))
-        })
+        });
+        let value = result?;
+        self.left_out.settle(self.ctx)?;
+        Ok(value)
     }
 
     /// `item 7 of partition 2 (a.txt, byte 120)`; items count from 0.
@@ -125,13 +205,27 @@ impl<'a> Run<'a> {
             0 => format!("partition {partition}, before its first item"),
             items => format!("item {} of partition {partition}", items - 1),
         };
-        if let Some(file) = &*self.file.borrow() {
+        if let Some(reading) = &*self.reading.borrow() {
+            let file = reading.file.path().display();
             place += &match self.offset.get() {
                 Some(offset) => format!(" ({file}, byte {offset})"),
                 None => format!(" ({file})"),
             };
         }
         place
+    }
+}
+
+impl Run<'_> {
+    /// `a.txt:3 (byte 120)`, or the item's place where items are not lines of files.
+    pub(crate) fn place_of_line(&self) -> String {
+        let line = self.line_number();
+        match (&*self.reading.borrow(), line, self.offset.get()) {
+            (Some(reading), Some(line), Some(byte)) => {
+                format!("{}:{line} (byte {byte})", reading.file.path().display())
+            }
+            _ => self.place(),
+        }
     }
 }
 

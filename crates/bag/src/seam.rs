@@ -23,17 +23,19 @@
 //! # Ok::<(), flagstone_graph::Error>(())
 //! ```
 //!
-//! The layer reads [`PartitionSource::inputs`], one to one, and hands its task's inputs on; it adds
-//! [`PartitionSource::footprint`] to its own. Every item is pushed as it is made, so a builder that
+//! The layer reads [`PartitionSource::inputs`] as [`PartitionSource::deps`] says, and hands its task's
+//! inputs on; it adds [`PartitionSource::footprint`] to its own. Every item is pushed as it is made, so a builder that
 //! emits a batch every so many items holds one batch.
 
 use std::sync::Arc;
 
-use flagstone_graph::{Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use serde::Serialize;
 
 use crate::bag::Bag;
 use crate::branch::name_of;
 use crate::run::Run;
+use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Root, Stage, Step, Want};
 
 /// A bag whose partitions can be run, with its chain's type forgotten.
@@ -41,8 +43,11 @@ pub trait PartitionSource<T>: Send + Sync {
     /// How many partitions there are.
     fn partition_count(&self) -> u32;
 
-    /// The layers that a task reads, one to one: task *i* reads task *i* of each. Mostly none.
+    /// The layers that a partition reads from. Mostly none.
     fn inputs(&self) -> &[LayerId];
+
+    /// What a partition reads of them: the dependencies of the layer's task, before its own.
+    fn deps(&self, partition: u32, deps: &mut Deps<'_>);
 
     /// What running a partition needs beside what `each` holds.
     fn footprint(&self, partition: u32) -> Footprint;
@@ -62,6 +67,43 @@ pub trait PartitionSource<T>: Send + Sync {
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(T) -> Flow,
     ) -> Result<()>;
+
+    /// As [`for_each`](Self::for_each), in batches of `len` items (the last of a partition may be
+    /// shorter), each with the bytes that it holds. A batch's room is leased before its items are
+    /// kept, and given back when `each` has seen it; what is made of it is for `each` to lease.
+    ///
+    /// # Errors
+    /// As `for_each`, and of kind `NeedsMemory`.
+    fn for_each_batch(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        len: usize,
+        each: &mut dyn FnMut(&[T], u64) -> Result<()>,
+    ) -> Result<()>
+    where
+        T: Serialize,
+    {
+        let own = (len * size_of::<T>()) as u64;
+        let mut lease = ctx.reserve(own)?;
+        let (mut items, mut bytes) = (Vec::with_capacity(len), own);
+        self.for_each(partition, inputs, ctx, &mut |item| {
+            bytes += heap_bytes(&item);
+            lease.ensure(bytes)?;
+            items.push(item);
+            if items.len() == len {
+                each(&items, bytes)?;
+                items.clear();
+                bytes = own;
+            }
+            Ok(())
+        })?;
+        match items.is_empty() {
+            true => Ok(()),
+            false => each(&items, bytes),
+        }
+    }
 
     /// The bag's operations, source first, for names and messages.
     fn steps(&self) -> Vec<Step>;
@@ -95,6 +137,44 @@ impl<S: Stage> Bag<S> {
     }
 }
 
+impl<S: Stage> Partitions<S> {
+    /// As [`PartitionSource::for_each`], for items that borrow from the source: a line is seen
+    /// where it lies in the reader's buffer.
+    ///
+    /// # Errors
+    /// Of the source, of the bag's closures, and what `each` failed with.
+    pub fn for_each_borrowed(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: impl for<'a> FnMut(S::Item<'a>) -> Flow,
+    ) -> Result<()> {
+        let run = Run::new(ctx, partition);
+        let steps = || {
+            let mut steps = Vec::new();
+            self.stage.steps(&mut steps);
+            steps
+        };
+        run.catch(steps, || {
+            let consumer = self.stage.consumer(&run, Borrowed(each));
+            self.stage.root().drive(&self.plan, &run, inputs, consumer)
+        })
+    }
+}
+
+struct Borrowed<F>(F);
+
+impl<S: Stage, F: for<'a> FnMut(S::Item<'a>) -> Flow> Consumer<S> for Borrowed<F> {
+    fn push(&mut self, item: S::Item<'_>) -> Flow {
+        (self.0)(item)
+    }
+
+    fn finish(&mut self) -> Flow {
+        Ok(())
+    }
+}
+
 impl<S, T> PartitionSource<T> for Partitions<S>
 where
     S: for<'a> Stage<Item<'a> = T>,
@@ -105,6 +185,11 @@ where
 
     fn inputs(&self) -> &[LayerId] {
         &self.inputs
+    }
+
+    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
+        let (root, inputs) = (self.stage.root(), self.inputs.len());
+        root.deps(&self.plan, partition, inputs, deps);
     }
 
     fn footprint(&self, partition: u32) -> Footprint {
@@ -125,34 +210,12 @@ where
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(T) -> Flow,
     ) -> Result<()> {
-        let run = Run::new(ctx, partition);
-        run.catch(
-            || self.steps(),
-            || {
-                let consumer = self.stage.consumer(&run, Each(each));
-                self.stage.root().drive(&self.plan, &run, inputs, consumer)
-            },
-        )
+        self.for_each_borrowed(partition, inputs, ctx, each)
     }
 
     fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         self.stage.steps(&mut steps);
         steps
-    }
-}
-
-struct Each<'e, T>(&'e mut dyn FnMut(T) -> Flow);
-
-impl<S, T> Consumer<S> for Each<'_, T>
-where
-    S: for<'a> Stage<Item<'a> = T>,
-{
-    fn push(&mut self, item: T) -> Flow {
-        (self.0)(item)
-    }
-
-    fn finish(&mut self) -> Flow {
-        Ok(())
     }
 }

@@ -15,7 +15,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
 
 use crate::branch::{Branch, lower_alone};
 use crate::run::Run;
@@ -134,6 +134,17 @@ pub trait Root: Send + Sync + Sized + 'static {
 
     /// The scratch that reading a partition takes, and how many bytes are read for it.
     fn cost(&self, plan: &Self::Plan, partition: u32) -> Cost;
+
+    /// What a partition reads of the layers that `plan` lowered: one task of each, mostly the one
+    /// with its own number.
+    fn deps(&self, _: &Self::Plan, partition: u32, inputs: usize, deps: &mut Deps<'_>) {
+        (0..inputs).for_each(|slot| deps.push(slot, partition));
+    }
+
+    /// Whether that is so: such a source may become part of the task that it reads.
+    fn is_one_to_one(&self) -> bool {
+        true
+    }
 
     /// Pushes every item of a partition, in order, then ends the consumer. Leaves off when the
     /// consumer says so, and checks for cancellation every so often.

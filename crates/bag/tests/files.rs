@@ -514,3 +514,110 @@ fn plucking_in_the_parser_equals_plucking_values() {
         errors[0]
     );
 }
+
+/// The quarantine of a directory: every record's (line, byte, record), by file name.
+fn quarantined(directory: &std::path::Path) -> Vec<serde_json::Value> {
+    let mut paths: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    let texts = paths
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap());
+    texts
+        .flat_map(|text| {
+            let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            records.collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn bad_records_are_quarantined_with_file_line_and_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    // small partitions, so that most of them start inside the file
+    let mut text = String::new();
+    let mut expected = Vec::new();
+    for i in 0..2000usize {
+        match i % 97 {
+            13 => {
+                expected.push((i as u64 + 1, text.len() as u64, format!("{{\"id\": {i},}}")));
+                text += &format!("{{\"id\": {i},}}\n");
+            }
+            50 => text += "\n",
+            _ => text += &events(i..i + 1),
+        }
+    }
+    for (name, bytes) in [
+        ("e.json", text.clone().into_bytes()),
+        ("z.json.gz", gzip(&text)),
+    ] {
+        let path = write(dir.path(), name, bytes);
+        let quarantine = dir.path().join(format!("bad-{name}"));
+        let options = JsonOptions {
+            bad_records: BadRecords::Quarantine(quarantine.clone()),
+            text: TextOptions {
+                partition_bytes: 20_000,
+                ..TextOptions::default()
+            },
+        };
+        let bag = Bag::read_json_values_with([&path], options);
+        for _ in 0..2 {
+            let (count, host) = counted(&bag.count());
+            assert_eq!(count.unwrap(), 2000 - 21 - 21);
+            assert_eq!(host.counted(Counter::BadRecords), expected.len() as u64);
+            let found: Vec<_> = quarantined(&quarantine)
+                .into_iter()
+                .map(|record| {
+                    assert_eq!(record["file"], json!(path.display().to_string()));
+                    assert!(record["error"].as_str().unwrap().contains("not JSON"));
+                    let number = |name: &str| record[name].as_u64().unwrap();
+                    let text = record["record"].as_str().unwrap().to_owned();
+                    (number("line"), number("byte"), text)
+                })
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn items_that_a_closure_refuses_are_treated_as_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = "9".repeat(300);
+    let path = write(dir.path(), "n.txt", format!("1\ntwo\n{long}\n3\n\u{e9}\n4"));
+    let quarantine = dir.path().join("bad");
+    let options = TextOptions {
+        line_limit: LineLimit::Skip(200),
+        ..TextOptions::default()
+    };
+    let lines = Bag::read_text_with([&path], options);
+    let parse = |line: &str| line.parse::<i64>();
+    let kept = lines.try_map_with(BadRecords::Quarantine(quarantine.clone()), parse);
+    let (sum, host) = counted(&kept.sum());
+    assert_eq!(sum.unwrap(), 8);
+    // the long line is counted with them
+    assert_eq!(host.counted(Counter::BadRecords), 3);
+    let places: Vec<_> = quarantined(&quarantine)
+        .iter()
+        .map(|record| (record["line"].as_u64(), record["byte"].as_u64()))
+        .collect();
+    assert_eq!(places, [(Some(2), Some(2)), (Some(5), Some(6 + 301 + 2))]);
+    let (sum, host) = counted(&lines.try_map_with(BadRecords::Skip, parse).sum());
+    assert_eq!(sum.unwrap(), 8);
+    assert_eq!(host.counted(Counter::BadRecords), 3);
+    let error = lines.try_map(parse).sum().compute_with(&SerialExecutor);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("try_map failed on item 1 of partition 0"),
+        "{error}"
+    );
+
+    // a run that fails leaves no quarantine
+    let gone = dir.path().join("gone");
+    let failing = lines.try_map_with(BadRecords::Quarantine(gone.clone()), parse);
+    let failing = failing.inspect(|n| assert!(*n < 4, "four"));
+    failing.count().compute_with(&SerialExecutor).unwrap_err();
+    assert_eq!(quarantined(&gone).len(), 0);
+}

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{small, write};
-use flagstone_bag::{Bag, Collected, ErrorKind, Result};
+use flagstone_bag::{Bag, Collected, ErrorKind, PartitionSource, Result};
 use flagstone_graph::{
-    Block, Deps, Execute, Footprint, Graph, Inputs, Layer, SerialExecutor, TaskContext,
+    Block, Deps, Execute, Footprint, Graph, Inputs, Layer, SerialExecutor, SerialHost, TaskContext,
 };
 
 #[test]
@@ -176,4 +176,34 @@ fn a_persisted_bag_larger_than_the_budget_is_read_twice() {
     assert!(session.spilled_bytes() > 0);
     drop(bag);
     assert_eq!(session.spilled_bytes(), 0);
+}
+
+#[test]
+fn batches_for_other_collections_are_leased_before_they_are_kept() {
+    let bag = Bag::range(0..2500, 2).map(|i| "x".repeat(i as usize % 40));
+    let source = bag.partition_source(&mut Graph::new()).unwrap();
+    let host = SerialHost::new();
+    let key = || "from-bag[0]".to_owned();
+    let ctx = TaskContext::new(&host, &key);
+    let mut lengths = Vec::new();
+    let inputs = Inputs::new(&mut []);
+    source
+        .for_each_batch(0, inputs, &ctx, 500, &mut |items: &[String], bytes| {
+            assert!(bytes >= items.iter().map(|item| item.len() as u64).sum::<u64>());
+            assert!(host.memory().granted_bytes() >= bytes);
+            lengths.push(items.len());
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(lengths, [500, 500, 250]);
+    assert_eq!(host.memory().granted_bytes(), 0);
+    // borrowed items, where they lie
+    let mut total = 0;
+    let each = |item: String| {
+        total += item.len();
+        Ok(())
+    };
+    let inputs = Inputs::new(&mut []);
+    source.for_each_borrowed(1, inputs, &ctx, each).unwrap();
+    assert_eq!(total, (1250..2500).map(|i| i % 40).sum::<usize>());
 }

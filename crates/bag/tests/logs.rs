@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{everywhere, small, write};
-use flagstone_bag::Bag;
+use common::{counted, everywhere, small, write};
+use flagstone_bag::{BadRecords, Bag};
+use flagstone_graph::Counter;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -88,4 +89,68 @@ fn the_most_frequent_pairs_of_a_log() {
     let session = small(64 << 20, 2);
     assert_eq!(read.compute_with(&session).unwrap(), total + 5);
     assert_eq!(parsed.compute_with(&session).unwrap(), total);
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Hit {
+    client: String,
+    port: u16,
+    url: Option<String>,
+}
+
+const FORMAT: &str = r"^(?<time>\d+:\d+) \S+ \S+ (?<client>[\d.]+):(?<port>\d+) (?<server>[\d.]+):(\d+) .* (?:GET (?<url>\S+)|PUT .*) ";
+
+#[test]
+fn named_groups_are_the_fields_of_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let total = write_logs(dir.path());
+    let lines = Bag::read_text(dir.path().join("part-*.log"));
+    let hits = lines.captures_with::<Hit>(FORMAT, BadRecords::Skip);
+    let first = everywhere(&hits.map(|hit| (hit.client, hit.port, hit.url)).take(1));
+    assert_eq!(
+        first[0].2.as_deref().map(|url| url.ends_with("..html")),
+        Some(true)
+    );
+    let (count, host) = counted(&hits.count());
+    assert_eq!(count.unwrap(), total);
+    assert_eq!(host.counted(Counter::BadRecords), 5);
+    // the same pairs as by hand, by tuple
+    let pairs = lines.captures_with::<(String, String)>(
+        r"^\S+ \S+ \S+ (?<client>[\d.]+):\d+ (?<server>[\d.]+):\d+ ",
+        BadRecords::Skip,
+    );
+    let top = everywhere(&pairs.frequencies().topk_by(10, |(_, n)| *n));
+    assert_eq!(top.iter().map(|(_, n)| *n).collect::<Vec<_>>(), PLANTED);
+}
+
+#[test]
+fn a_line_that_does_not_match_is_named_or_quarantined() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "a.log", "a=1\nb=2\nc=x\nnothing\nd=4\n");
+    let lines = Bag::read_text(&path);
+    let pattern = r"^(?<name>\w)=(?<value>\w)$";
+    let strict = lines.captures::<(char, u8)>(pattern);
+    let error = strict
+        .count()
+        .compute_with(&small(32 << 20, 2))
+        .unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("a.log:3 (byte 8): the group \"value\" is \"x\""),
+        "{message}"
+    );
+    assert!(error.location().unwrap().file().ends_with("logs.rs"));
+    let bad = dir.path().join("bad");
+    let policy = BadRecords::Quarantine(bad.clone());
+    let kept = lines.captures_with::<(char, u8)>(pattern, policy);
+    assert_eq!(
+        everywhere(&kept.map(|(_, value)| u64::from(value)).sum()),
+        7
+    );
+    let kept = std::fs::read_to_string(bad.join("part-00000.jsonl")).unwrap();
+    assert_eq!(kept.lines().count(), 2);
+    assert!(kept.contains("\"line\":4,\"byte\":12,"), "{kept}");
+    assert!(kept.contains("\"record\":\"nothing\""), "{kept}");
+    let mistake = lines.captures::<u8>("(").check().unwrap_err();
+    assert!(mistake.to_string().contains("unclosed group"), "{mistake}");
 }

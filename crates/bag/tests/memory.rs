@@ -199,26 +199,6 @@ fn streaming_needs_no_more_memory_for_a_larger_partition() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error_and_gives_everything_back() {
-    let session = small(12 << 20, 2);
-    let bag = Bag::range(0..400_000, 1).map(|i| i.to_string());
-    let error = bag.distinct().count().compute_with(&session).unwrap_err();
-    assert_eq!(
-        error.kind(),
-        flagstone_bag::ErrorKind::NeedsMemory,
-        "{error}"
-    );
-    // the session is as good as new
-    assert_eq!(
-        bag.filter(|text| text.len() == 1)
-            .count()
-            .compute_with(&session)
-            .unwrap(),
-        10
-    );
-}
-
-#[test]
 fn collected_partitions_are_spilled_when_they_do_not_fit_together() {
     let session = small(16 << 20, 2);
     // 32 partitions of about 1 MiB, all of them kept until the end

@@ -14,7 +14,8 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Convert records (JSON lines, CSV, TSV, Parquet, text; compressed or not) to Parquet
+    /// Convert records (JSON lines, CSV, TSV, Parquet; compressed or not) to Parquet, CSV, JSON
+    /// lines or Arrow
     Convert(Convert),
     /// Multiply two matrices in .npy files into a third
     Matmul(Matmul),
@@ -93,7 +94,7 @@ pub(crate) struct Convert {
     pub(crate) inputs: Vec<String>,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// Format of the inputs [default: from their names]
+    /// Format of the inputs [default: from their names, else from their heads]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<From>,
     /// Format of the output
@@ -105,9 +106,9 @@ pub(crate) struct Convert {
     /// Rows: a SQL condition over the source's columns, for example "type = 'PushEvent'"
     #[arg(long = "where", value_name = "CONDITION")]
     pub(crate) condition: Option<String>,
-    /// Compression of the output
-    #[arg(long, value_name = "CODEC", default_value = "zstd")]
-    pub(crate) compression: Compression,
+    /// Compression of the output [default: zstd for Parquet, none for others]
+    #[arg(long, value_name = "CODEC")]
+    pub(crate) compression: Option<Compression>,
     /// About how large an output file becomes
     #[arg(long, value_name = "BYTES", default_value = "128MiB", value_parser = bytes)]
     pub(crate) partition_bytes: u64,
@@ -120,9 +121,29 @@ pub(crate) struct Convert {
     /// Separator of CSV fields [default: a comma, a tab for .tsv]
     #[arg(long, value_name = "CHAR", value_parser = separator)]
     pub(crate) delimiter: Option<u8>,
+    /// What stands around CSV fields that hold separators or line ends, or none [default: a double
+    /// quote, none for .tsv]
+    #[arg(long, value_name = "CHAR", value_parser = quote)]
+    pub(crate) quote: Option<Quote>,
+    /// What takes the meaning from a quote after it, inside quotes [default: quotes are doubled]
+    #[arg(long, value_name = "CHAR", value_parser = separator)]
+    pub(crate) escape: Option<u8>,
+    /// The CSV files have no first line that names the columns: they are column_1, column_2, ...
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// Names of the CSV columns, instead of the header's
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(crate) names: Option<Vec<String>>,
+    /// A text that stands for null in CSV, beside the empty field; may be given several times
+    #[arg(long = "null", value_name = "TEXT")]
+    pub(crate) nulls: Vec<String>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
+
+/// The quote of CSV, or none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quote(pub(crate) Option<u8>);
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum From {
@@ -135,9 +156,12 @@ pub(crate) enum From {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Parquet,
+    Csv,
+    Json,
+    Arrow,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Compression {
     Zstd,
     Snappy,
@@ -199,9 +223,16 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 fn separator(text: &str) -> Result<u8, String> {
+    match (text, text.as_bytes()) {
+        ("\\t" | "tab", _) => Ok(b'\t'),
+        (_, [byte]) if byte.is_ascii() => Ok(*byte),
+        _ => Err("one ASCII character is needed, or tab".into()),
+    }
+}
+
+fn quote(text: &str) -> Result<Quote, String> {
     match text {
-        "\\t" | "tab" => Ok(b'\t'),
-        _ if text.len() == 1 => Ok(text.as_bytes()[0]),
-        _ => Err("a separator is one ASCII character, or tab".into()),
+        "none" => Ok(Quote(None)),
+        _ => separator(text).map(|byte| Quote(Some(byte))),
     }
 }

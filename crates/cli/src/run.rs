@@ -70,11 +70,22 @@ pub(crate) fn with_session<T>(
     let token = CancelToken::new();
     signals::cancel_on_signal(token.clone())
         .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
-    let session = session(common, token)?;
-    let result = work(&session);
+    let (session, result) = match session(common, token) {
+        Ok(session) => {
+            let result = work(&session);
+            (Some(session), result)
+        }
+        Err(refused) => (None, Err(refused)),
+    };
     let wall_s = start.elapsed().as_secs_f64();
     // a failure of the work is worth more than one of the report about it
-    let reported = report(common, &session, &sampler, wall_s, result.as_ref().err());
+    let reported = report(
+        common,
+        session.as_ref(),
+        &sampler,
+        wall_s,
+        result.as_ref().err(),
+    );
     let value = result?;
     reported.map(|()| value)
 }
@@ -103,12 +114,12 @@ pub(crate) fn session(common: &Common, token: CancelToken) -> Result<Session, Fa
 
 fn report(
     common: &Common,
-    session: &Session,
+    session: Option<&Session>,
     sampler: &Sampler,
     wall_s: f64,
     failure: Option<&Failure>,
 ) -> Result<(), Failure> {
-    let mut stats = session.stats();
+    let mut stats = session.map(Session::stats).unwrap_or_default();
     stats.wall_s = wall_s;
     if let Some(path) = &common.stats {
         let object = json!({
@@ -116,7 +127,7 @@ fn report(
             "peak_rss_bytes": sampler.peak_bytes(),
             "vm_hwm_bytes": high_water_bytes(),
             "ledger_peak_bytes": stats.ledger_peak_bytes,
-            "budget_bytes": session.budget_bytes(),
+            "budget_bytes": session.map(Session::budget_bytes).or(common.memory),
             "certified_peak_bytes": stats.certified_peak_bytes,
             "tasks": stats.tasks,
             "reruns": stats.reruns,
@@ -127,16 +138,17 @@ fn report(
             "rows_in": stats.counter(Counter::RowsIn),
             "rows_out": stats.counter(Counter::RowsOut),
             "bad_records": stats.counter(Counter::BadRecords),
-            "threads": session.threads(),
+            "threads": session.map(Session::threads),
             "error": failure.map(ToString::to_string),
         });
         write_file(path, |out| writeln!(out, "{object}"))?;
     }
+    let trace = || session.map(Session::trace).unwrap_or_default();
     if let Some(path) = &common.trace {
-        write_file(path, |out| write_chrome_trace(&session.trace(), out))?;
+        write_file(path, |out| write_chrome_trace(&trace(), out))?;
     }
     if let Some(path) = &common.report {
-        write_file(path, |out| write_report(&stats, &session.trace(), out))?;
+        write_file(path, |out| write_report(&stats, &trace(), out))?;
     }
     Ok(())
 }

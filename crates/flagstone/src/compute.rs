@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 
 use crate::session::Session;
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
 }
 use sealed::Sealed;

@@ -13,7 +13,8 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    pub(crate) fn new(program: Program, certificate: Certificate) -> Self {
+    /// A plan that [`Session::freeze`](crate::Session::freeze) made, and its certificate.
+    pub fn new(program: Program, certificate: Certificate) -> Self {
         Explanation {
             program,
             certificate,

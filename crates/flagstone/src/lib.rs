@@ -28,12 +28,14 @@
 mod compute;
 mod explain;
 mod inspect;
+mod persist;
 mod seams;
 mod session;
 
 pub use compute::Compute;
 pub use explain::Explanation;
 pub use inspect::{NpyInfo, ParquetInfo, inspect_npy, inspect_parquet, list_files, npy_descr};
+pub use persist::Persist;
 pub use seams::Seams;
 pub use session::{Session, SessionBuilder};
 
@@ -42,9 +44,10 @@ pub use flagstone_bag::{
     BadRecords as BagBadRecords, Bag, BagItem, Collected, Json, JsonOptions as BagJsonOptions,
 };
 pub use flagstone_frame::{
-    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, JsonOptions, ParquetCompression,
-    ParquetOptions, Widening, WriteReport, avg, col, count, count_all, lit, max, mean, min, month,
-    not, sum, to_date, when, year,
+    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,
+    ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions, Widening,
+    WriteReport, avg, col, count, count_all, lit, max, mean, min, month, not, sum, to_date, when,
+    year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,

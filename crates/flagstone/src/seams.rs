@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use flagstone_bag::{Bag, PartitionSource as BagPartitions, Stage, Stop};
+use flagstone_bag::{Bag, PartitionSource as BagPartitions, Stage};
 use flagstone_frame::{BATCH_ROWS, DataFrame, Outcome, PartitionSource, Scan};
 use flagstone_graph::{Error, Graph, Inputs, IoBytes, Result, TaskContext};
 use serde::Serialize;
@@ -130,36 +130,15 @@ where
             .as_ref()
             .map_err(|message| Error::invalid(message.clone()))?;
         let bag = self.planned()?;
-        let mut failed = None;
-        let mut rows: Vec<T> = Vec::with_capacity(BATCH_ROWS);
         let mut total = 0u64;
-        let mut flush = |rows: &mut Vec<T>| -> Result<()> {
-            total += rows.len() as u64;
-            let bytes: u64 = rows.iter().map(flagstone_bag::heap_bytes).sum::<u64>()
-                + (rows.len() * size_of::<T>()) as u64;
-            // the records and the columns made of them
-            let _lease = ctx.reserve(2 * bytes)?;
-            let batch = serde_arrow::to_record_batch(fields, rows).map_err(Error::failed)?;
-            rows.clear();
-            each(batch.project(&scan.columns).map_err(Error::failed)?)
-        };
         let inputs = Inputs::new(&mut []);
-        bag.for_each(partition, inputs, ctx, &mut |row| {
-            rows.push(row);
-            if rows.len() == BATCH_ROWS
-                && let Err(error) = flush(&mut rows)
-            {
-                failed = Some(error);
-                return Err(Stop::Enough);
-            }
-            Ok(())
+        bag.for_each_batch(partition, inputs, ctx, BATCH_ROWS, &mut |rows, bytes| {
+            total += rows.len() as u64;
+            // the columns that are made of the records, beside them
+            let _lease = ctx.reserve(bytes)?;
+            let batch = serde_arrow::to_record_batch(fields, &rows).map_err(Error::failed)?;
+            each(batch.project(&scan.columns).map_err(Error::failed)?)
         })?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if !rows.is_empty() {
-            flush(&mut rows)?;
-        }
         self.rows
             .lock()
             .unwrap_or_else(|e| e.into_inner())

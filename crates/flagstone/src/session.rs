@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use flagstone_array::{Array, Element};
-use flagstone_bag::{Bag, Collected, Computed, Portable, Source};
 use flagstone_frame::{DataFrame, ParquetOptions, WriteReport};
-use flagstone_graph::{Block, Error, Execute, Graph, Layer, LayerId, Program, Resources, Result};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Program, Resources, Result};
 use flagstone_io::OutputOptions;
 use flagstone_scheduler::{CancelToken, Certificate, Observer, Persisted, Stats, Trace};
 
 use crate::compute::Compute;
 use crate::explain::Explanation;
+use crate::persist::Persist;
 
 /// One memory budget, its threads and its spill directory; every collection is computed in one.
 ///
@@ -62,39 +62,28 @@ impl Session {
         collection.compute_on(self)
     }
 
-    /// Starts computing a bag's items and returns at once with the bag of the results. Its blocks
-    /// stay in the session, are spilled when memory is short, and are released when the last
-    /// handle on the returned bag is dropped; dropping it earlier cancels what is unfinished.
+    /// Starts computing a bag or a dataframe and returns at once with the same collection over the
+    /// results. Its blocks stay in the session, are spilled when memory is short, and are released
+    /// when the last handle on the returned collection is dropped; dropping it earlier cancels what
+    /// is unfinished.
     ///
     /// ```
     /// use flagstone::{Bag, Session};
     ///
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// let squares = session.persist(&Bag::range(0..1000, 4).map(|n| n * n).collect())?;
+    /// let squares = session.persist(&Bag::range(0..1000, 4).map(|n| n * n))?;
     /// assert_eq!(session.compute(&squares.count())?, 1000);
     /// assert_eq!(session.compute(&squares.max())?, Some(998_001));
     /// # Ok::<(), flagstone::Error>(())
     /// ```
     ///
     /// # Errors
-    /// A mistake in how the bag was made, and a plan that does not fit the budget.
+    /// A mistake in how the collection was made, and a plan that does not fit the budget. A failure
+    /// of the computation is reported by whoever reads the results; so is a dataframe whose files
+    /// hold more than their sampled heads showed.
     #[track_caller]
-    pub fn persist<T: Portable + Clone>(
-        &self,
-        items: &Collected<T>,
-    ) -> Result<Bag<Source<Computed<T>>>> {
-        let mut graph = Graph::new();
-        let layer = items.lower(&mut graph)?;
-        let mut handles = self.inner.persist(&graph, &[layer])?;
-        let handle = Arc::new(
-            handles
-                .pop()
-                .ok_or_else(|| Error::invalid("nothing to persist"))?,
-        );
-        Ok(Bag::from_layer(move |graph| {
-            let layer = Arc::clone(&handle) as Arc<dyn Layer>;
-            Ok(graph.push_at(layer, &[], None))
-        }))
+    pub fn persist<P: Persist>(&self, collection: &P) -> Result<P::Output> {
+        collection.persist_on(self)
     }
 
     /// Starts computing the layers of a graph and returns at once with handles: layers of later

@@ -12,13 +12,14 @@ use flagstone_graph::{Error, Execute, Graph, LayerId, Result, SerialExecutor};
 use crate::ops::collect::Collect;
 use crate::plan::{Node, Operation, logical, lower};
 use crate::sink::parquet::ParquetOptions;
+use crate::sink::rows::RowOptions;
 use crate::source::PartitionSource;
 use crate::source::batches::BatchSource;
 use crate::source::csv::CsvOptions;
 use crate::source::json::JsonOptions;
 use crate::source::open::{Format, Origin};
 use crate::terminal;
-use crate::terminal::WriteReport;
+use crate::terminal::{Output, WriteReport};
 
 /// Rows of named columns, larger than memory.
 ///
@@ -174,7 +175,13 @@ impl DataFrame {
             .origin()
             .open(execute)
             .map_err(|error| self.locate_source(error))?;
-        let plan = logical::checked(node, &source)?;
+        self.lower_over(&source)
+    }
+
+    /// The same over a source that is open.
+    pub(crate) fn lower_over(&self, source: &Arc<dyn PartitionSource>) -> Result<lower::Lowered> {
+        let node = &*self.node;
+        let plan = logical::checked(node, source)?;
         lower::lower(&plan).map_err(|error| node.locate(error))
     }
 
@@ -189,12 +196,31 @@ impl DataFrame {
     /// Pushes the layers that compute this frame; the last one has a block of type
     /// [`Partition`](crate::Partition) for each partition.
     ///
+    /// The schema is the one that the sampled heads of the files show: a graph that is built
+    /// cannot widen it. A partition that has more fails, and names the place. The terminals of the
+    /// frame widen; so does a schema that is given with the options of reading.
+    ///
     /// # Errors
     /// The first mistake, with its source line.
     pub fn build(&self, graph: &mut Graph, execute: &dyn Execute) -> Result<LayerId> {
         let lowered = self.lower(execute)?;
         let schema = lowered.schema.clone();
-        Ok(lowered.push(graph, Arc::new(Collect { schema })))
+        Ok(lowered.strict().push(graph, Arc::new(Collect { schema })))
+    }
+
+    /// Pushes the layer that writes this frame's rows as they come, so that its needs can be
+    /// certified before [`write_with`](Self::write_with) runs. It is not to be run itself: the
+    /// files are put together from what it writes.
+    ///
+    /// # Errors
+    /// The first mistake, with its source line.
+    pub fn build_write(
+        &self,
+        graph: &mut Graph,
+        execute: &dyn Execute,
+        output: &Output,
+    ) -> Result<LayerId> {
+        terminal::build_write(self, graph, execute, output)
     }
 
     /// All rows, in one batch.
@@ -224,7 +250,37 @@ impl DataFrame {
         path: impl AsRef<Path>,
         options: &ParquetOptions,
     ) -> Result<WriteReport> {
-        terminal::write_parquet(self, execute, path.as_ref(), options)
+        let output = Output::Parquet(options.clone());
+        terminal::write(self, execute, path.as_ref(), &output)
+    }
+
+    /// Writes all rows to a directory of files `part-00000.csv` ... of even size, in order: CSV,
+    /// JSON lines or Arrow. The directory appears when all is written, or not at all.
+    ///
+    /// # Errors
+    /// As [`write_parquet_with`](Self::write_parquet_with), and columns that the format cannot
+    /// hold.
+    pub fn write_rows_with(
+        &self,
+        execute: &dyn Execute,
+        path: impl AsRef<Path>,
+        options: &RowOptions,
+    ) -> Result<WriteReport> {
+        let output = Output::Rows(options.clone());
+        terminal::write(self, execute, path.as_ref(), &output)
+    }
+
+    /// The same for any kind of output.
+    ///
+    /// # Errors
+    /// As [`write_rows_with`](Self::write_rows_with).
+    pub fn write_with(
+        &self,
+        execute: &dyn Execute,
+        path: impl AsRef<Path>,
+        output: &Output,
+    ) -> Result<WriteReport> {
+        terminal::write(self, execute, path.as_ref(), output)
     }
 
     /// The optimised plan and the layers that collecting it would run.
@@ -232,7 +288,20 @@ impl DataFrame {
     /// # Errors
     /// The first mistake.
     pub fn explain_with(&self, execute: &dyn Execute) -> Result<String> {
-        terminal::explain(self, execute)
+        terminal::explain(self, execute, |graph| self.build(graph, execute))
+    }
+
+    /// The optimised plan and the layers that writing it would run.
+    ///
+    /// # Errors
+    /// The first mistake.
+    pub fn explain_write_with(&self, execute: &dyn Execute, output: &Output) -> Result<String> {
+        let push = |graph: &mut Graph| terminal::build_write(self, graph, execute, output);
+        let text = terminal::explain(self, execute, push)?;
+        let target = flagstone_memory::format_bytes(output.target_bytes());
+        Ok(format!(
+            "{text}then what they wrote is put together into files of about {target}\n"
+        ))
     }
 }
 

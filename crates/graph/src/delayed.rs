@@ -213,16 +213,29 @@ pub fn compute_all<T: Clone + Send + Sync + 'static>(
     blocks.into_iter().flatten().map(Lazy::value).collect()
 }
 
-/// Appends what computes the values: a layer with a task for each.
+/// Appends what computes the values, less what this graph has already: a layer with a task for
+/// each.
 fn push_all<T>(graph: &mut Graph, items: &[Lazy<T>]) -> LayerId {
     let footprint = Footprint::estimated(size_of::<T>() as u64).resident();
     let mut builder = ExplicitBuilder::new("delayed", footprint);
+    // the layers that hold what was lowered before, and this layer's nodes in order of task
+    let mut inputs: Vec<LayerId> = Vec::new();
+    let mut nodes: Vec<Arc<Node>> = Vec::new();
     let mut numbers = std::collections::HashMap::new();
     for item in items {
         let mut stack = vec![(Arc::clone(&item.node), false)];
         while let Some((node, ready)) = stack.pop() {
             let address = Arc::as_ptr(&node) as usize;
             if numbers.contains_key(&address) {
+                continue;
+            }
+            if let Some((layer, task)) = graph.placed(&node) {
+                let slot = inputs.iter().position(|&input| input == layer);
+                let slot = slot.unwrap_or_else(|| {
+                    inputs.push(layer);
+                    inputs.len() - 1
+                });
+                numbers.insert(address, builder.of_input(slot, task));
                 continue;
             }
             if !ready {
@@ -237,6 +250,7 @@ fn push_all<T>(graph: &mut Graph, items: &[Lazy<T>]) -> LayerId {
                 .map(|dep| numbers[&(Arc::as_ptr(dep) as usize)])
                 .collect();
             let location = node.location;
+            nodes.push(Arc::clone(&node));
             let run = move |_: u32, inputs: Inputs<'_>, _: &TaskContext<'_>| {
                 (node.function)(&inputs).map_err(|error| error.with_location(location))
             };
@@ -244,12 +258,23 @@ fn push_all<T>(graph: &mut Graph, items: &[Lazy<T>]) -> LayerId {
             numbers.insert(address, builder.task(function, &deps));
         }
     }
-    let wanted = items
-        .iter()
-        .map(|item| numbers[&(Arc::as_ptr(&item.node) as usize)])
-        .collect();
-    let tasks = graph.push(builder.build(), &[]);
-    graph.push(Pick::new(wanted, footprint), &[tasks])
+    let tasks = graph.push(builder.build(), &inputs);
+    for (task, node) in nodes.iter().enumerate() {
+        graph.place(node, tasks, task as u32);
+    }
+    // every wanted value has a place now, in this layer or in an earlier one
+    let mut layers = Vec::new();
+    let mut wanted = Vec::with_capacity(items.len());
+    for item in items {
+        let (layer, task) = graph.placed(&item.node).unwrap_or((tasks, 0));
+        let slot = layers.iter().position(|&known| known == layer);
+        let slot = slot.unwrap_or_else(|| {
+            layers.push(layer);
+            layers.len() - 1
+        });
+        wanted.push((slot as u32, task));
+    }
+    graph.push(Pick::of_inputs(wanted, footprint), &layers)
 }
 
 #[cfg(test)]
@@ -270,6 +295,34 @@ mod tests {
         let twice = delayed(|text: &String, n: &usize| text.len() * n).call((&text, &len));
         assert_eq!(CALLS.load(Ordering::Relaxed), 0);
         assert_eq!(compute_all(&[len, twice], &SerialExecutor).unwrap(), [2, 4]);
+        assert_eq!(CALLS.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn values_of_different_types_share_their_work_in_one_graph() {
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let text = delayed(|| {
+            CALLS.fetch_add(1, Ordering::Relaxed);
+            String::from("abc")
+        })
+        .call(());
+        let len = delayed(|text: &String| text.len()).call((&text,));
+        let first = delayed(|text: &String, len: &usize| text.chars().nth(len - 3));
+        let first = first.call((&text, &len));
+        let mut graph = Graph::new();
+        let outputs = [
+            text.push_into(&mut graph),
+            first.push_into(&mut graph),
+            len.push_into(&mut graph),
+            text.push_into(&mut graph),
+        ];
+        let blocks = SerialExecutor.execute(&graph, &outputs).unwrap();
+        let mut blocks = blocks.into_iter().flatten();
+        let mut next = || blocks.next().unwrap();
+        assert_eq!(Lazy::<String>::value(next()).unwrap(), "abc");
+        assert_eq!(Lazy::<Option<char>>::value(next()).unwrap(), Some('a'));
+        assert_eq!(Lazy::<usize>::value(next()).unwrap(), 3);
+        assert_eq!(Lazy::<String>::value(next()).unwrap(), "abc");
         assert_eq!(CALLS.load(Ordering::Relaxed), 1);
     }
 

@@ -22,9 +22,14 @@ pub struct Explicit {
     functions: Vec<Box<TaskFn>>,
     function_of: Vec<u32>,
     offsets: Vec<u32>,
+    /// Tasks of this layer, or, with [`OF_INPUT`] set, positions in `of_inputs`.
     deps: Vec<u32>,
+    /// Tasks of other layers: input slot and task.
+    of_inputs: Vec<(u32, u32)>,
     footprint: Footprint,
 }
+
+const OF_INPUT: u32 = 1 << 31;
 
 /// An operation of an [`ExplicitBuilder`]: one closure, used by many tasks.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +68,7 @@ impl ExplicitBuilder {
             function_of: Vec::new(),
             offsets: vec![0],
             deps: Vec::new(),
+            of_inputs: Vec::new(),
             footprint,
         })
     }
@@ -84,14 +90,24 @@ impl ExplicitBuilder {
         FunctionId(self.0.functions.len() as u32 - 1)
     }
 
-    /// Appends a task that reads tasks made before, and returns its index.
+    /// A task of another layer, to be named as a dependency: the layer is the `slot`-th input given
+    /// when this layer is pushed to a graph.
+    pub fn of_input(&mut self, slot: usize, task: u32) -> u32 {
+        self.0.of_inputs.push((slot as u32, task));
+        OF_INPUT | (self.0.of_inputs.len() as u32 - 1)
+    }
+
+    /// Appends a task that reads tasks made before, or of other layers, and returns its index.
     ///
     /// # Panics
     /// When a dependency is not a task of this builder: indices come from earlier calls.
     pub fn task(&mut self, function: FunctionId, deps: &[u32]) -> u32 {
         let index = self.0.function_of.len() as u32;
         assert!(
-            deps.iter().all(|&dep| dep < index),
+            deps.iter().all(|&dep| match dep & OF_INPUT {
+                0 => dep < index,
+                _ => ((dep & !OF_INPUT) as usize) < self.0.of_inputs.len(),
+            }),
             "task {index} reads a task not made before it"
         );
         self.0.function_of.push(function.0);
@@ -124,7 +140,12 @@ impl Layer for Explicit {
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
         for &dep in self.deps_of(task) {
-            deps.own(dep);
+            if dep & OF_INPUT == 0 {
+                deps.own(dep);
+            } else {
+                let (slot, task) = self.of_inputs[(dep & !OF_INPUT) as usize];
+                deps.push(slot as usize, task);
+            }
         }
     }
 
@@ -138,15 +159,22 @@ impl Layer for Explicit {
     }
 }
 
-/// Passes chosen tasks of another layer on, so that they can be asked for as an output.
+/// Passes chosen tasks of other layers on, so that they can be asked for as an output.
 pub struct Pick {
-    tasks: Vec<u32>,
+    /// Input slot and task.
+    tasks: Vec<(u32, u32)>,
     footprint: Footprint,
 }
 
 impl Pick {
     /// One task for each of `tasks`, whose blocks need `footprint`.
     pub fn new(tasks: Vec<u32>, footprint: Footprint) -> Self {
+        let tasks = tasks.into_iter().map(|task| (0, task)).collect();
+        Pick { tasks, footprint }
+    }
+
+    /// The same from several layers: each task with the input slot of its layer.
+    pub fn of_inputs(tasks: Vec<(u32, u32)>, footprint: Footprint) -> Self {
         Pick { tasks, footprint }
     }
 }
@@ -161,7 +189,8 @@ impl Layer for Pick {
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        deps.push(0, self.tasks[task as usize]);
+        let (slot, task) = self.tasks[task as usize];
+        deps.push(slot as usize, task);
     }
 
     fn footprint(&self, _: u32) -> Footprint {

@@ -18,6 +18,7 @@ use crate::id::{LayerId, TaskId};
 use crate::layer::{Deps, Slot};
 use crate::order::order;
 use crate::program::{FreezeOptions, Program};
+use crate::sequence::Sequence;
 
 /// The kept tasks and their dependencies, in dense numbers.
 pub(crate) struct Kept {
@@ -165,27 +166,23 @@ fn number(
     nodes: Vec<crate::graph::Node>,
     bases: Vec<u32>,
     kept: Kept,
-    order: crate::order::Order,
+    order: Sequence,
     outputs: &[LayerId],
 ) -> Program {
-    let crate::order::Order {
+    let Sequence {
         by_rank,
         ranks,
         peak_bytes,
         largest,
+        dep_offsets,
+        deps,
+        ..
     } = order;
+    drop(kept);
     let count = by_rank.len();
-    let mut dep_offsets = Vec::with_capacity(count + 1);
-    let mut deps = Vec::with_capacity(kept.edges.len());
     let mut dependent_offsets = vec![0u32; count + 1];
-    dep_offsets.push(0);
-    for &task in &by_rank {
-        for &dep in kept.deps(task) {
-            let rank = ranks[dep as usize];
-            deps.push(TaskId(rank));
-            dependent_offsets[rank as usize + 1] += 1;
-        }
-        dep_offsets.push(deps.len() as u32);
+    for dep in &deps {
+        dependent_offsets[dep.index() + 1] += 1;
     }
     let mut output_bits = vec![0u64; count.div_ceil(64)];
     let mut output_repeats = HashMap::new();
@@ -203,7 +200,6 @@ fn number(
         }
         output_tasks.push(ids);
     }
-    drop(kept);
     drop(ranks);
     for i in 1..=count {
         dependent_offsets[i] += dependent_offsets[i - 1];

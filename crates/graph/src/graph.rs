@@ -14,7 +14,8 @@ use crate::token::{Token, TokenHasher};
 #[derive(Default, Clone)]
 pub struct Graph {
     nodes: Vec<Node>,
-    memo: HashMap<usize, LayerId>,
+    /// Where what stands at an address was lowered to: a layer, and the task in it.
+    memo: HashMap<usize, (LayerId, u32)>,
     /// What the memo's addresses point to, kept alive so that an address cannot be used again.
     anchors: Vec<Arc<dyn std::any::Any + Send + Sync>>,
 }
@@ -72,15 +73,29 @@ impl Graph {
         node: &Arc<T>,
         lower: impl FnOnce(&mut Graph) -> Result<LayerId>,
     ) -> Result<LayerId> {
-        let address = Arc::as_ptr(node) as *const () as usize;
-        if let Some(&id) = self.memo.get(&address) {
+        if let Some((id, _)) = self.placed(node) {
             return Ok(id);
         }
         let id = lower(self)?;
-        self.memo.insert(address, id);
+        self.place(node, id, 0);
+        Ok(id)
+    }
+
+    /// Where a shared node was lowered to before.
+    pub(crate) fn placed<T>(&self, node: &Arc<T>) -> Option<(LayerId, u32)> {
+        self.memo.get(&address(node)).copied()
+    }
+
+    /// Notes where a shared node was lowered to.
+    pub(crate) fn place<T: Send + Sync + 'static>(
+        &mut self,
+        node: &Arc<T>,
+        layer: LayerId,
+        task: u32,
+    ) {
+        self.memo.insert(address(node), (layer, task));
         self.anchors
             .push(Arc::clone(node) as Arc<dyn std::any::Any + Send + Sync>);
-        Ok(id)
     }
 
     /// How many layers there are.
@@ -183,4 +198,8 @@ impl Graph {
             None => error,
         }
     }
+}
+
+fn address<T>(node: &Arc<T>) -> usize {
+    Arc::as_ptr(node) as *const () as usize
 }

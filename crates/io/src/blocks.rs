@@ -31,6 +31,8 @@ pub struct Block<'b> {
     pub offset: u64,
     /// How many lines of the file come before, when the reader began at the file's start.
     pub lines_before: Option<u64>,
+    /// How many lines of the range before it were left out for being too long.
+    pub skipped_before: u64,
 }
 
 /// A block as a place in the reader's buffer.
@@ -153,6 +155,7 @@ impl<'a> BlockReader<'a> {
             bytes,
             offset,
             lines_before: span.lines_before,
+            skipped_before: self.skipped_lines,
         }
     }
 

@@ -63,6 +63,7 @@ mod options;
 mod atomic;
 mod count;
 mod partial;
+mod quarantine;
 
 pub use atomic::{AtomicDir, AtomicFile, OutputOptions};
 pub use blocks::{Block, BlockReader};
@@ -73,5 +74,6 @@ pub use error::{Error, ErrorKind};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
 pub use options::{LineLimit, ReadOptions};
+pub use quarantine::{BadRecord, Quarantine};
 pub use range::{ByteRange, split_files};
 pub use source::{Io, LocalFs, ReadAt, Source, Stat};

@@ -88,8 +88,9 @@ impl SessionBuilder {
         self
     }
 
-    /// Spills to a directory in memory (tmpfs) without complaint. The bytes there count as used
-    /// memory of the machine, but not against the budget: lower the budget by the quota.
+    /// Spills to a directory in memory (tmpfs) without complaint. The spill quota, at most half the
+    /// budget, is then part of what the session needs for itself: what is spilled there still takes
+    /// memory.
     pub fn allow_tmpfs(mut self) -> Self {
         if let SpillPlace::Dir { allow_tmpfs, .. } = &mut self.spill {
             *allow_tmpfs = true;

@@ -10,10 +10,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use flagstone_graph::{Certainty, Error, ErrorKind, Program, TaskId};
+use flagstone_graph::{Certainty, Error, ErrorKind, Footprint, Program, TaskId};
 use flagstone_memory::format_bytes;
 
-use crate::session::program_bytes;
+use crate::run::state::Tasks;
 
 /// What a program needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,12 +177,15 @@ pub(crate) fn certify(
         .tasks()
         .map(|task| program.use_count(task))
         .collect();
+    // declared sizes by rank, so that a layer is asked once per task
+    let mut sizes: Vec<Size> = Vec::with_capacity(program.task_count());
     let mut unspillable = 0u64;
     // nothing can overflow when everything fits at once
     let mut heap = (program.sequential_peak_bytes() > data).then(|| Heap::new(program, data));
     for task in program.tasks() {
         let (layer, index) = program.place(task);
         let footprint = program.layer(layer).footprint(index);
+        sizes.push(Size::new(&footprint));
         let io = program.layer(layer).io_bytes(index);
         certificate.certainty = certificate.certainty.max(footprint.certainty);
         certificate.all_bytes = certificate.all_bytes.saturating_add(footprint.own_bytes());
@@ -194,17 +197,15 @@ pub(crate) fn certify(
             if deps.len() < 64 && deps[..i].contains(dep) {
                 continue;
             }
-            let input = program.footprint(*dep);
-            if input.spillable {
+            let input = sizes[dep.index()];
+            if input.is_spillable() {
                 let reused = footprint.reuse == Some(i as u16) && uses[dep.index()] == 1;
                 let saved = if reused {
-                    input.output_bytes.min(footprint.output_bytes)
+                    input.bytes().min(footprint.output_bytes)
                 } else {
                     0
                 };
-                held = held
-                    .saturating_add(input.output_bytes)
-                    .saturating_sub(saved);
+                held = held.saturating_add(input.bytes()).saturating_sub(saved);
             }
         }
         if certificate.worst.is_none_or(|(_, worst)| held > worst) {
@@ -216,9 +217,9 @@ pub(crate) fn certify(
         for dep in deps {
             uses[dep.index()] -= 1;
             if uses[dep.index()] == 0 {
-                let input = program.footprint(*dep);
-                if !input.spillable {
-                    unspillable = unspillable.saturating_sub(input.output_bytes);
+                let input = sizes[dep.index()];
+                if !input.is_spillable() {
+                    unspillable = unspillable.saturating_sub(input.bytes());
                 }
                 if let Some(heap) = &mut heap {
                     heap.release(*dep);
@@ -240,6 +241,30 @@ pub(crate) fn certify(
         (certificate.spill_bytes, certificate.reload_bytes) = (heap.spilled, heap.reloaded);
     }
     certificate
+}
+
+/// The declared bytes of a block, and whether it can be spilled.
+#[derive(Clone, Copy)]
+struct Size(u64);
+
+impl Size {
+    const UNSPILLABLE: u64 = 1 << 63;
+
+    fn new(footprint: &Footprint) -> Self {
+        let bytes = footprint.output_bytes.min(Self::UNSPILLABLE - 1);
+        match footprint.spillable {
+            true => Size(bytes),
+            false => Size(bytes | Self::UNSPILLABLE),
+        }
+    }
+
+    fn bytes(self) -> u64 {
+        self.0 & !Self::UNSPILLABLE
+    }
+
+    fn is_spillable(self) -> bool {
+        self.0 & Self::UNSPILLABLE == 0
+    }
 }
 
 /// The data part of the budget, with furthest-next-use eviction.
@@ -329,4 +354,13 @@ impl<'a> Heap<'a> {
             self.resident -= self.bytes[i];
         }
     }
+}
+
+/// What a program costs while it runs: its order and two arrays of edges, the state of its tasks,
+/// and where its outputs were asked for.
+fn program_bytes(program: &Program) -> u64 {
+    let outputs: usize = program.outputs().iter().map(Vec::len).sum();
+    12 + program.task_count() as u64 * (12 + Tasks::BYTES_PER_TASK)
+        + program.edge_count() as u64 * 8
+        + outputs as u64 * 8
 }

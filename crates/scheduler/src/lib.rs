@@ -45,10 +45,14 @@
 mod builder;
 mod cancel;
 mod certify;
+mod deliver;
+mod diagnostics;
+mod fixed;
 mod memory;
 mod persist;
 mod run;
 mod session;
+mod shared;
 mod spill;
 mod trace;
 

@@ -1,28 +1,19 @@
-//! One item becomes any number: flat_map, emit.
+//! One item becomes any number: flat_map, flatten, emit.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use crate::bag::Bag;
-use crate::ops::each::With;
-use crate::run::Run;
-use crate::stage::{Consumer, Flow, Source, Stage, Step};
+use crate::stage::{Consumer, Flow, Stage};
+use crate::then::{At, Then, Work};
 
-/// See [`Bag::flat_map`].
-pub struct FlatMap<S, F, I> {
-    source: Arc<S>,
-    f: F,
-    step: Step,
-    output: PhantomData<fn() -> I>,
-}
+/// The stage of [`Bag::flat_map`].
+pub type FlatMap<S, F, I> = Then<S, Flattening<F, I>>;
 
-/// See [`Bag::emit`].
-pub struct Emit<S, F, U> {
-    source: Arc<S>,
-    f: F,
-    step: Step,
-    output: PhantomData<fn() -> U>,
-}
+/// The stage of [`Bag::flatten`].
+pub type Flatten<S, I> = FlatMap<S, fn(I) -> I, I>;
+
+/// The stage of [`Bag::emit`].
+pub type Emit<S, F, U> = Then<S, Emitting<F, U>>;
 
 impl<S: Stage> Bag<S> {
     /// Every item becomes any number of items, in order. To make items without a container for
@@ -34,15 +25,21 @@ impl<S: Stage> Bag<S> {
         I: IntoIterator + 'static,
         I::Item: 'static,
     {
-        self.then(
-            |source, step| FlatMap {
-                source,
-                f,
-                step,
-                output: PhantomData,
-            },
-            "flat_map",
-        )
+        let items = PhantomData;
+        self.then("flat_map", Flattening { f, items })
+    }
+
+    /// The items of the items: `[[1, 2], [], [3]]` becomes `[1, 2, 3]`.
+    #[track_caller]
+    pub fn flatten<I>(&self) -> Bag<Flatten<S, I>>
+    where
+        S: for<'a> Stage<Item<'a> = I>,
+        I: IntoIterator + 'static,
+        I::Item: 'static,
+    {
+        let f: fn(I) -> I = |items| items;
+        let items = PhantomData;
+        self.then("flatten", Flattening { f, items })
     }
 
     /// Every item becomes any number of items, handed to `emit` one by one:
@@ -52,127 +49,70 @@ impl<S: Stage> Bag<S> {
     where
         F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(U)) + Send + Sync + 'static,
     {
-        self.then(
-            |source, step| Emit {
-                source,
-                f,
-                step,
-                output: PhantomData,
-            },
-            "emit",
-        )
+        let item = PhantomData;
+        self.then("emit", Emitting { f, item })
     }
 }
 
-impl<S, F, I> Stage for FlatMap<S, F, I>
+/// See [`Bag::flat_map`].
+pub struct Flattening<F, I> {
+    f: F,
+    items: PhantomData<fn() -> I>,
+}
+
+impl<S, F, I> Work<S> for Flattening<F, I>
 where
     S: Stage,
     F: for<'a> Fn(S::Item<'a>) -> I + Send + Sync + 'static,
     I: IntoIterator + 'static,
     I::Item: 'static,
 {
-    type Item<'a> = I::Item;
-    type Root = S::Root;
+    type Output<'a> = I::Item;
+    type State = ();
 
-    fn root(&self) -> &Arc<S::Root> {
-        self.source.root()
-    }
-
-    fn consumer<'s, C: Consumer<Self> + 's>(
-        &'s self,
-        run: &'s Run<'s>,
-        next: C,
-    ) -> impl Consumer<Source<S::Root>> + 's {
-        self.source.consumer(
-            run,
-            With {
-                stage: self,
-                run,
-                next,
-            },
-        )
-    }
-
-    fn steps(&self, steps: &mut Vec<Step>) {
-        self.source.steps(steps);
-        steps.push(self.step);
+    #[inline]
+    fn push<C: Consumer<Then<S, Self>>>(
+        &self,
+        (): &mut (),
+        item: S::Item<'_>,
+        _: At<'_>,
+        next: &mut C,
+    ) -> Flow {
+        let mut items = (self.f)(item).into_iter();
+        items.try_for_each(|item| next.push(item))
     }
 }
 
-impl<S, F, U> Stage for Emit<S, F, U>
+/// See [`Bag::emit`].
+pub struct Emitting<F, U> {
+    f: F,
+    item: PhantomData<fn() -> U>,
+}
+
+impl<S, F, U> Work<S> for Emitting<F, U>
 where
     S: Stage,
     F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(U)) + Send + Sync + 'static,
     U: 'static,
 {
-    type Item<'a> = U;
-    type Root = S::Root;
+    type Output<'a> = U;
+    type State = ();
 
-    fn root(&self) -> &Arc<S::Root> {
-        self.source.root()
-    }
-
-    fn consumer<'s, C: Consumer<Self> + 's>(
-        &'s self,
-        run: &'s Run<'s>,
-        next: C,
-    ) -> impl Consumer<Source<S::Root>> + 's {
-        self.source.consumer(
-            run,
-            With {
-                stage: self,
-                run,
-                next,
-            },
-        )
-    }
-
-    fn steps(&self, steps: &mut Vec<Step>) {
-        self.source.steps(steps);
-        steps.push(self.step);
-    }
-}
-
-impl<S, F, I, C> Consumer<S> for With<'_, FlatMap<S, F, I>, C>
-where
-    S: Stage,
-    F: for<'a> Fn(S::Item<'a>) -> I + Send + Sync + 'static,
-    I: IntoIterator + 'static,
-    I::Item: 'static,
-    C: Consumer<FlatMap<S, F, I>>,
-{
     #[inline]
-    fn push(&mut self, item: S::Item<'_>) -> Flow {
-        (self.stage.f)(item)
-            .into_iter()
-            .try_for_each(|item| self.next.push(item))
-    }
-
-    fn finish(&mut self) -> Flow {
-        self.next.finish()
-    }
-}
-
-impl<S, F, U, C> Consumer<S> for With<'_, Emit<S, F, U>, C>
-where
-    S: Stage,
-    F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(U)) + Send + Sync + 'static,
-    U: 'static,
-    C: Consumer<Emit<S, F, U>>,
-{
-    #[inline]
-    fn push(&mut self, item: S::Item<'_>) -> Flow {
+    fn push<C: Consumer<Then<S, Self>>>(
+        &self,
+        (): &mut (),
+        item: S::Item<'_>,
+        _: At<'_>,
+        next: &mut C,
+    ) -> Flow {
         let mut flow = Ok(());
-        (self.stage.f)(item, &mut |item| {
+        (self.f)(item, &mut |item| {
             // the closure cannot be stopped in its middle; what it still emits is dropped
             if flow.is_ok() {
-                flow = self.next.push(item);
+                flow = next.push(item);
             }
         });
         flow
-    }
-
-    fn finish(&mut self) -> Flow {
-        self.next.finish()
     }
 }

@@ -1,12 +1,18 @@
 //! The operations, one family a file: adaptors that become part of the loop, folds that end it.
 
+pub(crate) mod attempt;
+pub(crate) mod captures;
 pub(crate) mod collect;
 pub(crate) mod each;
 pub(crate) mod flat;
 pub(crate) mod fold;
 pub(crate) mod frequencies;
+pub(crate) mod group;
+pub(crate) mod join;
+mod keys;
 pub(crate) mod number;
 pub(crate) mod partition;
 pub(crate) mod pluck;
+pub(crate) mod sort;
 pub(crate) mod take;
 pub(crate) mod topk;

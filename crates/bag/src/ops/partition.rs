@@ -1,33 +1,21 @@
 //! Partition by partition: many items to many, or many to one.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use flagstone_memory::Lease;
 use serde::Serialize;
 
 use crate::bag::Bag;
-use crate::ops::each::With;
 use crate::run::Run;
 use crate::size::heap_bytes;
-use crate::stage::{Consumer, Flow, Source, Stage, Step};
+use crate::stage::{Consumer, Flow, Stage};
+use crate::then::{At, Then, Work};
 
-/// See [`Bag::map_partitions`].
-pub struct MapPartitions<S, F, T, I> {
-    source: Arc<S>,
-    f: F,
-    step: Step,
-    types: PhantomData<fn(T) -> I>,
-}
+/// The stage of [`Bag::map_partitions`].
+pub type MapPartitions<S, F, T, I> = Then<S, WholePartitions<F, T, I>>;
 
-/// See [`Bag::reduce_partitions`].
-pub struct ReducePartitions<S, I, F, A> {
-    source: Arc<S>,
-    init: I,
-    f: F,
-    step: Step,
-    state: PhantomData<fn() -> A>,
-}
+/// The stage of [`Bag::reduce_partitions`].
+pub type ReducePartitions<S, I, F, A> = Then<S, Reducing<I, F, A>>;
 
 impl<S: Stage> Bag<S> {
     /// Every partition, as a whole, through a function that gives any number of items.
@@ -44,15 +32,8 @@ impl<S: Stage> Bag<S> {
         I: IntoIterator + 'static,
         I::Item: 'static,
     {
-        self.then(
-            |source, step| MapPartitions {
-                source,
-                f,
-                step,
-                types: PhantomData,
-            },
-            "map_partitions",
-        )
+        let types = PhantomData;
+        self.then("map_partitions", WholePartitions { f, types })
     }
 
     /// A bag whose items are the partitions.
@@ -64,15 +45,8 @@ impl<S: Stage> Bag<S> {
         T: Serialize + 'static,
     {
         let f: fn(Vec<T>) -> [Vec<T>; 1] = |items| [items];
-        self.then(
-            |source, step| MapPartitions {
-                source,
-                f,
-                step,
-                types: PhantomData,
-            },
-            "partitions",
-        )
+        let types = PhantomData;
+        self.then("partitions", WholePartitions { f, types })
     }
 
     /// Every partition becomes one item: a state that starts as `init()` and sees every item.
@@ -83,61 +57,13 @@ impl<S: Stage> Bag<S> {
         I: Fn() -> A + Send + Sync + 'static,
         F: for<'a> Fn(&mut A, S::Item<'a>) + Send + Sync + 'static,
     {
-        self.then(
-            |source, step| ReducePartitions {
-                source,
-                init,
-                f,
-                step,
-                state: PhantomData,
-            },
-            "reduce_partitions",
-        )
-    }
-}
-
-impl<S, F, T, I> Stage for MapPartitions<S, F, T, I>
-where
-    S: for<'a> Stage<Item<'a> = T>,
-    T: Serialize + 'static,
-    F: Fn(Vec<T>) -> I + Send + Sync + 'static,
-    I: IntoIterator + 'static,
-    I::Item: 'static,
-{
-    type Item<'a> = I::Item;
-    type Root = S::Root;
-
-    fn root(&self) -> &Arc<S::Root> {
-        self.source.root()
-    }
-
-    fn consumer<'s, C: Consumer<Self> + 's>(
-        &'s self,
-        run: &'s Run<'s>,
-        next: C,
-    ) -> impl Consumer<Source<S::Root>> + 's {
-        let with = With {
-            stage: self,
-            run,
-            next,
-        };
-        self.source.consumer(
-            run,
-            Gather {
-                with,
-                held: Held::default(),
-            },
-        )
-    }
-
-    fn steps(&self, steps: &mut Vec<Step>) {
-        self.source.steps(steps);
-        steps.push(self.step);
+        let state = PhantomData;
+        self.then("reduce_partitions", Reducing { init, f, state })
     }
 }
 
 /// Items in memory, leased.
-pub(crate) struct Held<T> {
+pub struct Held<T> {
     pub(crate) items: Vec<T>,
     /// What the items hold beside their place in the vector.
     pub(crate) heap_bytes: u64,
@@ -181,98 +107,84 @@ impl<T> Held<T> {
     }
 }
 
-struct Gather<'s, S, F, T, I, C> {
-    with: With<'s, MapPartitions<S, F, T, I>, C>,
-    held: Held<T>,
+/// See [`Bag::map_partitions`].
+pub struct WholePartitions<F, T, I> {
+    f: F,
+    types: PhantomData<fn(T) -> I>,
 }
 
-impl<S, F, T, I, C> Consumer<S> for Gather<'_, S, F, T, I, C>
+impl<S, F, T, I> Work<S> for WholePartitions<F, T, I>
 where
     S: for<'a> Stage<Item<'a> = T>,
     T: Serialize + 'static,
     F: Fn(Vec<T>) -> I + Send + Sync + 'static,
     I: IntoIterator + 'static,
     I::Item: 'static,
-    C: Consumer<MapPartitions<S, F, T, I>>,
 {
-    fn push(&mut self, item: T) -> Flow {
+    type Output<'a> = I::Item;
+    type State = Held<T>;
+
+    fn push<C: Consumer<Then<S, Self>>>(
+        &self,
+        held: &mut Held<T>,
+        item: T,
+        at: At<'_>,
+        _: &mut C,
+    ) -> Flow {
         let heap = heap_bytes(&item);
-        Ok(self.held.push(item, heap, self.with.run)?)
+        Ok(held.push(item, heap, at.run)?)
     }
 
-    fn finish(&mut self) -> Flow {
+    fn finish<C: Consumer<Then<S, Self>>>(
+        &self,
+        held: &mut Held<T>,
+        _: At<'_>,
+        next: &mut C,
+    ) -> Flow {
         // the lease lives until what was made of the items has gone on
-        let Held { items, lease, .. } = std::mem::take(&mut self.held);
-        (self.with.stage.f)(items)
-            .into_iter()
-            .try_for_each(|item| self.with.next.push(item))?;
+        let Held { items, lease, .. } = std::mem::take(held);
+        let mut made = (self.f)(items).into_iter();
+        made.try_for_each(|item| next.push(item))?;
         drop(lease);
-        self.with.next.finish()
+        Ok(())
     }
 }
 
-impl<S, I, F, A> Stage for ReducePartitions<S, I, F, A>
+/// See [`Bag::reduce_partitions`].
+pub struct Reducing<I, F, A> {
+    init: I,
+    f: F,
+    state: PhantomData<fn() -> A>,
+}
+
+impl<S, I, F, A> Work<S> for Reducing<I, F, A>
 where
     S: Stage,
     A: 'static,
     I: Fn() -> A + Send + Sync + 'static,
     F: for<'a> Fn(&mut A, S::Item<'a>) + Send + Sync + 'static,
 {
-    type Item<'a> = A;
-    type Root = S::Root;
+    type Output<'a> = A;
+    type State = Option<A>;
 
-    fn root(&self) -> &Arc<S::Root> {
-        self.source.root()
-    }
-
-    fn consumer<'s, C: Consumer<Self> + 's>(
-        &'s self,
-        run: &'s Run<'s>,
-        next: C,
-    ) -> impl Consumer<Source<S::Root>> + 's {
-        let state = Some((self.init)());
-        self.source.consumer(
-            run,
-            Reduce {
-                stage: self,
-                next,
-                state,
-            },
-        )
-    }
-
-    fn steps(&self, steps: &mut Vec<Step>) {
-        self.source.steps(steps);
-        steps.push(self.step);
-    }
-}
-
-struct Reduce<'s, S, I, F, A, C> {
-    stage: &'s ReducePartitions<S, I, F, A>,
-    next: C,
-    state: Option<A>,
-}
-
-impl<S, I, F, A, C> Consumer<S> for Reduce<'_, S, I, F, A, C>
-where
-    S: Stage,
-    A: 'static,
-    I: Fn() -> A + Send + Sync + 'static,
-    F: for<'a> Fn(&mut A, S::Item<'a>) + Send + Sync + 'static,
-    C: Consumer<ReducePartitions<S, I, F, A>>,
-{
     #[inline]
-    fn push(&mut self, item: S::Item<'_>) -> Flow {
-        if let Some(state) = &mut self.state {
-            (self.stage.f)(state, item);
-        }
+    fn push<C: Consumer<Then<S, Self>>>(
+        &self,
+        state: &mut Option<A>,
+        item: S::Item<'_>,
+        _: At<'_>,
+        _: &mut C,
+    ) -> Flow {
+        (self.f)(state.get_or_insert_with(&self.init), item);
         Ok(())
     }
 
-    fn finish(&mut self) -> Flow {
-        if let Some(state) = self.state.take() {
-            self.next.push(state)?;
-        }
-        self.next.finish()
+    fn finish<C: Consumer<Then<S, Self>>>(
+        &self,
+        state: &mut Option<A>,
+        _: At<'_>,
+        next: &mut C,
+    ) -> Flow {
+        next.push(state.take().unwrap_or_else(&self.init))
     }
 }

@@ -9,18 +9,18 @@ use serde_json::Value;
 use crate::bag::{Bag, Mistake};
 use crate::field::Field;
 use crate::json::Json;
-use crate::ops::each::With;
-use crate::run::Run;
 use crate::source::json::{Dynamic, ReadJson};
 use crate::stage::{Consumer, Flow, Source, Stage, Step};
+use crate::then::{At, Then, Work};
+
+/// The stage of [`Bag::pluck`].
+pub type Pluck<S> = Then<S, Plucking>;
 
 /// See [`Bag::pluck`].
-pub struct Pluck<S> {
-    source: Arc<S>,
+pub struct Plucking {
     field: Field,
     /// The source gives the field already, and this stage passes it on.
     pushed: bool,
-    step: Step,
 }
 
 impl<S> Bag<S>
@@ -50,23 +50,15 @@ where
             Mistake::at(location, message)
         });
         let field = Field::new(path, default, location);
-        let plucked = self.then(
-            |source, step| match push_down(&source, &field) {
-                Some(source) => Pluck {
-                    source,
-                    field,
-                    pushed: true,
-                    step,
-                },
-                None => Pluck {
-                    source,
-                    field,
-                    pushed: false,
-                    step,
-                },
-            },
-            "pluck",
-        );
+        let source = push_down(self.stage(), &field);
+        let pushed = source.is_some();
+        let source = source.unwrap_or_else(|| Arc::clone(self.stage()));
+        let step = Step {
+            name: "pluck",
+            location,
+        };
+        let work = Plucking { field, pushed };
+        let plucked = self.with_stage(Then { source, work, step });
         plucked.mistaken(mistake)
     }
 }
@@ -79,12 +71,13 @@ fn push_down<S: Stage>(stage: &Arc<S>, field: &Field) -> Option<Arc<S>> {
         Arc::new(Source(Arc::new(source.0.reading(field)?)))
     } else if let Some(outer) = any.downcast_ref::<Pluck<Values>>() {
         // a field of a field: one longer path
-        let field = outer.pushed.then(|| outer.field.then(field)).flatten()?;
+        let Plucking { field: first, .. } = &outer.work;
+        let field = outer.work.pushed.then(|| first.then(field)).flatten()?;
         let source = Arc::new(Source(Arc::new(outer.source.0.whole().reading(&field)?)));
-        Arc::new(Pluck {
+        let pushed = true;
+        Arc::new(Then {
             source,
-            field,
-            pushed: true,
+            work: Plucking { field, pushed },
             step: outer.step,
         })
     } else {
@@ -93,53 +86,24 @@ fn push_down<S: Stage>(stage: &Arc<S>, field: &Field) -> Option<Arc<S>> {
     pushed.downcast::<S>().ok()
 }
 
-impl<S> Stage for Pluck<S>
+impl<S> Work<S> for Plucking
 where
     S: for<'a> Stage<Item<'a> = Json>,
 {
-    type Item<'a> = Json;
-    type Root = S::Root;
+    type Output<'a> = Json;
+    type State = ();
 
-    fn root(&self) -> &Arc<S::Root> {
-        self.source.root()
-    }
-
-    fn consumer<'s, C: Consumer<Self> + 's>(
-        &'s self,
-        run: &'s Run<'s>,
-        next: C,
-    ) -> impl Consumer<Source<S::Root>> + 's {
-        self.source.consumer(
-            run,
-            With {
-                stage: self,
-                run,
-                next,
-            },
-        )
-    }
-
-    fn steps(&self, steps: &mut Vec<Step>) {
-        self.source.steps(steps);
-        steps.push(self.step);
-    }
-}
-
-impl<S, C> Consumer<S> for With<'_, Pluck<S>, C>
-where
-    S: for<'a> Stage<Item<'a> = Json>,
-    C: Consumer<Pluck<S>>,
-{
-    fn push(&mut self, item: Json) -> Flow {
-        if self.stage.pushed {
-            return self.next.push(item);
+    fn push<C: Consumer<Then<S, Self>>>(
+        &self,
+        (): &mut (),
+        item: Json,
+        at: At<'_>,
+        next: &mut C,
+    ) -> Flow {
+        if self.pushed {
+            return next.push(item);
         }
-        let field = &self.stage.field;
-        self.next
-            .push(field.or_default(field.of(item.0), self.run)?)
-    }
-
-    fn finish(&mut self) -> Flow {
-        self.next.finish()
+        let field = &self.field;
+        next.push(field.or_default(field.of(item.0), at.run)?)
     }
 }

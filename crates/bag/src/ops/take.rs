@@ -142,7 +142,7 @@ where
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        (0..self.inputs).for_each(|slot| deps.push(slot, task));
+        self.root.deps(&self.plan, task, self.inputs, deps);
         if task > 0 {
             deps.own(task - 1);
         }

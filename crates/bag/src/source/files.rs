@@ -137,22 +137,23 @@ impl FilesPlan {
             }
         };
         run.with_io(|io| {
-            let mut skipped = 0;
+            let mut too_long = 0;
             'files: for range in ranges {
-                run.enter_file(range.file.path());
+                run.enter_range(range);
                 let mut reader = BlockReader::open(range, &options, io).map_err(io_error)?;
                 while let Some(block) = reader.next_block().map_err(io_error)? {
+                    run.enter_block(block.offset, block.skipped_before);
                     match lines_of(range, run, block.bytes, block.offset, &mut each) {
                         Ok(()) => {}
                         Err(Stop::Enough) => break 'files,
                         Err(Stop::Failed(error)) => return Err(error),
                     }
                 }
-                skipped += reader.skipped_lines();
+                too_long += reader.skipped_lines();
             }
             // only now: a task that has to be run again counts its rows once
             run.ctx().count(Counter::RowsIn, run.item_count());
-            run.ctx().count(Counter::BadRecords, skipped);
+            run.left_out(too_long);
             Ok(())
         })
     }
@@ -216,7 +217,7 @@ fn lines_of(
             range,
             offset: offset + start as u64,
         };
-        run.at_offset(place.offset);
+        run.at_line(place.offset);
         each(line, place)?;
         start += len;
     }

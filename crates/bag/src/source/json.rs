@@ -12,10 +12,11 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Counter, Graph, Inputs, LayerId, Result};
+use flagstone_graph::{Graph, Inputs, LayerId, Result};
 use flagstone_memory::Lease;
 use serde::de::DeserializeOwned;
 
+use crate::bad::BadRecords;
 use crate::bag::Bag;
 use crate::field::Field;
 use crate::json::Json;
@@ -23,18 +24,8 @@ use crate::run::Run;
 use crate::source::files::{FilesPlan, Place, TextOptions};
 use crate::stage::{Consumer, Cost, Root, Source, Step, Stop, Want, ended};
 
-/// What happens to a line that is not a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BadRecords {
-    /// The run ends with an error that names file, line and byte.
-    #[default]
-    Fail,
-    /// The line is left out, and counted in the run's statistics.
-    Skip,
-}
-
 /// How JSON lines are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JsonOptions {
     /// What happens to a line that is not a record.
     pub bad_records: BadRecords,
@@ -131,7 +122,7 @@ impl ReadJson<Json, Dynamic> {
         let patterns = self.patterns.clone();
         ReadJson {
             patterns,
-            options: self.options,
+            options: self.options.clone(),
             step: self.step,
             field: None,
             record: PhantomData,
@@ -251,8 +242,7 @@ where
     ) -> Result<()> {
         let mut parser = P::default();
         let mut enough = false;
-        let mut bad = 0;
-        let driven = plan.for_each_line(run, |line, place| {
+        plan.for_each_line(run, |line, place| {
             if line.trim_ascii().is_empty() {
                 return Ok(());
             }
@@ -263,15 +253,16 @@ where
                     enough |= matches!(flow, Err(Stop::Enough));
                     flow
                 }
-                Err(_) if self.options.bad_records == BadRecords::Skip => {
-                    bad += 1;
-                    Ok(())
+                Err(error) if self.options.bad_records == BadRecords::Fail => {
+                    Err(not_a_record::<T>(&error, place, run))
                 }
-                Err(error) => Err(not_a_record::<T>(&error, place, run)),
+                Err(error) => {
+                    let (what, _) = what_is_wrong::<T>(&error);
+                    let policy = &self.options.bad_records;
+                    Ok(run.leave_out(policy, &what, Some(line.as_bytes()))?)
+                }
             }
-        });
-        driven?;
-        run.ctx().count(Counter::BadRecords, bad);
+        })?;
         if enough {
             Ok(())
         } else {
@@ -286,19 +277,25 @@ where
 
 /// What serde_json says, with the place in the file instead of the one in the line.
 fn not_a_record<T>(error: &serde_json::Error, place: Place<'_>, run: &Run<'_>) -> Stop {
+    let (what, column) = what_is_wrong::<T>(error);
+    let hint = "; BadRecords::Skip or Quarantine leaves such lines out";
+    place.error(run, column.saturating_sub(1), what + hint)
+}
+
+/// What serde_json says, and the column.
+fn what_is_wrong<T>(error: &serde_json::Error) -> (String, u64) {
     let message = error.to_string();
     // "expected value at line 1 column 5": the line is ours to say
     let (what, column) = match message.rsplit_once(" at line 1 column ") {
         Some((what, column)) => (what.to_owned(), column.parse::<u64>().unwrap_or(1)),
         None => (message, 1),
     };
-    let kind = match error.classify() {
+    let what = match error.classify() {
         serde_json::error::Category::Data => {
             let name = std::any::type_name::<T>();
             format!("the JSON does not fit the record type {name}: {what}")
         }
         _ => format!("the line is not JSON: {what}"),
     };
-    let hint = "; BadRecords::Skip leaves such lines out";
-    place.error(run, column.saturating_sub(1), kind + hint)
+    (what, column)
 }

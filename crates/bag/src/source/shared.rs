@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId, Result};
 
 use crate::bag::Bag;
 use crate::branch::{Branch, Started};
@@ -65,6 +65,14 @@ where
 
     fn cost(&self, plan: &Self::Plan, partition: u32) -> Cost {
         self.chain.root().cost(plan, partition)
+    }
+
+    fn deps(&self, plan: &Self::Plan, partition: u32, inputs: usize, deps: &mut Deps<'_>) {
+        self.chain.root().deps(plan, partition, inputs, deps);
+    }
+
+    fn is_one_to_one(&self) -> bool {
+        self.chain.root().is_one_to_one()
     }
 
     fn drive<C: Consumer<Source<Self>>>(

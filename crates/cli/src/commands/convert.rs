@@ -1,9 +1,10 @@
 //! `flagstone convert`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flagstone::{
-    BadRecords, Counter, CsvOptions, DataFrame, JsonOptions, ParquetCompression, ParquetOptions,
+    BadRecords, Counter, CsvOptions, DataFrame, ErrorKind, Explanation, Graph, InputFormat,
+    JsonOptions, Output, ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions,
     Session, WriteReport, format_bytes,
 };
 
@@ -11,32 +12,64 @@ use crate::args::{Compression, Convert, Format, From, OnBadRecord};
 use crate::run::{Failure, say, session, with_session};
 
 pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
+    let output = output(args)?;
     let frame = frame(args)?;
-    let options = ParquetOptions {
-        compression: match args.compression {
-            Compression::Zstd => ParquetCompression::Zstd,
-            Compression::Snappy => ParquetCompression::Snappy,
-            Compression::None => ParquetCompression::None,
-        },
-        target_bytes: args.partition_bytes,
-        overwrite: args.output.overwrite,
-        keep_partial: args.output.keep_partial,
-    };
+    check_quarantine(args)?;
     with_session(&args.common, |session| {
-        let report = match args.format {
-            Format::Parquet => session.write_parquet_with(&frame, &args.output.to, &options)?,
-        };
+        let report = frame.write_with(session, &args.output.to, &output)?;
         summary(args, session, &report);
         Ok(())
     })
 }
 
 pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
+    let output = output(args)?;
     let session = session(&args.common, flagstone::CancelToken::new())?;
     let frame = frame(args)?;
-    println!("{}", frame.explain_with(&session)?);
-    print!("{}", session.explain(&frame)?);
+    println!("{}", frame.explain_write_with(&session, &output)?);
+    let mut graph = Graph::new();
+    let layer = frame.build_write(&mut graph, &session, &output)?;
+    let program = session.freeze(&graph, &[layer])?;
+    let certificate = session.certify(&program);
+    print!("{}", Explanation::new(program, certificate));
     Ok(())
+}
+
+/// What is written, as the flags say.
+fn output(args: &Convert) -> Result<Output, Failure> {
+    let format = match args.format {
+        Format::Parquet => {
+            let compression = match args.compression {
+                None | Some(Compression::Zstd) => ParquetCompression::Zstd,
+                Some(Compression::Snappy) => ParquetCompression::Snappy,
+                Some(Compression::None) => ParquetCompression::None,
+            };
+            return Ok(Output::Parquet(ParquetOptions {
+                compression,
+                target_bytes: args.partition_bytes,
+                overwrite: args.output.overwrite,
+                keep_partial: args.output.keep_partial,
+            }));
+        }
+        Format::Csv => RowFormat::Csv,
+        Format::Json => RowFormat::Json,
+        Format::Arrow => RowFormat::Arrow,
+    };
+    let compression = match args.compression {
+        Some(Compression::Zstd) => RowCompression::Zstd,
+        None | Some(Compression::None) => RowCompression::None,
+        Some(Compression::Snappy) => {
+            let message = "only Parquet is compressed with snappy; say --compression zstd or none";
+            return Err(Failure::Usage(message.into()));
+        }
+    };
+    Ok(Output::Rows(RowOptions {
+        compression,
+        target_bytes: args.partition_bytes,
+        overwrite: args.output.overwrite,
+        keep_partial: args.output.keep_partial,
+        ..RowOptions::new(format)
+    }))
 }
 
 fn frame(args: &Convert) -> Result<DataFrame, Failure> {
@@ -53,39 +86,46 @@ fn frame(args: &Convert) -> Result<DataFrame, Failure> {
 
 fn source(args: &Convert) -> Result<DataFrame, Failure> {
     let from = match args.from {
-        Some(from) => from,
-        None => common_format(&args.inputs)?,
+        Some(From::Json) => InputFormat::Json,
+        Some(From::Csv) => InputFormat::Csv,
+        Some(From::Tsv) => InputFormat::Tsv,
+        Some(From::Parquet) => InputFormat::Parquet,
+        None => detect(&args.inputs)?,
     };
+    check_csv_flags(args, from)?;
     let bad_records = match args.on_bad_record {
         OnBadRecord::Fail => BadRecords::Fail,
         OnBadRecord::Skip => BadRecords::Skip,
         OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine(args)),
     };
     Ok(match from {
-        From::Json => {
+        InputFormat::Json => {
             let options = JsonOptions {
                 bad_records,
                 ..JsonOptions::default()
             };
             DataFrame::read_json(&args.inputs, options)
         }
-        From::Csv | From::Tsv => {
-            let plain = if from == From::Csv {
-                CsvOptions::csv()
-            } else {
-                CsvOptions::tsv()
+        InputFormat::Csv | InputFormat::Tsv => {
+            let plain = match from {
+                InputFormat::Tsv => CsvOptions::tsv(),
+                _ => CsvOptions::csv(),
             };
-            let delimiter = args.delimiter.unwrap_or(plain.delimiter);
-            DataFrame::read_csv(
-                &args.inputs,
-                CsvOptions {
-                    delimiter,
-                    bad_records,
-                    ..plain
-                },
-            )
+            let mut nulls = plain.nulls.clone();
+            nulls.extend(args.nulls.iter().cloned());
+            let options = CsvOptions {
+                delimiter: args.delimiter.unwrap_or(plain.delimiter),
+                quote: args.quote.map_or(plain.quote, |quote| quote.0),
+                escape: args.escape,
+                header: !args.no_header,
+                names: args.names.clone(),
+                nulls,
+                bad_records,
+                ..plain
+            };
+            DataFrame::read_csv(&args.inputs, options)
         }
-        From::Parquet => DataFrame::read_parquet(&args.inputs),
+        InputFormat::Parquet => DataFrame::read_parquet(&args.inputs),
     })
 }
 
@@ -97,41 +137,47 @@ fn quarantine(args: &Convert) -> PathBuf {
     })
 }
 
-/// The format that the names of all inputs say.
-fn common_format(inputs: &[String]) -> Result<From, Failure> {
-    let mut found: Option<From> = None;
-    for input in inputs {
-        let format = format_of(input).ok_or_else(|| {
-            Failure::Usage(format!(
-                "the format of {input} does not follow from its name; say --from json, csv, tsv \
-                 or parquet"
-            ))
-        })?;
-        if found.is_some_and(|found| found != format) {
-            return Err(Failure::Usage(format!(
-                "the inputs have different formats ({input} differs from those before it); convert \
-                 them one format at a time"
-            )));
-        }
-        found = Some(format);
+/// An earlier quarantine is replaced only where an earlier output is.
+fn check_quarantine(args: &Convert) -> Result<(), Failure> {
+    let directory = quarantine(args);
+    let used = args.on_bad_record == OnBadRecord::Quarantine && !args.output.overwrite;
+    if used && std::fs::read_dir(&directory).is_ok_and(|mut files| files.next().is_some()) {
+        let message = format!(
+            "{} exists already; name another directory with --quarantine, or ask to overwrite it \
+             (--overwrite)",
+            directory.display()
+        );
+        return Err(Failure::Other(message));
     }
-    found.ok_or_else(|| Failure::Usage("no input was given".into()))
+    Ok(())
 }
 
-/// The format that a file's name says, behind an extension of a compressed file.
-pub(crate) fn format_of(name: &str) -> Option<From> {
-    let lower = name.to_ascii_lowercase();
-    let plain = [".gz", ".zst", ".bz2", ".xz"]
-        .iter()
-        .find_map(|extension| lower.strip_suffix(extension))
-        .unwrap_or(&lower);
-    match Path::new(plain).extension()?.to_str()? {
-        "json" | "jsonl" | "ndjson" => Some(From::Json),
-        "csv" => Some(From::Csv),
-        "tsv" | "tab" => Some(From::Tsv),
-        "parquet" => Some(From::Parquet),
-        _ => None,
+/// Flags of CSV mean nothing for other inputs: they are refused rather than ignored.
+fn check_csv_flags(args: &Convert, from: InputFormat) -> Result<(), Failure> {
+    let given = [
+        ("--delimiter", args.delimiter.is_some()),
+        ("--quote", args.quote.is_some()),
+        ("--escape", args.escape.is_some()),
+        ("--no-header", args.no_header),
+        ("--names", args.names.is_some()),
+        ("--null", !args.nulls.is_empty()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((flag, _)) if !matches!(from, InputFormat::Csv | InputFormat::Tsv) => {
+            Err(Failure::Usage(format!(
+                "{flag} is for CSV and TSV input, and this is neither; if it is, say --from csv"
+            )))
+        }
+        _ => Ok(()),
     }
+}
+
+/// The format of the inputs; what cannot be known is a matter of the command line.
+pub(crate) fn detect(inputs: &[String]) -> Result<InputFormat, Failure> {
+    InputFormat::detect(inputs).map_err(|error| match error.kind() {
+        ErrorKind::Invalid => Failure::Usage(format!("{error}; see --from")),
+        _ => Failure::Run(error),
+    })
 }
 
 /// What was done, in a few lines on standard error.
@@ -156,9 +202,12 @@ fn summary(args: &Convert, session: &Session, report: &WriteReport) {
             bytes => format!(", {} spilled", format_bytes(bytes)),
         }
     ));
+    if let Some(first) = &report.first_bad {
+        say(format_args!("the first bad record: {first}"));
+    }
     if report.bad_records > 0 && args.on_bad_record == OnBadRecord::Quarantine {
         say(format_args!(
-            "bad records are in {}",
+            "bad records and their places are in {}",
             quarantine(args).display()
         ));
     }
@@ -173,27 +222,5 @@ fn summary(args: &Convert, session: &Session, report: &WriteReport) {
         .filter(|&more| more > 0)
     {
         say(format_args!("widened: {more} more columns"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats_follow_from_names_behind_compression() {
-        let formats = [
-            ("a/2015-01-*.json.gz", Some(From::Json)),
-            ("x.NDJSON.zst", Some(From::Json)),
-            ("t.tsv", Some(From::Tsv)),
-            ("t.csv.bz2", Some(From::Csv)),
-            ("p.parquet", Some(From::Parquet)),
-            ("noise", None),
-            ("a.gz", None),
-        ];
-        for (name, format) in formats {
-            assert!(format_of(name) == format, "{name}");
-        }
-        assert!(common_format(&["a.json".into(), "b.csv".into()]).is_err());
     }
 }

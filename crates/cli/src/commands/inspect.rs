@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use flagstone::{CsvOptions, DataFrame, JsonOptions, format_bytes, inspect_npy, inspect_parquet};
+use flagstone::{
+    CsvOptions, DataFrame, InputFormat, JsonOptions, format_bytes, inspect_npy, inspect_parquet,
+};
 
-use crate::args::{From, Inspect};
-use crate::commands::convert::format_of;
+use crate::args::Inspect;
+use crate::commands::convert::detect;
 use crate::run::Failure;
 
 pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
@@ -19,25 +21,20 @@ pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
     {
         return npy(path);
     }
-    match format_of(&args.path) {
-        Some(From::Parquet) => parquet(&[PathBuf::from(&args.path)]),
-        Some(From::Json) => sampled(
+    match detect(std::slice::from_ref(&args.path))? {
+        InputFormat::Parquet => parquet(&[PathBuf::from(&args.path)]),
+        InputFormat::Json => sampled(
             &DataFrame::read_json([&args.path], JsonOptions::default()),
             &args.path,
         ),
-        Some(From::Csv) => sampled(
+        InputFormat::Csv => sampled(
             &DataFrame::read_csv([&args.path], CsvOptions::csv()),
             &args.path,
         ),
-        Some(From::Tsv) => sampled(
+        InputFormat::Tsv => sampled(
             &DataFrame::read_csv([&args.path], CsvOptions::tsv()),
             &args.path,
         ),
-        None => Err(Failure::Usage(format!(
-            "cannot tell what {} is from its name; inspect .npy, .parquet, .json, .csv and .tsv \
-             files (also .gz, .zst, .bz2, .xz) and directories of Parquet files",
-            args.path
-        ))),
     }
 }
 

@@ -141,11 +141,156 @@ fn a_bad_record_is_skipped_or_put_aside_as_asked() {
     (arguments[3], arguments[5]) = ("kept", "quarantine");
     place.run(&arguments).ok();
     assert_eq!(place.rows("kept"), 100);
-    let aside: String = fs::read_dir(place.path("kept.bad"))
-        .unwrap()
-        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
-        .collect();
-    assert_eq!(aside, "{oops\n");
+    let aside = |name: &str| fs::read_to_string(place.path("kept.bad").join(name)).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&aside("part-00000.jsonl")).unwrap();
+    assert_eq!(
+        (&kept["file"], &kept["line"]),
+        (&"a.json".into(), &51.into())
+    );
+    assert_eq!(kept["record"], "{oops");
+    let error = kept["error"].as_str().unwrap();
+    assert!(error.starts_with("a key is missing"), "{error}");
+    // an earlier quarantine is not written over, and goes with its output
+    fs::remove_dir_all(place.path("kept")).unwrap();
+    place.fails(1, &arguments, &["kept.bad", "--overwrite"]);
+    place.run(&[&arguments[..], &["--overwrite"]].concat()).ok();
+}
+
+#[test]
+fn input_without_any_good_record_says_so() {
+    let place = Place::new();
+    place.write("a.json", "oops\nnot json\n");
+    let convert = ["convert", "a.json", "--to", "out"];
+    place.fails(1, &convert, &["a.json:1:1"]);
+    for policy in ["skip", "quarantine"] {
+        let arguments = [&convert[..], &["--on-bad-record", policy]].concat();
+        place.fails(1, &arguments, &["none of the 2 records", "a.json:1:1"]);
+    }
+    // good records far behind the head are found
+    place.write(
+        "late.json",
+        format!("{}{{\"a\":1}}\n", "oops\n".repeat(200_000)),
+    );
+    let convert = [
+        "convert",
+        "late.json",
+        "--to",
+        "late",
+        "--on-bad-record",
+        "skip",
+    ];
+    let ran = place.run(&convert).ok();
+    assert!(
+        ran.err.contains("200000 bad") && ran.err.contains("late.json:1:1"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(place.rows("late"), 1);
+}
+
+#[test]
+fn formats_are_found_by_name_or_by_head() {
+    let place = Place::new();
+    fs::create_dir(place.path("d")).unwrap();
+    place.write("d/a.json.gz", gzip(records(30).as_bytes()));
+    place.write("d/b.gz", gzip(records(20).as_bytes()));
+    place.run(&["convert", "d/*.gz", "--to", "out"]).ok();
+    assert_eq!(place.rows("out"), 50);
+    place.write("d/c.csv.gz", gzip(b"a,b\n1,2\n"));
+    place.fails(
+        2,
+        &["convert", "d/*.gz", "--to", "x"],
+        &["different formats", "c.csv.gz"],
+    );
+    place.write("noise", "no format at all\n");
+    place.fails(2, &["convert", "noise", "--to", "x"], &["noise", "--from"]);
+    assert!(place.run(&["inspect", "d/b.gz"]).ok().out.contains("name"));
+}
+
+#[test]
+fn the_flags_of_csv_say_what_the_file_does_not() {
+    let place = Place::new();
+    place.write("a.txt", "1;'it\\'s; here';NA\n2;'x';7\n");
+    let convert = [
+        "convert",
+        "a.txt",
+        "--from",
+        "csv",
+        "--no-header",
+        "--names",
+        "id,text,n",
+        "--quote",
+        "'",
+        "--escape",
+        "\\",
+        "--delimiter",
+        ";",
+        "--null",
+        "NA",
+        "--format",
+        "json",
+        "--to",
+    ];
+    place.run(&[&convert[..], &["out"]].concat()).ok();
+    assert_eq!(
+        fs::read_to_string(place.path("out/part-00000.json")).unwrap(),
+        "{\"id\":1,\"text\":\"it's; here\"}\n{\"id\":2,\"text\":\"x\",\"n\":7}\n"
+    );
+    place.records("a.json", 3);
+    let usage: [&[&str]; 5] = [
+        &["a.json", "--no-header"],
+        &["a.json", "--delimiter", ";"],
+        &["a.txt", "--from", "csv", "--delimiter", "ab"],
+        &["a.json", "--format", "csv", "--compression", "snappy"],
+        &["a.json", "--quote", "\u{e9}"],
+    ];
+    for flags in usage {
+        place.fails(
+            2,
+            &[&["convert", "--to", "x"][..], flags].concat(),
+            &["error"],
+        );
+    }
+    let same = [
+        "convert", "a.txt", "--from", "csv", "--quote", ",", "--to", "x",
+    ];
+    place.fails(1, &same, &["delimiter"]);
+}
+
+#[test]
+fn every_format_is_written_and_explained() {
+    let place = Place::new();
+    place.records("a.json", 500);
+    for (format, file) in [
+        ("parquet", "part-00000.parquet"),
+        ("json", "part-00000.json"),
+        ("arrow", "part-00000.arrow"),
+        ("csv", "part-00000.csv"),
+    ] {
+        let flags = [
+            "a.json", "--select", "id, at.x", "--format", format, "--to", format,
+        ];
+        let explained = place
+            .run(&[&["explain", "convert"][..], &flags].concat())
+            .ok()
+            .out;
+        assert!(
+            explained.contains(&format!("write-{format}")),
+            "{explained}"
+        );
+        assert!(!explained.contains("collect"), "{explained}");
+        assert!(!place.path(format).exists());
+        place.run(&[&["convert"][..], &flags].concat()).ok();
+        assert!(place.path(format).join(file).exists(), "{format}");
+    }
+    let csv = fs::read_to_string(place.path("csv/part-00000.csv")).unwrap();
+    assert!(csv.starts_with("id,at.x\n0,0.5\n1,1.5\n"), "{csv}");
+    // an object has no place in CSV
+    place.fails(
+        1,
+        &["convert", "a.json", "--format", "csv", "--to", "n"],
+        &["column at"],
+    );
 }
 
 #[test]
@@ -167,14 +312,13 @@ fn an_empty_file_has_no_records() {
 fn mistakes_on_the_command_line_end_with_2() {
     let place = Place::new();
     place.records("a.json", 2);
-    let usage: [&[&str]; 8] = [
+    let usage: [&[&str]; 7] = [
         &["convert"],
         &["convert", "a.json"],
         &["convert", "a.json", "--to", "out", "--memory", "lots"],
         &["convert", "a.json", "--to", "out", "--threads", "0"],
         &["convert", "a.json", "--to", "out", "--format", "xml"],
         &["convert", "a.json", "b.csv", "--to", "out"],
-        &["convert", "noise", "--to", "out"],
         &["frobnicate"],
     ];
     for arguments in usage {

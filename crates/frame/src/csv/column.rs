@@ -7,7 +7,14 @@ use arrow::array::{
 };
 use arrow::buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
 
+use flagstone_memory::{Lease, Memory, NeedsMemory};
+
+use super::split::grow;
 use crate::schema::kind::{EXACT_FLOAT_MAX, Kind};
+use crate::source::BATCH_ROWS;
+
+/// Nulls of a batch as bits, and the copies that finishing makes of bits.
+const BITS_BYTES: usize = 4 * (BATCH_ROWS / 8 + 64);
 
 /// The kind of a field's text. A number with leading zeros is a code, not a number.
 pub(crate) fn kind_of(text: &[u8]) -> Kind {
@@ -96,6 +103,10 @@ fn boolean(text: &[u8]) -> Option<bool> {
 pub(crate) struct Column {
     nulls: NullBufferBuilder,
     data: Data,
+    /// Of everything here, and of the array that `finish` gave until the next value comes.
+    lease: Lease,
+    /// Values and bytes of text in the last batch: the next one begins with room for as many.
+    usual: (usize, usize),
     /// What did not fit, and the first byte of its first record.
     pub(crate) deviation: Option<(Kind, u64)>,
     /// Whether an integer was seen that is not exact as a float.
@@ -114,7 +125,7 @@ enum Data {
 }
 
 impl Column {
-    pub(crate) fn new(kind: &Kind) -> Column {
+    pub(crate) fn new(kind: &Kind, memory: &dyn Memory) -> Result<Column, NeedsMemory> {
         let data = match kind {
             Kind::Bool => Data::Bool(Vec::new()),
             Kind::Int { .. } => Data::Int(Vec::new()),
@@ -122,28 +133,73 @@ impl Column {
             other => {
                 let empty = *other == Kind::Null;
                 Data::Text {
-                    offsets: vec![0],
+                    offsets: Vec::new(),
                     bytes: Vec::new(),
                     empty,
                 }
             }
         };
-        Column {
-            nulls: NullBufferBuilder::new(0),
+        Ok(Column {
+            nulls: NullBufferBuilder::new(BATCH_ROWS),
             data,
+            lease: memory.reserve(BITS_BYTES as u64)?,
+            usual: (0, 0),
             deviation: None,
             big: false,
+        })
+    }
+
+    /// Room for one more value of `text_len` bytes.
+    #[inline(always)]
+    fn room(&mut self, text_len: usize) -> Result<(), NeedsMemory> {
+        let full = match &self.data {
+            Data::Bool(values) => values.len() == values.capacity(),
+            Data::Int(values) => values.len() == values.capacity(),
+            Data::Float(values) => values.len() == values.capacity(),
+            Data::Text { offsets, bytes, .. } => {
+                offsets.capacity() - offsets.len() < 2 || bytes.capacity() - bytes.len() < text_len
+            }
+        };
+        if full { self.grow(text_len) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn grow(&mut self, text_len: usize) -> Result<(), NeedsMemory> {
+        let lease = &mut self.lease;
+        let (rows, text) = self.usual;
+        let first = |capacity: usize| if capacity == 0 { rows.max(1) } else { 1 };
+        match &mut self.data {
+            Data::Bool(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
+            Data::Int(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
+            Data::Float(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
+            Data::Text { offsets, bytes, .. } => {
+                if offsets.capacity() - offsets.len() < 2 {
+                    let more = first(offsets.capacity()) + 1;
+                    grow(offsets, more, BITS_BYTES + bytes.capacity(), lease)?;
+                }
+                if bytes.capacity() - bytes.len() < text_len {
+                    let more = if bytes.capacity() == 0 {
+                        text.max(text_len)
+                    } else {
+                        text_len
+                    };
+                    grow(bytes, more, BITS_BYTES + 4 * offsets.capacity(), lease)?;
+                }
+                Ok(())
+            }
         }
     }
 
-    pub(crate) fn push_null(&mut self) {
+    pub(crate) fn push_null(&mut self) -> Result<(), NeedsMemory> {
+        self.room(0)?;
         self.nulls.append_null();
         match &mut self.data {
             Data::Bool(values) => values.push(false),
             Data::Int(values) => values.push(0),
             Data::Float(values) => values.push(0.0),
-            Data::Text { offsets, bytes, .. } => offsets.push(bytes.len() as i32),
+            Data::Text { offsets, bytes, .. } => end_text(offsets, bytes),
         }
+        Ok(())
     }
 
     /// Whether the column holds text.
@@ -153,7 +209,8 @@ impl Column {
 
     /// Appends a field; `at`: where its record starts. What does not fit is noted, and null.
     #[inline(always)]
-    pub(crate) fn push(&mut self, text: &[u8], at: u64) {
+    pub(crate) fn push(&mut self, text: &[u8], at: u64) -> Result<(), NeedsMemory> {
+        self.room(text.len())?;
         let fits = match &mut self.data {
             Data::Text {
                 offsets,
@@ -161,7 +218,7 @@ impl Column {
                 empty: false,
             } => {
                 bytes.extend_from_slice(text);
-                offsets.push(bytes.len() as i32);
+                end_text(offsets, bytes);
                 true
             }
             Data::Text { .. } => false,
@@ -186,9 +243,10 @@ impl Column {
         };
         if fits {
             self.nulls.append_non_null();
+            Ok(())
         } else {
             self.note(text, at);
-            self.push_null();
+            self.push_null()
         }
     }
 
@@ -201,18 +259,16 @@ impl Column {
         }
     }
 
-    /// The bytes allocated now.
-    pub(crate) fn bytes(&self) -> usize {
-        self.nulls.allocated_size()
-            + match &self.data {
-                Data::Bool(values) => values.capacity(),
-                Data::Int(values) => values.capacity() * 8,
-                Data::Float(values) => values.capacity() * 8,
-                Data::Text { offsets, bytes, .. } => offsets.capacity() * 4 + bytes.capacity(),
-            }
+    /// Leases what a cast of the array that `finish` gave takes beside it.
+    pub(crate) fn lease_cast(&mut self, rows: usize) -> Result<(), NeedsMemory> {
+        let (_, text) = self.usual;
+        // views and decimals take 16 bytes a value and share or copy the text
+        let both = BITS_BYTES + rows * (8 + 16) + 2 * text;
+        self.lease.ensure(self.lease.bytes().max(both as u64))
     }
 
-    /// The fields so far as an array; the column is empty again.
+    /// The fields so far as an array; the column is empty again. The lease stays: it covers the
+    /// array until the next value comes, and then the buffers that take its place.
     pub(crate) fn finish(&mut self) -> ArrayRef {
         let nulls = self.nulls.finish();
         match &mut self.data {
@@ -221,13 +277,21 @@ impl Column {
                 values.clear();
                 Arc::new(BooleanArray::new(bits, nulls))
             }
-            Data::Int(values) => Arc::new(Int64Array::new(renew(values).into(), nulls)),
-            Data::Float(values) => Arc::new(Float64Array::new(renew(values).into(), nulls)),
+            Data::Int(values) => {
+                self.usual.0 = values.len();
+                Arc::new(Int64Array::new(std::mem::take(values).into(), nulls))
+            }
+            Data::Float(values) => {
+                self.usual.0 = values.len();
+                Arc::new(Float64Array::new(std::mem::take(values).into(), nulls))
+            }
             Data::Text { offsets, bytes, .. } => {
-                let mut next = Vec::with_capacity(offsets.len());
-                next.push(0);
-                let offsets = std::mem::replace(offsets, next);
-                let bytes = Buffer::from_vec(renew(bytes));
+                self.usual = (offsets.len(), bytes.len());
+                let mut offsets = std::mem::take(offsets);
+                if offsets.is_empty() {
+                    offsets.push(0);
+                }
+                let bytes = Buffer::from_vec(std::mem::take(bytes));
                 // SAFETY: the offsets start at 0, ascend and end at the length of the bytes, as
                 // every push appends both; each field came from a record that was checked to be
                 // UTF-8, cut at ASCII bytes.
@@ -240,9 +304,12 @@ impl Column {
     }
 }
 
-fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
-    let next = Vec::with_capacity(values.len());
-    std::mem::replace(values, next)
+#[inline(always)]
+fn end_text(offsets: &mut Vec<i32>, bytes: &[u8]) {
+    if offsets.is_empty() {
+        offsets.push(0);
+    }
+    offsets.push(bytes.len() as i32);
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Where the delimiters, line ends and quotes of a text are.
 
-/// Finds the positions of any of three bytes. Give a byte twice to look for fewer.
-pub(crate) fn find(text: &[u8], wanted: [u8; 3], at: &mut Vec<u32>) {
-    at.clear();
+/// Finds the positions of any of three bytes from byte `from` on (a multiple of 64). Give a byte
+/// twice to look for fewer. Stops when `at` has no room for those of the next 64 bytes, and returns
+/// where to go on: nothing is allocated here, so that its caller can lease first.
+pub(crate) fn find(text: &[u8], wanted: [u8; 3], from: usize, at: &mut Vec<u32>) -> usize {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx2")
@@ -10,33 +11,44 @@ pub(crate) fn find(text: &[u8], wanted: [u8; 3], at: &mut Vec<u32>) {
             && std::arch::is_x86_feature_detected!("popcnt")
         {
             // SAFETY: the features were just found on this processor.
-            unsafe { find_avx2(text, wanted, at) };
-            return;
+            return unsafe { find_avx2(text, wanted, from, at) };
         }
     }
-    find_with(text, at, |chunk| bits_portable(chunk, wanted));
+    find_with(text, from, at, |chunk| bits_portable(chunk, wanted))
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,popcnt")]
-fn find_avx2(text: &[u8], wanted: [u8; 3], at: &mut Vec<u32>) {
-    find_with(text, at, |chunk| bits_avx2(chunk, wanted));
+fn find_avx2(text: &[u8], wanted: [u8; 3], from: usize, at: &mut Vec<u32>) -> usize {
+    find_with(text, from, at, |chunk| bits_avx2(chunk, wanted))
 }
 
 #[inline(always)]
-fn find_with(text: &[u8], at: &mut Vec<u32>, bits: impl Fn(&[u8; 64]) -> u64) {
-    let (chunks, tail) = text.as_chunks::<64>();
-    let mut base = 0;
+fn find_with(
+    text: &[u8],
+    from: usize,
+    at: &mut Vec<u32>,
+    bits: impl Fn(&[u8; 64]) -> u64,
+) -> usize {
+    let (chunks, tail) = text[from..].as_chunks::<64>();
+    let mut base = from as u32;
     for chunk in chunks {
+        if at.capacity() - at.len() < 64 {
+            return base as usize;
+        }
         crate::json::push_bits(at, base, bits(chunk));
         base += 64;
     }
     if !tail.is_empty() {
+        if at.capacity() - at.len() < 64 {
+            return base as usize;
+        }
         let mut chunk = [0; 64];
         chunk[..tail.len()].copy_from_slice(tail);
         // zeros are never wanted, and the bits past the tail are cut off all the same
         crate::json::push_bits(at, base, bits(&chunk) & (u64::MAX >> (64 - tail.len())));
     }
+    text.len()
 }
 
 fn bits_portable(chunk: &[u8; 64], wanted: [u8; 3]) -> u64 {
@@ -79,12 +91,17 @@ mod tests {
             let wanted: Vec<u32> = (0..text.len() as u32)
                 .filter(|&i| b",\n\"".contains(&text[i as usize]))
                 .collect();
-            let mut at = Vec::new();
-            find(&text, *b",\n\"", &mut at);
-            prop_assert_eq!(&at, &wanted);
-            at.clear();
-            find_with(&text, &mut at, |chunk| bits_portable(chunk, *b",\n\""));
-            prop_assert_eq!(&at, &wanted);
+            for portable in [false, true] {
+                let (mut at, mut from) = (Vec::new(), 0);
+                while from < text.len() {
+                    at.reserve_exact(64);
+                    from = match portable {
+                        true => find_with(&text, from, &mut at, |c| bits_portable(c, *b",\n\"")),
+                        false => find(&text, *b",\n\"", from, &mut at),
+                    };
+                }
+                prop_assert_eq!(&at, &wanted);
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! A field that starts with a quote ends at the next quote that is neither doubled nor escaped, and
 //! may hold delimiters and line ends; in any other field a quote is a character like others.
 
+use flagstone_memory::{Lease, Memory, NeedsMemory};
+
 use super::marks;
 
 /// The bytes that structure a text.
@@ -38,9 +40,10 @@ pub(crate) enum Record {
 }
 
 /// Splits a text into records.
-#[derive(Default)]
 pub(crate) struct Splitter {
     marks: Vec<u32>,
+    /// Of the marks and the spans, taken before they grow.
+    lease: Lease,
     next: usize,
     pos: usize,
     quotes: bool,
@@ -53,30 +56,55 @@ pub(crate) struct Splitter {
 }
 
 impl Splitter {
+    pub(crate) fn new(memory: &dyn Memory) -> Result<Self, NeedsMemory> {
+        Ok(Splitter {
+            marks: Vec::new(),
+            lease: memory.reserve(0)?,
+            next: 0,
+            pos: 0,
+            quotes: false,
+            spans: Vec::new(),
+            first: 0,
+            start: 0,
+            end: 0,
+        })
+    }
+
     /// Starts on a text that begins with a record.
-    pub(crate) fn begin(&mut self, text: &[u8], format: Format) {
+    pub(crate) fn begin(&mut self, text: &[u8], format: Format) -> Result<(), NeedsMemory> {
         let quote = format.quote.unwrap_or(b'\n');
-        marks::find(text, [format.delimiter, b'\n', quote], &mut self.marks);
+        self.marks.clear();
+        let mut from = 0;
+        while from < text.len() {
+            if self.marks.capacity() - self.marks.len() < 64 {
+                let other = self.spans.capacity() * size_of::<Span>();
+                grow(&mut self.marks, 64, other, &mut self.lease)?;
+            }
+            let wanted = [format.delimiter, b'\n', quote];
+            from = marks::find(text, wanted, from, &mut self.marks);
+        }
         self.next = 0;
         self.pos = 0;
         self.quotes = format
             .quote
             .is_some_and(|quote| memchr::memchr(quote, text).is_some());
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.marks.capacity() * 4 + self.spans.capacity() * size_of::<Span>()
+        Ok(())
     }
 
     /// The next record; `expected` fields are tried first.
     #[inline]
-    pub(crate) fn next(&mut self, text: &[u8], format: Format, expected: usize) -> Option<Record> {
+    pub(crate) fn next(
+        &mut self,
+        text: &[u8],
+        format: Format,
+        expected: usize,
+    ) -> Result<Option<Record>, NeedsMemory> {
         if self.pos >= text.len() {
-            return None;
+            return Ok(None);
         }
         self.start = self.pos;
         if self.quotes {
-            return Some(self.next_quoted(text, format));
+            return self.next_quoted(text, format).map(Some);
         }
         self.first = self.next;
         let is_end = |mark: Option<&u32>| mark.is_none_or(|&at| text[at as usize] == b'\n');
@@ -107,11 +135,11 @@ impl Splitter {
         if self.end > self.start && text[self.end - 1] == b'\r' {
             self.end -= 1;
         }
-        Some(Record::Fields {
+        Ok(Some(Record::Fields {
             start: self.start,
             end: self.end,
             field_count: count,
-        })
+        }))
     }
 
     /// Field `field` of the record at hand.
@@ -137,7 +165,7 @@ impl Splitter {
         }
     }
 
-    fn next_quoted(&mut self, text: &[u8], format: Format) -> Record {
+    fn next_quoted(&mut self, text: &[u8], format: Format) -> Result<Record, NeedsMemory> {
         let quote = format.quote.unwrap_or(0);
         self.spans.clear();
         let start = self.start;
@@ -146,7 +174,7 @@ impl Splitter {
             let quoted = text.get(at) == Some(&quote);
             let (from, to, after) = if quoted {
                 let Some(close) = closing(text, at + 1, quote, format.escape) else {
-                    return Record::Open { start };
+                    return Ok(Record::Open { start });
                 };
                 (at + 1, close, close + 1)
             } else {
@@ -166,6 +194,10 @@ impl Splitter {
             {
                 to -= 1;
             }
+            if self.spans.len() == self.spans.capacity() {
+                let other = self.marks.capacity() * 4;
+                grow(&mut self.spans, 1, other, &mut self.lease)?;
+            }
             self.spans.push(Span {
                 start: from as u32,
                 end: to as u32,
@@ -175,21 +207,21 @@ impl Splitter {
                 Some(&byte) if byte == format.delimiter => at = after + 1,
                 None | Some(b'\n') => {
                     self.pos = after + 1;
-                    return Record::Fields {
+                    return Ok(Record::Fields {
                         start,
                         end: after,
                         field_count: self.spans.len(),
-                    };
+                    });
                 }
                 Some(_) => {
                     let rest = memchr::memchr(b'\n', &text[after..]);
                     let end = rest.map_or(text.len(), |len| after + len);
                     self.pos = end + 1;
-                    return Record::Broken {
+                    return Ok(Record::Broken {
                         start,
                         end,
                         at: after,
-                    };
+                    });
                 }
             }
         }
@@ -205,6 +237,22 @@ impl Splitter {
         }
         text.len()
     }
+}
+
+/// Makes room for `more` values and leases it first, beside `other` bytes under the same lease.
+#[cold]
+pub(super) fn grow<T>(
+    values: &mut Vec<T>,
+    more: usize,
+    other: usize,
+    lease: &mut Lease,
+) -> Result<(), NeedsMemory> {
+    let old = values.capacity();
+    let new = (2 * old).max(values.len() + more).max(64);
+    // both exist while values move
+    lease.ensure((other + (old + new) * size_of::<T>()) as u64)?;
+    values.reserve_exact(new - values.len());
+    Ok(())
 }
 
 /// Where the quote that closes is, from the byte after the opening one.
@@ -244,6 +292,7 @@ pub(crate) fn unquote(raw: &[u8], format: Format, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flagstone_memory::Unlimited;
     use proptest::prelude::*;
 
     const CSV: Format = Format {
@@ -253,10 +302,10 @@ mod tests {
     };
 
     fn split(text: &[u8], format: Format, expected: usize) -> Vec<Vec<String>> {
-        let mut splitter = Splitter::default();
-        splitter.begin(text, format);
+        let mut splitter = Splitter::new(&Unlimited::new()).unwrap();
+        splitter.begin(text, format).unwrap();
         let mut records = Vec::new();
-        while let Some(record) = splitter.next(text, format, expected) {
+        while let Some(record) = splitter.next(text, format, expected).unwrap() {
             let Record::Fields { field_count, .. } = record else {
                 panic!("{record:?}")
             };
@@ -297,23 +346,24 @@ mod tests {
 
     #[test]
     fn broken_quotes_are_told_apart() {
-        let mut splitter = Splitter::default();
-        splitter.begin(b"a,\"b", CSV);
+        let mut splitter = Splitter::new(&Unlimited::new()).unwrap();
+        splitter.begin(b"a,\"b", CSV).unwrap();
         assert_eq!(
-            splitter.next(b"a,\"b", CSV, 2),
+            splitter.next(b"a,\"b", CSV, 2).unwrap(),
             Some(Record::Open { start: 0 })
         );
         let text = b"\"a\"b,c\nd";
-        splitter.begin(text, CSV);
+        splitter.begin(text, CSV).unwrap();
         assert_eq!(
-            splitter.next(text, CSV, 2),
+            splitter.next(text, CSV, 2).unwrap(),
             Some(Record::Broken {
                 start: 0,
                 end: 6,
                 at: 3
             })
         );
-        let Some(Record::Fields { field_count: 1, .. }) = splitter.next(text, CSV, 2) else {
+        let Some(Record::Fields { field_count: 1, .. }) = splitter.next(text, CSV, 2).unwrap()
+        else {
             panic!("the next record is lost");
         };
     }

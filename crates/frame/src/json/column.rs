@@ -15,8 +15,9 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Fields};
 use hashbrown::HashMap;
 
-use super::cursor::{Bad, Cursor, Scalar, TWICE, Value, Walk, bad, scalar};
+use super::cursor::{Bad, Cursor, TWICE, Value, Walk, bad};
 use super::decode::Wanted;
+use super::scalar::{Scalar, scalar};
 use crate::schema::kind::{EXACT_FLOAT_MAX, Kind};
 
 const NONE: u32 = u32::MAX;

@@ -13,6 +13,7 @@ mod column;
 mod cursor;
 mod decode;
 mod marks;
+mod scalar;
 
 pub(crate) use cursor::Bad;
 pub(crate) use decode::{RecordDecoder, Sampler, Wanted, Widened};

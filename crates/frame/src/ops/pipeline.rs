@@ -6,7 +6,9 @@ use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::PhysicalExpr;
-use flagstone_graph::{Block, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext};
+use flagstone_graph::{
+    Block, Deps, Error, ErrorKind, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
+};
 
 use crate::error::{arrow_error, run_error};
 use crate::partition::{Partition, batch_bytes};
@@ -94,6 +96,10 @@ pub(crate) struct PipelineLayer {
     pub(crate) scan: Scan,
     pub(crate) steps: Arc<Vec<Step>>,
     pub(crate) sink: Arc<dyn Sink>,
+    /// The partitions to run, ascending; all of them otherwise.
+    pub(crate) only: Option<Vec<u32>>,
+    /// A partition whose rows the schema does not hold fails: nobody will run it again.
+    pub(crate) strict: bool,
 }
 
 impl PipelineLayer {
@@ -110,7 +116,13 @@ impl PipelineLayer {
             scan,
             steps,
             sink,
+            only: None,
+            strict: false,
         }
+    }
+
+    fn partition(&self, task: u32) -> u32 {
+        self.only.as_ref().map_or(task, |only| only[task as usize])
     }
 }
 
@@ -120,14 +132,17 @@ impl Layer for PipelineLayer {
     }
 
     fn task_count(&self) -> u32 {
-        self.source.partition_count()
+        match &self.only {
+            Some(only) => only.len() as u32,
+            None => self.source.partition_count(),
+        }
     }
 
     fn deps(&self, _: u32, _: &mut Deps<'_>) {}
 
     fn footprint(&self, task: u32) -> Footprint {
         let sink = self.sink.footprint();
-        let source = self.source.scratch_bytes(task, &self.scan);
+        let source = self.source.scratch_bytes(self.partition(task), &self.scan);
         // a projected or filtered copy of a batch beside the batch
         let steps = if self.steps.is_empty() { 0 } else { 4 << 20 };
         Footprint {
@@ -137,18 +152,31 @@ impl Layer for PipelineLayer {
     }
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let mut drain = self.sink.start(task, ctx)?;
+        let partition = self.partition(task);
+        let mut drain = self.sink.start(partition, ctx)?;
         let mut lease = ctx.reserve(0)?;
-        self.source.stream(task, &self.scan, ctx, &mut |batch| {
-            ctx.check_cancelled()?;
-            if !self.steps.is_empty() {
-                lease.ensure(batch_bytes(&batch).min(8 << 20))?;
-            }
-            match apply(&self.steps, batch)? {
-                Some(batch) => drain.push(batch),
-                None => Ok(()),
-            }
-        })?;
+        self.source
+            .stream(partition, &self.scan, ctx, &mut |batch| {
+                ctx.check_cancelled()?;
+                if !self.steps.is_empty() {
+                    lease.ensure(batch_bytes(&batch).min(8 << 20))?;
+                }
+                match apply(&self.steps, batch)? {
+                    Some(batch) => drain.push(batch),
+                    None => Ok(()),
+                }
+            })?;
+        if self.strict
+            && let Some(deviation) = self.source.deviation(partition)
+        {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                format!(
+                    "the schema of the sampled heads does not hold the data: {deviation}; give the \
+                     schema, or use a terminal of the frame, which widens it"
+                ),
+            ));
+        }
         drain.finish()
     }
 
@@ -159,7 +187,7 @@ impl Layer for PipelineLayer {
     }
 
     fn io_bytes(&self, task: u32) -> IoBytes {
-        self.source.io_bytes(task)
+        self.source.io_bytes(self.partition(task))
     }
 }
 

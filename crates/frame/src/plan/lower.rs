@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use datafusion_common::DFSchema;
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion_expr::logical_plan::{Aggregate, TableScan};
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
-use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion_physical_expr::expressions::Column;
+use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr, create_physical_expr};
 use flagstone_graph::{Error, Graph, LayerId, Result};
 
 use super::logical::FrameTable;
@@ -31,6 +32,35 @@ pub(crate) struct Lowered {
     groups: Option<(GroupPlan, Vec<Step>)>,
     /// Of the rows that come out.
     pub(crate) schema: SchemaRef,
+    /// A partition whose rows the schema does not hold fails.
+    strict: bool,
+}
+
+/// That every result of a plan is a column of the source, or a member of one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns {
+    filtered: bool,
+}
+
+impl Columns {
+    /// Whether the rows with the wider schema are those with the one before, cast. A condition
+    /// over a column of another type may hold for other rows.
+    pub(crate) fn casts_to(self, after: &Columns, before: &Schema, wider: &Schema) -> bool {
+        let filtered = self.filtered || after.filtered;
+        !filtered || adds_only(before.fields(), wider.fields())
+    }
+}
+
+/// Whether all fields are there still, of the same types but for further members.
+fn adds_only(before: &Fields, wider: &Fields) -> bool {
+    before.iter().all(|field| {
+        wider.find(field.name()).is_some_and(|(_, wider)| {
+            match (field.data_type(), wider.data_type()) {
+                (DataType::Struct(a), DataType::Struct(b)) => adds_only(a, b),
+                (a, b) => a == b,
+            }
+        })
+    })
 }
 
 /// What has been lowered on the way up from the scan.
@@ -63,10 +93,42 @@ pub(crate) fn lower(plan: &LogicalPlan) -> Result<Lowered> {
         steps,
         groups,
         schema,
+        strict: false,
     })
 }
 
 impl Lowered {
+    /// `None` when something is computed or grouped.
+    pub(crate) fn columns(&self) -> Option<Columns> {
+        let copies = |step: &Step| match step {
+            Step::Filter(_) => true,
+            Step::Project { exprs, .. } => exprs.iter().all(is_column),
+        };
+        let plain = self.groups.is_none() && self.steps.iter().all(copies);
+        let filtered = |step: &Step| matches!(step, Step::Filter(_));
+        plain.then(|| Columns {
+            filtered: !self.scan.filters.is_empty() || self.steps.iter().any(filtered),
+        })
+    }
+
+    /// The same, refusing rows that the schema does not hold.
+    pub(crate) fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// Pushes the layer that runs some of the partitions; there are no groups.
+    pub(crate) fn push_only(
+        self,
+        graph: &mut Graph,
+        sink: Arc<dyn Sink>,
+        partitions: Vec<u32>,
+    ) -> LayerId {
+        let mut layer = PipelineLayer::new(self.source, self.scan, Arc::new(self.steps), sink);
+        layer.only = Some(partitions);
+        graph.push(layer, &[])
+    }
+
     /// Whether rows are grouped, so that states are held in memory.
     pub(crate) fn has_groups(&self) -> bool {
         self.groups.is_some()
@@ -79,16 +141,22 @@ impl Lowered {
             scan,
             steps,
             groups,
+            strict,
             ..
         } = self;
         let steps = Arc::new(steps);
+        let pipeline = |sink: Arc<dyn Sink>| {
+            let mut layer = PipelineLayer::new(source.clone(), scan, steps, sink);
+            layer.strict = strict;
+            layer
+        };
         let Some((plan, after)) = groups else {
-            return graph.push(PipelineLayer::new(source, scan, steps, sink), &[]);
+            return graph.push(pipeline(sink), &[]);
         };
         let partition_count = source.partition_count();
         let plan = Arc::new(plan);
         let partial = Arc::new(GroupSink { plan: plan.clone() });
-        let tables = graph.push(PipelineLayer::new(source, scan, steps, partial), &[]);
+        let tables = graph.push(pipeline(partial), &[]);
         let merge = MergeLayer::new(plan, partition_count);
         let input_task = merge.root();
         let merged = graph.push(merge, &[tables]);
@@ -222,6 +290,17 @@ fn want_columns(chain: &mut Chain) {
             .wanted
             .add(&[schema.field(column).name().clone()]);
     }
+}
+
+/// A column, or a member taken out of one.
+fn is_column(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    if expr.downcast_ref::<Column>().is_some() {
+        return true;
+    }
+    let call = expr.downcast_ref::<ScalarFunctionExpr>();
+    call.is_some_and(|call| {
+        call.name() == "get_field" && call.args().first().is_some_and(is_column)
+    })
 }
 
 fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {

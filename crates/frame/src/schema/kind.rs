@@ -152,19 +152,40 @@ impl Kind {
         }
     }
 
-    /// Whether both are stored alike, and hold the same text for the same value.
-    pub(crate) fn stored_like(&self, other: &Kind) -> bool {
+    /// Merges column by column: a header names any number of columns, and none of them is a map.
+    pub(crate) fn merge_columns(&mut self, other: Kind) {
         match (self, other) {
+            (Kind::Struct(columns), Kind::Struct(others)) => merge_fields(columns, others),
+            (kind, other) => kind.merge(other),
+        }
+    }
+
+    /// Whether values of kind `met`, which is this kind with what was seen merged into it, stand
+    /// whole in columns of this kind.
+    pub(crate) fn holds(&self, met: &Kind) -> bool {
+        match (self, met) {
             (Kind::Int { .. }, Kind::Int { .. }) => true,
-            // only nulls were seen: as a string column it is the same column of nulls
-            (Kind::Null, Kind::Str | Kind::Json) | (Kind::Str | Kind::Json, Kind::Null) => true,
-            (Kind::List(a), Kind::List(b)) => a.stored_like(b),
+            (Kind::List(a), Kind::List(b)) => a.holds(b),
             (Kind::Struct(a), Kind::Struct(b)) => {
-                a.len() == b.len()
-                    && a.iter()
-                        .zip(b)
-                        .all(|((x, a), (y, b))| x == y && a.stored_like(b))
+                a.len() == b.len() && a.iter().zip(b).all(|((x, a), (y, b))| x == y && a.holds(b))
             }
+            (a, b) => a == b,
+        }
+    }
+
+    /// Whether a cast of columns of this kind gives what reading their values with the wider kind
+    /// would have given: keys that are missing are null, and integers are written one way only.
+    pub(crate) fn casts_to(&self, wider: &Kind) -> bool {
+        match (self, wider) {
+            (Kind::Null, _) | (Kind::Int { .. }, Kind::Int { .. } | Kind::Float | Kind::Str) => {
+                true
+            }
+            (Kind::List(a), Kind::List(b)) => a.casts_to(b),
+            // without keys it is kept as text
+            (Kind::Struct(a), Kind::Struct(b)) if !a.is_empty() => a.iter().all(|(name, kind)| {
+                let wider = b.iter().find(|(known, _)| known == name);
+                wider.is_some_and(|(_, wider)| kind.casts_to(wider))
+            }),
             (a, b) => a == b,
         }
     }

@@ -20,7 +20,7 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::parquet::{Counted, ParquetOptions, RowGroup, scratch_path};
+use super::parquet::{Counted, Named, ParquetOptions, RowGroup, scratch_path};
 use crate::error::{arrow_error, file_error, parquet_error};
 
 /// Row groups below this size are put together.
@@ -131,8 +131,10 @@ impl Layer for AssembleLayer {
         let buffered = BufWriter::with_capacity(
             WRITE_BYTES,
             Counted {
-                file,
-                path: path.clone(),
+                file: Named {
+                    file,
+                    path: path.clone(),
+                },
                 ctx,
             },
         );
@@ -177,13 +179,12 @@ impl AssembleLayer {
         let path = self.directory.join(format!(".merged-{task:05}"));
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
         let options = ArrowWriterOptions::new().with_properties(self.options.properties());
-        let counted = Counted {
+        let named = Named {
             file,
             path: path.clone(),
-            ctx,
         };
         // few rows: what a dictionary would cost does not matter
-        let mut writer = ArrowWriter::try_new_with_options(counted, self.schema.clone(), options)
+        let mut writer = ArrowWriter::try_new_with_options(named, self.schema.clone(), options)
             .map_err(parquet_error)?;
         let mut lease = ctx.reserve(0)?;
         for &(partition, group) in unit {
@@ -241,7 +242,6 @@ impl Scratch {
                 column_index: None,
                 offset_index: None,
             };
-            ctx.count(Counter::BytesRead, column.compressed_size() as u64);
             target
                 .append_column(&self.file, close)
                 .map_err(parquet_error)?;

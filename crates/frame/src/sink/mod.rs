@@ -1,5 +1,9 @@
 //! Where rows go.
 
+pub(crate) mod adapt;
 pub(crate) mod assemble;
 mod dictionary;
+pub(crate) mod join;
 pub(crate) mod parquet;
+pub(crate) mod rows;
+mod text;

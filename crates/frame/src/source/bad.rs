@@ -1,11 +1,9 @@
 //! Records that cannot be read, by policy: an error with their place, or left out and counted.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flagstone_graph::{Counter, Error, ErrorKind, Result, TaskContext};
-use flagstone_io::{ByteRange, Io, line_number_at};
+use flagstone_io::{AtomicDir, BadRecord, ByteRange, Io, OutputOptions, line_number_at};
 
 use crate::error::{file_error, io_error};
 
@@ -17,7 +15,9 @@ pub enum BadRecords {
     Fail,
     /// The record is left out and counted.
     Skip,
-    /// The record is left out, counted, and written as it is to `part-NNNNN` in this directory.
+    /// The record is left out, counted, and written to `part-NNNNN.jsonl` in this directory, with
+    /// its file, line and byte and what is wrong with it: see [`flagstone_io::Quarantine`]. The
+    /// directory appears when the run is done; one that an earlier run left is replaced.
     Quarantine(PathBuf),
 }
 
@@ -32,61 +32,203 @@ pub(crate) struct Place<'a> {
     pub(crate) what: &'a str,
 }
 
+/// The text that a bad record stands in, to count lines from.
+#[derive(Clone, Copy)]
+pub(crate) struct Text<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) offset: u64,
+    /// How many lines of the file come before it, where that is known.
+    pub(crate) lines_before: Option<u64>,
+}
+
 /// Applies the policy in one partition.
 pub(crate) struct BadSink<'a> {
     policy: &'a BadRecords,
+    directory: Option<PathBuf>,
     partition: u32,
-    file: Option<File>,
+    /// Whether these records stand in the statistics already.
+    counted: bool,
+    file: Option<flagstone_io::Quarantine>,
+    /// A byte of the range at hand and its line: lines are counted on from there.
+    known: Option<(u64, u64)>,
     pub(crate) count: u64,
+    pub(crate) first: Option<String>,
 }
 
 impl<'a> BadSink<'a> {
-    pub(crate) fn new(policy: &'a BadRecords, partition: u32) -> Self {
+    /// `staging`: where quarantined records go, instead of their directory.
+    pub(crate) fn new(
+        policy: &'a BadRecords,
+        staging: Option<PathBuf>,
+        partition: u32,
+        counted: bool,
+    ) -> Self {
+        let directory = match policy {
+            BadRecords::Quarantine(directory) => {
+                Some(staging.unwrap_or_else(|| directory.to_owned()))
+            }
+            _ => None,
+        };
         BadSink {
             policy,
+            directory,
             partition,
+            counted,
             file: None,
+            known: None,
             count: 0,
+            first: None,
+        }
+    }
+
+    /// The next records are of another range.
+    pub(crate) fn begin_range(&mut self) {
+        self.known = None;
+    }
+
+    /// The text was read. Lines are counted only behind a bad record, so that good input costs
+    /// nothing.
+    #[inline]
+    pub(crate) fn pass(&mut self, text: &[u8], offset: u64) {
+        if let Some((from, line)) = &mut self.known {
+            let skipped = (*from - offset.min(*from)) as usize;
+            *line += newlines(text.get(skipped..).unwrap_or_default());
+            *from = offset + text.len() as u64;
         }
     }
 
     pub(crate) fn put(
         &mut self,
         place: &Place<'_>,
+        text: &Text<'_>,
         io: &Io<'_>,
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
-        match self.policy {
-            BadRecords::Fail => {
-                let file = &place.range.file;
-                let number = line_number_at(file, place.offset, io).map_err(io_error)?;
-                let message = format!(
-                    "{}:{number}:{}: {} (byte {} of the text); skip or quarantine bad records to \
-                     go on",
-                    file.path().display(),
-                    place.at + 1,
-                    place.what,
-                    place.offset + place.at as u64,
-                );
-                return Err(Error::new(ErrorKind::Failed, message));
-            }
-            BadRecords::Skip => {}
-            BadRecords::Quarantine(directory) => {
-                let target = directory.join(format!("part-{:05}", self.partition));
-                let failed = |error| file_error("write", &target, error);
-                if self.file.is_none() {
-                    std::fs::create_dir_all(directory).map_err(failed)?;
-                    // truncates what an earlier attempt of this task may have left
-                    self.file = Some(File::create(&target).map_err(failed)?);
-                }
-                if let Some(file) = &mut self.file {
-                    file.write_all(place.record).map_err(failed)?;
-                    file.write_all(b"\n").map_err(failed)?;
-                }
-            }
+        let line = self.line(place, text, io)?;
+        let message = format!(
+            "{}:{line}:{}: {} (byte {} of the text)",
+            place.range.file.path().display(),
+            place.at + 1,
+            place.what,
+            place.offset + place.at as u64,
+        );
+        if *self.policy == BadRecords::Fail {
+            let message = format!("{message}; skip or quarantine bad records to go on");
+            return Err(Error::new(ErrorKind::Failed, message));
         }
+        if let Some(directory) = &self.directory {
+            let file = match &mut self.file {
+                Some(file) => file,
+                none => {
+                    let file = flagstone_io::Quarantine::open(directory, self.partition);
+                    none.insert(file.map_err(io_error)?)
+                }
+            };
+            let error = format!("{} (byte {} of the record)", place.what, place.at);
+            let record = BadRecord {
+                file: Some(place.range.file.path()),
+                line: Some(line),
+                byte: Some(place.offset),
+                error: &error,
+                record: Some(place.record.strip_suffix(b"\r").unwrap_or(place.record)),
+            };
+            file.put(&record).map_err(io_error)?;
+        }
+        self.first.get_or_insert(message);
         self.count += 1;
-        ctx.count(Counter::BadRecords, 1);
+        if !self.counted {
+            ctx.count(Counter::BadRecords, 1);
+        }
         Ok(())
     }
+
+    /// The line of a record's start.
+    fn line(&mut self, place: &Place<'_>, text: &Text<'_>, io: &Io<'_>) -> Result<u64> {
+        let (from, line) = match (self.known, text.lines_before) {
+            (Some(known), _) => known,
+            (None, Some(before)) => (text.offset, before + 1),
+            (None, None) => {
+                // once per range; not counted as reading, which it is not
+                let quiet = Io::new(io.memory).source(io.source);
+                let line = line_number_at(&place.range.file, place.offset, &quiet);
+                (place.offset, line.map_err(io_error)?)
+            }
+        };
+        let start = (from.max(text.offset) - text.offset) as usize;
+        let end = (place.offset - text.offset) as usize;
+        let line = line + newlines(text.bytes.get(start..end).unwrap_or_default());
+        self.known = Some((place.offset, line));
+        Ok(line)
+    }
+
+    /// The partition is done: its file gets its name.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        match self.file.take() {
+            Some(file) => file.commit().map_err(io_error),
+            None => Ok(()),
+        }
+    }
+}
+
+fn newlines(text: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', text).count() as u64
+}
+
+/// The quarantine of a run: its directory appears when the run is done, or not at all.
+pub(crate) struct Quarantine {
+    directory: AtomicDir,
+}
+
+impl Quarantine {
+    pub(crate) fn create(target: &Path) -> Result<Self> {
+        refuse_foreign(target)?;
+        let options = OutputOptions {
+            overwrite: true,
+            ..OutputOptions::default()
+        };
+        let directory = AtomicDir::create(target, options).map_err(io_error)?;
+        Ok(Quarantine { directory })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Forgets what a run before left, whose partitions were others.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let path = self.path();
+        let failed = |error| file_error("clean", path, error);
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            std::fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the directory its name, if there is anything in it.
+    pub(crate) fn commit(self) -> Result<()> {
+        let path = self.directory.path();
+        let failed = |error| file_error("read", path, error);
+        if std::fs::read_dir(path).map_err(failed)?.next().is_none() {
+            return Ok(());
+        }
+        self.directory.commit().map_err(io_error)
+    }
+}
+
+/// A directory with other files in it is not an earlier quarantine, and is not replaced.
+fn refuse_foreign(target: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(target) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with("part-") {
+            let message = format!(
+                "{} has other files in it than quarantined records: name another directory for \
+                 them",
+                target.display()
+            );
+            return Err(Error::invalid(message));
+        }
+    }
+    Ok(())
 }

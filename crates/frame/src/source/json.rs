@@ -1,22 +1,19 @@
 //! JSON lines, plain or compressed.
-//!
-//! One optimistic pass: the heads of all files gave a schema; partitions are converted with it and
-//! remember what did not fit. When something did not, [`outcome`](PartitionSource::outcome) has the
-//! source with the schema that holds everything, and the conversion is done again from the files.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
 use flagstone_graph::{Counter, IoBytes, Result, TaskContext};
-use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions, line_number_at};
-use flagstone_memory::Unlimited;
+use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
+use flagstone_memory::Lease;
 
-use super::bad::{BadRecords, BadSink, Place};
-use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, Widening, with_io};
+use super::bad::{BadRecords, BadSink, Place, Text};
+use super::text::{PartitionLog, TextFiles};
+use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
 use crate::error::{arrow_error, io_error};
-use crate::json::{Bad, RecordDecoder, Wanted, Widened};
+use crate::json::{Bad, RecordDecoder, Wanted};
 use crate::schema::kind::Kind;
 
 /// How JSON lines are read.
@@ -30,21 +27,11 @@ pub struct JsonOptions {
 }
 
 pub(crate) struct JsonSource {
-    pub(crate) partitions: Arc<Vec<Vec<ByteRange>>>,
-    pub(crate) kind: Kind,
+    files: TextFiles,
     /// Whether unknown keys and other types are news; otherwise the user has given the schema.
-    pub(crate) open: bool,
-    pub(crate) options: JsonOptions,
+    open: bool,
+    options: JsonOptions,
     schema: SchemaRef,
-    log: Mutex<BTreeMap<u32, PartitionLog>>,
-}
-
-/// What one partition met. Written again when a task runs again.
-struct PartitionLog {
-    rows: u64,
-    bad_records: u64,
-    kind: Option<Kind>,
-    widened: Vec<(usize, Widened)>,
 }
 
 impl JsonSource {
@@ -53,29 +40,27 @@ impl JsonSource {
         kind: Kind,
         options: JsonOptions,
     ) -> Self {
-        let schema = options
-            .schema
-            .clone()
-            .unwrap_or_else(|| Arc::new(kind.to_schema()));
-        let open = options.schema.is_none();
+        Self::over(TextFiles::new(partitions, kind), options)
+    }
+
+    fn over(files: TextFiles, options: JsonOptions) -> Self {
+        let given = options.schema.clone();
         JsonSource {
-            partitions,
-            kind,
-            open,
+            open: given.is_none(),
+            schema: given.unwrap_or_else(|| Arc::new(files.kind.to_schema())),
+            files,
             options,
-            schema,
-            log: Mutex::default(),
         }
     }
 
     fn decoder(&self, scan: &Scan) -> RecordDecoder {
         if self.open {
-            return RecordDecoder::new(&self.kind, &scan.wanted, true);
+            return RecordDecoder::new(&self.files.kind, &scan.wanted, true);
         }
         // columns of a given schema are read whole, as they may be cast to their types
         let name = |&column: &usize| (self.schema.field(column).name().clone(), Wanted::All);
         let wanted = Wanted::Fields(scan.columns.iter().map(name).collect());
-        RecordDecoder::new(&self.kind, &wanted, false)
+        RecordDecoder::new(&self.files.kind, &wanted, false)
     }
 
     fn options(&self) -> ReadOptions {
@@ -93,7 +78,7 @@ impl PartitionSource for JsonSource {
     }
 
     fn partition_count(&self) -> u32 {
-        self.partitions.len() as u32
+        self.files.partitions.len() as u32
     }
 
     fn scan_schema(&self, scan: &Scan) -> SchemaRef {
@@ -121,41 +106,32 @@ impl PartitionSource for JsonSource {
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
+        let counted = self.files.is_counted(partition);
+        let policy = &self.options.bad_records;
         let mut reading = Reading {
             source: self,
             decoder: self.decoder(scan),
             schema: self.scan_schema(scan),
             partition,
-            bad: BadSink::new(&self.options.bad_records, partition),
+            bad: BadSink::new(policy, self.files.staging(), partition, counted),
+            counted,
             text_bytes: 0,
-            log: PartitionLog {
-                rows: 0,
-                bad_records: 0,
-                kind: None,
-                widened: Vec::new(),
-            },
+            log: PartitionLog::default(),
             lease: ctx.reserve(0)?,
         };
-        for range in 0..self.partitions[partition as usize].len() {
+        for range in 0..self.files.ranges(partition).len() {
             with_io(ctx, |io| reading.range(range, io, ctx, each))?;
         }
+        reading.bad.finish()?;
         let mut log = reading.log;
         log.bad_records += reading.bad.count;
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(partition, log);
+        log.first_bad = reading.bad.first;
+        self.files.log().insert(partition, log);
         Ok(())
     }
 
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
-        let options = self.options();
-        let ranges = &self.partitions[partition as usize];
-        let reader = ranges
-            .iter()
-            .map(|range| options.lease_bytes_max(range))
-            .max()
-            .unwrap_or(0);
+        let reader = self.files.reader_bytes(partition, &self.options());
         // columns grow by doubling; a null costs its slot in every column that is not there
         let text = 3 * BATCH_TEXT_BYTES as u64;
         reader + text + 9 * (self.decoder(scan).leaf_count() * BATCH_ROWS) as u64
@@ -166,58 +142,28 @@ impl PartitionSource for JsonSource {
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
-        let read = self.partitions[partition as usize]
-            .iter()
-            .map(ByteRange::len)
-            .sum();
-        IoBytes { read, written: 0 }
+        self.files.io_bytes(partition)
     }
 
     fn outcome(&self) -> Outcome {
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut kind = self.kind.clone();
-        let mut outcome = Outcome::default();
-        for (&partition, entry) in log.iter() {
-            outcome.rows += entry.rows;
-            outcome.bad_records += entry.bad_records;
-            if let Some(met) = &entry.kind {
-                kind.merge(met.clone());
-            }
-            for (range, widened) in &entry.widened {
-                let range = &self.partitions[partition as usize][*range];
-                // several partitions meet the same: the first in file order is told
-                if !outcome
-                    .widened
-                    .iter()
-                    .any(|known| known.column == widened.path)
-                {
-                    outcome.widened.push(describe(range, widened));
-                }
-            }
-        }
-        for widening in &mut outcome.widened {
-            if let Some(known) = kind.at_path(&widening.column) {
-                widening.to = known.name().into();
-            }
-        }
-        if !kind.stored_like(&self.kind) {
-            let (partitions, options) = (self.partitions.clone(), self.options.clone());
-            outcome.next = Some(Arc::new(JsonSource::new(partitions, kind, options)));
-        }
-        outcome
+        self.files.outcome(Kind::merge, |files| {
+            Arc::new(JsonSource::over(files, self.options.clone()))
+        })
     }
-}
 
-pub(crate) fn describe(range: &ByteRange, widened: &Widened) -> Widening {
-    // read again up to that byte: for a report of a few lines, with a small constant buffer
-    let line = line_number_at(&range.file, widened.at, &Io::new(&Unlimited::new())).ok();
-    Widening {
-        column: widened.path.clone(),
-        from: widened.from.name().into(),
-        to: widened.to.name().into(),
-        file: range.file.path().display().to_string(),
-        line,
-        offset: widened.at,
+    fn deviation(&self, partition: u32) -> Option<String> {
+        self.files.deviation(partition)
+    }
+
+    fn quarantine(&self) -> Option<&Path> {
+        match &self.options.bad_records {
+            BadRecords::Quarantine(directory) => Some(directory),
+            _ => None,
+        }
+    }
+
+    fn stage_quarantine(&self, directory: Option<PathBuf>) {
+        self.files.stage(directory);
     }
 }
 
@@ -228,9 +174,10 @@ struct Reading<'a> {
     schema: SchemaRef,
     partition: u32,
     bad: BadSink<'a>,
+    counted: bool,
     text_bytes: usize,
     log: PartitionLog,
-    lease: flagstone_memory::Lease,
+    lease: Lease,
 }
 
 impl Reading<'_> {
@@ -241,7 +188,8 @@ impl Reading<'_> {
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let range = &self.source.partitions[self.partition as usize][at];
+        let range = &self.source.files.ranges(self.partition)[at];
+        self.bad.begin_range();
         let mut reader = BlockReader::open(range, &self.source.options(), io).map_err(io_error)?;
         while let Some(block) = reader.next_block().map_err(io_error)? {
             // a copy of the text and a growth of the columns by doubling
@@ -249,6 +197,11 @@ impl Reading<'_> {
             self.lease.ensure(wanted as u64)?;
             let utf8 = simdutf8::basic::from_utf8(block.bytes).is_ok();
             let (mut start, rows_before) = (0, self.log.rows);
+            let text = Text {
+                bytes: block.bytes,
+                offset: block.offset,
+                lines_before: block.lines_before,
+            };
             while start < block.bytes.len() {
                 let rest = &block.bytes[start..];
                 let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
@@ -269,6 +222,7 @@ impl Reading<'_> {
                                 at,
                                 what,
                             },
+                            &text,
                             io,
                             ctx,
                         )?;
@@ -285,6 +239,7 @@ impl Reading<'_> {
                             at,
                             what,
                         },
+                        &text,
                         io,
                         ctx,
                     )?;
@@ -296,7 +251,10 @@ impl Reading<'_> {
                     self.flush(each)?;
                 }
             }
-            ctx.count(Counter::RowsIn, self.log.rows - rows_before);
+            self.bad.pass(block.bytes, block.offset);
+            if !self.counted {
+                ctx.count(Counter::RowsIn, self.log.rows - rows_before);
+            }
         }
         if reader.skipped_lines() > 0 {
             self.log.bad_records += reader.skipped_lines();
@@ -305,23 +263,11 @@ impl Reading<'_> {
         drop(reader);
         // what was met is told per range, so that its file is known
         if self.source.open && (self.decoder.deviates() || at + 1 == self.ranges()) {
-            let mut kind = self
-                .log
-                .kind
-                .take()
-                .unwrap_or_else(|| self.source.kind.clone());
+            let known = self.log.kind.take();
+            let mut kind = known.unwrap_or_else(|| self.source.files.kind.clone());
             let widened = self.decoder.widen(&mut kind);
-            self.log.kind = (kind != self.source.kind).then_some(kind);
-            for widened in widened {
-                if !self
-                    .log
-                    .widened
-                    .iter()
-                    .any(|(_, known)| known.path == widened.path)
-                {
-                    self.log.widened.push((at, widened));
-                }
-            }
+            self.log.kind = (kind != self.source.files.kind).then_some(kind);
+            widened.into_iter().for_each(|w| self.log.widen(at, w));
         }
         if at + 1 == self.ranges() {
             self.flush(each)
@@ -331,7 +277,7 @@ impl Reading<'_> {
     }
 
     fn ranges(&self) -> usize {
-        self.source.partitions[self.partition as usize].len()
+        self.source.files.ranges(self.partition).len()
     }
 
     fn flush(&mut self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {

@@ -7,10 +7,13 @@
 pub(crate) mod bad;
 pub(crate) mod batches;
 pub(crate) mod csv;
+pub(crate) mod detect;
 pub(crate) mod json;
 pub(crate) mod open;
 pub(crate) mod parquet;
+pub(crate) mod text;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -90,6 +93,22 @@ pub trait PartitionSource: Send + Sync {
     fn outcome(&self) -> Outcome {
         Outcome::default()
     }
+
+    /// After a partition was streamed: what in it the schema does not hold, with its place. Its
+    /// rows are then not whole.
+    fn deviation(&self, _partition: u32) -> Option<String> {
+        None
+    }
+
+    /// The directory for bad records, when they are quarantined.
+    fn quarantine(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Bad records go to `directory` until the run is done, instead of [`quarantine`] itself.
+    ///
+    /// [`quarantine`]: Self::quarantine
+    fn stage_quarantine(&self, _directory: Option<PathBuf>) {}
 }
 
 /// What came of reading a source.
@@ -99,10 +118,15 @@ pub struct Outcome {
     pub rows: u64,
     /// Records that could not be read and were left out by the policy.
     pub bad_records: u64,
+    /// Where the first of them was (`file:line:byte`), and what is wrong with it.
+    pub first_bad: Option<String>,
     /// Columns whose type changed after the sample.
     pub widened: Vec<Widening>,
     /// The source with the schema that holds everything, when the one at hand did not.
     pub next: Option<Arc<dyn PartitionSource>>,
+    /// The partitions that have to be read again with `next`, when the rows of all others become
+    /// what it would give by a cast alone (keys that are missing are null). `None`: all of them.
+    pub differ: Option<Vec<u32>>,
 }
 
 /// A column that turned out wider than the sample had shown.

@@ -67,7 +67,10 @@ impl Origin {
         let files = expand(patterns).map_err(io_error)?;
         let source = match format {
             Format::Json(options) => open_json(&files, options, execute)?,
-            Format::Csv(options) => open_csv(&files, options, execute)?,
+            Format::Csv(options) => {
+                options.check()?;
+                open_csv(&files, options, execute)?
+            }
             Format::Parquet => Arc::new(ParquetSource::open(&files, execute)?),
         };
         self.keep(source.clone());
@@ -286,10 +289,12 @@ impl Layer for SampleLayer {
         with_io(ctx, |io| {
             let mut reader = BlockReader::open(&range, &self.options(), io).map_err(io_error)?;
             while let Some(block) = reader.next_block().map_err(io_error)? {
-                // the marks, and the kinds of the values
+                // the kinds of the values
                 let _lease = ctx.reserve(4 * block.bytes.len() as u64)?;
                 match &self.format {
-                    Format::Csv(options) => csv::look(block.bytes, options, &mut columns),
+                    Format::Csv(options) => {
+                        csv::look(block.bytes, options, &mut columns, ctx.memory())?;
+                    }
                     // its footer has the schema
                     Format::Parquet => break,
                     Format::Json(_) => {

@@ -67,3 +67,10 @@ pub(crate) fn rows(batch: &RecordBatch) -> Vec<String> {
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect()
 }
+
+/// The records of the first partition's quarantine file, in order.
+pub(crate) fn quarantined(dir: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(dir.join("part-00000.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines.collect()
+}

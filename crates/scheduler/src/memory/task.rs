@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flagstone_memory::{Account, NeedsMemory};
 
-use crate::session::Shared;
+use crate::shared::Shared;
 
 /// Growth is asked for in slabs, so that many small leases do not each touch the ledger.
 const SLAB_BYTES: u64 = 64 << 10;
@@ -33,15 +33,6 @@ impl TaskAccount {
             run,
             rank,
         }
-    }
-}
-
-impl TaskAccount {
-    /// Makes the account another task's; nobody else holds it.
-    pub(crate) fn reset(&mut self, run: u64, rank: u32, granted: u64) {
-        *self.granted.get_mut() = granted;
-        *self.used.get_mut() = 0;
-        (self.run, self.rank) = (run, rank);
     }
 }
 

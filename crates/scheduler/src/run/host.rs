@@ -1,15 +1,15 @@
 //! What a running task sees of the session.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use flagstone_graph::{Counter, Result, ScratchFile, TaskHost};
 use flagstone_memory::Account;
 
-use super::core::RunShared;
+use super::task_run::RunShared;
 use crate::memory::task::TaskAccount;
-use crate::session::Shared;
+use crate::shared::Shared;
 
 thread_local! {
     /// The session whose task runs on this thread, to refuse terminals inside tasks.
@@ -35,20 +35,57 @@ impl Drop for InTask {
     }
 }
 
-pub(crate) struct Host {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) run: Arc<RunShared>,
-    pub(crate) account: Arc<TaskAccount>,
+pub(crate) struct Host<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) run: &'a RunShared,
+    pub(crate) rank: u32,
+    /// What was granted at admission.
+    pub(crate) granted: u64,
+    /// Opened when the task first leases.
+    account: OnceLock<Arc<TaskAccount>>,
 }
 
-impl TaskHost for Host {
+impl<'a> Host<'a> {
+    pub(crate) fn new(
+        shared: &'a Arc<Shared>,
+        run: &'a RunShared,
+        rank: u32,
+        granted: u64,
+    ) -> Self {
+        Host {
+            shared,
+            run,
+            rank,
+            granted,
+            account: OnceLock::new(),
+        }
+    }
+
+    /// What the task was granted in the end.
+    pub(crate) fn granted(&self) -> u64 {
+        match self.account.get() {
+            Some(account) => account.granted.load(Ordering::Relaxed),
+            None => self.granted,
+        }
+    }
+}
+
+impl TaskHost for Host<'_> {
     fn account(&self) -> Arc<dyn Account> {
-        Arc::clone(&self.account) as Arc<dyn Account>
+        let account = self.account.get_or_init(|| {
+            Arc::new(TaskAccount::new(
+                Arc::clone(self.shared),
+                self.run.id,
+                self.rank,
+                self.granted,
+            ))
+        });
+        Arc::clone(account) as Arc<dyn Account>
     }
 
     fn is_cancelled(&self) -> bool {
         self.run.cancelled.load(Ordering::Relaxed)
-            && self.account.rank >= self.run.limit.load(Ordering::Relaxed)
+            && self.rank >= self.run.limit.load(Ordering::Relaxed)
             || self.shared.is_cancelled()
     }
 
@@ -62,16 +99,16 @@ impl TaskHost for Host {
             return (0..count).for_each(body);
         }
         // gives the permits back also when `body` panics
-        struct Permits<'a>(&'a Shared, usize);
+        struct Permits<'b>(&'b Shared, usize);
         impl Drop for Permits<'_> {
             fn drop(&mut self) {
                 self.0.take_back(self.1);
             }
         }
-        let _permits = Permits(&self.shared, lent);
+        let _permits = Permits(self.shared, lent);
         let next = AtomicUsize::new(0);
         let work = || {
-            let _inside = InTask::enter(&self.shared);
+            let _inside = InTask::enter(self.shared);
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 if i >= count {

@@ -38,13 +38,12 @@ pub(crate) enum State {
     Released,
 }
 
-/// The state of every task of a run: 34 bytes each beside what blocks hold.
+/// The state of every task of a run: 31 bytes each beside what blocks hold.
 pub(crate) struct Tasks {
     state: Vec<State>,
-    /// Dependencies that have not finished.
-    pending: Vec<u32>,
-    /// Uses of the block that are still to come: reading edges and requests as an output.
-    uses: Vec<u32>,
+    /// Until the task has finished: its dependencies that have not. Afterwards: the uses of its
+    /// block that are still to come, by reading edges and requests as an output.
+    count: Vec<u32>,
     /// Running tasks (and deliveries) that hold the block.
     pins: Vec<u16>,
     blocks: Vec<Option<Block>>,
@@ -55,17 +54,16 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    pub(crate) const BYTES_PER_TASK: u64 = 34;
+    pub(crate) const BYTES_PER_TASK: u64 = 31;
 
     pub(crate) fn new(program: &Program) -> Self {
         let count = program.task_count();
         Tasks {
             state: vec![State::Waiting; count],
-            pending: program
+            count: program
                 .tasks()
                 .map(|t| program.dependencies(t).len() as u32)
                 .collect(),
-            uses: program.tasks().map(|t| program.use_count(t)).collect(),
             pins: vec![0; count],
             blocks: vec![None; count],
             bytes: vec![0; count],
@@ -92,14 +90,23 @@ impl Tasks {
     /// One dependency finished; whether it was the last.
     #[inline]
     pub(crate) fn dependency_finished(&mut self, task: u32) -> bool {
-        let pending = &mut self.pending[task as usize];
+        let pending = &mut self.count[task as usize];
         *pending -= 1;
         *pending == 0
     }
 
+    /// The task has run: from now on its uses are counted.
+    #[inline]
+    pub(crate) fn finish(&mut self, program: &Program, task: u32) {
+        self.set(task, State::Running, State::Resident);
+        self.count[task as usize] = program.use_count(TaskId(task));
+    }
+
+    /// Uses of a finished task's block that are still to come.
     #[inline]
     pub(crate) fn uses(&self, task: u32) -> u32 {
-        self.uses[task as usize]
+        debug_assert!(self.state(task) >= State::Resident);
+        self.count[task as usize]
     }
 
     #[inline]
@@ -160,7 +167,7 @@ impl Tasks {
     /// One use ended; whether none is left.
     #[inline]
     pub(crate) fn use_ended(&mut self, task: u32) -> bool {
-        let uses = &mut self.uses[task as usize];
+        let uses = &mut self.count[task as usize];
         *uses -= 1;
         *uses == 0
     }

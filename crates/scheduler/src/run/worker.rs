@@ -1,15 +1,16 @@
 //! The loops of workers and I/O threads.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use flagstone_graph::{Block, Error, Inputs, Result, TaskContext, TaskId};
 
-use super::core::{Claim, Claimed, IoJob};
+use super::admission::Claim;
+use super::core::{Core, Garbage};
+use super::eviction::IoJob;
 use super::host::{Host, InTask};
+use super::task_run::{Outcome, RunShared};
 use super::unwind::{AbortOnPanic, catch};
-use crate::memory::task::TaskAccount;
-use crate::session::Shared;
+use crate::shared::Shared;
 use crate::trace::{Event, EventKind};
 
 /// Tasks shorter than this are claimed in batches worth about `BATCH_NS`.
@@ -19,65 +20,56 @@ const BATCH_MAX: u64 = 64;
 
 /// What a worker keeps between claims.
 #[derive(Default)]
-struct Batch {
-    claims: Vec<Claim>,
-    inputs: Vec<Option<Block>>,
-    results: Vec<(u64, u64, Result<Block>)>,
+pub(crate) struct Batch {
+    /// The run that the claims are of. Held only while there are claims, and let go under the lock
+    /// while the session still holds the run: a worker never is the last to drop a program.
+    pub(crate) run: Option<Arc<RunShared>>,
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) inputs: Vec<Option<Block>>,
+    pub(crate) outcomes: Vec<Outcome>,
     events: Vec<Event>,
+    garbage: Garbage,
     average_ns: u64,
+    /// Finished outputs pile up faster than they are handed over.
+    pub(crate) backlog: bool,
 }
 
 impl Batch {
     /// How many tasks to claim at once, from how long the last ones took.
-    fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         match self.average_ns {
             0 => 1,
             ns if ns < SHORT_TASK_NS => (BATCH_NS / ns).clamp(1, BATCH_MAX) as usize,
             _ => 1,
         }
     }
+
+    /// Whether the last tasks were long enough to be claimed one by one.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.average_ns >= SHORT_TASK_NS
+    }
 }
 
 pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
     let _guard = AbortOnPanic;
     let mut batch = Batch::default();
-    let mut account: Option<Arc<TaskAccount>> = None;
     loop {
         let mut core = shared.core.lock();
-        for (claim, (granted, ns, result)) in batch.claims.drain(..).zip(batch.results.drain(..)) {
-            core.complete(&shared.ledger, worker, &claim, granted, ns, result);
-        }
-        batch.inputs.clear();
-        if core
-            .runs
-            .values()
-            .any(|run| run.finished || !run.delivery.is_empty())
-        {
-            shared.done.notify_all();
+        if !batch.claims.is_empty() {
+            core.complete(&shared.ledger, worker, &mut batch);
         }
         let claimed = loop {
             if core.shutdown {
                 return;
             }
-            let limit = batch.limit();
-            match core.claim(
-                &shared.ledger,
-                shared.capacity,
-                worker,
-                limit,
-                &mut batch.claims,
-                &mut batch.inputs,
-            ) {
-                Claimed::Some => break true,
-                Claimed::Nothing => {}
+            if core.claim(&shared.ledger, shared.capacity, worker, &mut batch) {
+                break true;
             }
-            if !core.io.is_empty() {
-                shared.io_wake.notify_all();
-            }
-            if core.runs.values().any(|run| run.finished) {
-                shared.done.notify_all();
-            }
-            if !core.garbage.blocks.is_empty() || !core.garbage.extents.is_empty() {
+            batch.run = None;
+            core.news |= core.has_results();
+            core.write_behind(&shared.ledger);
+            shared.tell(&mut core);
+            if !core.garbage.is_empty() {
                 break false;
             }
             core.idle += 1;
@@ -85,94 +77,84 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
             core.idle -= 1;
         };
         core.prefetch(&shared.ledger);
-        if !core.io.is_empty() {
-            shared.io_wake.notify_all();
-        }
+        core.write_behind(&shared.ledger);
+        shared.tell(&mut core);
         if core.idle > core.lent && core.runs.values().any(|run| run.queue.len() > 0) {
             shared.wake.notify_one();
         }
-        let garbage = std::mem::take(&mut core.garbage);
+        std::mem::swap(&mut core.garbage, &mut batch.garbage);
         let waited = std::mem::take(&mut core.waited);
         drop(core);
-        drop(garbage);
+        batch.garbage.clear();
+        if std::mem::take(&mut batch.backlog) {
+            // on a machine with as many workers as cores the submitter may not get a turn
+            std::thread::yield_now();
+        }
         shared.record_waits(worker, waited);
         if claimed {
-            run_batch(shared, worker, &mut batch, &mut account);
+            run_batch(shared, worker, &mut batch);
         }
     }
 }
 
-fn run_batch(
-    shared: &Arc<Shared>,
-    worker: usize,
-    batch: &mut Batch,
-    account: &mut Option<Arc<TaskAccount>>,
-) {
+fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
+    let Some(run) = &batch.run else {
+        return;
+    };
+    let program = &*run.program;
     let mut start_ns = shared.now_ns();
     let begin_ns = start_ns;
+    let _inside = InTask::enter(shared);
     for claim in &batch.claims {
         let inputs = &mut batch.inputs[claim.inputs.clone()];
-        let loaded = load(
-            shared,
-            worker,
-            claim,
-            inputs,
-            &mut batch.events,
-            &mut start_ns,
-        );
-        // an account that some lease still holds is left to it; it counts for nobody any more
-        let own = match account.take().map(Arc::try_unwrap) {
-            Some(Ok(mut own)) => {
-                own.reset(claim.run.id, claim.rank, claim.granted);
-                Arc::new(own)
-            }
-            _ => Arc::new(TaskAccount::new(
-                Arc::clone(shared),
-                claim.run.id,
-                claim.rank,
-                claim.granted,
-            )),
+        let loaded = match claim.loads.is_empty() {
+            true => Ok(()),
+            false => load(
+                shared,
+                worker,
+                run,
+                claim,
+                inputs,
+                &mut batch.events,
+                &mut start_ns,
+            ),
         };
+        let host = Host::new(shared, run, claim.rank, claim.granted);
         let result = loaded.and_then(|()| {
-            let host = Host {
-                shared: Arc::clone(shared),
-                run: Arc::clone(&claim.run),
-                account: Arc::clone(&own),
-            };
-            let program = &claim.run.program;
             let key = || program.key(TaskId(claim.rank)).to_string();
             let context = TaskContext::new(&host, &key);
-            let _inside = InTask::enter(shared);
             catch(|| {
                 context.check_cancelled()?;
-                program.run(TaskId(claim.rank), Inputs::new(inputs), &context)
+                let layer = program.layer(claim.layer as usize);
+                layer.run(claim.index, Inputs::new(inputs), &context)
             })
         });
         // inputs are dropped here, not under the lock
         inputs.iter_mut().for_each(|input| drop(input.take()));
         let end_ns = shared.now_ns();
-        let granted = own.granted.load(Ordering::Relaxed);
+        let granted = host.granted();
         batch.events.push(Event {
             kind: EventKind::Task,
             thread: worker as u16,
-            run: claim.run.id as u32,
+            run: run.id as u32,
             rank: claim.rank,
             start_ns,
             end_ns,
             bytes: result.as_ref().map_or(0, Block::nbytes),
             detail: granted,
         });
-        batch.results.push((granted, end_ns - start_ns, result));
-        *account = Some(own);
+        batch.outcomes.push(Outcome {
+            granted,
+            nanoseconds: end_ns - start_ns,
+            result,
+        });
         start_ns = end_ns;
     }
     let each = (start_ns - begin_ns) / batch.claims.len().max(1) as u64;
     batch.average_ns = ((batch.average_ns * 3 + each) / 4).max(1);
-    if let Some(run) = batch.claims.first() {
-        batch
-            .events
-            .extend(shared.ledger_sample(worker, run.run.id, start_ns));
-    }
+    batch
+        .events
+        .extend(shared.ledger_sample(worker, run.id, start_ns));
     shared.record(worker, &batch.events);
     batch.events.clear();
 }
@@ -181,6 +163,7 @@ fn run_batch(
 fn load(
     shared: &Arc<Shared>,
     worker: usize,
+    run: &RunShared,
     claim: &Claim,
     inputs: &mut [Option<Block>],
     events: &mut Vec<Event>,
@@ -198,7 +181,7 @@ fn load(
         events.push(Event {
             kind: EventKind::Load,
             thread: worker as u16,
-            run: claim.run.id as u32,
+            run: run.id as u32,
             rank: *rank,
             start_ns: *start_ns,
             end_ns,
@@ -217,7 +200,7 @@ fn load(
             }
         };
         // every position that reads this block gets it
-        let deps = claim.run.program.dependencies(TaskId(claim.rank));
+        let deps = run.program.dependencies(TaskId(claim.rank));
         if let Some(block) = &block {
             for (i, dep) in deps.iter().enumerate() {
                 if dep.0 == *rank && !(donated && i != *position) {
@@ -227,9 +210,9 @@ fn load(
         }
         let mut core = shared.core.lock();
         if donated {
-            core.loaded_donation(claim.run.id, *rank, bytes);
+            core.loaded_donation(run.id, *rank, bytes);
         } else {
-            core.load_done(&shared.ledger, claim.run.id, *rank, block);
+            core.load_done(&shared.ledger, run.id, *rank, block);
         }
         // others may wait for this very block
         shared.wake.notify_all();
@@ -244,6 +227,9 @@ pub(crate) fn serve_io(shared: &Arc<Shared>, thread: usize) {
     loop {
         if core.shutdown {
             return;
+        }
+        if core.io.is_empty() {
+            core.write_behind(&shared.ledger);
         }
         let Some(job) = core.io.pop_front() else {
             shared.io_wake.wait(&mut core);
@@ -264,6 +250,7 @@ pub(crate) fn serve(shared: &Shared, thread: usize, job: IoJob) {
             run: id,
             rank: task,
             block,
+            behind,
         } => {
             (kind, run, rank, bytes) = (EventKind::Spill, id, task, block.nbytes());
             let result = shared
@@ -271,7 +258,7 @@ pub(crate) fn serve(shared: &Shared, thread: usize, job: IoJob) {
                 .and_then(|store| catch(|| store.write(&block)));
             drop(block);
             let mut core = shared.core.lock();
-            core.spill_done(&shared.ledger, id, task, result);
+            core.spill_done(&shared.ledger, id, task, behind, result);
             finish_io(shared, core);
         }
         IoJob::Read {
@@ -283,7 +270,7 @@ pub(crate) fn serve(shared: &Shared, thread: usize, job: IoJob) {
             (kind, run, rank) = (EventKind::Prefetch, id, task);
             bytes = block.as_ref().map_or(0, Block::nbytes);
             let mut core = shared.core.lock();
-            core.io_running -= 1;
+            core.prefetch_done(id);
             // an error is reported by the task that needs the block
             core.load_done(&shared.ledger, id, task, block.ok());
             finish_io(shared, core);
@@ -302,7 +289,7 @@ pub(crate) fn serve(shared: &Shared, thread: usize, job: IoJob) {
     shared.record(thread, &[event]);
 }
 
-fn finish_io(shared: &Shared, mut core: parking_lot::MutexGuard<'_, super::core::Core>) {
+fn finish_io(shared: &Shared, mut core: parking_lot::MutexGuard<'_, Core>) {
     let garbage = std::mem::take(&mut core.garbage);
     shared.wake.notify_all();
     shared.done.notify_all();

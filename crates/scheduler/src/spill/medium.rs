@@ -1,12 +1,11 @@
 //! Files for spilled bytes. They are unlinked as soon as they are open, so that nothing is left
 //! behind however the process ends; names of processes that died between the two steps are swept.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file that spilled bytes are written to and read from at offsets.
 pub trait SpillFile: Send + Sync {
@@ -105,17 +104,12 @@ impl DirMedium {
 
 impl SpillMedium for DirMedium {
     fn create(&self) -> io::Result<Box<dyn SpillFile>> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = self
-            .dir
-            .join(format!("{PREFIX}{}-{number}", std::process::id()));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
-        fs::remove_file(&path)?;
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let named = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempfile_in(&self.dir)?;
+        let (file, path) = named.into_parts();
+        path.close()?;
         Ok(Box::new(DiskFile(file)))
     }
 

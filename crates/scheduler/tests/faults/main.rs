@@ -1,7 +1,9 @@
 //! What goes wrong: panics, failing and corrupt spill files, full disks, budgets that are too
 //! small, cancellation, growth. After each: the right error, no leaked byte, a session that works.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod disk;
 
 use std::io;
 use std::sync::Arc;

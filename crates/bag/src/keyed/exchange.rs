@@ -1,0 +1,164 @@
+//! What scatter and gather tasks share, and the barrier between them.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use flagstone_graph::{
+    Block, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext,
+};
+
+use super::spool::{Bytes, Spool};
+use crate::stage::Step;
+use crate::stored::{Stored, take_or};
+
+/// The pieces that a scatter task made, each with its shard, in the order in which they were made.
+pub(crate) type Receipt = Vec<(u32, Bytes)>;
+
+/// The pieces of all shards, each with its source, by (source, position).
+pub(super) type Gathered = Vec<Vec<(u32, Bytes)>>;
+
+/// Together the sources keep so much in memory rather than write it.
+const HERE_BYTES_MAX: u64 = 8 << 20;
+/// Shards never are more: what is still too large is dealt out again.
+const SHARDS_MAX: u32 = 64;
+const SHARDS_MIN: u32 = 4;
+
+/// One exchange in one graph.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    pub(super) spool: Spool,
+    shape: OnceLock<Shape>,
+}
+
+/// What follows from the number of sources, which is known when all of them are lowered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// Shards are told apart by so many high bits of the hash.
+    pub(super) bits: u32,
+    pub(super) sources: u32,
+    /// What a source may keep in memory.
+    pub(super) here_bytes_max: u64,
+}
+
+impl Exchange {
+    pub(super) fn shape(&self) -> Result<Shape> {
+        let shape = self.shape.get().copied();
+        shape.ok_or_else(|| Error::invalid("an exchange ran before it was lowered"))
+    }
+
+    /// Puts the barrier behind the scatter layers.
+    pub(super) fn close(
+        self: &Arc<Self>,
+        graph: &mut Graph,
+        step: Step,
+        scattered: &[LayerId],
+    ) -> LayerId {
+        let count = |layer: &LayerId| graph.layer(*layer).task_count();
+        let counts: Vec<u32> = scattered.iter().map(count).collect();
+        let sources: u32 = counts.iter().sum();
+        let shards = sources.clamp(SHARDS_MIN, SHARDS_MAX).next_power_of_two();
+        // nobody has set it: this exchange was made for this graph
+        let _ = self.shape.set(Shape {
+            bits: shards.trailing_zeros(),
+            sources,
+            here_bytes_max: (HERE_BYTES_MAX / u64::from(sources.max(1))).min(256 << 10),
+        });
+        let barrier = Barrier {
+            exchange: Arc::clone(self),
+            counts,
+        };
+        graph.push_at(Arc::new(barrier), scattered, Some(step.location))
+    }
+}
+
+/// Collects the receipts: no data passes here but what is small.
+struct Barrier {
+    exchange: Arc<Exchange>,
+    counts: Vec<u32>,
+}
+
+impl Layer for Barrier {
+    fn name(&self) -> &str {
+        "barrier"
+    }
+
+    fn task_count(&self) -> u32 {
+        1
+    }
+
+    fn deps(&self, _: u32, deps: &mut Deps<'_>) {
+        for (slot, &count) in self.counts.iter().enumerate() {
+            deps.range(slot, 0..count);
+        }
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        let sources: u32 = self.counts.iter().sum();
+        Footprint::estimated(u64::from(sources) * 512)
+    }
+
+    fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let mut lease = ctx.reserve(0)?;
+        let mut gathered: Gathered = vec![Vec::new(); 1 << self.exchange.shape()?.bits];
+        let mut heap = size_of_val(gathered.as_slice()) as u64;
+        for source in 0..inputs.len() {
+            let copy = |receipt: &Receipt, _| Ok(receipt.clone());
+            let (receipt, bytes) = take_or(&mut inputs, source, copy)?;
+            heap += bytes;
+            // the vectors of the shards grow by doubling
+            lease.ensure(2 * heap)?;
+            for (shard, bytes) in receipt {
+                let pieces = gathered.get_mut(shard as usize);
+                let pieces = pieces.ok_or_else(|| Error::invalid("there is no such shard"))?;
+                pieces.push((source as u32, bytes));
+            }
+        }
+        gathered.iter_mut().for_each(Vec::shrink_to_fit);
+        Ok(Stored::block(gathered, heap))
+    }
+}
+
+/// What a node of an expression made in each graph that it was lowered to, beside its layer.
+pub(crate) struct PerGraph<E>(Mutex<Vec<Made<E>>>);
+
+/// The layer by which it is found again. A weak reference keeps its address from being used again.
+struct Made<E> {
+    layer: Weak<dyn Layer>,
+    made: Weak<E>,
+}
+
+impl<E> Default for PerGraph<E> {
+    fn default() -> Self {
+        PerGraph(Mutex::default())
+    }
+}
+
+impl<E> PerGraph<E> {
+    /// What `node` made in this graph; the first time, `lower` makes it. The layer must keep it.
+    pub(crate) fn get<N: Send + Sync + 'static>(
+        &self,
+        node: &Arc<N>,
+        graph: &mut Graph,
+        lower: impl FnOnce(&mut Graph) -> Result<(LayerId, Arc<E>)>,
+    ) -> Result<(LayerId, Arc<E>)> {
+        let id = graph.lower_once(node, |graph| {
+            let (id, made) = lower(graph)?;
+            let (layer, made) = (Arc::downgrade(graph.layer(id)), Arc::downgrade(&made));
+            self.list(|list| list.push(Made { layer, made }));
+            Ok(id)
+        })?;
+        let layer = Arc::downgrade(graph.layer(id));
+        let made = self.list(|list| {
+            list.retain(|made| made.layer.strong_count() > 0);
+            let found = list
+                .iter()
+                .find(|made| Weak::ptr_eq(&made.layer, &layer))
+                .and_then(|made| made.made.upgrade());
+            found.ok_or_else(|| Error::invalid("the layer of an exchange is gone"))
+        })?;
+        Ok((id, made))
+    }
+
+    fn list<T>(&self, body: impl FnOnce(&mut Vec<Made<E>>) -> T) -> T {
+        body(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

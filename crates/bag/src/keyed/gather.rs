@@ -1,0 +1,339 @@
+//! The source of what exchanges give: every key of a shard, folded.
+
+use std::sync::Arc;
+
+use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext};
+use flagstone_memory::NeedsMemory;
+
+use super::Keying;
+use super::exchange::{Exchange, Gathered, PerGraph};
+use super::record::{self, Reader, decode};
+use super::scatter::{PLACE_BITS, Source as KeySource};
+use super::shards::Shards;
+use super::spool::{Buffer, Bytes, Spool};
+use super::table::{Entry, Table};
+use super::weights::Weights;
+use crate::run::Run;
+use crate::size::heap_bytes;
+use crate::stage::{Consumer, Cost, Flow, Root, Source, Step, Want, ended};
+use crate::stored::Stored;
+
+/// A shard that does not fit is dealt out by so many more bits of the hash.
+const MORE_BITS: u32 = 4;
+
+/// A key, what was kept for it, and where it was seen first.
+#[derive(Debug, Clone)]
+pub struct Seen<K, V> {
+    /// Partition and place in it of the first item with this key.
+    pub(crate) seq: u64,
+    /// The key.
+    pub key: K,
+    /// Its state.
+    pub value: V,
+}
+
+/// The keys of some bags with what is kept for each, in the order of their hashes; nothing is held
+/// between the exchange and whoever takes the keys.
+pub struct Keyed<X: Keying> {
+    node: Arc<Node<X>>,
+    steps: Vec<Step>,
+}
+
+struct Node<X> {
+    rule: Arc<X>,
+    sources: Vec<KeySource>,
+    step: Step,
+    exchanges: PerGraph<Exchange>,
+}
+
+/// An exchange that was lowered, and how many shards it has.
+pub struct Lowered {
+    exchange: Arc<Exchange>,
+    count: u32,
+}
+
+impl<X: Keying> Keyed<X> {
+    /// `steps` leads to the first source.
+    pub(crate) fn new(
+        mut steps: Vec<Step>,
+        step: Step,
+        rule: Arc<X>,
+        sources: Vec<KeySource>,
+    ) -> Self {
+        steps.push(step);
+        let node = Arc::new(Node {
+            rule,
+            sources,
+            step,
+            exchanges: PerGraph::default(),
+        });
+        Keyed { node, steps }
+    }
+}
+
+impl Lowered {
+    /// How many source partitions the keys come from.
+    pub(crate) fn source_count(&self) -> Result<u32> {
+        Ok(self.exchange.shape()?.sources)
+    }
+}
+
+impl<X: Keying> Root for Keyed<X> {
+    type Item<'a> = Seen<X::Key, X::State>;
+    type Plan = Lowered;
+
+    fn plan(&self, _: Want, graph: &mut Graph) -> Result<(Lowered, Vec<LayerId>)> {
+        let node = &self.node;
+        let (barrier, exchange) = node.exchanges.get(node, graph, |graph| {
+            let exchange = Arc::new(Exchange::default());
+            let lowered = node.sources.iter().map(|source| source(graph, &exchange));
+            let scattered = lowered.collect::<Result<Vec<_>>>()?;
+            Ok((exchange.close(graph, node.step, &scattered), exchange))
+        })?;
+        let count = 1 << exchange.shape()?.bits;
+        Ok((Lowered { exchange, count }, vec![barrier]))
+    }
+
+    fn partition_count(&self, plan: &Lowered) -> u32 {
+        plan.count
+    }
+
+    fn cost(&self, _: &Lowered, _: u32) -> Cost {
+        Cost {
+            footprint: Footprint::estimated(0).with_scratch(1 << 20),
+            read_bytes: 0,
+        }
+    }
+
+    fn deps(&self, _: &Lowered, _: u32, _: usize, deps: &mut Deps<'_>) {
+        deps.push(0, 0);
+    }
+
+    fn is_one_to_one(&self) -> bool {
+        false
+    }
+
+    fn drive<C: Consumer<Source<Self>>>(
+        &self,
+        plan: &Lowered,
+        run: &Run<'_>,
+        mut inputs: Inputs<'_>,
+        mut consumer: C,
+    ) -> Result<()> {
+        let block = inputs.take(0)?;
+        let gathered = block.downcast_ref::<Stored<Gathered>>();
+        let gathered = gathered.ok_or_else(|| Error::invalid("not the block of an exchange"))?;
+        let pieces = &gathered.value[run.partition() as usize];
+        let exchange = &*plan.exchange;
+        let gather = Gather {
+            rule: &*self.node.rule,
+            run,
+        };
+        let bits = exchange.shape()?.bits;
+        match gather.part(&exchange.spool, pieces, bits, &mut consumer) {
+            Ok(()) => ended(consumer.finish()),
+            stopped => ended(stopped),
+        }
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) {
+        steps.extend_from_slice(&self.steps);
+    }
+}
+
+/// A key's states: of the partitions before, and of the one that is being read.
+struct Folding<V> {
+    source: u32,
+    before: Option<V>,
+    now: V,
+}
+
+struct Gather<'r, X> {
+    rule: &'r X,
+    run: &'r Run<'r>,
+}
+
+type FoldingTable<X> = Table<<X as Keying>::Key, Folding<<X as Keying>::State>>;
+
+impl<X: Keying> Gather<'_, X> {
+    fn ctx(&self) -> &TaskContext<'_> {
+        self.run.ctx()
+    }
+
+    /// Folds a shard, or a part of one, and pushes its keys in the order of their hashes.
+    fn part<C: Consumer<Source<Keyed<X>>>>(
+        &self,
+        spool: &Spool,
+        pieces: &[(u32, Bytes)],
+        bits: u32,
+        consumer: &mut C,
+    ) -> Flow {
+        if let Some(table) = self.fold(spool, pieces, bits)? {
+            let (mut entries, lease) = table.into_entries();
+            entries.sort_unstable_by_key(|entry| (entry.hash, entry.seq));
+            for entry in entries {
+                if self.run.next_item() {
+                    self.ctx().check_cancelled()?;
+                }
+                let Folding { before, now, .. } = entry.value;
+                consumer.push(Seen {
+                    seq: entry.seq,
+                    key: entry.key,
+                    value: self.together(before, now),
+                })?;
+            }
+            drop(lease);
+            return Ok(());
+        }
+        let deeper = Spool::default();
+        let parts = self.deal_out(spool, pieces, bits, &deeper)?;
+        let listed: usize = parts.iter().map(|part| size_of_val(part.as_slice())).sum();
+        let _lease = self.ctx().reserve(listed as u64)?;
+        for pieces in &parts {
+            self.part(&deeper, pieces, bits + MORE_BITS, consumer)?;
+        }
+        Ok(())
+    }
+
+    /// Deals out the records of some pieces by the next bits of their hashes, in their order.
+    fn deal_out(
+        &self,
+        spool: &Spool,
+        pieces: &[(u32, Bytes)],
+        bits: u32,
+        deeper: &Spool,
+    ) -> Result<Gathered> {
+        let ctx = self.ctx();
+        let mut shards = Shards::new(1 << MORE_BITS, ctx)?;
+        let mut buffer = Buffer::new(ctx)?;
+        for (source, bytes) in pieces {
+            ctx.check_cancelled()?;
+            let mut reader = Reader(buffer.read(spool, bytes)?);
+            while let Some(record) = reader.next()? {
+                let seq = u64::from(*source) << PLACE_BITS | record.place;
+                let shard = (record.hash << bits >> (64 - MORE_BITS)) as u32;
+                let pass_on = |out: &mut Vec<u8>, _: &mut Vec<u8>| {
+                    record::pass_on(out, &record, seq);
+                    Ok(())
+                };
+                shards.write(shard, deeper, ctx, pass_on)?;
+            }
+        }
+        let mut parts: Gathered = vec![Vec::new(); 1 << MORE_BITS];
+        for (shard, bytes) in shards.finish(0, deeper, ctx)? {
+            // the source is in every record's place by now
+            parts[shard as usize].push((0, bytes));
+        }
+        Ok(parts)
+    }
+
+    fn together(&self, before: Option<X::State>, now: X::State) -> X::State {
+        match before {
+            Some(mut before) => {
+                self.rule.combine(&mut before, now);
+                before
+            }
+            None => now,
+        }
+    }
+
+    /// All keys of some pieces, or `None` when they do not fit.
+    fn fold(
+        &self,
+        spool: &Spool,
+        pieces: &[(u32, Bytes)],
+        bits: u32,
+    ) -> Result<Option<FoldingTable<X>>> {
+        let ctx = self.ctx();
+        let mut table: FoldingTable<X> = Table::new(u64::MAX, ctx)?;
+        let mut weights = Weights::of::<X::State>();
+        let mut buffer = Buffer::new(ctx)?;
+        for (source, bytes) in pieces {
+            ctx.check_cancelled()?;
+            let mut reader = Reader(buffer.read(spool, bytes)?);
+            while let Some(record) = reader.next()? {
+                let seq = u64::from(*source) << PLACE_BITS | record.place;
+                let (key, rest) = decode::<X::Key>(record.body)?;
+                let fits = match table.find(record.hash, &key) {
+                    Some(at) => {
+                        let growth = match record.is_state {
+                            true => self.add_state(table.value(at), seq, decode(rest)?.0),
+                            false => self.add_row(table.value(at), seq, decode(rest)?.0),
+                        };
+                        let measure = |folding: &Folding<X::State>| {
+                            heap_bytes(&folding.now) + heap_bytes(&folding.before)
+                        };
+                        weights.folded(at, growth, &mut table, measure, ctx)
+                    }
+                    None => {
+                        let key_heap = heap_bytes(&key);
+                        // what is encoded is about as long as what it becomes on the heap
+                        let own = key_heap + weights.width() + rest.len() as u64;
+                        table.has_room(own, ctx) && {
+                            let now = match record.is_state {
+                                true => decode(rest)?.0,
+                                false => self.rule.first(decode(rest)?.0),
+                            };
+                            let heap = key_heap + weights.enter(|| heap_bytes(&now));
+                            let (source, before) = ((seq >> PLACE_BITS) as u32, None);
+                            table.insert(
+                                Entry {
+                                    hash: record.hash,
+                                    seq,
+                                    key,
+                                    value: Folding {
+                                        source,
+                                        before,
+                                        now,
+                                    },
+                                },
+                                heap,
+                            );
+                            table.grown(0, ctx)
+                        }
+                    }
+                };
+                if !fits {
+                    return self.overflow(&table, bits);
+                }
+            }
+        }
+        Ok(Some(table))
+    }
+
+    /// A table that is full is given up, if its keys can be told apart any further.
+    fn overflow(&self, table: &FoldingTable<X>, bits: u32) -> Result<Option<FoldingTable<X>>> {
+        if table.len() > 1 && bits + MORE_BITS <= 64 {
+            return Ok(None);
+        }
+        // one key that grows: says what it would need to grow on
+        let wanted_bytes = table.bytes().max(64 << 10);
+        let missing = self.ctx().reserve(wanted_bytes).map(drop);
+        let available_bytes = wanted_bytes;
+        missing.and(Err(Error::needs_memory(NeedsMemory {
+            wanted_bytes,
+            available_bytes,
+        })))
+    }
+
+    fn add_state(&self, folding: &mut Folding<X::State>, seq: u64, state: X::State) -> Option<u64> {
+        let source = (seq >> PLACE_BITS) as u32;
+        let before = std::mem::replace(&mut folding.now, state);
+        folding.before = Some(self.together(folding.before.take(), before));
+        folding.source = source;
+        None
+    }
+
+    fn add_row(&self, folding: &mut Folding<X::State>, seq: u64, row: X::Row) -> Option<u64> {
+        let growth = self.rule.growth(&row);
+        let source = (seq >> PLACE_BITS) as u32;
+        if folding.source == source {
+            self.rule.fold(&mut folding.now, row);
+        } else {
+            let before = std::mem::replace(&mut folding.now, self.rule.first(row));
+            folding.before = Some(self.together(folding.before.take(), before));
+            folding.source = source;
+        }
+        growth
+    }
+}

@@ -1,0 +1,75 @@
+//! State per key, for any number of keys: what frequencies, distinct, foldby, groupby and join are
+//! made of.
+//!
+//! A table of all keys does not fit, sooner or later. So the keys are dealt out by a fixed hash, and
+//! each share is folded alone:
+//!
+//! ```text
+//!   source 0 ──scatter──┐             ┌── gather 0 ── items of the keys of shard 0
+//!   source 1 ──scatter──┼── barrier ──┼── gather 1        N + P tasks and a barrier,
+//!   source 2 ──scatter──┘             └── gather 2        N + P edges, never N x P
+//! ```
+//!
+//! | when | what happens |
+//! |---|---|
+//! | scatter, room | rows are folded into a table: one state per key and partition |
+//! | scatter, table full | keys that are known go on; rows of others go to their shard as they are |
+//! | scatter, no room for a state to grow | all states go to their shards, and all later rows |
+//! | gather, room | states and rows of a shard are folded, source after source |
+//! | gather, table full | the shard is dealt out again by other bits of the hash, and each part is folded alone |
+//!
+//! # Invariants
+//! 1. A key is in one shard, and in one part of it: its result is made in one place.
+//! 2. A key's state in one source partition is one fold over its rows in their order, whoever made
+//!    which part of it; partitions are combined from left to right. So results have the same bits
+//!    for every budget.
+//! 3. A gather task gives its keys in the order of their hashes, and shards are ranges of hashes:
+//!    the order of all is the same however many shards and parts there were.
+//! 4. What a task holds beside its table is a few buffers of fixed size.
+
+mod exchange;
+mod gather;
+mod record;
+mod scatter;
+mod shards;
+mod spool;
+mod table;
+mod weights;
+
+use std::hash::Hash;
+
+use crate::stored::Portable;
+
+pub(crate) use exchange::PerGraph;
+pub use gather::{Keyed, Lowered, Seen};
+pub(crate) use record::{decode, encode};
+pub(crate) use scatter::Source as KeySource;
+pub(crate) use spool::{Buffer, Bytes, Spool};
+
+/// What is kept for a key, and how rows and states are folded into it.
+pub trait Keying: Send + Sync + 'static {
+    /// What tells rows apart.
+    type Key: Portable + Hash + Eq;
+    /// What a row carries beside its key.
+    type Row: Portable;
+    /// What is kept per key.
+    type State: Portable;
+
+    /// Whether a state is smaller than its rows, so that folding before the exchange saves work.
+    const COMBINES: bool;
+
+    /// The state of a first row.
+    fn first(&self, row: Self::Row) -> Self::State;
+
+    /// Folds a further row of the same partition into a state.
+    fn fold(&self, state: &mut Self::State, row: Self::Row);
+
+    /// Folds the state of a later partition into the state of the partitions before it.
+    fn combine(&self, state: &mut Self::State, later: Self::State);
+
+    /// What folding this row adds to the heap of a state, where that is known; otherwise states
+    /// are measured every so often.
+    fn growth(&self, _: &Self::Row) -> Option<u64> {
+        None
+    }
+}

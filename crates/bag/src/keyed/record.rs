@@ -1,0 +1,170 @@
+//! How rows and states look on their way from a scatter task to a gather task.
+//!
+//! ```text
+//! | 2 * length + is it a state | hash, 8 bytes | place in the partition | key | row or state |
+//! ```
+//! Lengths and places are variable-length integers, keys and values bincode. A record can be passed
+//! on without decoding its key.
+
+use flagstone_graph::{Error, ErrorKind, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Appends one record. `scratch` is only there to be used again.
+pub(crate) fn write<K: Serialize, V: Serialize>(
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+    is_state: bool,
+    hash: u64,
+    place: u64,
+    key: &K,
+    value: &V,
+) -> Result<()> {
+    scratch.clear();
+    scratch.extend_from_slice(&hash.to_le_bytes());
+    write_integer(scratch, place);
+    encode(key, scratch)?;
+    encode(value, scratch)?;
+    write_integer(out, (scratch.len() as u64) << 1 | u64::from(is_state));
+    out.extend_from_slice(scratch);
+    Ok(())
+}
+
+/// Appends a record as it was, at another place.
+pub(crate) fn pass_on(out: &mut Vec<u8>, record: &Record<'_>, place: u64) {
+    let len = 8 + integer_len(place) + record.body.len();
+    write_integer(out, (len as u64) << 1 | u64::from(record.is_state));
+    out.extend_from_slice(&record.hash.to_le_bytes());
+    write_integer(out, place);
+    out.extend_from_slice(record.body);
+}
+
+/// A value in bincode, at the end of a buffer.
+pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<()> {
+    let config = bincode::config::standard();
+    let written = bincode::serde::encode_into_std_write(value, out, config);
+    written.map(|_| ()).map_err(|error| {
+        let name = std::any::type_name::<T>();
+        Error::failed(format!("a {name} cannot be written: {error}"))
+    })
+}
+
+/// A value in bincode, from the start of a buffer, and the rest.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8])> {
+    let config = bincode::config::standard();
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config).map_err(|error| {
+        let name = std::any::type_name::<T>();
+        Error::failed(format!(
+            "a {name} cannot be read back as it was written: {error}; its Serialize and \
+             Deserialize must agree in formats that do not describe themselves"
+        ))
+    })?;
+    Ok((value, &bytes[used..]))
+}
+
+/// One record, its key and value still encoded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'b> {
+    pub(crate) is_state: bool,
+    pub(crate) hash: u64,
+    pub(crate) place: u64,
+    /// Key, then row or state.
+    pub(crate) body: &'b [u8],
+}
+
+/// Reads records one after the other.
+pub(crate) struct Reader<'b>(pub(crate) &'b [u8]);
+
+impl<'b> Reader<'b> {
+    pub(crate) fn next(&mut self) -> Result<Option<Record<'b>>> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let header = self.integer()?;
+        let len = (header >> 1) as usize;
+        let (body, rest) = self.0.split_at_checked(len).ok_or_else(damaged)?;
+        self.0 = rest;
+        let (hash, body) = body.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let mut place = Reader(body);
+        Ok(Some(Record {
+            is_state: header & 1 == 1,
+            hash: u64::from_le_bytes(*hash),
+            place: place.integer()?,
+            body: place.0,
+        }))
+    }
+
+    pub(crate) fn integer(&mut self) -> Result<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let (&byte, rest) = self.0.split_first().ok_or_else(damaged)?;
+            self.0 = rest;
+            value |= u64::from(byte & 127) << shift;
+            if byte < 128 {
+                return Ok(value);
+            }
+        }
+        Err(damaged())
+    }
+}
+
+/// Seven bits a byte, the lowest first; all but the last byte have the eighth.
+pub(crate) fn write_integer(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 128 {
+        out.push(value as u8 | 128);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn integer_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+fn damaged() -> Error {
+    Error::new(ErrorKind::Spill, "a record of the exchange is damaged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_back_and_can_be_passed_on() {
+        let (mut out, mut scratch) = (Vec::new(), Vec::new());
+        let rows = [(false, 7, 0, "a", 1u8), (true, u64::MAX, 1 << 39, "", 2)];
+        for (is_state, hash, place, key, value) in rows {
+            write(&mut out, &mut scratch, is_state, hash, place, &key, &value).unwrap();
+        }
+        let (mut reader, mut passed) = (Reader(&out), Vec::new());
+        for (is_state, hash, place, key, value) in rows {
+            let record = reader.next().unwrap().unwrap();
+            assert_eq!(
+                (record.is_state, record.hash, record.place),
+                (is_state, hash, place)
+            );
+            let (text, rest) = decode::<String>(record.body).unwrap();
+            assert_eq!((text.as_str(), decode::<u8>(rest).unwrap().0), (key, value));
+            pass_on(&mut passed, &record, record.place);
+        }
+        assert!(reader.next().unwrap().is_none());
+        assert_eq!(passed, out);
+        for cut in 1..out.len() {
+            let mut reader = Reader(&out[..cut]);
+            let whole = std::iter::from_fn(|| reader.next().transpose());
+            let ends = whole.map(|record| record.is_ok()).collect::<Vec<_>>();
+            assert!(ends == [true] || ends.last() == Some(&false), "{cut}");
+        }
+    }
+
+    #[test]
+    fn integers_of_every_length_come_back() {
+        for value in (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, u64::MAX >> bit]) {
+            let mut out = Vec::new();
+            write_integer(&mut out, value);
+            assert_eq!(Reader(&out).integer().unwrap(), value);
+            assert_eq!(integer_len(value), out.len());
+        }
+        assert!(Reader(&[255; 11]).integer().is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! Item by item through a function that can fail: try_map and its policies.
+
+use std::fmt::Display;
+use std::marker::PhantomData;
+
+use flagstone_graph::Error;
+
+use crate::bad::BadRecords;
+use crate::bag::Bag;
+use crate::stage::{Consumer, Flow, Stage, Stop};
+use crate::then::{At, Then, Work};
+
+/// The stage of [`Bag::try_map`].
+pub type TryMap<S, F, U, E> = Then<S, Attempting<F, U, E>>;
+
+impl<S: Stage> Bag<S> {
+    /// Every item through a function that can fail; the first error ends the run and says on which
+    /// item of which partition and file. To go on without such items, see [`Bag::try_map_with`].
+    #[track_caller]
+    pub fn try_map<F, U: 'static, E>(&self, f: F) -> Bag<TryMap<S, F, U, E>>
+    where
+        F: for<'a> Fn(S::Item<'a>) -> Result<U, E> + Send + Sync + 'static,
+        E: Display + 'static,
+    {
+        self.try_map_with(BadRecords::Fail, f)
+    }
+
+    /// Every item through a function that can fail; items that it refuses are treated as asked:
+    /// an error, left out and counted, or quarantined with file, line and byte.
+    ///
+    /// The item itself is gone when the function refuses it; what the quarantine says about it
+    /// beside its place is the error's text.
+    #[track_caller]
+    pub fn try_map_with<F, U: 'static, E>(
+        &self,
+        policy: BadRecords,
+        f: F,
+    ) -> Bag<TryMap<S, F, U, E>>
+    where
+        F: for<'a> Fn(S::Item<'a>) -> Result<U, E> + Send + Sync + 'static,
+        E: Display + 'static,
+    {
+        let types = PhantomData;
+        self.then("try_map", Attempting { f, policy, types })
+    }
+}
+
+/// See [`Bag::try_map`].
+pub struct Attempting<F, U, E> {
+    f: F,
+    policy: BadRecords,
+    types: PhantomData<fn() -> (U, E)>,
+}
+
+impl<S, F, U, E> Work<S> for Attempting<F, U, E>
+where
+    S: Stage,
+    F: for<'a> Fn(S::Item<'a>) -> Result<U, E> + Send + Sync + 'static,
+    U: 'static,
+    E: Display + 'static,
+{
+    type Output<'a> = U;
+    type State = ();
+
+    #[inline]
+    fn push<C: Consumer<Then<S, Self>>>(
+        &self,
+        (): &mut (),
+        item: S::Item<'_>,
+        at: At<'_>,
+        next: &mut C,
+    ) -> Flow {
+        match (self.f)(item) {
+            Ok(item) => next.push(item),
+            Err(error) if self.policy == BadRecords::Fail => {
+                let (name, place) = (at.step.name, at.run.place());
+                let message = format!("{name} failed on {place}: {error}");
+                Err(Stop::Failed(
+                    Error::failed(message).with_location(at.step.location),
+                ))
+            }
+            Err(error) => Ok(at.run.leave_out(&self.policy, &error.to_string(), None)?),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Lines by regular expression: named groups become the fields of records.
+
+use std::marker::PhantomData;
+use std::panic::Location;
+
+use flagstone_graph::Error;
+use regex::CaptureLocations;
+use serde::de::DeserializeOwned;
+
+use crate::bad::BadRecords;
+use crate::bag::{Bag, Mistake};
+use crate::pattern::{Pattern, fields_of, record};
+use crate::stage::{Consumer, Flow, Stage, Stop};
+use crate::then::{At, Then, Work};
+
+/// The stage of [`Bag::captures`].
+pub type Captures<S, T> = Then<S, Matching<T>>;
+
+impl<S> Bag<S>
+where
+    S: for<'a> Stage<Item<'a> = &'a str>,
+{
+    /// Every line as a record whose fields are the named groups of a regular expression; the fields
+    /// are parsed as their types say, and an `Option` is `None` where its group takes no part in
+    /// the match. A line that does not match is an error; see [`Bag::captures_with`].
+    ///
+    /// Groups that the record type does not have are neither looked for nor allocated. A tuple
+    /// takes the groups in their order.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// #[derive(serde::Deserialize)]
+    /// struct Hit { client: String, bytes: u64 }
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.log"), "10.0.0.1 GET /x 70\n10.0.0.2 GET /y 5\n")?;
+    /// let lines = Bag::read_text(dir.path().join("*.log"));
+    /// let hits = lines.captures::<Hit>(r"^(?<client>\S+) (?<method>\S+) (?<url>\S+) (?<bytes>\d+)$");
+    /// assert_eq!(hits.map(|hit| hit.bytes).sum().compute_with(&SerialExecutor)?, 75);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn captures<T>(&self, pattern: &str) -> Bag<Captures<S, T>>
+    where
+        T: DeserializeOwned + 'static,
+    {
+        self.captures_with(pattern, BadRecords::Fail)
+    }
+
+    /// As [`Bag::captures`]; lines that do not match, or whose groups do not fit the record type,
+    /// are treated as asked.
+    #[track_caller]
+    pub fn captures_with<T>(&self, pattern: &str, policy: BadRecords) -> Bag<Captures<S, T>>
+    where
+        T: DeserializeOwned + 'static,
+    {
+        let compiled = Pattern::new(pattern).and_then(|pattern| match fields_of::<T>() {
+            Some(fields) => pattern.narrowed(|name| fields.contains(&name)),
+            None => Ok(pattern),
+        });
+        let (pattern, mistake) = match compiled {
+            Ok(pattern) => (Some(pattern), None),
+            Err(message) => (None, Some(Mistake::at(Location::caller(), message))),
+        };
+        let record = PhantomData;
+        let matching = Matching {
+            pattern,
+            policy,
+            record,
+        };
+        self.then("captures", matching).mistaken(mistake)
+    }
+}
+
+/// See [`Bag::captures`].
+pub struct Matching<T> {
+    /// `None` when the bag has a mistake and is never run.
+    pattern: Option<Pattern>,
+    policy: BadRecords,
+    record: PhantomData<fn() -> T>,
+}
+
+impl<S, T> Work<S> for Matching<T>
+where
+    S: for<'a> Stage<Item<'a> = &'a str>,
+    T: DeserializeOwned + 'static,
+{
+    type Output<'a> = T;
+    type State = Option<CaptureLocations>;
+
+    #[inline]
+    fn push<C: Consumer<Then<S, Self>>>(
+        &self,
+        locations: &mut Option<CaptureLocations>,
+        line: &str,
+        at: At<'_>,
+        next: &mut C,
+    ) -> Flow {
+        let missing = || Error::invalid("a bag without a pattern was run");
+        let pattern = self.pattern.as_ref().ok_or_else(missing)?;
+        let locations = locations.get_or_insert_with(|| pattern.locations());
+        match record(pattern, line, locations) {
+            Ok(record) => next.push(record),
+            Err(refused) if self.policy == BadRecords::Fail => {
+                let place = at.run.place_of_line();
+                let message = format!(
+                    "{place}: {refused}; BadRecords::Skip or Quarantine leaves such lines out"
+                );
+                Err(Stop::Failed(
+                    Error::failed(message).with_location(at.step.location),
+                ))
+            }
+            Err(refused) => {
+                let (policy, refused) = (&self.policy, refused.to_string());
+                Ok(at.run.leave_out(policy, &refused, Some(line.as_bytes()))?)
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Merging a range of many runs, a block of each at a time.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use flagstone_graph::{ErrorKind, Result, TaskContext};
+
+use super::Run;
+use super::runs::RunWriter;
+use crate::keyed::{Buffer, Bytes, Spool, decode};
+use crate::stage::{Flow, Stop};
+use crate::stored::Portable;
+
+/// When not all runs can be read at once, so many groups of them are merged first.
+const GROUPS: usize = 8;
+
+/// The ranks from one bound (included) to the other.
+pub(super) struct Range<'r, R> {
+    pub(super) from: Option<&'r R>,
+    pub(super) to: Option<&'r R>,
+}
+
+impl<R> Clone for Range<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Range<'_, R> {}
+
+/// Calls `each` with every record of a range, in order.
+pub(super) fn merge<R: Portable + Ord + Clone, T: Portable>(
+    spool: &Spool,
+    runs: &[&[(R, Bytes)]],
+    range: Range<'_, R>,
+    ctx: &TaskContext<'_>,
+    each: &mut dyn FnMut(R, T) -> Flow,
+) -> Flow {
+    let cursors = runs
+        .iter()
+        .map(|run| Cursor::open(spool, run, range, ctx))
+        .collect::<Result<Vec<_>>>();
+    match cursors {
+        Ok(cursors) => merge_cursors(cursors, ctx, each),
+        Err(error) if error.kind() == ErrorKind::NeedsMemory && runs.len() > GROUPS => {
+            let longer = Spool::default();
+            let mut merged: Vec<Run<R>> = Vec::new();
+            let mut listed = ctx.reserve(0)?;
+            for group in runs.chunks(runs.len().div_ceil(GROUPS)) {
+                let mut writer = RunWriter::new(&longer, 0, ctx)?;
+                merge(spool, group, range, ctx, &mut |rank, row: T| {
+                    Ok(writer.push(&rank, &row)?)
+                })?;
+                let (run, bytes) = writer.finish()?;
+                listed.try_grow(bytes)?;
+                merged.push(run);
+            }
+            let merged: Vec<&[(R, Bytes)]> = merged.iter().map(Vec::as_slice).collect();
+            merge(&longer, &merged, range, ctx, each)
+        }
+        Err(error) => Err(Stop::Failed(error)),
+    }
+}
+
+fn merge_cursors<R: Portable + Ord, T: Portable>(
+    mut cursors: Vec<Cursor<'_, R>>,
+    ctx: &TaskContext<'_>,
+    each: &mut dyn FnMut(R, T) -> Flow,
+) -> Flow {
+    let mut heads = BinaryHeap::with_capacity(cursors.len());
+    for (run, cursor) in cursors.iter_mut().enumerate() {
+        if let Some((rank, row)) = cursor.next()? {
+            heads.push(Reverse(Head { rank, run, row }));
+        }
+    }
+    let mut count = 0u64;
+    while let Some(mut head) = heads.peek_mut() {
+        count += 1;
+        if count.is_multiple_of(4096) {
+            ctx.check_cancelled()?;
+        }
+        let Reverse(Head { run, .. }) = *head;
+        let taken = match cursors[run].next()? {
+            // one step down the heap instead of out and in
+            Some((rank, row)) => std::mem::replace(&mut *head, Reverse(Head { rank, run, row })),
+            None => std::collections::binary_heap::PeekMut::pop(head),
+        };
+        each(taken.0.rank, taken.0.row)?;
+    }
+    Ok(())
+}
+
+/// The next record of a run.
+struct Head<R, T> {
+    rank: R,
+    run: usize,
+    row: T,
+}
+
+impl<R: Ord, T> Ord for Head<R, T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank
+            .cmp(&other.rank)
+            .then_with(|| self.run.cmp(&other.run))
+    }
+}
+
+impl<R: Ord, T> PartialOrd for Head<R, T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<R: Ord, T> PartialEq for Head<R, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<R: Ord, T> Eq for Head<R, T> {}
+
+/// Reads a range of one run.
+struct Cursor<'a, R> {
+    spool: &'a Spool,
+    range: Range<'a, R>,
+    blocks: std::slice::Iter<'a, (R, Bytes)>,
+    buffer: Buffer,
+    /// What of the block was read: bytes up to here.
+    at: usize,
+    len: usize,
+    block: Option<&'a Bytes>,
+}
+
+impl<'a, R: Portable + Ord> Cursor<'a, R> {
+    /// Leases what the largest block of the range needs.
+    fn open(
+        spool: &'a Spool,
+        run: &'a [(R, Bytes)],
+        range: Range<'a, R>,
+        ctx: &TaskContext<'_>,
+    ) -> Result<Cursor<'a, R>> {
+        // the block before the first that starts past the bound may hold records past it, too
+        let start = range.from.map_or(0, |from| {
+            run.partition_point(|(first, _)| first < from)
+                .saturating_sub(1)
+        });
+        let end = range.to.map_or(run.len(), |to| {
+            run.partition_point(|(first, _)| first < to).max(start)
+        });
+        let blocks = &run[start..end];
+        let mut buffer = Buffer::new(ctx)?;
+        let spooled = blocks.iter().filter_map(|(_, bytes)| match bytes {
+            Bytes::Here(_) => None,
+            Bytes::Spooled { len, .. } => Some(*len),
+        });
+        // the record that is looked at lives beside the block
+        buffer.lease(2 * spooled.max().unwrap_or(0))?;
+        Ok(Cursor {
+            spool,
+            range,
+            blocks: blocks.iter(),
+            buffer,
+            at: 0,
+            len: 0,
+            block: None,
+        })
+    }
+
+    fn next<T: Portable>(&mut self) -> Result<Option<(R, T)>> {
+        loop {
+            if self.at == self.len {
+                let Some((_, bytes)) = self.blocks.next() else {
+                    return Ok(None);
+                };
+                self.len = self.buffer.read(self.spool, bytes)?.len();
+                self.at = 0;
+                self.block = Some(bytes);
+                continue;
+            }
+            let bytes = match self.block {
+                Some(Bytes::Here(bytes)) => bytes.as_slice(),
+                _ => self.buffer.bytes(),
+            };
+            let rest = bytes.get(self.at..).unwrap_or_default();
+            let (rank, rest) = decode::<R>(rest)?;
+            let (row, rest) = decode::<T>(rest)?;
+            self.at = bytes.len() - rest.len();
+            if self.range.to.is_some_and(|to| rank >= *to) {
+                self.blocks = [].iter();
+                self.at = self.len;
+                return Ok(None);
+            }
+            if self.range.from.is_none_or(|from| rank >= *from) {
+                return Ok(Some((rank, row)));
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Order over more items than fit: sorted runs, and ranges of them merged.
+//!
+//! ```text
+//!   partition 0 ──runs──┐             ┌── merge 0 ── items of the lowest range, in order
+//!   partition 1 ──runs──┼── barrier ──┼── merge 1
+//!   partition 2 ──runs──┘  (ranges)   └── merge 2
+//! ```
+//!
+//! A task sorts what fits and writes it as a run, as often as it must. The barrier cuts the ranks
+//! into ranges; a merge task reads its range of every run, a block of each at a time.
+//!
+//! # Invariants
+//! 1. Ranks are all different (the place of an item in the bag is their last part), so there is one
+//!    order, whatever the runs were.
+//! 2. Ranges follow from samples at fixed places of the data, or from the number of partitions:
+//!    never from how many runs a budget made.
+
+mod merge;
+mod root;
+mod runs;
+
+pub(crate) use root::{RANGES_MAX, Split};
+pub use root::{Ranges, Sorted};
+pub(crate) use runs::Runs;
+
+use crate::keyed::Bytes;
+
+/// A run: blocks of records in order, each with the rank of its first record.
+pub(crate) type Run<R> = Vec<(R, Bytes)>;
+
+/// The runs of a task, some of its ranks, and how many items each of these stands for.
+pub(crate) type Receipt<R> = (Vec<Run<R>>, Vec<R>, u64);
+
+/// All runs, and where the ranges are cut.
+pub(crate) type Collected<R> = (Vec<Run<R>>, Vec<R>);

@@ -1,0 +1,269 @@
+//! The source of what sorts give: the items of a range, in order.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
+
+use flagstone_graph::{
+    Block, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext,
+};
+
+use super::merge::{Range, merge};
+use super::{Collected, Receipt};
+use crate::keyed::{PerGraph, Spool};
+use crate::run::Run;
+use crate::size::heap_bytes;
+use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
+use crate::stored::{Portable, Stored, take_or};
+
+/// Together the partitions keep so much in memory rather than write it.
+const HERE_BYTES_MAX: u64 = 8 << 20;
+/// How many ranges there are at most.
+pub(crate) const RANGES_MAX: u32 = 64;
+
+/// Where the ranges are cut.
+pub(crate) enum Split<R> {
+    /// Here.
+    At(Vec<R>),
+    /// Into so many ranges of about equal size.
+    Evenly(u32),
+}
+
+/// One sort in one graph.
+pub(crate) struct Sorting<R> {
+    pub(crate) spool: Spool,
+    is_sampled: bool,
+    plan: OnceLock<(Split<R>, u64)>,
+}
+
+impl<R> Sorting<R> {
+    fn plan(&self) -> Result<&(Split<R>, u64)> {
+        let plan = self.plan.get();
+        plan.ok_or_else(|| Error::invalid("a sort ran before it was lowered"))
+    }
+
+    pub(crate) fn is_sampled(&self) -> Result<bool> {
+        Ok(self.is_sampled)
+    }
+
+    pub(crate) fn here_bytes_max(&self) -> Result<u64> {
+        Ok(self.plan()?.1)
+    }
+
+    fn range_count(&self) -> Result<u32> {
+        Ok(match &self.plan()?.0 {
+            Split::At(cuts) => cuts.len() as u32 + 1,
+            Split::Evenly(count) => *count,
+        })
+    }
+}
+
+/// Lowers a chain into runs, and says how its ranges are cut.
+pub(crate) type LowerRuns<R> =
+    Box<dyn Fn(&mut Graph, &Arc<Sorting<R>>) -> Result<(LayerId, Split<R>)> + Send + Sync>;
+
+/// Items in the order of their ranks; nothing is held between the runs and whoever takes the items.
+pub struct Sorted<R, T> {
+    node: Arc<Node<R>>,
+    steps: Vec<Step>,
+    item: PhantomData<fn() -> T>,
+}
+
+struct Node<R> {
+    lower: LowerRuns<R>,
+    is_sampled: bool,
+    step: Step,
+    sortings: PerGraph<Sorting<R>>,
+}
+
+/// A sort that was lowered, and how many ranges it has.
+pub struct Ranges<R> {
+    sorting: Arc<Sorting<R>>,
+    count: u32,
+}
+
+impl<R: Portable + Ord + Clone, T: Portable> Sorted<R, T> {
+    /// `steps` leads to the items; ranges are cut by a sample when `is_sampled`.
+    pub(crate) fn new(
+        mut steps: Vec<Step>,
+        step: Step,
+        is_sampled: bool,
+        lower: LowerRuns<R>,
+    ) -> Self {
+        steps.push(step);
+        let node = Arc::new(Node {
+            lower,
+            is_sampled,
+            step,
+            sortings: PerGraph::default(),
+        });
+        Sorted {
+            node,
+            steps,
+            item: PhantomData,
+        }
+    }
+}
+
+impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
+    type Item<'a> = T;
+    type Plan = Ranges<R>;
+
+    fn plan(&self, _: Want, graph: &mut Graph) -> Result<(Ranges<R>, Vec<LayerId>)> {
+        let node = &self.node;
+        let (barrier, sorting) = node.sortings.get(node, graph, |graph| {
+            let sorting = Arc::new(Sorting {
+                spool: Spool::default(),
+                is_sampled: node.is_sampled,
+                plan: OnceLock::new(),
+            });
+            let (runs, split) = (node.lower)(graph, &sorting)?;
+            let sources = graph.layer(runs).task_count();
+            let here = (HERE_BYTES_MAX / u64::from(sources.max(1))).min(256 << 10);
+            // nobody has set it: this sort was made for this graph
+            let _ = sorting.plan.set((split, here));
+            let barrier = Barrier {
+                sorting: Arc::clone(&sorting),
+                sources,
+            };
+            let at = Some(node.step.location);
+            Ok((graph.push_at(Arc::new(barrier), &[runs], at), sorting))
+        })?;
+        let count = sorting.range_count()?;
+        Ok((Ranges { sorting, count }, vec![barrier]))
+    }
+
+    fn partition_count(&self, plan: &Ranges<R>) -> u32 {
+        plan.count
+    }
+
+    fn cost(&self, _: &Ranges<R>, _: u32) -> Cost {
+        Cost {
+            footprint: Footprint::estimated(0).with_scratch(256 << 10),
+            read_bytes: 0,
+        }
+    }
+
+    fn deps(&self, _: &Ranges<R>, _: u32, _: usize, deps: &mut Deps<'_>) {
+        deps.push(0, 0);
+    }
+
+    fn is_one_to_one(&self) -> bool {
+        false
+    }
+
+    fn drive<C: Consumer<Source<Self>>>(
+        &self,
+        plan: &Ranges<R>,
+        run: &Run<'_>,
+        mut inputs: Inputs<'_>,
+        mut consumer: C,
+    ) -> Result<()> {
+        let block = inputs.take(0)?;
+        let collected = block.downcast_ref::<Stored<Collected<R>>>();
+        let collected = collected.ok_or_else(|| Error::invalid("not the block of a sort"))?;
+        let (runs, cuts) = &collected.value;
+        let part = run.partition() as usize;
+        let range = Range {
+            from: part.checked_sub(1).and_then(|before| cuts.get(before)),
+            to: cuts.get(part),
+        };
+        // few cuts because there were few items: the later ranges are empty
+        if part > cuts.len() {
+            return ended(consumer.finish());
+        }
+        let runs: Vec<_> = runs.iter().map(Vec::as_slice).collect();
+        let ctx = run.ctx();
+        let merged = merge(&plan.sorting.spool, &runs, range, ctx, &mut |_, row: T| {
+            run.next_item();
+            consumer.push(row)
+        });
+        match merged {
+            Ok(()) => ended(consumer.finish()),
+            stopped => ended(stopped),
+        }
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) {
+        steps.extend_from_slice(&self.steps);
+    }
+}
+
+/// Collects the lists of runs and cuts the ranges: no data passes here but what is small.
+struct Barrier<R> {
+    sorting: Arc<Sorting<R>>,
+    sources: u32,
+}
+
+impl<R: Portable + Ord + Clone> Layer for Barrier<R> {
+    fn name(&self) -> &str {
+        "barrier"
+    }
+
+    fn task_count(&self) -> u32 {
+        1
+    }
+
+    fn deps(&self, _: u32, deps: &mut Deps<'_>) {
+        deps.range(0, 0..self.sources);
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        Footprint::estimated(u64::from(self.sources) * 512)
+    }
+
+    fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let mut lease = ctx.reserve(0)?;
+        let mut heap = 0;
+        let (mut all, mut sample) = (Vec::new(), Vec::new());
+        for source in 0..inputs.len() {
+            let copy = |receipt: &Receipt<R>, _| Ok(receipt.clone());
+            let ((runs, ranks, weight), bytes) = take_or(&mut inputs, source, copy)?;
+            heap += bytes;
+            lease.ensure(2 * heap)?;
+            all.extend(runs);
+            sample.extend(ranks.into_iter().map(|rank| (rank, weight)));
+        }
+        let cuts = match &self.sorting.plan()?.0 {
+            Split::At(cuts) => cuts.clone(),
+            Split::Evenly(count) => cut(sample, *count),
+        };
+        let heap = heap + heap_bytes(&cuts);
+        let collected: Collected<R> = (all, cuts);
+        Ok(Stored::block(collected, heap))
+    }
+}
+
+/// The ranks that cut a weighted sample into so many parts of about equal weight.
+fn cut<R: Ord>(mut sample: Vec<(R, u64)>, count: u32) -> Vec<R> {
+    sample.sort();
+    let total: u64 = sample.iter().map(|(_, weight)| weight).sum();
+    let (mut cuts, mut before) = (Vec::new(), 0);
+    for (rank, weight) in sample {
+        let part = cuts.len() as u64 + 1;
+        if part < u64::from(count)
+            && before > 0
+            && u128::from(before) * u128::from(count) >= u128::from(total) * u128::from(part)
+        {
+            cuts.push(rank);
+        }
+        before += weight;
+    }
+    cuts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_divide_the_weight_evenly() {
+        let sample: Vec<(u32, u64)> = (0..100).rev().map(|rank| (rank, 3)).collect();
+        assert_eq!(cut(sample.clone(), 4), [25, 50, 75]);
+        assert_eq!(cut(sample, 1), [0u32; 0]);
+        // heavier samples take more of the ranges
+        let sample = vec![(0, 90), (1, 5), (2, 5)];
+        assert_eq!(cut(sample, 2), [1]);
+        assert_eq!(cut(Vec::<(u32, u64)>::new(), 5), [0u32; 0]);
+        assert_eq!(cut(vec![(7, 1)], 5), [0; 0]);
+    }
+}

@@ -1,0 +1,284 @@
+//! The sink of a chain whose items become sorted runs.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
+use flagstone_memory::Lease;
+
+use super::root::Sorting;
+use super::{Receipt, Run};
+use crate::branch::Sink;
+use crate::keyed::{Bytes, Spool, encode};
+use crate::run::Run as Partition;
+use crate::size::heap_bytes;
+use crate::stage::{Flow, Stage, Step};
+use crate::stored::{Portable, Stored};
+
+/// A run is written when its items take so much, however much is free.
+const RUN_BYTES_MAX: u64 = 64 << 20;
+/// Runs are written and read in blocks of about so many bytes.
+const BLOCK_BYTES: usize = 64 << 10;
+/// So many ranks of a partition are kept at most, to cut ranges by.
+const SAMPLES_MAX: usize = 256;
+
+/// Sorts the items of a partition. `rank` gives an item's rank, from its place in the bag, and what
+/// of it is kept.
+pub(crate) struct Runs<R, T, F> {
+    pub(crate) rank: Arc<F>,
+    pub(crate) sorting: Arc<Sorting<R>>,
+    pub(crate) step: Step,
+    pub(crate) row: PhantomData<fn() -> T>,
+}
+
+pub(crate) struct Sorter<R, T> {
+    held: Vec<(R, T)>,
+    heap_bytes: u64,
+    lease: Lease,
+    runs: Vec<Run<R>>,
+    /// What all runs' ranks and places take.
+    listed: Lease,
+    listed_bytes: u64,
+    sample: Sample<R>,
+    place: u64,
+}
+
+impl<S, I, R, T, F> Sink<S> for Runs<R, T, F>
+where
+    S: for<'a> Stage<Item<'a> = I>,
+    R: Portable + Ord + Clone,
+    T: Portable,
+    F: Fn(I, u64) -> (R, T) + Send + Sync + 'static,
+{
+    type State = Sorter<R, T>;
+
+    fn step(&self) -> Step {
+        self.step
+    }
+
+    fn start(&self, run: &Partition<'_>) -> Result<Sorter<R, T>> {
+        Ok(Sorter {
+            held: Vec::new(),
+            heap_bytes: 0,
+            lease: run.ctx().reserve(0)?,
+            runs: Vec::new(),
+            listed: run.ctx().reserve(0)?,
+            listed_bytes: 0,
+            sample: Sample::default(),
+            place: 0,
+        })
+    }
+
+    fn push(&self, sorter: &mut Sorter<R, T>, item: I, run: &Partition<'_>) -> Flow {
+        let place = u64::from(run.partition()) << 40 | sorter.place;
+        if sorter.place >> 40 != 0 {
+            return Err(Error::failed("a partition has more than 2^40 items").into());
+        }
+        let (rank, row) = (self.rank)(item, place);
+        if self.sorting.is_sampled()? {
+            sorter.sample.see(sorter.place, &rank);
+        }
+        sorter.place += 1;
+        let heap = heap_bytes(&rank) + heap_bytes(&row);
+        if !sorter.has_room(heap) {
+            self.write_run(sorter, run.ctx())?;
+            if !sorter.has_room(heap) {
+                // nothing is held any more: says what is missing
+                sorter.lease.try_grow(sorter.wanted(heap))?;
+            }
+        }
+        sorter.heap_bytes += heap;
+        sorter.held.push((rank, row));
+        Ok(())
+    }
+
+    fn finish(&self, mut sorter: Sorter<R, T>, run: &Partition<'_>) -> Result<Block> {
+        self.write_run(&mut sorter, run.ctx())?;
+        let receipt: Receipt<R> = (sorter.runs, sorter.sample.ranks, sorter.sample.stride);
+        let heap = heap_bytes(&receipt.1) + sorter.listed_bytes;
+        Ok(Stored::block(receipt, heap))
+    }
+
+    fn output(&self) -> Footprint {
+        Footprint::estimated(16 << 10).with_scratch(512 << 10)
+    }
+}
+
+impl<R, T> Sorter<R, T> {
+    /// What the lease lacks for one more item with so many bytes on the heap.
+    fn wanted(&self, heap: u64) -> u64 {
+        let width = size_of::<(R, T)>() as u64;
+        let (len, capacity) = (self.held.len() as u64, self.held.capacity() as u64);
+        let slots = match len == capacity {
+            // while it grows, the old buffer lives beside the new one; sorting needs half of it
+            true => 2 * capacity + (capacity / 2).max(16),
+            false => capacity + capacity / 2,
+        };
+        (slots * width + self.heap_bytes + heap).saturating_sub(self.lease.bytes())
+    }
+
+    fn has_room(&mut self, heap: u64) -> bool {
+        let wanted = self.wanted(heap);
+        if wanted > 0 {
+            let all = self.lease.bytes() + wanted;
+            let generous = wanted.max(self.lease.bytes() / 4).max(16 << 10);
+            let grows = all <= RUN_BYTES_MAX || self.held.is_empty();
+            let lease = &mut self.lease;
+            if !grows || lease.try_grow(generous).is_err() && lease.try_grow(wanted).is_err() {
+                return false;
+            }
+        }
+        if self.held.len() == self.held.capacity() {
+            let more = (self.held.len() / 2).max(16);
+            self.held.reserve_exact(more);
+        }
+        true
+    }
+}
+
+impl<R, T, F> Runs<R, T, F>
+where
+    R: Portable + Ord + Clone,
+    T: Portable,
+{
+    fn write_run(&self, sorter: &mut Sorter<R, T>, ctx: &TaskContext<'_>) -> Result<()> {
+        if sorter.held.is_empty() {
+            return Ok(());
+        }
+        sorter.held.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let here = match sorter.runs.is_empty() {
+            true => self.sorting.here_bytes_max()?,
+            false => 0,
+        };
+        let mut writer = RunWriter::new(&self.sorting.spool, here, ctx)?;
+        for (rank, row) in sorter.held.drain(..) {
+            writer.push(&rank, &row)?;
+        }
+        // a small budget needs the room for other things, too
+        sorter.held = Vec::new();
+        sorter.heap_bytes = 0;
+        sorter.lease.shrink_to(0);
+        let (run, bytes) = writer.finish()?;
+        sorter.listed_bytes += bytes;
+        sorter.listed.ensure(sorter.listed_bytes)?;
+        sorter.runs.push(run);
+        Ok(())
+    }
+}
+
+/// Writes one run.
+pub(super) struct RunWriter<'a, R> {
+    spool: &'a Spool,
+    ctx: &'a TaskContext<'a>,
+    run: Run<R>,
+    first: Option<R>,
+    block: Vec<u8>,
+    /// What may stay in memory.
+    here_left: u64,
+    /// For the block, and for the list of blocks.
+    lease: Lease,
+    listed_bytes: u64,
+}
+
+impl<'a, R: Portable + Clone> RunWriter<'a, R> {
+    pub(super) fn new(spool: &'a Spool, here: u64, ctx: &'a TaskContext<'a>) -> Result<Self> {
+        Ok(RunWriter {
+            spool,
+            ctx,
+            run: Vec::new(),
+            first: None,
+            block: Vec::new(),
+            here_left: here,
+            lease: ctx.reserve(2 * BLOCK_BYTES as u64)?,
+            listed_bytes: 0,
+        })
+    }
+
+    pub(super) fn push<T: Portable>(&mut self, rank: &R, row: &T) -> Result<()> {
+        if self.first.is_none() {
+            self.first = Some(rank.clone());
+        }
+        encode(rank, &mut self.block)?;
+        encode(row, &mut self.block)?;
+        self.lease
+            .ensure(2 * self.block.len() as u64 + self.listed_bytes)?;
+        if self.block.len() >= BLOCK_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let Some(first) = self.first.take() else {
+            return Ok(());
+        };
+        let len = self.block.len() as u64;
+        let bytes = if len <= self.here_left {
+            self.here_left -= len;
+            let mut here = std::mem::take(&mut self.block);
+            here.shrink_to_fit();
+            Bytes::Here(here)
+        } else {
+            self.here_left = 0;
+            self.spool.append(&self.block, self.ctx)?
+        };
+        // the list grows by doubling
+        let entry = 2 * size_of::<(R, Bytes)>() as u64;
+        self.listed_bytes += entry + heap_bytes(&first) + bytes.heap_bytes();
+        self.block.clear();
+        self.run.push((first, bytes));
+        Ok(())
+    }
+
+    /// The run, and what the list of its blocks takes.
+    pub(super) fn finish(mut self) -> Result<(Run<R>, u64)> {
+        self.flush()?;
+        Ok((self.run, self.listed_bytes))
+    }
+}
+
+/// Ranks at places that are multiples of a power of two: the smallest of which few enough are.
+struct Sample<R> {
+    ranks: Vec<R>,
+    stride: u64,
+}
+
+impl<R> Default for Sample<R> {
+    fn default() -> Self {
+        let (ranks, stride) = (Vec::new(), 1);
+        Sample { ranks, stride }
+    }
+}
+
+impl<R: Clone> Sample<R> {
+    fn see(&mut self, place: u64, rank: &R) {
+        if !place.is_multiple_of(self.stride) {
+            return;
+        }
+        self.ranks.push(rank.clone());
+        if self.ranks.len() > SAMPLES_MAX {
+            let mut even = false;
+            self.ranks.retain(|_| {
+                even = !even;
+                even
+            });
+            self.stride *= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_lie_at_even_distances() {
+        for count in [0u64, 1, 256, 257, 1000, 5000] {
+            let mut sample = Sample::default();
+            (0..count).for_each(|place| sample.see(place, &place));
+            assert!(sample.ranks.len() <= SAMPLES_MAX);
+            let expected: Vec<u64> = (0..count).step_by(sample.stride as usize).collect();
+            assert_eq!(sample.ranks, expected);
+        }
+    }
+}

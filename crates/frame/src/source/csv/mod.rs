@@ -1,0 +1,143 @@
+//! Delimited text, plain or compressed.
+//!
+//! A large plain file is read in pieces, each from a line start. With quotes a line start may lie
+//! inside a field, and nothing in the piece itself can tell. So every piece says whether it ended
+//! inside quotes: when none did, every piece began right, by induction from the first. When one
+//! did, the files are read again, each from its start to its end.
+
+mod look;
+mod options;
+mod reading;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use flagstone_graph::{IoBytes, Result, TaskContext};
+use flagstone_io::{ByteRange, ReadOptions};
+
+use super::bad::BadRecords;
+use super::text::TextFiles;
+use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
+use crate::schema::kind::Kind;
+
+pub(crate) use look::look;
+pub use options::CsvOptions;
+use reading::Reading;
+
+pub(crate) struct CsvSource {
+    files: TextFiles,
+    options: CsvOptions,
+    schema: SchemaRef,
+}
+
+impl CsvSource {
+    pub(crate) fn new(
+        partitions: Arc<Vec<Vec<ByteRange>>>,
+        columns: Vec<(String, Kind)>,
+        options: CsvOptions,
+    ) -> Self {
+        Self::over(TextFiles::new(partitions, Kind::Struct(columns)), options)
+    }
+
+    fn over(files: TextFiles, options: CsvOptions) -> Self {
+        let field = |(name, kind): &(String, Kind)| {
+            let data_type = options.given_type(name).cloned();
+            Field::new(name, data_type.unwrap_or_else(|| kind.data_type()), true)
+        };
+        let fields: Vec<Field> = columns(&files.kind).iter().map(field).collect();
+        CsvSource {
+            files,
+            options,
+            schema: Arc::new(Schema::new(fields)),
+        }
+    }
+
+    /// Names and kinds.
+    fn columns(&self) -> &[(String, Kind)] {
+        columns(&self.files.kind)
+    }
+}
+
+fn columns(kind: &Kind) -> &[(String, Kind)] {
+    match kind {
+        Kind::Struct(columns) => columns,
+        _ => &[],
+    }
+}
+
+impl PartitionSource for CsvSource {
+    fn name(&self) -> &str {
+        "read-csv"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn partition_count(&self) -> u32 {
+        self.files.partitions.len() as u32
+    }
+
+    fn stream(
+        &self,
+        partition: u32,
+        scan: &Scan,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let mut reading = Reading::new(self, partition, scan, ctx)?;
+        for (at, range) in self.files.ranges(partition).iter().enumerate() {
+            if !reading.log.misaligned {
+                with_io(ctx, |io| reading.range(at, range, io, ctx, each))?;
+            }
+        }
+        let log = reading.finish(each)?;
+        self.files.log().insert(partition, log);
+        Ok(())
+    }
+
+    fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
+        let reader = self.files.reader_bytes(partition, &ReadOptions::default());
+        // the marks of a block; the text of a batch, or its numbers
+        let numbers = 9 * scan.columns.len() * BATCH_ROWS;
+        reader + (2 << 20) + (2 * BATCH_TEXT_BYTES).min(4 * numbers).max(numbers) as u64
+    }
+
+    fn assumption(&self) -> Option<String> {
+        Some("no record is longer than 1 MiB".into())
+    }
+
+    fn io_bytes(&self, partition: u32) -> IoBytes {
+        self.files.io_bytes(partition)
+    }
+
+    fn outcome(&self) -> Outcome {
+        if self.files.misaligned() {
+            let whole = CsvSource::over(self.files.whole(), self.options.clone());
+            return Outcome {
+                next: Some(Arc::new(whole)),
+                ..Outcome::default()
+            };
+        }
+        self.files.outcome(Kind::merge_columns, |files| {
+            Arc::new(CsvSource::over(files, self.options.clone()))
+        })
+    }
+
+    fn deviation(&self, partition: u32) -> Option<String> {
+        self.files.deviation(partition)
+    }
+
+    fn quarantine(&self) -> Option<&Path> {
+        match &self.options.bad_records {
+            BadRecords::Quarantine(directory) => Some(directory),
+            _ => None,
+        }
+    }
+
+    fn stage_quarantine(&self, directory: Option<PathBuf>) {
+        self.files.stage(directory);
+    }
+}

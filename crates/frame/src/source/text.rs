@@ -1,0 +1,217 @@
+//! What all sources of text records keep: ranges of files as partitions, and what each met.
+//!
+//! One optimistic pass: the heads of all files gave a kind; partitions are converted with it and
+//! remember what did not fit. When something did not, [`TextFiles::outcome`] says which partitions
+//! have to be read again, and has the kind that holds everything. What was counted for a partition
+//! is counted once, however often it is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flagstone_graph::IoBytes;
+use flagstone_io::{ByteRange, Io, ReadOptions, line_number_at};
+use flagstone_memory::Unlimited;
+
+use super::{Outcome, PartitionSource, Widening};
+use crate::json::Widened;
+use crate::schema::kind::Kind;
+
+/// Files as partitions, and the log of reading them.
+pub(crate) struct TextFiles {
+    pub(crate) partitions: Arc<Vec<Vec<ByteRange>>>,
+    /// What the records are taken for.
+    pub(crate) kind: Kind,
+    /// Partitions that a run before this one counted already.
+    counted: BTreeSet<u32>,
+    log: Mutex<BTreeMap<u32, PartitionLog>>,
+    /// Where quarantined records go until the run is done.
+    pub(crate) staging: Arc<Mutex<Option<PathBuf>>>,
+}
+
+/// What one partition met. Written again when a task runs again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PartitionLog {
+    pub(crate) rows: u64,
+    pub(crate) bad_records: u64,
+    /// The place of the first of them, and what is wrong there.
+    pub(crate) first_bad: Option<String>,
+    /// The kind that holds its records, when it is not the one it was read with.
+    pub(crate) kind: Option<Kind>,
+    /// The range in the partition, and the column.
+    pub(crate) widened: Vec<(usize, Widened)>,
+    /// A piece may have begun or ended inside quotes.
+    pub(crate) misaligned: bool,
+}
+
+impl PartitionLog {
+    /// Notes a column that turned out wider, once per column.
+    pub(crate) fn widen(&mut self, range: usize, widened: Widened) {
+        if !self.widened.iter().any(|(_, w)| w.path == widened.path) {
+            self.widened.push((range, widened));
+        }
+    }
+}
+
+impl TextFiles {
+    pub(crate) fn new(partitions: Arc<Vec<Vec<ByteRange>>>, kind: Kind) -> Self {
+        TextFiles {
+            partitions,
+            kind,
+            counted: BTreeSet::new(),
+            log: Mutex::default(),
+            staging: Arc::default(),
+        }
+    }
+
+    /// The same files, read with another kind; what partitions counted is kept.
+    fn again(&self, kind: Kind) -> TextFiles {
+        let log: BTreeMap<u32, PartitionLog> = self
+            .log()
+            .iter()
+            .map(|(&partition, entry)| {
+                let counted = PartitionLog {
+                    kind: None,
+                    widened: Vec::new(),
+                    ..entry.clone()
+                };
+                (partition, counted)
+            })
+            .collect();
+        TextFiles {
+            partitions: self.partitions.clone(),
+            kind,
+            counted: log.keys().copied().collect(),
+            log: Mutex::new(log),
+            staging: self.staging.clone(),
+        }
+    }
+
+    /// The same files, each from its start to its end as one partition.
+    pub(crate) fn whole(&self) -> TextFiles {
+        let ranges = self.partitions.iter().flatten();
+        let partitions = ranges
+            .filter(|range| range.start == 0)
+            .map(|range| vec![ByteRange::whole(range.file.clone())])
+            .collect();
+        let mut whole = TextFiles::new(Arc::new(partitions), self.kind.clone());
+        whole.staging = self.staging.clone();
+        whole
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.partitions
+            .iter()
+            .flatten()
+            .all(|range| range.start == 0 && range.end == u64::MAX)
+    }
+
+    pub(crate) fn ranges(&self, partition: u32) -> &[ByteRange] {
+        &self.partitions[partition as usize]
+    }
+
+    /// Whether the rows of a partition stand in the run's statistics already.
+    pub(crate) fn is_counted(&self, partition: u32) -> bool {
+        self.counted.contains(&partition)
+    }
+
+    pub(crate) fn staging(&self) -> Option<PathBuf> {
+        let staging = self.staging.lock();
+        staging.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn stage(&self, directory: Option<PathBuf>) {
+        *self.staging.lock().unwrap_or_else(PoisonError::into_inner) = directory;
+    }
+
+    pub(crate) fn log(&self) -> MutexGuard<'_, BTreeMap<u32, PartitionLog>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn misaligned(&self) -> bool {
+        !self.is_whole() && self.log().values().any(|entry| entry.misaligned)
+    }
+
+    /// What a reader of a partition leases at most.
+    pub(crate) fn reader_bytes(&self, partition: u32, options: &ReadOptions) -> u64 {
+        let ranges = self.ranges(partition).iter();
+        let bytes = ranges.map(|range| options.lease_bytes_max(range));
+        bytes.max().unwrap_or(0)
+    }
+
+    pub(crate) fn io_bytes(&self, partition: u32) -> IoBytes {
+        let read = self.ranges(partition).iter().map(ByteRange::len).sum();
+        IoBytes { read, written: 0 }
+    }
+
+    /// Why the rows of a partition are not whole: the first column that does not hold them.
+    pub(crate) fn deviation(&self, partition: u32) -> Option<String> {
+        let log = self.log();
+        let entry = log.get(&partition)?;
+        if entry.misaligned && !self.is_whole() {
+            return Some("a quoted field goes on over a border between partitions".into());
+        }
+        let kind = entry.kind.as_ref()?;
+        if self.kind.holds(kind) {
+            return None;
+        }
+        let (range, widened) = entry.widened.first()?;
+        Some(describe(&self.ranges(partition)[*range], widened).to_string())
+    }
+
+    /// What came of reading all partitions; `next` makes the source that reads with a wider kind.
+    pub(crate) fn outcome(
+        &self,
+        merge: fn(&mut Kind, Kind),
+        next: impl FnOnce(TextFiles) -> Arc<dyn PartitionSource>,
+    ) -> Outcome {
+        let mut kind = self.kind.clone();
+        let mut outcome = Outcome::default();
+        let mut differ = Vec::new();
+        for (&partition, entry) in self.log().iter() {
+            outcome.rows += entry.rows;
+            outcome.bad_records += entry.bad_records;
+            if outcome.first_bad.is_none() {
+                outcome.first_bad.clone_from(&entry.first_bad);
+            }
+            if let Some(met) = &entry.kind {
+                if !self.kind.holds(met) {
+                    differ.push(partition);
+                }
+                merge(&mut kind, met.clone());
+            }
+            for (range, widened) in &entry.widened {
+                // several partitions meet the same: the first in file order is told
+                let known = |known: &Widening| known.column == widened.path;
+                if !outcome.widened.iter().any(known) {
+                    let range = &self.ranges(partition)[*range];
+                    outcome.widened.push(describe(range, widened));
+                }
+            }
+        }
+        for widening in &mut outcome.widened {
+            if let Some(known) = kind.at_path(&widening.column) {
+                widening.to = known.name().into();
+            }
+        }
+        if !differ.is_empty() {
+            outcome.differ = self.kind.casts_to(&kind).then_some(differ);
+            outcome.next = Some(next(self.again(kind)));
+        }
+        outcome
+    }
+}
+
+/// A column that turned out wider, with its line.
+fn describe(range: &ByteRange, widened: &Widened) -> Widening {
+    // read again up to that byte: for a report of a few lines, with a small constant buffer
+    let line = line_number_at(&range.file, widened.at, &Io::new(&Unlimited::new())).ok();
+    Widening {
+        column: widened.path.clone(),
+        from: widened.from.name().into(),
+        to: widened.to.name().into(),
+        file: range.file.path().display().to_string(),
+        line,
+        offset: widened.at,
+    }
+}

@@ -1,0 +1,240 @@
+//! Terminals: plan, run, and plan again when the schema turned out wider.
+
+mod write;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use flagstone_graph::{Error, ErrorKind, Execute, FreezeOptions, Graph, LayerId, Result};
+
+use crate::frame::DataFrame;
+use crate::ops::collect::{Collect, ConcatLayer, CountRows};
+use crate::partition::Partition;
+use crate::plan::logical;
+use crate::plan::lower::Lowered;
+use crate::source::bad::Quarantine;
+use crate::source::{Outcome, PartitionSource, Widening};
+
+pub use write::{Output, WriteReport};
+pub(crate) use write::{build_write, write};
+
+/// What a run says beside its result.
+#[derive(Default)]
+struct Met {
+    rows: u64,
+    bad_records: u64,
+    first_bad: Option<String>,
+    widened: Vec<Widening>,
+    quarantine: Option<Quarantine>,
+}
+
+impl Met {
+    /// Adds what one pass over the source told.
+    fn add(&mut self, outcome: &Outcome) {
+        self.rows = outcome.rows;
+        self.bad_records = outcome.bad_records;
+        self.first_bad.clone_from(&outcome.first_bad);
+        for widening in &outcome.widened {
+            let known = |known: &&mut Widening| known.column == widening.column;
+            match self.widened.iter_mut().find(known) {
+                Some(known) => known.to.clone_from(&widening.to),
+                None => self.widened.push(widening.clone()),
+            }
+        }
+    }
+
+    /// Starts on a source: its bad records wait beside their directory until the run is done.
+    fn stage(&mut self, source: &Arc<dyn PartitionSource>) -> Result<()> {
+        let Some(directory) = source.quarantine() else {
+            return Ok(());
+        };
+        match &self.quarantine {
+            None => self.quarantine = Some(Quarantine::create(directory)?),
+            Some(quarantine) => quarantine.clear()?,
+        }
+        let staging = self.quarantine.as_ref().map(|q| q.path().to_owned());
+        source.stage_quarantine(staging);
+        Ok(())
+    }
+
+    /// Gives the quarantine its name.
+    fn commit(&mut self) -> Result<()> {
+        self.quarantine.take().map_or(Ok(()), Quarantine::commit)
+    }
+}
+
+/// The frame over its source, ready to run.
+///
+/// When the session's budget is too small even to look at the heads of the files, they are looked
+/// at one by one outside of it (a few MiB, once): the plan that follows then says the budget that
+/// all of it needs, rather than the user climbing there by one refusal after the other.
+fn lower(frame: &DataFrame, execute: &dyn Execute) -> Result<Lowered> {
+    match frame.lower(execute) {
+        Err(error) if error.kind() == ErrorKind::Budget => {
+            frame.lower(&flagstone_graph::SerialExecutor)
+        }
+        lowered => lowered,
+    }
+}
+
+/// What a pass wrote with the schema that was known, to be mended with the wider one.
+struct Mend<'a, T> {
+    value: &'a T,
+    /// The frame over the source with the wider schema.
+    wider: Lowered,
+    /// The partitions that have to be read again.
+    differ: &'a [u32],
+}
+
+/// Runs `attempt` on the lowered frame, again while the source's schema does not hold its data.
+/// Kinds only get wider, and a run sees all data, so few runs are enough. `mend` may make the
+/// result of the first one right without running all of it again.
+fn run<T>(
+    frame: &DataFrame,
+    execute: &dyn Execute,
+    mut attempt: impl FnMut(Lowered) -> Result<T>,
+    mut mend: impl FnMut(Mend<'_, T>) -> Result<Option<T>>,
+) -> Result<(T, Met)> {
+    let mut met = Met::default();
+    loop {
+        let lowered = lower(frame, execute)?;
+        let (source, groups) = (lowered.source.clone(), lowered.has_groups());
+        let before = lowered.columns();
+        met.stage(&source)?;
+        let mut result = attempt(lowered);
+        let mut outcome = source.outcome();
+        met.add(&outcome);
+        if let (Ok(value), Some(next), Some(differ)) = (&result, &outcome.next, &outcome.differ) {
+            let wider = frame.lower_over(next)?;
+            let casts = wider.columns().zip(before).is_some_and(|(after, before)| {
+                before.casts_to(&after, &source.schema(), &next.schema())
+            });
+            let mended = match casts {
+                true => mend(Mend {
+                    value,
+                    wider,
+                    differ,
+                })?,
+                false => None,
+            };
+            if let Some(mended) = mended {
+                let next = Arc::clone(next);
+                frame.node.origin().keep(next.clone());
+                result = Ok(mended);
+                outcome = next.outcome();
+                met.add(&outcome);
+            }
+        }
+        source.stage_quarantine(None);
+        if let Some(next) = outcome.next
+            && !result.as_ref().is_err_and(is_final)
+        {
+            frame.node.origin().keep(next);
+            continue;
+        }
+        return match result {
+            Ok(value) => Ok((value, met)),
+            Err(error) => Err(explain_groups(error, groups)),
+        };
+    }
+}
+
+/// Errors that a wider schema would not mend.
+fn is_final(error: &Error) -> bool {
+    error.is_cancelled()
+        || error.is_out_of_disk()
+        || matches!(
+            error.kind(),
+            ErrorKind::Budget | ErrorKind::NeedsMemory | ErrorKind::Spill
+        )
+}
+
+fn explain_groups(error: Error, groups: bool) -> Error {
+    let Some(needs) = error.needs().filter(|_| groups) else {
+        return error;
+    };
+    let message = format!(
+        "the groups do not fit in memory: {needs}; group by fewer keys, filter first, or raise \
+         the budget (states of groups are not spilled yet)"
+    );
+    Error::new(ErrorKind::NeedsMemory, message).with_source(error)
+}
+
+pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<RecordBatch> {
+    let budget_bytes = execute.resources().budget_bytes;
+    let attempt = |lowered: Lowered| {
+        let schema = lowered.schema.clone();
+        let mut graph = Graph::new();
+        let rows = lowered.push(
+            &mut graph,
+            Arc::new(Collect {
+                schema: schema.clone(),
+            }),
+        );
+        let partition_count = graph.layer(rows).task_count();
+        let concat = ConcatLayer {
+            schema: schema.clone(),
+            partition_count,
+            budget_bytes,
+        };
+        let whole = graph.push(concat, &[rows]);
+        let blocks = execute.execute(&graph, &[whole])?;
+        let block = blocks.into_iter().flatten().next();
+        let partition = block
+            .as_ref()
+            .and_then(|block| block.downcast_ref::<Partition>());
+        let batch = partition
+            .and_then(|partition| partition.batches.first())
+            .cloned();
+        Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(schema)))
+    };
+    let (batch, mut met) = run(frame, execute, attempt, |_| Ok(None))?;
+    met.commit()?;
+    Ok(batch)
+}
+
+pub(crate) fn count(frame: &DataFrame, execute: &dyn Execute) -> Result<u64> {
+    let (rows, mut met) = count_rows(frame, execute)?;
+    met.commit()?;
+    Ok(rows)
+}
+
+fn count_rows(frame: &DataFrame, execute: &dyn Execute) -> Result<(u64, Met)> {
+    let attempt = |lowered: Lowered| {
+        let mut graph = Graph::new();
+        let counts = lowered.push(&mut graph, Arc::new(CountRows));
+        let blocks = execute.execute(&graph, &[counts])?;
+        Ok(blocks
+            .iter()
+            .flatten()
+            .filter_map(|block| block.value_ref::<u64>())
+            .sum())
+    };
+    run(frame, execute, attempt, |_| Ok(None))
+}
+
+/// Says the optimised plan and its layers; `push` adds the layers that would run.
+pub(crate) fn explain(
+    frame: &DataFrame,
+    execute: &dyn Execute,
+    push: impl FnOnce(&mut Graph) -> Result<LayerId>,
+) -> Result<String> {
+    let source = lower(frame, execute)?.source;
+    let plan = logical::checked(&frame.node, &source)?;
+    let mut graph = Graph::new();
+    let layer = push(&mut graph)?;
+    let program = graph.freeze(&[layer], &FreezeOptions::default())?;
+    let mut text = format!("plan\n{}\n\nlayers\n", plan.display_indent());
+    for layer in 0..program.layer_count() {
+        let tasks = program.layer(layer).task_count();
+        let assumption = program.layer(layer).assumption();
+        let _ = write!(text, "  {} ({tasks} tasks)", program.layer_name(layer));
+        if let Some(assumption) = assumption {
+            let _ = write!(text, ", assuming {assumption}");
+        }
+        text.push('\n');
+    }
+    let _ = writeln!(text, "tasks: {}", program.task_count());
+    Ok(text)
+}

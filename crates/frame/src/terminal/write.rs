@@ -1,0 +1,302 @@
+//! Writing: rows to scratch files in one pass, then files of even size, then the name.
+//!
+//! When the schema turns out wider, only the partitions that deviate are read again. What the
+//! others wrote is cast from their scratch files, where that gives the very same files; it does
+//! when every result is a column or a member as the source has it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
+use flagstone_io::{AtomicDir, OutputOptions};
+
+use super::{Mend, Met, count_rows, lower, run};
+use crate::error::{file_error, io_error};
+use crate::frame::DataFrame;
+use crate::ops::pipeline::Sink;
+use crate::plan::lower::Lowered;
+use crate::sink::adapt::{AdaptLayer, casts_rows};
+use crate::sink::assemble::{AssembleLayer, file_schema, files, units};
+use crate::sink::join::JoinLayer;
+use crate::sink::parquet::{ParquetOptions, ParquetSink, Written, check_schema};
+use crate::sink::rows::{RowOptions, RowSink};
+use crate::source::Widening;
+
+/// What files a frame is written to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Parquet files.
+    Parquet(ParquetOptions),
+    /// CSV, JSON-lines or Arrow files.
+    Rows(RowOptions),
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriteReport {
+    /// The files, in order.
+    pub files: Vec<PathBuf>,
+    /// Rows in all files.
+    pub rows: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// The schema that every file has.
+    pub schema: SchemaRef,
+    /// Rows read from the source.
+    pub rows_read: u64,
+    /// Records that could not be read and were left out by the policy.
+    pub bad_records: u64,
+    /// Where the first of them was (`file:line:byte`), and what is wrong with it.
+    pub first_bad: Option<String>,
+    /// Columns that turned out wider than the sampled heads had shown.
+    pub widened: Vec<Widening>,
+}
+
+impl Output {
+    fn options(&self) -> OutputOptions {
+        let (overwrite, keep_partial) = match self {
+            Output::Parquet(options) => (options.overwrite, options.keep_partial),
+            Output::Rows(options) => (options.overwrite, options.keep_partial),
+        };
+        OutputOptions {
+            overwrite,
+            keep_partial,
+        }
+    }
+
+    pub(crate) fn target_bytes(&self) -> u64 {
+        match self {
+            Output::Parquet(options) => options.target_bytes,
+            Output::Rows(options) => options.target_bytes,
+        }
+    }
+
+    fn check(&self, schema: &Schema) -> Result<()> {
+        check_schema(schema)?;
+        match self {
+            Output::Parquet(_) => Ok(()),
+            Output::Rows(options) => options.check(schema),
+        }
+    }
+
+    fn sink(&self, schema: SchemaRef, directory: &Path) -> Arc<dyn Sink> {
+        let directory = directory.to_owned();
+        match self {
+            Output::Parquet(options) => Arc::new(ParquetSink {
+                schema,
+                directory,
+                options: options.clone(),
+            }),
+            Output::Rows(options) => Arc::new(RowSink {
+                schema,
+                directory,
+                options: options.clone(),
+            }),
+        }
+    }
+
+    /// The name of file `i`.
+    fn file_name(&self, i: usize) -> String {
+        match self {
+            Output::Parquet(_) => format!("part-{i:05}.parquet"),
+            Output::Rows(options) => format!("part-{i:05}.{}", options.extension()),
+        }
+    }
+}
+
+/// Pushes the layer that writes the rows as they come, for its certificate: it is not to be run.
+pub(crate) fn build_write(
+    frame: &DataFrame,
+    graph: &mut Graph,
+    execute: &dyn Execute,
+    output: &Output,
+) -> Result<LayerId> {
+    let lowered = lower(frame, execute)?;
+    output.check(&lowered.schema)?;
+    let schema = file_schema(&lowered.schema);
+    Ok(lowered.push(graph, output.sink(schema, Path::new("."))))
+}
+
+pub(crate) fn write(
+    frame: &DataFrame,
+    execute: &dyn Execute,
+    path: &Path,
+    output: &Output,
+) -> Result<WriteReport> {
+    // mistakes come before anything is touched on disk
+    let lowered = lower(frame, execute)?;
+    if lowered.schema.fields().is_empty() {
+        find_columns(frame, execute)?;
+    }
+    output.check(&lower(frame, execute)?.schema)?;
+    let directory = AtomicDir::create(path, output.options()).map_err(io_error)?;
+    let job = Job {
+        execute,
+        output,
+        directory: directory.path(),
+    };
+    let ((schema, partitions), mut met) = run(
+        frame,
+        execute,
+        |lowered| job.pass(lowered),
+        |mend| job.mend(mend),
+    )?;
+    let sizes = job.assemble(schema.clone(), &partitions)?;
+    job.remove_scratch(sizes.len())?;
+    met.commit()?;
+    let target = directory.target().to_owned();
+    directory.commit().map_err(io_error)?;
+    let groups = partitions.iter().flat_map(|written| &written.row_groups);
+    Ok(WriteReport {
+        files: (0..sizes.len())
+            .map(|i| target.join(output.file_name(i)))
+            .collect(),
+        rows: groups.map(|group| group.rows).sum(),
+        bytes: sizes.iter().sum(),
+        schema,
+        rows_read: met.rows,
+        bad_records: met.bad_records,
+        first_bad: met.first_bad,
+        widened: met.widened,
+    })
+}
+
+/// The heads of the files had no record that can be read: looks at all of them.
+fn find_columns(frame: &DataFrame, execute: &dyn Execute) -> Result<()> {
+    let (_, met) = count_rows(frame, execute)?;
+    let Met {
+        rows: 0,
+        bad_records: bad @ 1..,
+        first_bad: Some(first),
+        ..
+    } = met
+    else {
+        return Ok(());
+    };
+    Err(Error::new(
+        flagstone_graph::ErrorKind::Failed,
+        format!(
+            "none of the {bad} records can be read, so there are no columns to write; the first: \
+             {first}"
+        ),
+    ))
+}
+
+/// What is written where.
+struct Job<'a> {
+    execute: &'a dyn Execute,
+    output: &'a Output,
+    directory: &'a Path,
+}
+
+impl Job<'_> {
+    /// Writes the scratch file of every partition.
+    fn pass(&self, lowered: Lowered) -> Result<(SchemaRef, Vec<Written>)> {
+        let schema = file_schema(&lowered.schema);
+        let mut graph = Graph::new();
+        let sink = self.output.sink(schema.clone(), self.directory);
+        let layer = lowered.push(&mut graph, sink);
+        let blocks = self.execute.execute(&graph, &[layer])?;
+        Ok((schema, written(&blocks)?))
+    }
+
+    /// Reads the partitions again that differ, and casts what the others have written.
+    fn mend(
+        &self,
+        mend: Mend<'_, (SchemaRef, Vec<Written>)>,
+    ) -> Result<Option<(SchemaRef, Vec<Written>)>> {
+        let (before, partitions) = mend.value;
+        let schema = file_schema(&mend.wider.schema);
+        let Output::Parquet(options) = self.output else {
+            return Ok(None);
+        };
+        if !casts_rows(before.fields(), schema.fields()) {
+            return Ok(None);
+        }
+        let sink = ParquetSink {
+            schema: schema.clone(),
+            directory: self.directory.to_owned(),
+            options: options.clone(),
+        };
+        let differs = |partition: &u32| mend.differ.binary_search(partition).is_ok();
+        let same: Vec<u32> = (0..partitions.len() as u32)
+            .filter(|partition| !differs(partition))
+            .collect();
+        let mut graph = Graph::new();
+        let again = self.output.sink(schema.clone(), self.directory);
+        let differ = mend.differ.to_vec();
+        let read = mend.wider.push_only(&mut graph, again, differ.clone());
+        let of = |&partition: &u32| (partition, partitions[partition as usize].clone());
+        let adapt = AdaptLayer {
+            sink,
+            partitions: same.iter().map(of).collect(),
+        };
+        let cast = graph.push(adapt, &[]);
+        let mut blocks = self.execute.execute(&graph, &[read, cast])?.into_iter();
+        let mut mended = partitions.clone();
+        for places in [differ, same] {
+            let blocks = written(&[blocks.next().unwrap_or_default()])?;
+            for (place, written) in places.into_iter().zip(blocks) {
+                mended[place as usize] = written;
+            }
+        }
+        Ok(Some((schema, mended)))
+    }
+
+    /// Makes the files and returns their sizes. Zero rows make one file with the schema.
+    fn assemble(&self, schema: SchemaRef, partitions: &[Written]) -> Result<Vec<u64>> {
+        let groups: Vec<_> = partitions
+            .iter()
+            .map(|written| written.row_groups.clone())
+            .collect();
+        let mut graph = Graph::new();
+        let directory = self.directory.to_owned();
+        let target_bytes = self.output.target_bytes();
+        let layer = match self.output {
+            Output::Parquet(options) => {
+                let units = units(&groups, options);
+                let bytes = units.iter().map(|(_, bytes)| bytes).sum();
+                let layer = AssembleLayer {
+                    schema,
+                    directory,
+                    options: options.clone(),
+                    files: files(units, target_bytes),
+                    bytes,
+                };
+                graph.push(layer, &[])
+            }
+            Output::Rows(options) => {
+                let layer = JoinLayer::new(schema, directory, options.clone(), groups);
+                graph.push(layer, &[])
+            }
+        };
+        let blocks = self.execute.execute(&graph, &[layer])?;
+        let sizes = blocks.iter().flatten();
+        Ok(sizes
+            .filter_map(|block| block.value_ref::<u64>().copied())
+            .collect())
+    }
+
+    /// Leaves the finished files only.
+    fn remove_scratch(&self, file_count: usize) -> Result<()> {
+        let failed = |error| file_error("clean", self.directory, error);
+        let kept: Vec<String> = (0..file_count).map(|i| self.output.file_name(i)).collect();
+        for entry in std::fs::read_dir(self.directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            if !kept.iter().any(|kept| name == kept.as_str()) {
+                std::fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn written(blocks: &[Vec<Block>]) -> Result<Vec<Written>> {
+    let blocks = blocks.iter().flatten();
+    let written: Option<Vec<Written>> = blocks
+        .map(|block| block.value_ref::<Written>().cloned())
+        .collect();
+    written.ok_or_else(|| Error::invalid("a partition was written as another type of block"))
+}

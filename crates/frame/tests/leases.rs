@@ -1,0 +1,102 @@
+//! What is allocated is leased first: the heap's peak against the ledger's.
+//!
+//! One test, in a program of its own: the counting allocator sees every thread.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use flagstone_frame::{CsvOptions, DataFrame, ParquetOptions};
+use flagstone_scheduler::Session;
+
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes on to the system's allocator; only numbers are kept beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Many columns that are nearly all empty: a byte of text is nine of a column.
+fn wide(path: &Path) {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    let columns = 400;
+    let names: Vec<String> = (0..columns).map(|i| format!("c{i}")).collect();
+    writeln!(out, "{}", names.join(",")).unwrap();
+    for row in 0..6000 {
+        let mut fields = vec![""; columns];
+        fields[row % columns] = "7";
+        fields[0] = "1.5";
+        writeln!(out, "{}", fields.join(",")).unwrap();
+    }
+}
+
+/// A few fields of many megabytes among short ones.
+fn skewed(path: &Path) {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    writeln!(out, "id,text,note").unwrap();
+    let long = "a \"\"quoted\"\" text, and more of it\n".repeat(150_000);
+    for row in 0..3000 {
+        match row % 1000 {
+            500 => writeln!(out, "{row},\"{long}\",x").unwrap(),
+            _ => writeln!(out, "{row},short,\"y\"").unwrap(),
+        }
+    }
+}
+
+#[test]
+fn the_heap_stays_below_what_the_ledger_granted() {
+    let dir = tempfile::tempdir().unwrap();
+    wide(&dir.path().join("wide.csv"));
+    skewed(&dir.path().join("skewed.csv"));
+    for name in ["wide.csv", "skewed.csv"] {
+        let frame = DataFrame::read_csv([dir.path().join(name)], CsvOptions::csv());
+        // the schema is looked at before, so that what the optimiser takes is no part of it
+        frame.check().unwrap();
+        for write in [false, true] {
+            let session = Session::builder()
+                .memory("1 GiB")
+                .threads(1)
+                .build()
+                .unwrap();
+            let granted = session.granted_bytes();
+            let before = NOW.load(Ordering::Relaxed);
+            PEAK.store(before, Ordering::Relaxed);
+            if write {
+                let out = dir.path().join(format!("{name}-out"));
+                frame
+                    .write_parquet_with(&session, &out, &ParquetOptions::default())
+                    .unwrap();
+            } else {
+                frame.count_with(&session).unwrap();
+            }
+            let heap = PEAK.load(Ordering::Relaxed) - before;
+            let leased = (session.stats().ledger_peak_bytes - granted) as usize;
+            // the plan and its expressions: the charge for libraries
+            let slack = 4 << 20;
+            assert!(
+                heap <= leased + slack,
+                "{name}: {} MiB on the heap, {} MiB leased (writing: {write})",
+                heap >> 20,
+                leased >> 20
+            );
+        }
+    }
+}

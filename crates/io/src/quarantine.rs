@@ -1,0 +1,210 @@
+//! Records that could not be read, kept with where they were.
+//!
+//! A record that is left out must not be lost: somebody wants to see what it was, mend it and feed
+//! it in again. A quarantine is a directory with a file per partition, and a JSON line per record:
+//!
+//! ```text
+//! {"file":"a.json.gz","line":6,"byte":512,"error":"expected value","record":"{\"id\": ,}"}
+//! ```
+//!
+//! A record that is not UTF-8 stands there as `record_hex`.
+//!
+//! A partition's file grows under another name and gets its own when the partition is done, so that
+//! a task that is run again leaves each record once.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::Error;
+
+/// What was wrong, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct BadRecord<'a> {
+    /// The file, if the record came from one.
+    pub file: Option<&'a Path>,
+    /// The line in the file's text, from 1.
+    pub line: Option<u64>,
+    /// The byte in the file's text at which the record starts.
+    pub byte: Option<u64>,
+    /// What is wrong with it.
+    pub error: &'a str,
+    /// The record as it was, if it is still there.
+    pub record: Option<&'a [u8]>,
+}
+
+/// The quarantined records of one partition.
+#[derive(Debug)]
+pub struct Quarantine {
+    target: PathBuf,
+    growing: PathBuf,
+    file: BufWriter<File>,
+    done: bool,
+}
+
+/// Tells apart what several threads of this process write for one target.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl Quarantine {
+    /// Opens the file of a partition, making the directory if need be.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn open(directory: &Path, partition: u32) -> Result<Quarantine, Error> {
+        fs::create_dir_all(directory).map_err(|cause| Error::os("create", directory, cause))?;
+        let target = directory.join(format!("part-{partition:05}.jsonl"));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let pid = std::process::id();
+        let growing = directory.join(format!(".part-{partition:05}.partial-{pid}-{number}"));
+        let file = File::create(&growing).map_err(|cause| Error::os("create", &growing, cause))?;
+        let file = BufWriter::new(file);
+        let done = false;
+        Ok(Quarantine {
+            target,
+            growing,
+            file,
+            done,
+        })
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn put(&mut self, record: &BadRecord<'_>) -> Result<(), Error> {
+        let written = write_line(&mut self.file, record);
+        written.map_err(|cause| Error::os("write", &self.growing, cause))
+    }
+
+    /// Gives the file its name, in place of what an earlier run left there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn commit(mut self) -> Result<(), Error> {
+        let flushed = self.file.flush();
+        flushed.map_err(|cause| Error::os("write", &self.growing, cause))?;
+        let renamed = fs::rename(&self.growing, &self.target);
+        renamed.map_err(|cause| Error::os("rename", &self.growing, cause))?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Drop for Quarantine {
+    fn drop(&mut self) {
+        if !self.done {
+            // nobody is left to tell
+            let _ = fs::remove_file(&self.growing);
+        }
+    }
+}
+
+/// Writes straight through: a record may be as long as a line may be.
+fn write_line(out: &mut impl Write, record: &BadRecord<'_>) -> std::io::Result<()> {
+    out.write_all(b"{")?;
+    if let Some(file) = record.file {
+        out.write_all(b"\"file\":")?;
+        serde_json::to_writer(&mut *out, &file.to_string_lossy())?;
+        out.write_all(b",")?;
+    }
+    for (name, number) in [("line", record.line), ("byte", record.byte)] {
+        if let Some(number) = number {
+            write!(out, "\"{name}\":{number},")?;
+        }
+    }
+    out.write_all(b"\"error\":")?;
+    serde_json::to_writer(&mut *out, record.error)?;
+    match record
+        .record
+        .map(|bytes| (bytes, std::str::from_utf8(bytes)))
+    {
+        Some((_, Ok(text))) => {
+            out.write_all(b",\"record\":")?;
+            serde_json::to_writer(&mut *out, text)?;
+        }
+        Some((bytes, Err(_))) => {
+            out.write_all(b",\"record_hex\":\"")?;
+            bytes
+                .iter()
+                .try_for_each(|byte| write!(out, "{byte:02x}"))?;
+            out.write_all(b"\"")?;
+        }
+        None => {}
+    }
+    out.write_all(b"}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(error: &str) -> BadRecord<'_> {
+        BadRecord {
+            file: Some(Path::new("a\"b.json")),
+            line: Some(6),
+            byte: Some(512),
+            error,
+            record: Some(b"{\"id\":\t,}\\ \x01 \xc3\xa9 \xff"),
+        }
+    }
+
+    #[test]
+    fn a_record_is_one_line_of_json() {
+        let line = |record: &BadRecord<'_>| {
+            let mut out = Vec::new();
+            write_line(&mut out, record).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let whole = BadRecord {
+            record: Some("{\"id\":\t,}\\ \u{1} \u{e9}".as_bytes()),
+            ..record("no\nvalue")
+        };
+        let parsed: serde_json::Value = serde_json::from_str(&line(&whole)).unwrap();
+        let expected = serde_json::json!({
+            "file": "a\"b.json", "line": 6, "byte": 512, "error": "no\nvalue",
+            "record": "{\"id\":\t,}\\ \u{1} \u{e9}",
+        });
+        assert_eq!(parsed, expected);
+        assert_eq!(line(&whole).matches('\n').count(), 1);
+        let broken = BadRecord {
+            record: Some(b"a\xff\n"),
+            ..record("x")
+        };
+        assert!(line(&broken).ends_with("\"error\":\"x\",\"record_hex\":\"61ff0a\"}\n"));
+        let bare = BadRecord {
+            file: None,
+            line: None,
+            byte: None,
+            error: "x",
+            record: None,
+        };
+        assert_eq!(line(&bare), "{\"error\":\"x\"}\n");
+    }
+
+    #[test]
+    fn a_file_has_its_name_when_it_is_complete_and_replaces_an_older_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = dir.path().join("q");
+        let names = || -> Vec<String> {
+            let entries = fs::read_dir(&directory).unwrap();
+            let mut names: Vec<String> = entries
+                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        for error in ["first", "second"] {
+            let mut quarantine = Quarantine::open(&directory, 7).unwrap();
+            quarantine.put(&record(error)).unwrap();
+            quarantine.commit().unwrap();
+        }
+        let mut dropped = Quarantine::open(&directory, 8).unwrap();
+        dropped.put(&record("third")).unwrap();
+        drop(dropped);
+        assert_eq!(names(), ["part-00007.jsonl"]);
+        let text = fs::read_to_string(directory.join("part-00007.jsonl")).unwrap();
+        assert!(text.contains("second") && !text.contains("first"));
+        assert_eq!(text.lines().count(), 1);
+    }
+}
