@@ -11,7 +11,7 @@ mod store;
 
 pub use blocks::BlockPlace;
 pub(crate) use blocks::MapBlocks;
-pub(crate) use collect::{collect, collected};
+pub(crate) use collect::{collect, collected, gathered};
 pub(crate) use evaluate::Evaluate;
 pub(crate) use lines::AlongLines;
 pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};

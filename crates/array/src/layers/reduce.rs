@@ -203,7 +203,7 @@ impl<F: Fold> Layer for FoldChunks<F> {
         let mut values = Buffer::<F::In>::leased(volume(&self.first_piece(&region)), &memory)?;
         let merge = |left: &mut F::State, right: &F::State| self.fold.merge(left, right);
         let after: usize = self.grid.shape()[self.axis + 1..].iter().product();
-        let lanes = after <= 1;
+        let lanes = after == 1;
         let count_read = |bytes| ctx.count(Counter::BytesRead, bytes);
         let scope = Scope {
             memory: &memory,
