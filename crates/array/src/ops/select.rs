@@ -54,7 +54,7 @@ impl Index {
 /// use flagstone_array::{Array, Index, index};
 ///
 /// let x = Array::from_fn(&[6, 7, 8], |i| (i[0] * 100 + i[1] * 10 + i[2]) as f64);
-/// assert_eq!(x.index(index![0, .., [4, 2]]).shape(), [7, 2]);
+/// assert_eq!(x.index(index![.., [4, 2], 0]).shape(), [6, 2]);
 /// assert_eq!(x.index(index![Index::Ellipsis, Index::NewAxis, ..-3]).shape(), [6, 7, 1, 5]);
 /// ```
 #[macro_export]
