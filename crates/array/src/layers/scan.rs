@@ -9,14 +9,15 @@ use flagstone_graph::{
 };
 
 use super::evaluate::coords;
-use super::{declared, evaluate_into};
+use super::{Evaluate, declared, evaluate_into};
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::element::{Element, as_bytes_mut};
 use crate::grid::{ChunkGrid, lengths, volume};
-use crate::lower::{Lowered, Lowering};
+use crate::lower::{Lowered, Lowering, leaf_alone};
 use crate::node::{Lower, Node};
 use crate::tape::Fused;
+use crate::view::View;
 
 /// The operation: each element combined with the result before it.
 pub(crate) struct Running<T> {
@@ -41,11 +42,25 @@ impl<T: Element> Lower for Running<T> {
             axis: self.axis,
             combine: self.combine,
         };
-        Ok(Lowered {
+        let running = Lowered {
             layer: lowering.push(layer, &inputs, node),
-            grid,
+            grid: grid.clone(),
             stride: 1,
             item_bytes: size_of::<T>(),
+        };
+        // a copy for the readers: a layer whose tasks read each other's blocks cannot be fused with
+        // a reader, which would take these blocks away
+        let identity = View::identity(&node.shape);
+        let fused = leaf_alone(&running, T::DTYPE, identity, &node.shape);
+        let copy = Evaluate {
+            name: "running",
+            fused,
+            grid: grid.clone(),
+            in_place: None,
+        };
+        Ok(Lowered {
+            layer: lowering.push(copy, &[running.layer], node),
+            ..running
         })
     }
 }

@@ -29,6 +29,27 @@ impl<T: Element> Array<T> {
         }
     }
 
+    /// Opens a file of nothing but elements, in C order and the machine's byte order, that start
+    /// `offset` bytes into it. Reads nothing yet; otherwise as [`Array::open_npy`].
+    #[track_caller]
+    pub fn open_raw(path: impl AsRef<Path>, shape: &[usize], offset: u64) -> Self {
+        if let Err(message) = check_shape(shape) {
+            return Array::invalid(message);
+        }
+        match NpyFile::open_raw::<T>(path.as_ref(), shape, offset) {
+            Ok(file) => Array::make(shape.to_vec(), Op::Source(Arc::new(file))),
+            Err(error) => Array::mistake(error.kind(), error.message(), Location::caller()),
+        }
+    }
+
+    /// Opens npy files, in the order given, as one array: one after the other along an axis that
+    /// they all have. Reads the headers only; slices read only the files they need.
+    #[track_caller]
+    pub fn open_npy_stack(paths: &[impl AsRef<Path>], axis: isize) -> Self {
+        let files: Vec<Array<T>> = paths.iter().map(Array::open_npy).collect();
+        Array::concatenate(&files.iter().collect::<Vec<_>>(), axis)
+    }
+
     /// Wraps an array in memory, without a copy where the caller gives it away.
     #[track_caller]
     pub fn from_ndarray<S, D>(array: ArrayBase<S, D>) -> Self

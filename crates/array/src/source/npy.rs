@@ -75,6 +75,47 @@ impl NpyFile {
         })
     }
 
+    /// Opens a file of nothing but elements, in C order and the machine's byte order, from `offset`
+    /// bytes on.
+    ///
+    /// # Errors
+    /// A missing or unreadable file, and one that is too short for the shape.
+    pub(crate) fn open_raw<T: Element>(
+        path: &Path,
+        shape: &[usize],
+        offset: u64,
+    ) -> Result<NpyFile> {
+        let failed = |error: io::Error| failure(path, &error.to_string(), Some(error));
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let header = Header {
+            descr: T::DTYPE.npy_code().to_owned(),
+            fortran_order: false,
+            shape: shape.to_vec(),
+            data_offset: offset,
+        };
+        let expected = header
+            .element_count()
+            .and_then(|count| (count as u64).checked_mul(size_of::<T>() as u64))
+            .and_then(|bytes| bytes.checked_add(offset))
+            .ok_or_else(|| failure(path, "its shape has more than 2^64 bytes", None))?;
+        if metadata.len() < expected {
+            let message = format!(
+                "it has {} bytes, but shape {shape:?} of {} from byte {offset} on needs {expected}",
+                metadata.len(),
+                T::DTYPE
+            );
+            return Err(failure(path, &message, None));
+        }
+        Ok(NpyFile {
+            path: path.to_owned(),
+            file,
+            header,
+            modified: metadata.modified().ok(),
+            dtype: T::DTYPE,
+        })
+    }
+
     /// The runs of a window, from the slowest axis to the fastest as they lie in the file.
     fn runs(&self, window: &[Along]) -> Runs {
         let (shape, window) = self.stored(window);
