@@ -41,7 +41,10 @@ pub use persist::Persist;
 pub use seams::Seams;
 pub use session::{Session, SessionBuilder};
 
-pub use flagstone_array::{Array, ChunkGrid, Element};
+pub use flagstone_array::{
+    Array, Axes, Bits, BlockPlace, ChunkGrid, DType, Element, Float, Index, Integer, IntoAxes, Pad,
+    Promote, index, keep, meshgrid,
+};
 pub use flagstone_bag::{
     BadRecords as BagBadRecords, Bag, BagItem, Collected, Compression as FileCompression,
     FilesOptions, FilesWritten, Json, JsonOptions as BagJsonOptions, LineLimit, Pattern,

@@ -46,6 +46,7 @@
 //! ```
 
 mod error;
+mod glob;
 mod source;
 
 mod compression;
