@@ -97,6 +97,10 @@ pub(crate) struct Convert {
     /// Format of the inputs [default: from their names, else from their heads]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<From>,
+    /// Reads the inputs as lines of text: the named groups of this regular expression, (?<name>...),
+    /// are the columns
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) pattern: Option<String>,
     /// Format of the output
     #[arg(long, value_name = "FORMAT", default_value = "parquet")]
     pub(crate) format: Format,

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use flagstone::{
-    BadRecords, Counter, CsvOptions, DataFrame, ErrorKind, Explanation, Graph, InputFormat,
-    JsonOptions, Output, ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions,
-    Session, WriteReport, format_bytes,
+    BadRecords, BagBadRecords, Counter, CsvOptions, DataFrame, ErrorKind, Explanation, Graph,
+    InputFormat, JsonOptions, Output, ParquetCompression, ParquetOptions, Pattern, RowCompression,
+    RowFormat, RowOptions, Session, WriteReport, format_bytes, read_pattern,
 };
 
 use crate::args::{Compression, Convert, Format, From, OnBadRecord};
@@ -85,6 +85,9 @@ fn frame(args: &Convert) -> Result<DataFrame, Failure> {
 }
 
 fn source(args: &Convert) -> Result<DataFrame, Failure> {
+    if let Some(expression) = &args.pattern {
+        return lines(args, expression);
+    }
     let from = match args.from {
         Some(From::Json) => InputFormat::Json,
         Some(From::Csv) => InputFormat::Csv,
@@ -92,7 +95,7 @@ fn source(args: &Convert) -> Result<DataFrame, Failure> {
         Some(From::Parquet) => InputFormat::Parquet,
         None => detect(&args.inputs)?,
     };
-    check_csv_flags(args, from)?;
+    check_csv_flags(args, Some(from))?;
     let bad_records = match args.on_bad_record {
         OnBadRecord::Fail => BadRecords::Fail,
         OnBadRecord::Skip => BadRecords::Skip,
@@ -129,6 +132,22 @@ fn source(args: &Convert) -> Result<DataFrame, Failure> {
     })
 }
 
+/// Lines of text by regular expression.
+fn lines(args: &Convert, expression: &str) -> Result<DataFrame, Failure> {
+    if args.from.is_some() {
+        let message = "--pattern reads lines of text; leave --from out";
+        return Err(Failure::Usage(message.into()));
+    }
+    check_csv_flags(args, None)?;
+    let pattern = Pattern::new(expression).map_err(Failure::Usage)?;
+    let bad_records = match args.on_bad_record {
+        OnBadRecord::Fail => BagBadRecords::Fail,
+        OnBadRecord::Skip => BagBadRecords::Skip,
+        OnBadRecord::Quarantine => BagBadRecords::Quarantine(quarantine(args)),
+    };
+    Ok(read_pattern(&args.inputs, pattern, bad_records))
+}
+
 fn quarantine(args: &Convert) -> PathBuf {
     args.quarantine.clone().unwrap_or_else(|| {
         let mut name = args.output.to.clone().into_os_string();
@@ -153,7 +172,7 @@ fn check_quarantine(args: &Convert) -> Result<(), Failure> {
 }
 
 /// Flags of CSV mean nothing for other inputs: they are refused rather than ignored.
-fn check_csv_flags(args: &Convert, from: InputFormat) -> Result<(), Failure> {
+fn check_csv_flags(args: &Convert, from: Option<InputFormat>) -> Result<(), Failure> {
     let given = [
         ("--delimiter", args.delimiter.is_some()),
         ("--quote", args.quote.is_some()),
@@ -163,7 +182,7 @@ fn check_csv_flags(args: &Convert, from: InputFormat) -> Result<(), Failure> {
         ("--null", !args.nulls.is_empty()),
     ];
     match given.iter().find(|(_, given)| *given) {
-        Some((flag, _)) if !matches!(from, InputFormat::Csv | InputFormat::Tsv) => {
+        Some((flag, _)) if !matches!(from, Some(InputFormat::Csv | InputFormat::Tsv)) => {
             Err(Failure::Usage(format!(
                 "{flag} is for CSV and TSV input, and this is neither; if it is, say --from csv"
             )))

@@ -1,26 +1,73 @@
 //! `flagstone generate`.
 
-use flagstone::format_bytes;
+use std::time::Duration;
+
+use flagstone::{CancelToken, OutputOptions, format_bytes};
 use flagstone_datasets as datasets;
+use flagstone_io::AtomicDir;
 
 use crate::args::Generate;
 use crate::run::{Failure, say};
+use crate::signals;
 
 pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let threads = args
         .threads
         .map_or_else(|| flagstone::Machine::detect().threads, usize::from);
-    let files = datasets::generate(args.kind, args.size, args.seed, &args.to, threads)
+    let failed = |error: flagstone_io::Error| Failure::Other(error.to_string());
+    let token = CancelToken::new();
+    signals::cancel_on_signal(token.clone())
+        .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
+    let directory = AtomicDir::create(&args.to, OutputOptions::default()).map_err(failed)?;
+    remove_on_signal(token, directory.path().to_owned());
+    let made = datasets::generate(args.kind, args.size, args.seed, directory.path(), threads)
         .map_err(|error| Failure::Other(error.to_string()))?;
     let size = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |meta| meta.len());
-    let bytes: u64 = files.iter().map(size).sum();
-    for file in &files {
-        println!("{}", file.display());
-    }
+    let bytes: u64 = made.iter().map(size).sum();
+    directory.commit().map_err(failed)?;
+    let names = made.iter().filter_map(|path| path.file_name());
+    let files: Vec<String> = names
+        .map(|name| args.to.join(name).display().to_string())
+        .collect();
+    print_lines(&files)?;
     say(format_args!(
         "{} files, {}",
         files.len(),
         format_bytes(bytes)
     ));
     Ok(())
+}
+
+/// The generators know no cancellation: after a signal what they wrote is removed from under them.
+fn remove_on_signal(token: CancelToken, directory: std::path::PathBuf) {
+    let watch = move || {
+        while !token.is_cancelled() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // a file may be made between the listing and the end of the removal
+        while directory.exists() && std::fs::remove_dir_all(&directory).is_err() {}
+        let word = match signals::exit_code() {
+            Some(143) => "terminated",
+            _ => "interrupted",
+        };
+        say(format_args!("{word}: nothing was written"));
+        std::process::exit(signals::exit_code().map_or(1, i32::from));
+    };
+    // without the thread a signal is not answered, as the message of the operating system says
+    let _ = std::thread::Builder::new()
+        .name("flagstone-remove".into())
+        .spawn(watch);
+}
+
+/// A reader who has gone away is no failure.
+fn print_lines(lines: &[String]) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let written = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Other(format!("cannot print: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
