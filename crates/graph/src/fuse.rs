@@ -1,8 +1,9 @@
 //! Fusion: a layer that reads another one to one becomes one task with it, so that the block
 //! between them is never made.
 //!
-//! Refused when the intermediate has another consumer or was asked for, when the task counts
-//! differ, and when a fused task would need more than it may hold.
+//! Refused when the intermediate has another consumer (another task of its own layer is one, too)
+//! or was asked for, when the task counts differ, and when a fused task would need more than it may
+//! hold.
 
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ pub(crate) fn fuse(
                 let same = producer.layer.task_count() == node.layer.task_count();
                 // the producer must still be the last layer pushed or at least untouched by others,
                 // which a single consumer guarantees
-                (alone && same).then_some((slot, id))
+                (alone && same && !reads_own(producer)).then_some((slot, id))
             });
         let merged = producer.and_then(|(slot, id)| {
             let producer = &fused.nodes()[id.index()];
@@ -118,6 +119,25 @@ fn drop_unused(graph: Graph, outputs: Vec<LayerId>) -> (Graph, Vec<LayerId>) {
     }
     let outputs = outputs.iter().map(|id| moved[id.index()]).collect();
     (compact, outputs)
+}
+
+/// Whether a task of the layer reads another of the same layer: a block that fusing would unmake.
+fn reads_own(node: &Node) -> bool {
+    let anything = Slot {
+        base: 0,
+        count: u32::MAX,
+    };
+    let nothing = Slot { base: 0, count: 0 };
+    let mut slots = vec![anything; node.inputs.len()];
+    slots.push(nothing);
+    let mut out = Vec::new();
+    (0..node.layer.task_count()).any(|task| {
+        out.clear();
+        let mut missing = None;
+        node.layer
+            .deps(task, &mut Deps::new(&slots, &mut out, &mut missing));
+        missing.is_some()
+    })
 }
 
 /// Whether the fused tasks stay within the limit, or need no more than their parts did alone.
@@ -248,8 +268,6 @@ impl Layer for Fused {
     fn footprint(&self, task: u32) -> Footprint {
         let mut fused = Footprint::exact(0);
         let mut before = 0u64;
-        let mut all_reuse = true;
-        let mut first_reuse = None;
         for (i, stage) in self.stages.iter().enumerate() {
             let own = stage.layer.footprint(task);
             let in_place = i > 0 && own.reuse == Some(0);
@@ -265,15 +283,13 @@ impl Layer for Fused {
             fused.scratch_bytes = fused.scratch_bytes.max(held);
             fused.certainty = fused.certainty.max(own.certainty);
             if i == 0 {
-                first_reuse = own.reuse;
-            } else {
-                all_reuse &= in_place;
+                // an input that the first stage takes over is in its block, which is counted
+                fused.reuse = own.reuse;
             }
             fused.spillable = own.spillable;
             before = own.output_bytes;
         }
         fused.output_bytes = before;
-        fused.reuse = first_reuse.filter(|_| all_reuse);
         if self.stages.len() == 1 {
             fused.certainty = fused.certainty.max(Certainty::Exact);
         }

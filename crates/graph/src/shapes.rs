@@ -415,4 +415,51 @@ mod tests {
             .collect();
         assert_eq!(values, [5, 5, 4]);
     }
+
+    /// A running count: each task reads the one before.
+    struct Running;
+
+    impl crate::Layer for Running {
+        fn name(&self) -> &str {
+            "running"
+        }
+
+        fn task_count(&self) -> u32 {
+            5
+        }
+
+        fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+            if task > 0 {
+                deps.own(task - 1);
+            }
+        }
+
+        fn footprint(&self, _: u32) -> Footprint {
+            Footprint::exact(8).resident()
+        }
+
+        fn run(&self, task: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+            let before = match task {
+                0 => 0,
+                _ => *inputs.value::<u64>(0)?,
+            };
+            Ok(Block::value(before + 1))
+        }
+    }
+
+    #[test]
+    fn a_layer_whose_tasks_read_each_other_is_not_fused_into_its_reader() {
+        let mut graph = Graph::new();
+        let running = graph.push(Running, &[]);
+        let text = OneToOne::new(
+            "text",
+            5,
+            |_| Footprint::exact(8).resident(),
+            |_, inputs, _| Ok(Block::value(inputs.value::<u64>(0)?.to_string())),
+        );
+        let text = graph.push(text, &[running]);
+        let blocks = SerialExecutor.execute(&graph, &[text]).unwrap();
+        let values: Vec<&String> = blocks[0].iter().map(|b| b.value_ref().unwrap()).collect();
+        assert_eq!(values, ["1", "2", "3", "4", "5"]);
+    }
 }

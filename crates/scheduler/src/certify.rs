@@ -201,7 +201,7 @@ pub(crate) fn certify(
             if input.is_spillable() {
                 let reused = footprint.reuse == Some(i as u16) && uses[dep.index()] == 1;
                 let saved = if reused {
-                    input.bytes().min(footprint.output_bytes)
+                    input.bytes().min(footprint.own_bytes())
                 } else {
                     0
                 };

@@ -53,6 +53,7 @@ impl Shared {
     pub(crate) fn summarise(&self, run: Run) -> Option<Error> {
         let counters = Counter::ALL.map(|counter| run.shared.counter(counter));
         let program = &run.shared.program;
+        let scratched = &run.shared.scratched;
         let stats = Stats {
             wall_s: run.started.elapsed().as_secs_f64(),
             tasks: run.done,
@@ -60,8 +61,8 @@ impl Shared {
             ledger_peak_bytes: self.ledger.peak(),
             budget_bytes: self.ledger.budget(),
             certified_peak_bytes: run.certified_peak_bytes,
-            bytes_spilled: run.bytes_spilled,
-            bytes_reloaded: run.bytes_reloaded,
+            bytes_spilled: run.bytes_spilled + scratched.written.load(Ordering::Relaxed),
+            bytes_reloaded: run.bytes_reloaded + scratched.read.load(Ordering::Relaxed),
             wait_s: run.wait_ns as f64 * 1e-9,
             counters,
             layers: run.layers,

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use flagstone_graph::{Counter, Result, ScratchFile, TaskHost};
 use flagstone_memory::Account;
 
-use super::task_run::RunShared;
+use super::task_run::{RunShared, Scratched};
 use crate::memory::task::TaskAccount;
 use crate::shared::Shared;
 
@@ -132,6 +132,32 @@ impl TaskHost for Host<'_> {
     }
 
     fn scratch_file(&self) -> Result<Box<dyn ScratchFile>> {
-        Ok(Box::new(self.shared.spill_store()?.scratch()?))
+        let file = self.shared.spill_store()?.scratch()?;
+        Ok(Box::new(Counted {
+            file,
+            scratched: Arc::clone(&self.run.scratched),
+        }))
+    }
+}
+
+/// A scratch file whose bytes stand in the run's statistics.
+struct Counted<F> {
+    file: F,
+    scratched: Arc<Scratched>,
+}
+
+impl<F: ScratchFile> ScratchFile for Counted<F> {
+    fn append(&mut self, bytes: &[u8]) -> Result<u64> {
+        let start = self.file.append(bytes)?;
+        let count = bytes.len() as u64;
+        self.scratched.written.fetch_add(count, Ordering::Relaxed);
+        Ok(start)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(buffer, offset)?;
+        let count = buffer.len() as u64;
+        self.scratched.read.fetch_add(count, Ordering::Relaxed);
+        Ok(())
     }
 }

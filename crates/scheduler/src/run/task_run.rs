@@ -26,6 +26,16 @@ pub(crate) struct RunShared {
     pub(crate) limit: AtomicU32,
     pub(crate) cancelled: AtomicBool,
     pub(crate) counters: [AtomicU64; Counter::ALL.len()],
+    /// Held by the scratch files of its tasks, which may outlive it.
+    pub(crate) scratched: Arc<Scratched>,
+}
+
+/// Bytes that tasks wrote to scratch files and read back: spilled like blocks, by the tasks
+/// themselves.
+#[derive(Default)]
+pub(crate) struct Scratched {
+    pub(crate) written: AtomicU64,
+    pub(crate) read: AtomicU64,
 }
 
 impl RunShared {
@@ -36,6 +46,7 @@ impl RunShared {
             limit: AtomicU32::new(u32::MAX),
             cancelled: AtomicBool::new(false),
             counters: Default::default(),
+            scratched: Arc::default(),
         }
     }
 
