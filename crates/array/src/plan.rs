@@ -80,7 +80,15 @@ impl Plan {
 
     /// Chunks with whole lines along `axis`; lines beside each other in memory come first.
     pub(crate) fn lines_grid(&self, shape: &[usize], item_bytes: usize, axis: usize) -> ChunkGrid {
-        let mut rest = self.chunk_len(item_bytes, 2) / shape[axis].max(1);
+        // lines across the order of storage are read in runs as long as there are lines side by
+        // side: as many as two large chunks a thread allow
+        let share = match axis + 1 == shape.len() {
+            true => self.chunk_bytes() / 2,
+            false => {
+                (self.budget_bytes / (8 * self.threads as u64)).clamp(256, 8 * CHUNK_BYTES_MAX)
+            }
+        };
+        let mut rest = share as usize / item_bytes / shape[axis].max(1);
         let mut chunk = vec![1; shape.len()];
         chunk[axis] = shape[axis];
         for other in (0..shape.len()).rev().filter(|&other| other != axis) {

@@ -229,13 +229,20 @@ impl<T: Element> Array<T> {
         }
         let wanted = qs.to_vec();
         let function = move |line: &mut [T], out: &mut [Real<T>]| {
-            line.sort_unstable_by(compare);
-            let known = line.partition_point(|x| !x.is_not_a_number());
-            let line = if skip || known == line.len() {
-                &line[..known]
-            } else {
-                &[]
-            };
+            // what is no number goes to the end
+            let mut known = line.len();
+            let mut i = 0;
+            while i < known {
+                match line[i].is_not_a_number() {
+                    true => {
+                        known -= 1;
+                        line.swap(i, known);
+                    }
+                    false => i += 1,
+                }
+            }
+            let whole = skip || known == line.len();
+            let line = &mut line[..if whole { known } else { 0 }];
             for (out, &q) in out.iter_mut().zip(&wanted) {
                 *out = Real::<T>::from_f64(between(line, q));
             }
@@ -246,15 +253,18 @@ impl<T: Element> Array<T> {
     }
 }
 
-/// The quantile of sorted elements, as NumPy interpolates.
-fn between<T: Element>(line: &[T], q: f64) -> f64 {
+/// The quantile of numbers in any order, as NumPy interpolates: selected, not sorted.
+fn between<T: Element>(line: &mut [T], q: f64) -> f64 {
     let Some(last) = line.len().checked_sub(1) else {
         return f64::NAN;
     };
     let place = q * last as f64;
     let below = (place.floor() as usize).min(last);
     let part = place - below as f64;
-    let (low, high): (f64, f64) = (line[below].cast(), line[(below + 1).min(last)].cast());
+    let (_, low, above) = line.select_nth_unstable_by(below, compare);
+    let low = *low;
+    let high = above.iter().copied().min_by(compare).unwrap_or(low);
+    let (low, high): (f64, f64) = (low.cast(), high.cast());
     match part {
         0.0 => low,
         // from the nearer end, so that the result never leaves the two

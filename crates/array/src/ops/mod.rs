@@ -5,6 +5,7 @@ mod axes;
 mod blocks;
 mod create;
 mod index;
+mod indices;
 mod lines;
 mod pad;
 mod product;
@@ -16,5 +17,5 @@ mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
 pub use create::meshgrid;
+pub use indices::Index;
 pub use pad::Pad;
-pub use select::Index;

@@ -1,6 +1,6 @@
 //! Padding.
 
-use super::select::Index;
+use super::indices::Index;
 use crate::array::Array;
 use crate::element::Element;
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use flagstone_graph::{Error, ErrorKind, LayerId, Result};
 
-use super::input::{Base, Input, Reshaped, Segments};
+use super::input::{Base, Input};
+use super::nested::{Reshaped, Segments};
 use super::{Fused, Leaf, Tape};
 use crate::kernels::map::Kernel;
 use crate::kernels::tiles::{Arg, Instruction};

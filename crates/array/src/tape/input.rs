@@ -6,12 +6,14 @@ use std::sync::Arc;
 use flagstone_graph::{Result, TokenHasher};
 use flagstone_memory::Lease;
 
+use super::nested::{Reshaped, Segments};
+use super::window::{Laid, copy_common, direct, within};
 use super::{Blocks, Leaf, Scope, Tape, VisitLeaf, VisitSource};
 use crate::buffer::Buffer;
 use crate::dtype::DType;
 use crate::element::as_bytes_mut;
 use crate::grid::{Region, lengths, volume};
-use crate::kernels::tiles::{Strided, Target, c_strides, copy};
+use crate::kernels::tiles::{Strided, Target, c_strides};
 use crate::source::{Mapped, Order, Source};
 use crate::view::{Along, AxisView, View};
 
@@ -30,150 +32,11 @@ pub(crate) enum Base {
     Reshaped(Reshaped),
 }
 
-/// Tapes one after the other along an axis.
-pub(crate) struct Segments {
-    pub(crate) axis: usize,
-    /// Where each part starts, and where the last one ends.
-    pub(crate) starts: Vec<usize>,
-    pub(crate) parts: Vec<Tape>,
-}
-
-/// A tape's elements in C order under another shape.
-pub(crate) struct Reshaped {
-    pub(crate) of: Tape,
-    pub(crate) shape: Vec<usize>,
-}
-
 /// What keeps laid out elements alive, from one region to the next.
 #[derive(Default)]
 pub(super) struct Held {
     buffer: Option<Buffer<u64>>,
     mapped: Option<(memmap2::Mmap, Lease)>,
-}
-
-/// A window of a base, laid out: the first element, and bytes between neighbours per axis.
-struct Laid {
-    start: *const u8,
-    strides: Vec<isize>,
-}
-
-impl Segments {
-    /// The parts that a region meets, with the region in their own coordinates and their place in
-    /// the region.
-    fn meets(&self, region: &[Range<usize>]) -> Vec<(usize, Region, usize)> {
-        let along = &region[self.axis];
-        let first = self.starts.partition_point(|&start| start <= along.start);
-        let mut found = Vec::new();
-        for part in first.saturating_sub(1)..self.parts.len() {
-            let (start, end) = (self.starts[part], self.starts[part + 1]);
-            let common = along.start.max(start)..along.end.min(end);
-            if start >= along.end {
-                break;
-            }
-            if common.is_empty() {
-                continue;
-            }
-            let mut own = region.to_vec();
-            own[self.axis] = common.start - start..common.end - start;
-            found.push((part, own, common.start - along.start));
-        }
-        found
-    }
-}
-
-impl Reshaped {
-    /// Calls `each` with boxes of the tape beneath that, one after the other, are the region in C
-    /// order.
-    fn boxes(&self, region: &[Range<usize>], each: &mut dyn FnMut(Region)) {
-        if volume(region) == 0 {
-            return;
-        }
-        let shape = &self.shape;
-        // axes from `whole` on are taken entirely; with the one before them they make a run
-        let mut whole = shape.len();
-        while whole > 0 && region[whole - 1] == (0..shape[whole - 1]) {
-            whole -= 1;
-        }
-        let outer = whole.saturating_sub(1);
-        let strides = c_strides(shape, 1);
-        let run: usize = region[outer..].iter().map(ExactSizeIterator::len).product();
-        let base: usize = region
-            .iter()
-            .zip(&strides)
-            .map(|(range, &stride)| range.start * stride as usize)
-            .sum();
-        let mut at = vec![0; outer];
-        loop {
-            let offset: usize = at
-                .iter()
-                .zip(&strides)
-                .map(|(&at, &stride)| at * stride as usize)
-                .sum();
-            linear_boxes(
-                &self.of.shape,
-                base + offset,
-                base + offset + run,
-                &mut Vec::new(),
-                each,
-            );
-            let mut axis = outer;
-            loop {
-                if axis == 0 {
-                    return;
-                }
-                axis -= 1;
-                at[axis] += 1;
-                if at[axis] < region[axis].len() {
-                    break;
-                }
-                at[axis] = 0;
-            }
-        }
-    }
-}
-
-/// Cuts elements `from..to` of an array in C order into boxes, in that order.
-fn linear_boxes(
-    shape: &[usize],
-    from: usize,
-    to: usize,
-    prefix: &mut Region,
-    each: &mut dyn FnMut(Region),
-) {
-    if from >= to {
-        return;
-    }
-    let depth = prefix.len();
-    let Some(&_length) = shape.get(depth) else {
-        each(prefix.clone());
-        return;
-    };
-    let row: usize = shape[depth + 1..].iter().product();
-    let partial =
-        |at: usize, from: usize, to: usize, prefix: &mut Region, each: &mut dyn FnMut(Region)| {
-            prefix.push(at..at + 1);
-            linear_boxes(shape, from, to, prefix, each);
-            prefix.pop();
-        };
-    let (first, last) = (from / row, (to - 1) / row);
-    if first == last && !(from.is_multiple_of(row) && to.is_multiple_of(row)) {
-        partial(first, from - first * row, to - first * row, prefix, each);
-        return;
-    }
-    let whole_from = from.div_ceil(row);
-    let whole_to = to / row;
-    if whole_from > first {
-        partial(first, from - first * row, row, prefix, each);
-    }
-    if whole_to > whole_from {
-        let mut region = prefix.clone();
-        region.push(whole_from..whole_to);
-        region.extend(shape[depth + 1..].iter().map(|&length| 0..length));
-        each(region);
-    }
-    if !to.is_multiple_of(row) {
-        partial(whole_to, 0, to - whole_to * row, prefix, each);
-    }
 }
 
 impl Input {
@@ -509,154 +372,5 @@ fn laid(target: Target) -> Laid {
     Laid {
         start: target.start,
         strides: target.strides,
-    }
-}
-
-/// A window of spans of a strided array, where it lies.
-fn direct(start: *const u8, strides: &[isize], window: &[Along]) -> Option<Laid> {
-    let mut laid = Laid {
-        start,
-        strides: Vec::with_capacity(window.len()),
-    };
-    for (along, &stride) in window.iter().zip(strides) {
-        let Along::Span { start, step, .. } = along else {
-            return None;
-        };
-        laid.start = laid.start.wrapping_offset(*start as isize * stride);
-        laid.strides.push(stride * step);
-    }
-    Some(laid)
-}
-
-/// A window inside a covering region that was laid out whole. Lists were turned into ranges by
-/// `build` for bases that are laid out so.
-fn within(cover: Laid, window: &[Along], region: &[Range<usize>]) -> Laid {
-    let local: Vec<Along> = window
-        .iter()
-        .zip(region)
-        .map(|(along, range)| match along {
-            Along::Span { start, step, count } => Along::Span {
-                start: start.saturating_sub(range.start),
-                step: *step,
-                count: *count,
-            },
-            Along::List(..) => along.clone(),
-        })
-        .collect();
-    let (start, strides) = (cover.start, cover.strides.clone());
-    direct(start, &strides, &local).unwrap_or(cover)
-}
-
-/// Places along an axis in equal steps.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    /// The first one's number in the window.
-    at: usize,
-    /// Its place in the base.
-    place: usize,
-    count: usize,
-    step: isize,
-}
-
-/// The places of an axis that lie in `within`, counted from its start, as runs.
-fn runs_within(along: &Along, within: &Range<usize>) -> Vec<Run> {
-    match along {
-        Along::Span { start, step, count } => {
-            let by = step.unsigned_abs().max(1);
-            let first = within.start.saturating_sub(*start).div_ceil(by);
-            let end = within.end.saturating_sub(*start).div_ceil(by).min(*count);
-            if first >= end {
-                return Vec::new();
-            }
-            vec![Run {
-                at: first,
-                place: start + first * by - within.start,
-                count: end - first,
-                step: *step,
-            }]
-        }
-        Along::List(..) => {
-            let mut runs: Vec<Run> = Vec::new();
-            for at in 0..along.len() {
-                let place = along.at(at);
-                if !within.contains(&place) {
-                    continue;
-                }
-                let place = place - within.start;
-                match runs.last_mut() {
-                    Some(run) if run.at + run.count == at && run.place + run.count == place => {
-                        run.count += 1
-                    }
-                    _ => runs.push(Run {
-                        at,
-                        place,
-                        count: 1,
-                        step: 1,
-                    }),
-                }
-            }
-            runs
-        }
-    }
-}
-
-/// Copies what a strided array, which is `place` of a base, has of a window.
-///
-/// # Safety
-/// `start` and `strides` (in bytes) have an element for every index of `place`; the target has room
-/// for the window, in which it is not part of the array.
-unsafe fn copy_common(
-    start: *const u8,
-    strides: &[isize],
-    place: &[Range<usize>],
-    window: &[Along],
-    target: &Target,
-) {
-    let runs: Vec<Vec<Run>> = window
-        .iter()
-        .zip(place)
-        .map(|(along, place)| runs_within(along, place))
-        .collect();
-    if runs.iter().any(Vec::is_empty) {
-        return;
-    }
-    let mut pick = vec![0; runs.len()];
-    loop {
-        let mut source = Strided {
-            start,
-            strides: Vec::with_capacity(runs.len()),
-            dtype: target.dtype,
-        };
-        let mut into = Target {
-            start: target.start,
-            strides: target.strides.clone(),
-            dtype: target.dtype,
-        };
-        let mut shape = Vec::with_capacity(runs.len());
-        for axis in 0..runs.len() {
-            let run = runs[axis][pick[axis]];
-            source.start = source
-                .start
-                .wrapping_offset(run.place as isize * strides[axis]);
-            source.strides.push(run.step * strides[axis]);
-            into.start = into
-                .start
-                .wrapping_offset(run.at as isize * target.strides[axis]);
-            shape.push(run.count);
-        }
-        // SAFETY: a box of places that lie in the array and in the window, by the caller's promise.
-        unsafe { copy(&shape, &source, &into) };
-        let mut axis = runs.len();
-        loop {
-            if axis == 0 {
-                return;
-            }
-            axis -= 1;
-            pick[axis] += 1;
-            if pick[axis] < runs[axis].len() {
-                break;
-            }
-            pick[axis] = 0;
-        }
     }
 }

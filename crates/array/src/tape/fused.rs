@@ -1,0 +1,254 @@
+//! A tape with the layers it reads: what layers hold and tasks run.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use flagstone_graph::{Deps, Error, Inputs, Result, TokenHasher};
+
+use super::input::Held;
+use super::{Base, Blocks, Fused, Input, Scope};
+use crate::buffer::Buffer;
+use crate::chunk::Chunk;
+use crate::dtype::DType;
+use crate::grid::{Region, lengths, volume};
+use crate::kernels::tiles::{self, Target, c_strides};
+use crate::source::Source;
+use crate::view::{Along, AxisView};
+
+impl Fused {
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.tape.shape
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.tape.dtype
+    }
+
+    /// The blocks that a region needs, each once, as (leaf, chunk). `first` is the leaf whose
+    /// blocks come first.
+    fn needed(&self, region: &[Range<usize>], first: Option<usize>) -> Vec<(usize, usize)> {
+        let mut needed = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        self.tape.visit_leaves(region, &mut |leaf, window| {
+            for chunk in self.leaves[leaf].grid.touching(window) {
+                if seen.insert((leaf, chunk)) {
+                    needed.push((leaf, chunk));
+                }
+            }
+        });
+        if let Some(first) = first {
+            needed.sort_by_key(|&(leaf, _)| leaf != first);
+        }
+        needed
+    }
+
+    /// Names the blocks that a region needs; [`Fused::blocks`] finds them in the same order.
+    pub(crate) fn deps(&self, region: &[Range<usize>], first: Option<usize>, deps: &mut Deps<'_>) {
+        for (leaf, chunk) in self.needed(region, first) {
+            let leaf = &self.leaves[leaf];
+            deps.push(leaf.slot, chunk as u32 * leaf.stride + leaf.stride - 1);
+        }
+    }
+
+    /// Takes the blocks of a region from a task's inputs, from position `*next` on.
+    pub(crate) fn blocks(
+        &self,
+        region: &[Range<usize>],
+        first: Option<usize>,
+        inputs: &mut Inputs<'_>,
+        next: &mut usize,
+    ) -> Result<Blocks> {
+        let mut blocks = HashMap::new();
+        for key in self.needed(region, first) {
+            let position = *next;
+            *next += 1;
+            let wrong = || Error::invalid(format!("input {position} is not a chunk"));
+            let block = inputs.take(position)?.downcast().map_err(|_| wrong())?;
+            blocks.insert(key, block);
+        }
+        Ok(Blocks(blocks))
+    }
+
+    /// The bytes held beside the result while a region is evaluated.
+    pub(crate) fn scratch_bytes(&self, region: &[Range<usize>]) -> u64 {
+        match self.tape.plain_source(region) {
+            Some(_) => 0,
+            None => self.tape.scratch_bytes(region, &self.leaves),
+        }
+    }
+
+    /// Bytes that evaluating a region reads from storage.
+    pub(crate) fn storage_bytes(&self, region: &[Range<usize>]) -> u64 {
+        let mut bytes = 0;
+        self.tape.visit_sources(region, &mut |source, window| {
+            bytes += source.storage_bytes(window)
+        });
+        bytes
+    }
+
+    /// Evaluates a region into bytes in C order.
+    pub(crate) fn eval_into(
+        &self,
+        region: &[Range<usize>],
+        out: &mut [u8],
+        blocks: &Blocks,
+        scope: &Scope<'_>,
+    ) -> Result<()> {
+        self.tape
+            .eval_into(region, out, &self.leaves, blocks, scope)
+    }
+
+    /// Hands a region's bytes in C order to `use_them`: where they lie already, else evaluated into
+    /// `buffer`.
+    pub(crate) fn with_values(
+        &self,
+        region: &[Range<usize>],
+        buffer: &mut [u8],
+        blocks: &Blocks,
+        scope: &Scope<'_>,
+        use_them: &mut dyn FnMut(&[u8]),
+    ) -> Result<()> {
+        let bytes = volume(region) * self.dtype().size();
+        if let Some(input) = self.tape.only_input().filter(|_| bytes > 0) {
+            let mut held = Held::default();
+            if input.can_lie(region, &self.leaves) {
+                let laid = input.lay(region, &mut held, &self.leaves, blocks, scope)?;
+                if tiles::lies_in_order(&lengths(region), &laid.strides, self.dtype().size()) {
+                    // SAFETY: the region's elements lie one after the other, and what holds them
+                    // (`held`, `blocks` or the source) outlives the call.
+                    use_them(unsafe { std::slice::from_raw_parts(laid.start, bytes) });
+                    return Ok(());
+                }
+            }
+        }
+        self.eval_into(region, &mut buffer[..bytes], blocks, scope)?;
+        use_them(&buffer[..bytes]);
+        Ok(())
+    }
+
+    /// Evaluates a region that is one chunk of a leaf in that chunk's own memory, when nobody else
+    /// holds the chunk.
+    pub(crate) fn eval_in_place(
+        &self,
+        region: &[Range<usize>],
+        leaf: usize,
+        blocks: &mut Blocks,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Buffer<u8>>> {
+        let [chunk] = self.leaves[leaf].grid.overlapping(region)[..] else {
+            return Ok(None);
+        };
+        let Some(block) = blocks.0.remove(&(leaf, chunk)) else {
+            return Ok(None);
+        };
+        let mut owned = match Arc::try_unwrap(block) {
+            Ok(owned) => owned,
+            Err(shared) => {
+                blocks.0.insert((leaf, chunk), shared);
+                return Ok(None);
+            }
+        };
+        let target = Target {
+            start: owned.start_mut(),
+            strides: c_strides(&lengths(region), self.dtype().size()),
+            dtype: self.dtype(),
+        };
+        // the evaluation finds the chunk as any other block; it reads every element of it before
+        // it writes the same place
+        let shared = Arc::new(owned);
+        blocks.0.insert((leaf, chunk), Arc::clone(&shared));
+        // SAFETY: the target is the chunk's memory, which only this function and the evaluation,
+        // through a pointer made before it was shared, know.
+        unsafe {
+            self.tape
+                .eval(region, &target, &self.leaves, blocks, scope)?
+        };
+        blocks.0.remove(&(leaf, chunk));
+        let chunk = Arc::into_inner(shared)
+            .ok_or_else(|| Error::invalid("a block was kept beyond its evaluation"))?;
+        Ok(Some(chunk.into_buffer()))
+    }
+
+    /// The leaf whose chunks can become the result's, because every element of the result is made
+    /// from the leaf's element at the same place.
+    pub(crate) fn in_place_leaf(&self) -> Option<usize> {
+        let leaf_of = |input: &Input| match input.base {
+            Base::Leaf(leaf) => Some(leaf),
+            _ => None,
+        };
+        let users = |leaf: usize| {
+            let mut count = 0;
+            let all: Region = self.shape().iter().map(|&length| 0..length).collect();
+            self.tape
+                .visit_leaves(&all, &mut |other, _| count += usize::from(other == leaf));
+            count
+        };
+        self.tape.inputs.iter().find_map(|input| {
+            let leaf = leaf_of(input)?;
+            let same = input.view.is_identity(self.shape())
+                && self.leaves[leaf].grid.shape() == self.shape()
+                && self.leaves[leaf].dtype.size() == self.dtype().size();
+            (same && users(leaf) == 1).then_some(leaf)
+        })
+    }
+
+    /// Whether the expression is a leaf and nothing else.
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.tape
+            .only_input()
+            .is_some_and(|input| match input.base {
+                Base::Leaf(leaf) => {
+                    let same_shape = self.leaves[leaf].grid.shape() == self.shape();
+                    same_shape && input.view.is_identity(self.shape())
+                }
+                _ => false,
+            })
+    }
+
+    /// The source that holds a window of a matrix as it is, with the places there and whether it
+    /// lies transposed.
+    pub(crate) fn window(
+        &self,
+        region: &[Range<usize>],
+    ) -> Option<(&Arc<dyn Source>, Vec<Along>, bool)> {
+        let input = self.tape.only_input()?;
+        let Base::Source(source) = &input.base else {
+            return None;
+        };
+        let mut order = Vec::new();
+        for axis in &input.view.0 {
+            if let AxisView::Of { out, along } = axis {
+                if along.ascending().1 {
+                    return None;
+                }
+                order.push(*out);
+            }
+        }
+        let transposed = match order[..] {
+            [0, 1] => false,
+            [1, 0] => true,
+            _ => return None,
+        };
+        Some((source, input.view.window(region), transposed))
+    }
+
+    pub(crate) fn hash(&self, hasher: &mut TokenHasher) {
+        self.tape.hash(hasher);
+        hasher.str(&format!("{:?}", self.leaves));
+    }
+}
+
+impl Blocks {
+    /// For an expression that is not evaluated.
+    pub(crate) fn none() -> Self {
+        Blocks(HashMap::new())
+    }
+
+    pub(super) fn get(&self, leaf: usize, chunk: usize) -> Result<&Chunk> {
+        self.0
+            .get(&(leaf, chunk))
+            .map(|chunk| &**chunk)
+            .ok_or_else(|| Error::invalid(format!("the block of chunk {chunk} is not an input")))
+    }
+}
