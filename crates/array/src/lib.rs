@@ -38,4 +38,4 @@ pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use ops::{Axes, IntoAxes, keep, meshgrid};
 pub use promote::Promote;
-pub use terminal::Built;
+pub use terminal::{Built, BuiltStore};
