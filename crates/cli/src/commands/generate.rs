@@ -4,6 +4,7 @@ use flagstone::format_bytes;
 use flagstone_datasets as datasets;
 
 use crate::args::Generate;
+use crate::out::print;
 use crate::run::{Failure, say};
 
 pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
@@ -14,13 +15,11 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
         .map_err(|error| Failure::Other(error.to_string()))?;
     let size = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |meta| meta.len());
     let bytes: u64 = files.iter().map(size).sum();
-    for file in &files {
-        println!("{}", file.display());
-    }
     say(format_args!(
         "{} files, {}",
         files.len(),
         format_bytes(bytes)
     ));
-    Ok(())
+    let line = |path: &std::path::PathBuf| format!("{}\n", path.display());
+    print(files.iter().map(line).collect::<String>())
 }
