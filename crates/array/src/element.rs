@@ -101,8 +101,8 @@ pub trait Float: Element<Sum = Self> + Promote<Self, Quotient = Self> {
     fn to_f64(self) -> f64;
     /// The nearest value.
     fn from_f64(value: f64) -> Self;
-    /// The square root.
-    fn root(self) -> Self;
+    /// The next number above or below.
+    fn next(self, up: bool) -> Self;
 }
 
 /// An element with bits to be looked at: integers and booleans.
@@ -179,7 +179,9 @@ macro_rules! floats {
                 #[inline]
                 fn from_f64(value: f64) -> Self { value as $float }
                 #[inline]
-                fn root(self) -> Self { self.sqrt() }
+                fn next(self, up: bool) -> Self {
+                    if up { self.next_up() } else { self.next_down() }
+                }
             }
         )*
     };

@@ -36,6 +36,7 @@ pub use dtype::DType;
 pub use element::{Bits, Element, Float, Integer};
 pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
-pub use ops::{Axes, IntoAxes, keep, meshgrid};
+pub use layers::BlockPlace;
+pub use ops::{Axes, Index, IntoAxes, Pad, keep, meshgrid};
 pub use promote::Promote;
 pub use terminal::{Built, BuiltStore};

@@ -39,7 +39,9 @@ impl Plan {
     /// The bytes that one chunk should have, so that every thread can hold several.
     pub(crate) fn chunk_bytes(&self) -> u64 {
         let share = self.budget_bytes / (16 * self.threads as u64);
-        share.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
+        // a budget below anything useful still cuts small arrays up, which tests want
+        let least = CHUNK_BYTES_MIN.min((self.budget_bytes / 16).max(256));
+        share.clamp(least, CHUNK_BYTES_MAX)
     }
 
     fn chunk_len(&self, item_bytes: usize, buffers: u64) -> usize {
@@ -76,6 +78,18 @@ impl Plan {
         ChunkGrid::new(shape, &chunk)
     }
 
+    /// Chunks with whole lines along `axis`; lines beside each other in memory come first.
+    pub(crate) fn lines_grid(&self, shape: &[usize], item_bytes: usize, axis: usize) -> ChunkGrid {
+        let mut rest = self.chunk_len(item_bytes, 2) / shape[axis].max(1);
+        let mut chunk = vec![1; shape.len()];
+        chunk[axis] = shape[axis];
+        for other in (0..shape.len()).rev().filter(|&other| other != axis) {
+            chunk[other] = shape[other].min(rest.max(1)).max(1);
+            rest /= chunk[other];
+        }
+        ChunkGrid::new(shape, &chunk)
+    }
+
     /// Chunks for reducing along `axes` (ascending): a power of two of leaves along the last of
     /// them, which is folded first, and a power of two along the others, so that partial states
     /// are subtrees of the canonical tree.
@@ -85,6 +99,7 @@ impl Plan {
         item_bytes: usize,
         axes: &[usize],
         buffers: u64,
+        permuted: bool,
     ) -> ChunkGrid {
         let mut rest = self.chunk_len(item_bytes, buffers);
         let mut chunk = vec![1; shape.len()];
@@ -97,7 +112,11 @@ impl Plan {
         let first = axis + 1 == shape.len();
         rest /= leaf;
         if first {
-            let leaves = shape[axis].div_ceil(LEAF).next_power_of_two();
+            let mut leaves = shape[axis].div_ceil(LEAF).next_power_of_two();
+            if permuted {
+                // square, so that neither side is read in tiny runs
+                leaves = leaves.min((rest * leaf).isqrt() / LEAF);
+            }
             chunk[axis] = power(leaves.min(rest.max(1)));
             rest = (rest * leaf) / chunk[axis].min(shape[axis].max(1));
         }
@@ -140,7 +159,7 @@ mod tests {
     fn sums_are_cut_at_powers_of_two_leaves() {
         for budget in [1 << 20, 64 << 20, 1 << 30, u64::MAX] {
             for (shape, axis) in [([1_000_000, 1000], 0), ([1000, 1_000_000], 1), ([50, 3], 0)] {
-                let grid = plan(budget).reduction_grid(&shape, 8, &[axis], 1);
+                let grid = plan(budget).reduction_grid(&shape, 8, &[axis], 1, false);
                 let along = grid.chunk_shape()[axis];
                 assert!(along == shape[axis] || (along / LEAF).is_power_of_two());
             }

@@ -11,7 +11,7 @@ use ndarray::ArrayD;
 use crate::array::Array;
 use crate::element::Element;
 use crate::grid::ChunkGrid;
-use crate::layers::{Sink, Store, collect, collected, write_error};
+use crate::layers::{Sink, Store, collect, collected, gathered, write_error};
 use crate::lower::Lowering;
 use crate::plan::Plan;
 use crate::source::header_bytes;
@@ -51,8 +51,7 @@ impl<T: Element> Array<T> {
         })
     }
 
-    /// Lowers the array into a graph that others share, ending in a layer whose blocks, given to
-    /// [`Array::assemble`], are the whole array in memory.
+    /// Lowers the array into a graph that others share; also says how its chunks lie.
     ///
     /// # Errors
     /// A mistake in how the array was built.
@@ -61,18 +60,37 @@ impl<T: Element> Array<T> {
         graph: &mut Graph,
         resources: Resources,
     ) -> Result<(LayerId, ChunkGrid)> {
-        let plan = Plan::new(resources).beside(self.nbytes());
-        let lowered = Lowering::new(graph, plan).lower_chunks(&self.node)?;
-        let grid = ChunkGrid::new(self.shape(), self.shape());
-        Ok((collect::<T>(graph, &lowered, self.node.location), grid))
+        let lowered = Lowering::new(graph, Plan::new(resources)).lower_chunks(&self.node)?;
+        Ok((lowered.layer, lowered.grid))
     }
 
-    /// The array from the blocks of a layer that [`Array::push_with`] made.
+    /// Puts the chunks of a layer that [`Array::push_with`] made together, in memory that nobody
+    /// counts; see [`Array::push_whole`].
     ///
     /// # Errors
     /// When they are not this layer's.
-    pub fn assemble(blocks: Vec<Block>, grid: &ChunkGrid) -> Result<ArrayD<T>> {
-        collected(blocks, grid.shape())
+    pub fn assemble(chunks: Vec<Block>, grid: &ChunkGrid) -> Result<ArrayD<T>> {
+        gathered(chunks, grid)
+    }
+
+    /// Lowers the array into a graph that others share, ending in a layer of one block that is the
+    /// whole array: its memory is part of the plan, and chunks are put in their places as they are
+    /// computed. [`Array::whole`] reads the block.
+    ///
+    /// # Errors
+    /// A mistake in how the array was built.
+    pub fn push_whole(&self, graph: &mut Graph, resources: Resources) -> Result<LayerId> {
+        let plan = Plan::new(resources).beside(self.nbytes());
+        let lowered = Lowering::new(graph, plan).lower_chunks(&self.node)?;
+        Ok(collect::<T>(graph, &lowered, self.node.location))
+    }
+
+    /// The array from the blocks of the layer that [`Array::push_whole`] made.
+    ///
+    /// # Errors
+    /// When they are not this layer's.
+    pub fn whole(&self, blocks: Vec<Block>) -> Result<ArrayD<T>> {
+        collected(blocks, self.shape())
     }
 
     /// Computes the array and returns it as one in memory. The memory is part of the plan: chunks
@@ -82,9 +100,9 @@ impl<T: Element> Array<T> {
     /// A mistake in how the array was built, and those of the run.
     pub fn compute_with(&self, executor: &dyn Execute) -> Result<ArrayD<T>> {
         let mut graph = Graph::new();
-        let (layer, grid) = self.push_with(&mut graph, executor.resources())?;
+        let layer = self.push_whole(&mut graph, executor.resources())?;
         let blocks = executor.execute(&graph, &[layer])?;
-        Array::assemble(blocks.into_iter().next().unwrap_or_default(), &grid)
+        self.whole(blocks.into_iter().next().unwrap_or_default())
     }
 
     /// Computes the array into an npy file, which appears whole or not at all. An existing file is

@@ -1,6 +1,6 @@
 //! Arrays on the real scheduler, at budgets that are a fraction of the operands.
 
-use flagstone_array::Array;
+use flagstone_array::{Array, Pad, index};
 use flagstone_graph::SerialExecutor;
 use flagstone_scheduler::Session;
 
@@ -59,4 +59,66 @@ fn a_budget_below_the_smallest_tile_is_refused_with_numbers() {
     let error = a.dot(&a).compute_with(&session).unwrap_err();
     assert_eq!(error.kind(), flagstone_graph::ErrorKind::Budget);
     assert!(error.to_string().contains("MiB"), "{error}");
+}
+
+/// Every family of operations on an array several times the budget, on the real scheduler.
+#[test]
+fn families_of_operations_stay_inside_the_budget_with_equal_bits() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.npy");
+    let shape = [1500, 1000];
+    Array::<f64>::random_normal(&shape, 0.0, 1.0, 7)
+        .store_npy_with(&SerialExecutor, &path)
+        .unwrap();
+    let x = Array::<f64>::open_npy(&path);
+    let places: Vec<i64> = (0..1500).map(|i| (i * 7) % 1500).collect();
+    let cases = [
+        ("standardise", (&x - x.mean(0)) / x.std(0)),
+        ("transpose", &x + x.reshape(&[1000, 1500]).t()),
+        ("list", x.take(&places, 0)),
+        ("concatenate", Array::concatenate(&[&x, &x.flip(0)], 1)),
+        ("reshape", x.reshape(&[250, 6000]) * 2.0),
+        ("sort", x.sort(0)),
+        ("median", x.median(1)),
+        ("running", x.cumsum(0)),
+        ("maximum", x.argmax(1).cast()),
+        (
+            "overlap",
+            x.map_overlap(&[100, 1000], &[2, 0], Pad::Reflect, |_, block| {
+                block.mapv(|value| value * 0.5)
+            }),
+        ),
+        (
+            "assignment",
+            x.with_assigned(index![5.., [1, 3]], &Array::scalar(0.0)),
+        ),
+    ];
+    let session = Session::builder()
+        .memory("8MiB")
+        .threads(2)
+        .build()
+        .unwrap();
+    for (name, array) in cases {
+        let target = directory.path().join(format!("{name}.npy"));
+        array.store_npy_with(&session, &target).unwrap();
+        let stats = session.last_stats();
+        assert!(stats.ledger_peak_bytes <= stats.budget_bytes, "{name}");
+        assert!(
+            stats.ledger_peak_bytes <= stats.certified_peak_bytes,
+            "{name}"
+        );
+        let result = Array::<f64>::open_npy(&target);
+        let same = result.equal(&array).all(..).compute_with(&SerialExecutor);
+        assert!(same.unwrap()[[]], "{name}");
+    }
+    // a result in memory is part of the plan: one that does not fit is refused
+    let error = (&x * 2.0).compute_with(&session).unwrap_err();
+    assert_eq!(error.kind(), flagstone_graph::ErrorKind::Budget);
+    assert_eq!(
+        x.slice(ndarray::s![..3, ..])
+            .compute_with(&session)
+            .unwrap()
+            .len(),
+        3000
+    );
 }

@@ -275,3 +275,42 @@ fn a_symmetric_product_reads_its_operand_once_and_is_symmetric() {
         .all(|(x, y)| (x - y).abs() <= 1e-9 * x.abs());
     assert!(close);
 }
+
+#[test]
+fn raw_files_and_stacks_of_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let raw = directory.path().join("x.bin");
+    let x = numbers(&[30, 7]);
+    let mut bytes = vec![9u8; 16];
+    x.iter().for_each(|value| bytes.extend(value.to_ne_bytes()));
+    fs::write(&raw, &bytes).unwrap();
+    let lazy = Array::<f64>::open_raw(&raw, &[30, 7], 16);
+    let harness = Harness::new(300 << 10, 2);
+    assert_eq!(
+        (lazy.t() * 1.0).compute_with(&harness).unwrap(),
+        x.t().to_owned()
+    );
+    let short = Array::<f64>::open_raw(&raw, &[31, 7], 16)
+        .check()
+        .unwrap_err();
+    assert!(short.to_string().contains("needs 1752"), "{short}");
+    // bytes that are no booleans are made some
+    let flags = Array::<bool>::open_raw(&raw, &[16], 0);
+    assert!(flags.all(..).compute_with(&harness).unwrap()[[]]);
+    let paths: Vec<_> = (0..3)
+        .map(|i| {
+            let path = directory.path().join(format!("{i}.npy"));
+            lazy.index(flagstone_array::index![10 * i..10 * i + 10])
+                .store_npy_with(&SerialExecutor, &path)
+                .unwrap();
+            path
+        })
+        .collect();
+    let stack = Array::<f64>::open_npy_stack(&paths, 0);
+    assert_eq!(stack.compute_with(&harness).unwrap(), x);
+    assert!(
+        Array::<f64>::open_npy_stack(&[paths[0].clone(), raw], 0)
+            .check()
+            .is_err()
+    );
+}

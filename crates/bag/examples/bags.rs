@@ -70,11 +70,14 @@ fn together<T: 'static>(session: &Session, items: &[&BagItem<T>]) -> Result<Vec<
 
 /// Which pairs of addresses talk most.
 fn logs(session: &Session, pattern: &str) -> Result<Value> {
-    let format = r"^\d+:\d+ \d+:\d+ \d+:\d+ (?<client>\d+\.\d+\.\d+\.\d+):\d+ (?<server>\d+\.\d+\.\d+\.\d+):\d+ ";
+    let address = r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+";
+    let times = "[0-9]+:[0-9]+ [0-9]+:[0-9]+ [0-9]+:[0-9]+";
+    let format = format!("^{times} (?<client>{address}):[0-9]+ (?<server>{address}):[0-9]+ ");
     let lines = Bag::read_text(pattern);
-    let pairs = lines.captures_with::<(Ipv4Addr, Ipv4Addr)>(format, BadRecords::Skip);
-    let counts = pairs.frequencies();
-    let top = counts.topk_by(10, |(pair, n)| (*n, std::cmp::Reverse(text(pair))));
+    let pairs = lines.captures_with::<(Ipv4Addr, Ipv4Addr)>(&format, BadRecords::Skip);
+    let counts = pairs.frequencies().shared();
+    let top = counts.map(|pair| *pair);
+    let top = top.topk_by(10, |(pair, n)| (*n, std::cmp::Reverse(*pair)));
     let found = counts.count();
     let found = found.map(|n| (n, Vec::new()));
     let top = top.map(|top| (0, top));
@@ -135,8 +138,9 @@ fn word_count(session: &Session, pattern: &str) -> Result<Value> {
             out(word.to_ascii_lowercase());
         }
     });
-    let counts = words.frequencies();
-    let top = counts.topk_by(10, |(word, n)| (*n, std::cmp::Reverse(word.clone())));
+    let counts = words.frequencies().shared();
+    let top = counts.map(|pair| pair.clone());
+    let top = top.topk_by(10, |(word, n)| (*n, std::cmp::Reverse(word.clone())));
     let found = counts.fold(
         (0, 0),
         |(n, all), (_, m)| (n + 1, all + m),

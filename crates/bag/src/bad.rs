@@ -27,6 +27,7 @@ pub enum BadRecords {
 #[derive(Default)]
 pub(crate) struct LeftOut {
     count: Cell<u64>,
+    first: RefCell<Option<String>>,
     quarantines: RefCell<Vec<(PathBuf, Quarantine)>>,
 }
 
@@ -38,6 +39,8 @@ impl LeftOut {
         record: &BadRecord<'_>,
     ) -> Result<()> {
         self.add(1);
+        let mut first = self.first.borrow_mut();
+        first.get_or_insert_with(|| describe(record));
         if let BadRecords::Quarantine(directory) = policy {
             self.keep(directory, partition, record).map_err(io_error)?;
         }
@@ -73,10 +76,27 @@ impl LeftOut {
         for (_, quarantine) in self.quarantines.take() {
             quarantine.commit().map_err(io_error)?;
         }
-        match self.count.take() {
+        match self.count.get() {
             0 => {}
             count => ctx.count(Counter::BadRecords, count),
         }
         Ok(())
+    }
+
+    /// How many records were left out, and what was wrong with the first that was seen.
+    pub(crate) fn told(&self) -> (u64, Option<String>) {
+        (self.count.get(), self.first.borrow().clone())
+    }
+}
+
+/// `a.log:3 (byte 8): the line does not match`.
+fn describe(record: &BadRecord<'_>) -> String {
+    let file = record.file.map(|file| file.display().to_string());
+    let line = record.line.map(|line| format!(":{line}"));
+    let byte = record.byte.map(|byte| format!(" (byte {byte})"));
+    let place = [file, line, byte].into_iter().flatten().collect::<String>();
+    match place.is_empty() {
+        true => record.error.to_owned(),
+        false => format!("{place}: {}", record.error),
     }
 }

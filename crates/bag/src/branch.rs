@@ -219,7 +219,7 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        self.root.deps(&self.plan, task, self.inputs, deps);
+        self.root.deps(&self.plan, task, 0..self.inputs, deps);
     }
 
     fn footprint(&self, task: u32) -> Footprint {

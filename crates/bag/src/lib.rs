@@ -19,9 +19,10 @@
 //! ```
 //!
 //! # What the crate keeps
-//! 1. Order: partitions and the items in them keep their order; frequencies and distinct come in
-//!    the order of first appearance; of equal keys in a topk the first comes first. All of it
-//!    holds for any executor, number of threads and budget, bit by bit.
+//! 1. Order: partitions and the items in them keep their order; frequencies, distinct and foldby come
+//!    in the order of first appearance, groupby and join in the order of a fixed hash of their keys;
+//!    of equal keys in a topk or a sort the first comes first. All of it holds for any executor,
+//!    number of threads and budget, bit by bit.
 //! 2. No method fails and none panics: a mistake in how a bag is made is kept with its source line
 //!    until a terminal or [`Bag::check`] is called.
 //! 3. Inside a chain items need no traits at all. What crosses between tasks is [`Portable`]: it is
@@ -31,8 +32,12 @@
 //! 5. A closure that panics, a line that cannot be parsed and a file that is damaged are errors that
 //!    say where: item and partition, file, line and byte.
 //!
-//! Read in this order: [`Bag`], `stage` (how chains are made), `branch` (where they are erased),
-//! `fork` (how they are shared), `seam` (how other collections read them).
+//! 6. Keys and sorted items may be any number: what does not fit is dealt out by a hash, or written
+//!    as sorted runs.
+//!
+//! Read in this order: [`Bag`], `stage` and `then` (how chains are made), `branch` (where they are
+//! erased), `fork` (how they are shared), `keyed` (state per key), `sorted` (order), `seam` (how other
+//! collections read them).
 
 mod bad;
 mod bag;
@@ -63,13 +68,13 @@ pub use bag::Bag;
 pub use branch::{Branch, Sink, Started};
 pub use field::Field;
 pub use flagstone_graph::{Error, ErrorKind, Result};
-pub use flagstone_io::LineLimit;
+pub use flagstone_io::{Compression, LineLimit, OutputOptions};
 pub use fork::{Fork, Forks};
 pub use item::BagItem;
 pub use json::Json;
 pub use keyed::{Keyed, Keying, Lowered, Seen};
 pub use ops::attempt::{Attempting, TryMap};
-pub use ops::captures::{Captures, Matching};
+pub use ops::captures::{Captures, Finding, Match, Matched, Matching};
 pub use ops::collect::Collected;
 pub use ops::each::{Filter, Filtering, Inspect, Inspecting, Map, Mapping, Owned};
 pub use ops::flat::{Emit, Emitting, FlatMap, Flatten, Flattening};
@@ -78,17 +83,25 @@ pub use ops::group::{FoldBy, GroupBy, Grouping, Pair};
 pub use ops::join::{Join, Joining, Pairing, Side};
 pub use ops::number::Number;
 pub use ops::partition::{Held, MapPartitions, ReducePartitions, Reducing, WholePartitions};
+pub use ops::path::{Pathing, WithPath};
 pub use ops::pluck::{Pluck, Plucking};
+pub use ops::random::{Drawing, RandomSample, Sampling};
+pub use ops::repartition::Repartition;
 pub use ops::sort::SortBy;
+pub use ops::write::{FilesOptions, FilesWritten};
 pub use pattern::Pattern;
 pub use run::Run;
-pub use seam::{PartitionSource, Partitions};
+pub use seam::{PartitionSource, Partitions, Passed};
 pub use size::{HeapSize, heap_bytes};
 pub use sorted::{Ranges, Sorted};
+pub use source::binary::ReadBinary;
 pub use source::computed::Computed;
 pub use source::files::{FilesPlan, TextOptions};
 pub use source::json::{Dynamic, JsonOptions, Parse, ReadJson, Typed};
+pub use source::made::{Delayed, Made};
+pub use source::running::{Running, Second};
 pub use source::sequence::{Integers, Sequence};
+pub use source::several::{Both, Concat, Planned, Product, Together, Way, Zip};
 pub use source::shared::Shared;
 pub use source::text::ReadText;
 pub use stage::{Consumer, Cost, Flow, Root, Source, Stage, Step, Stop, Want};

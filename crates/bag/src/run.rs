@@ -5,6 +5,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
 
 use flagstone_graph::{Counter, Error, ErrorKind, Result, TaskContext};
 use flagstone_io::{BadRecord, ByteRange, InputFile, Io, IoCounters, line_number_at};
@@ -113,6 +115,18 @@ impl<'a> Run<'a> {
         self.lines.set(self.lines.get() + 1);
     }
 
+    /// For sources without lines: the file that items come from.
+    pub(crate) fn enter_file(&self, file: &InputFile) {
+        self.enter_range(&ByteRange::whole(file.clone()));
+    }
+
+    /// The file that the item comes from.
+    pub(crate) fn path(&self) -> Arc<Path> {
+        let reading = self.reading.borrow();
+        let path = reading.as_ref().map(|reading| reading.file.shared_path());
+        path.unwrap_or_else(|| Path::new("").into())
+    }
+
     /// The number of the line that the item comes from. The first time in a range that does not
     /// start its file, reads the file up to there; `None` when that fails.
     fn line_number(&self) -> Option<u64> {
@@ -148,6 +162,11 @@ impl<'a> Run<'a> {
             record,
         };
         self.left_out.put(policy, self.partition, &record)
+    }
+
+    /// How many records were left out, and what was wrong with the first.
+    pub(crate) fn told(&self) -> (u64, Option<String>) {
+        self.left_out.told()
     }
 
     /// Counts records that a reader left out.

@@ -46,8 +46,8 @@ pub trait PartitionSource<T>: Send + Sync {
     /// The layers that a partition reads from. Mostly none.
     fn inputs(&self) -> &[LayerId];
 
-    /// What a partition reads of them: the dependencies of the layer's task, before its own.
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>);
+    /// What a partition reads of them, where they stand in the slots from `first` on.
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>);
 
     /// What running a partition needs beside what `each` holds.
     fn footprint(&self, partition: u32) -> Footprint;
@@ -138,6 +138,24 @@ impl<S: Stage> Bag<S> {
 }
 
 impl<S: Stage> Partitions<S> {
+    /// How many partitions there are.
+    pub fn partition_count(&self) -> u32 {
+        self.stage.root().partition_count(&self.plan)
+    }
+
+    /// What running a partition needs beside what is made of its items.
+    pub fn footprint(&self, partition: u32) -> Footprint {
+        self.stage.root().cost(&self.plan, partition).footprint
+    }
+
+    /// The bytes that running a partition reads from its source.
+    pub fn io_bytes(&self, partition: u32) -> IoBytes {
+        IoBytes {
+            read: self.stage.root().cost(&self.plan, partition).read_bytes,
+            written: 0,
+        }
+    }
+
     /// As [`PartitionSource::for_each`], for items that borrow from the source: a line is seen
     /// where it lies in the reader's buffer.
     ///
@@ -149,7 +167,7 @@ impl<S: Stage> Partitions<S> {
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
         each: impl for<'a> FnMut(S::Item<'a>) -> Flow,
-    ) -> Result<()> {
+    ) -> Result<Passed> {
         let run = Run::new(ctx, partition);
         let steps = || {
             let mut steps = Vec::new();
@@ -159,8 +177,22 @@ impl<S: Stage> Partitions<S> {
         run.catch(steps, || {
             let consumer = self.stage.consumer(&run, Borrowed(each));
             self.stage.root().drive(&self.plan, &run, inputs, consumer)
+        })?;
+        let (left_out, first_left_out) = run.told();
+        Ok(Passed {
+            left_out,
+            first_left_out,
         })
     }
+}
+
+/// What came of running a partition, beside its items.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Records that were left out by a policy.
+    pub left_out: u64,
+    /// Where the first of them was, and what was wrong with it.
+    pub first_left_out: Option<String>,
 }
 
 struct Borrowed<F>(F);
@@ -180,27 +212,24 @@ where
     S: for<'a> Stage<Item<'a> = T>,
 {
     fn partition_count(&self) -> u32 {
-        self.stage.root().partition_count(&self.plan)
+        self.partition_count()
     }
 
     fn inputs(&self) -> &[LayerId] {
         &self.inputs
     }
 
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
-        let (root, inputs) = (self.stage.root(), self.inputs.len());
-        root.deps(&self.plan, partition, inputs, deps);
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
+        let slots = first..first + self.inputs.len();
+        self.stage.root().deps(&self.plan, partition, slots, deps);
     }
 
     fn footprint(&self, partition: u32) -> Footprint {
-        self.stage.root().cost(&self.plan, partition).footprint
+        self.footprint(partition)
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
-        IoBytes {
-            read: self.stage.root().cost(&self.plan, partition).read_bytes,
-            written: 0,
-        }
+        self.io_bytes(partition)
     }
 
     fn for_each(
@@ -211,6 +240,7 @@ where
         each: &mut dyn FnMut(T) -> Flow,
     ) -> Result<()> {
         self.for_each_borrowed(partition, inputs, ctx, each)
+            .map(drop)
     }
 
     fn steps(&self) -> Vec<Step> {

@@ -12,6 +12,7 @@
 //! Items may borrow from the source (`Item<'a>` is `&'a str` for text and `&'a T` for a shared
 //! bag), so a line that a filter drops is never copied.
 
+use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -135,10 +136,10 @@ pub trait Root: Send + Sync + Sized + 'static {
     /// The scratch that reading a partition takes, and how many bytes are read for it.
     fn cost(&self, plan: &Self::Plan, partition: u32) -> Cost;
 
-    /// What a partition reads of the layers that `plan` lowered: one task of each, mostly the one
-    /// with its own number.
-    fn deps(&self, _: &Self::Plan, partition: u32, inputs: usize, deps: &mut Deps<'_>) {
-        (0..inputs).for_each(|slot| deps.push(slot, partition));
+    /// What a partition reads of the layers that `plan` lowered, which stand in these slots: mostly
+    /// the task with its own number of each.
+    fn deps(&self, _: &Self::Plan, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+        slots.for_each(|slot| deps.push(slot, partition));
     }
 
     /// Whether that is so: such a source may become part of the task that it reads.

@@ -26,10 +26,21 @@ pub(crate) trait Merge: Send + Sync + 'static {
 /// Puts a tree over a layer; the result has one task. A layer of one task is its own tree.
 pub(crate) fn reduce(
     graph: &mut Graph,
-    mut layer: LayerId,
+    layer: LayerId,
     name: &'static str,
     location: &'static Location<'static>,
     merge: Arc<dyn Merge>,
+) -> LayerId {
+    reduce_by(graph, layer, (name, location), merge, FAN_IN)
+}
+
+/// The same with another fan-in, of at least 2.
+pub(crate) fn reduce_by(
+    graph: &mut Graph,
+    mut layer: LayerId,
+    (name, location): (&'static str, &'static Location<'static>),
+    merge: Arc<dyn Merge>,
+    fan_in: u32,
 ) -> LayerId {
     loop {
         let inputs = graph.layer(layer).task_count();
@@ -39,6 +50,7 @@ pub(crate) fn reduce(
         let tree = Tree {
             step: Step { name, location },
             inputs,
+            fan_in,
             merge: Arc::clone(&merge),
         };
         layer = graph.push_at(Arc::new(tree), &[layer], Some(location));
@@ -49,6 +61,7 @@ pub(crate) fn reduce(
 struct Tree {
     step: Step,
     inputs: u32,
+    fan_in: u32,
     merge: Arc<dyn Merge>,
 }
 
@@ -58,12 +71,12 @@ impl Layer for Tree {
     }
 
     fn task_count(&self) -> u32 {
-        self.inputs.div_ceil(FAN_IN)
+        self.inputs.div_ceil(self.fan_in)
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        let first = task * FAN_IN;
-        deps.range(0, first..self.inputs.min(first.saturating_add(FAN_IN)));
+        let first = task * self.fan_in;
+        deps.range(0, first..self.inputs.min(first.saturating_add(self.fan_in)));
     }
 
     fn footprint(&self, _: u32) -> Footprint {

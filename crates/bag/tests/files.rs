@@ -621,3 +621,35 @@ fn items_that_a_closure_refuses_are_treated_as_asked() {
     failing.count().compute_with(&SerialExecutor).unwrap_err();
     assert_eq!(quarantined(&gone).len(), 0);
 }
+
+#[test]
+fn text_of_other_encodings_is_decoded_line_by_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let read = |name: &str, bytes: &[u8], encoding| {
+        let path = write(dir.path(), name, bytes);
+        let options = TextOptions {
+            encoding,
+            ..TextOptions::default()
+        };
+        Bag::read_text_with([path], options).owned()
+    };
+    let latin = b"caf\xe9\r\n\n\x80\nlast";
+    let expected = ["caf\u{e9}", "", "\u{20ac}", "last"];
+    assert_eq!(
+        everywhere(&read("a.txt", latin, "latin1").take(9)),
+        expected
+    );
+    let packed = read("a.txt.gz", &gzip(latin), "windows-1252");
+    assert_eq!(everywhere(&packed.take(9)), expected);
+    let japanese = b"\x93\xfa\x96{\n\x8c\xea\n";
+    let bag = read("b.txt", japanese, "shift_jis");
+    assert_eq!(everywhere(&bag.take(9)), ["\u{65e5}\u{672c}", "\u{8a9e}"]);
+    let wrong = read("c.txt", b"fine\n\x93\n", "shift_jis");
+    let error = wrong.count().compute_with(&SerialExecutor).unwrap_err();
+    assert!(error.to_string().contains("c.txt:2:"), "{error}");
+    assert!(error.to_string().contains("not Shift_JIS"), "{error}");
+    for (label, what) in [("klingon", "no encoding"), ("utf-16", "convert it")] {
+        let error = read("d.txt", b"", label).check().unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}

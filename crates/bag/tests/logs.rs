@@ -3,8 +3,8 @@
 mod common;
 
 use common::{counted, everywhere, small, write};
-use flagstone_bag::{BadRecords, Bag};
-use flagstone_graph::Counter;
+use flagstone_bag::{BadRecords, Bag, Match, Pattern};
+use flagstone_graph::{Counter, Graph, Inputs, SerialHost, TaskContext};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +121,35 @@ fn named_groups_are_the_fields_of_records() {
     );
     let top = everywhere(&pairs.frequencies().topk_by(10, |(_, n)| *n));
     assert_eq!(top.iter().map(|(_, n)| *n).collect::<Vec<_>>(), PLANTED);
+}
+
+#[test]
+fn matched_lines_are_seen_where_they_lie() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "a.log", "a=1\nb\nnothing here\nd=4\n");
+    let pattern = Pattern::new(r"^(?<name>\w)(=(?<value>\w))?$").unwrap();
+    let lines = Bag::read_text(&path).matched(pattern, BadRecords::Skip);
+    let source = lines.partition_source(&mut Graph::new()).unwrap();
+    let host = SerialHost::new();
+    let key = || "lines[0]".to_owned();
+    let ctx = TaskContext::new(&host, &key);
+    let mut found = Vec::new();
+    let each = |line: Match<'_>| {
+        found.push((line.line().to_owned(), line.group(1).map(str::to_owned)));
+        Ok(())
+    };
+    let passed = source.for_each_borrowed(0, Inputs::new(&mut []), &ctx, each);
+    let passed = passed.unwrap();
+    assert_eq!(passed.left_out, 1);
+    let first = passed.first_left_out.unwrap();
+    assert!(
+        first.ends_with("a.log (byte 6): the line does not match the pattern"),
+        "{first}"
+    );
+    let expected = [("a=1", Some("1")), ("b", None), ("d=4", Some("4"))];
+    let expected = expected.map(|(line, value)| (line.to_owned(), value.map(str::to_owned)));
+    assert_eq!(found, expected);
+    assert_eq!(host.counted(Counter::BadRecords), 1);
 }
 
 #[test]

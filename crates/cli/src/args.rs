@@ -123,6 +123,10 @@ pub(crate) struct Convert {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) reading: Reading,
+    /// Reads the inputs as lines of text: the named groups of this regular expression, (?<name>...),
+    /// are the columns
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) pattern: Option<String>,
     /// Format of the output
     #[arg(long, value_name = "FORMAT", default_value = "parquet")]
     pub(crate) format: Format,

@@ -11,6 +11,8 @@ mod disk;
 mod input;
 #[path = "program/output.rs"]
 mod output;
+#[path = "program/pattern.rs"]
+mod pattern;
 #[path = "program/reports.rs"]
 mod reports;
 #[path = "program/signals.rs"]

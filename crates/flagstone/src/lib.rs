@@ -28,6 +28,7 @@
 mod compute;
 mod explain;
 mod inspect;
+mod pattern;
 mod persist;
 mod seams;
 mod session;
@@ -35,13 +36,19 @@ mod session;
 pub use compute::Compute;
 pub use explain::Explanation;
 pub use inspect::{NpyInfo, ParquetInfo, inspect_npy, inspect_parquet, list_files, npy_descr};
+pub use pattern::read_pattern;
 pub use persist::Persist;
 pub use seams::Seams;
 pub use session::{Session, SessionBuilder};
 
-pub use flagstone_array::{Array, ChunkGrid, Element};
+pub use flagstone_array::{
+    Array, Axes, Bits, BlockPlace, ChunkGrid, DType, Element, Float, Index, Integer, IntoAxes, Pad,
+    Promote, index, keep, meshgrid,
+};
 pub use flagstone_bag::{
-    BadRecords as BagBadRecords, Bag, BagItem, Collected, Json, JsonOptions as BagJsonOptions,
+    BadRecords as BagBadRecords, Bag, BagItem, Collected, Compression as FileCompression,
+    FilesOptions, FilesWritten, Json, JsonOptions as BagJsonOptions, LineLimit, Pattern,
+    TextOptions,
 };
 pub use flagstone_frame::{
     BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,

@@ -16,7 +16,6 @@
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
-#[cfg(target_os = "linux")]
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -54,6 +53,7 @@ impl AtomicFile {
             .create_new(true)
             .open(&output.partial.path)
             .map_err(|cause| Error::os("create", &output.partial.path, cause))?;
+        hold(&file);
         Ok(AtomicFile { output, file })
     }
 
@@ -105,13 +105,16 @@ impl Seek for AtomicFile {
 #[derive(Debug)]
 pub struct AtomicDir {
     output: Output,
+    /// Open, and thereby locked, for as long as the directory grows.
+    _lock: Option<File>,
 }
 
 impl AtomicDir {
     /// Makes a directory to be named `target`.
     ///
     /// An existing *empty* directory is not in the way. With `overwrite`, an existing directory is
-    /// replaced as a whole: what it holds is gone after the commit.
+    /// replaced as a whole if an earlier output made it, that is, if every name in it begins with
+    /// `part-`: nothing else is ever removed.
     ///
     /// # Errors
     /// [`ErrorKind::Exists`] when the target has files in it (or is being written by this process),
@@ -120,7 +123,12 @@ impl AtomicDir {
         let output = Output::claim(target.as_ref(), options, true)?;
         fs::create_dir(&output.partial.path)
             .map_err(|cause| Error::os("create", &output.partial.path, cause))?;
-        Ok(AtomicDir { output })
+        let lock = File::open(&output.partial.path).ok();
+        lock.iter().for_each(hold);
+        Ok(AtomicDir {
+            output,
+            _lock: lock,
+        })
     }
 
     /// Where the directory grows. Any number of threads may write files in it.
@@ -171,6 +179,7 @@ impl Output {
                 };
                 return Err(Error::new(ErrorKind::NotAFile, message).at_path(target));
             }
+            Ok(_) if options.overwrite && is_dir => refuse_foreign(target)?,
             Ok(_) if options.overwrite || is_dir && is_empty_dir(target)? => {}
             Ok(_) => return Err(exists(target)),
         }
@@ -234,6 +243,12 @@ impl Drop for Output {
     }
 }
 
+/// Marks unfinished output as in use, also for processes in other containers and on other hosts.
+/// Where the file system has no locks, the process number alone says so.
+fn hold(file: &File) {
+    let _ = file.try_lock_shared();
+}
+
 fn exists(target: &Path) -> Error {
     let message =
         "the output exists already; choose another name, or ask to overwrite it (--overwrite)";
@@ -243,6 +258,24 @@ fn exists(target: &Path) -> Error {
 fn is_empty_dir(path: &Path) -> Result<bool, Error> {
     let mut entries = fs::read_dir(path).map_err(|cause| Error::os("list", path, cause))?;
     Ok(entries.next().is_none())
+}
+
+/// A directory with other files in it than output is not replaced, whatever was asked for.
+fn refuse_foreign(path: &Path) -> Result<(), Error> {
+    let failed = |cause| Error::os("list", path, cause);
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let is_file = entry.file_type().map_err(failed)?.is_file();
+        if !is_file || !entry.file_name().as_bytes().starts_with(b"part-") {
+            let message = format!(
+                "the output holds {:?}, which no earlier output wrote, and is not overwritten; \
+                 choose another name, or remove it yourself",
+                entry.file_name()
+            );
+            return Err(Error::new(ErrorKind::Exists, message).at_path(path));
+        }
+    }
+    Ok(())
 }
 
 fn is_unsupported(error: &io::Error) -> bool {

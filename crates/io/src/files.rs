@@ -20,6 +20,11 @@ pub struct InputFile {
 }
 
 impl InputFile {
+    /// Where it is, to be kept.
+    pub fn shared_path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
+    }
+
     /// Looks at one file: its length, and its compression from name and first bytes.
     ///
     /// # Errors

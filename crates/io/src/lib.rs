@@ -46,11 +46,13 @@
 //! ```
 
 mod error;
+mod glob;
 mod source;
 
 mod compression;
 mod files;
 mod natural;
+mod pack;
 mod range;
 
 mod decode;
@@ -74,6 +76,7 @@ pub use error::{Error, ErrorKind};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
 pub use options::{LineLimit, ReadOptions};
+pub use pack::PackedFile;
 pub use quarantine::{BadRecord, Quarantine};
 pub use range::{ByteRange, split_files};
 pub use source::{Io, LocalFs, ReadAt, Source, Stat};

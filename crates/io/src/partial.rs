@@ -3,7 +3,8 @@
 //! Output grows in `.NAME.partial-PID` beside its target `NAME`. What a process leaves when it is
 //! killed is recognised by exactly this name, for exactly this target, and only when no process of
 //! that number lives (or when the number is our own but this process did not make it, as in a
-//! container where every run is process 1). Nothing else is ever removed.
+//! container where every run is process 1) and nobody, on whatever host, holds its lock. Nothing
+//! else is ever removed.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -104,7 +105,7 @@ fn sweep(parent: &Path, name: &OsStr, target: &Path) -> Result<(), Error> {
             continue;
         };
         let path = entry.path();
-        if is_live(pid, &path) {
+        if is_live(pid, &path) || is_locked(&path) {
             continue;
         }
         if word == "replaced" && fs::symlink_metadata(target).is_err() {
@@ -147,6 +148,13 @@ fn is_live(pid: u32, path: &Path) -> bool {
     let found = unsafe { libc::kill(pid, 0) } == 0;
     // EPERM: it exists and is someone else's
     found || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
+/// Whether somebody writes to it: a process in another container or on another host has a number
+/// that says nothing here.
+fn is_locked(path: &Path) -> bool {
+    let held = |file: fs::File| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock));
+    fs::File::open(path).is_ok_and(held)
 }
 
 /// Whether a `.replaced-` belongs to a `.partial-` of this process.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use flagstone_memory::Memory;
 
 use crate::count::IoCounters;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// A place that files are read from.
 pub trait Source: Send + Sync {
@@ -92,25 +92,7 @@ impl Source for LocalFs {
     }
 
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, Error> {
-        let options = glob::MatchOptions {
-            // a hidden file is meant only when it is named: `*` must not see partial output
-            require_literal_leading_dot: true,
-            ..glob::MatchOptions::new()
-        };
-        let paths = glob::glob_with(pattern, options).map_err(|error| {
-            let message = format!(
-                "the pattern {pattern:?} is wrong at character {}: {}",
-                error.pos, error.msg
-            );
-            Error::new(ErrorKind::Pattern, message)
-        })?;
-        let list = |path: Result<PathBuf, glob::GlobError>| {
-            path.map_err(|error| {
-                let path = error.path().to_owned();
-                Error::os("list", &path, error.into())
-            })
-        };
-        paths.map(list).collect()
+        crate::glob::list(pattern)
     }
 }
 

@@ -95,14 +95,23 @@ fn overwriting_replaces_at_commit_and_not_before() {
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("out");
     fs::create_dir(&target).unwrap();
-    fs::write(target.join("old"), b"x").unwrap();
+    fs::write(target.join("part-old"), b"x").unwrap();
     let output = AtomicDir::create(&target, OVERWRITE).unwrap();
     fs::create_dir(output.path().join("sub")).unwrap();
     fs::write(output.path().join("sub/new"), b"y").unwrap();
-    assert_eq!(names(&target), ["old"]);
+    assert_eq!(names(&target), ["part-old"]);
     output.commit().unwrap();
     assert_eq!(names(&target), ["sub"]);
     assert_eq!(names(dir.path()), ["out"]);
+
+    // what no output wrote is never removed
+    let theirs = dir.path().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    fs::write(theirs.join("notes.txt"), b"x").unwrap();
+    let error = AtomicDir::create(&theirs, OVERWRITE).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Exists);
+    assert!(error.to_string().contains("notes.txt"), "{error}");
+    assert_eq!(names(dir.path()), ["out", "theirs"]);
 
     let file = dir.path().join("f");
     fs::write(&file, b"old").unwrap();

@@ -38,9 +38,13 @@ impl SessionBuilder {
         SessionBuilder {
             budget_bytes: machine.default_budget_bytes(),
             threads: machine.threads,
-            spill: SpillPlace::Dir {
-                dir: default_spill_dir(),
-                allow_tmpfs: false,
+            spill: {
+                let (dir, named) = default_spill_dir();
+                SpillPlace::Dir {
+                    dir,
+                    allow_tmpfs: false,
+                    named,
+                }
             },
             spill_quota_bytes: u64::MAX,
             observers: Vec::new(),
@@ -72,7 +76,8 @@ impl SessionBuilder {
         self
     }
 
-    /// The directory for spilled blocks. It must exist when the first block is spilled.
+    /// The directory for spilled blocks. It must exist, take files and be on a disk when the session
+    /// is built.
     pub fn spill_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         let allow = matches!(
             self.spill,
@@ -84,6 +89,7 @@ impl SessionBuilder {
         self.spill = SpillPlace::Dir {
             dir: dir.into(),
             allow_tmpfs: allow,
+            named: true,
         };
         self
     }

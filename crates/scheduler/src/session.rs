@@ -39,14 +39,19 @@ pub(crate) struct Inner {
 
 /// Where spilled blocks go.
 pub(crate) enum SpillPlace {
-    Dir { dir: PathBuf, allow_tmpfs: bool },
+    Dir {
+        dir: PathBuf,
+        allow_tmpfs: bool,
+        /// The user named it: it is looked at when the session starts.
+        named: bool,
+    },
     Medium(Box<dyn SpillMedium>),
 }
 
 impl SpillPlace {
     /// Whether what is spilled there still takes memory, with the user's consent.
     fn is_in_memory(&self) -> bool {
-        matches!(self, SpillPlace::Dir { dir, allow_tmpfs: true } if is_tmpfs(dir))
+        matches!(self, SpillPlace::Dir { dir, allow_tmpfs: true, .. } if is_tmpfs(dir))
     }
 }
 
@@ -71,9 +76,26 @@ impl Session {
         let fixed = Fixed::for_session(budget, threads, config.spill_quota_bytes, in_memory);
         let make_medium: MakeMedium = match config.spill {
             SpillPlace::Medium(medium) => Box::new(move || Ok(medium)),
-            SpillPlace::Dir { dir, allow_tmpfs } => Box::new(move || {
-                DirMedium::new(&dir, allow_tmpfs).map(|dir| Box::new(dir) as Box<dyn SpillMedium>)
-            }),
+            SpillPlace::Dir {
+                dir,
+                allow_tmpfs,
+                named,
+            } => {
+                let open = move || {
+                    let medium = DirMedium::new(&dir, allow_tmpfs)?;
+                    Ok(Box::new(medium) as Box<dyn SpillMedium>)
+                };
+                match named {
+                    false => Box::new(open),
+                    true => {
+                        let medium = open();
+                        let medium = medium.map_err(|error: std::io::Error| {
+                            Error::new(ErrorKind::Spill, error.to_string())
+                        })?;
+                        Box::new(move || Ok(medium))
+                    }
+                }
+            }
         };
         let io_threads = fixed.io_threads;
         let shared = Arc::new(Shared::new(

@@ -129,12 +129,13 @@ impl<S: Copy> Tree<S> {
 
 /// Folds a block of shape (outer, length, inner) in C order along its middle axis, leaf by leaf,
 /// into a tree whose parts have outer x inner states. `start` is the index of the first row along
-/// the axis, a multiple of [`LEAF`].
+/// the axis, a multiple of [`LEAF`]. `lanes` says how leaves are folded: whether the elements of a
+/// line lie side by side in the array, of which the block may be a part one column wide.
 pub(crate) fn fold_block<F: Fold>(
     fold: &F,
     values: &[F::In],
     (outer, length, inner): (usize, usize, usize),
-    start: usize,
+    (start, lanes): (usize, bool),
     tree: &mut Tree<F::State>,
 ) {
     let merge = |left: &mut F::State, right: &F::State| fold.merge(left, right);
@@ -143,9 +144,9 @@ pub(crate) fn fold_block<F: Fold>(
         let mut states = vec![fold.empty(); outer * inner];
         for o in 0..outer {
             let leaf = &values[(o * length + from) * inner..(o * length + to) * inner];
-            match inner {
-                1 => states[o] = fold.lane(leaf, start + from),
-                _ => fold.columns(leaf, start + from, &mut states[o * inner..(o + 1) * inner]),
+            match lanes {
+                true => states[o] = fold.lane(leaf, start + from),
+                false => fold.columns(leaf, start + from, &mut states[o * inner..(o + 1) * inner]),
             }
         }
         tree.push(states, &merge);
@@ -211,7 +212,13 @@ mod tests {
             .collect();
         let folded = |values: &[f64], start: usize| {
             let mut tree = Tree::new();
-            fold_block(&fold, values, (1, values.len() / 3, 3), start, &mut tree);
+            fold_block(
+                &fold,
+                values,
+                (1, values.len() / 3, 3),
+                (start, false),
+                &mut tree,
+            );
             tree.finish(&merge).unwrap()
         };
         let whole = folded(&values, 0);

@@ -247,7 +247,7 @@ unsafe fn run_tile(
 }
 
 /// Whether the elements of a tile lie one after the other.
-fn lies_in_order(extent: &[usize], strides: &[isize], item: usize) -> bool {
+pub(crate) fn lies_in_order(extent: &[usize], strides: &[isize], item: usize) -> bool {
     let mut expected = item as isize;
     for (&length, &stride) in extent.iter().zip(strides).rev() {
         if length > 1 && stride != expected {

@@ -90,6 +90,22 @@ pub(crate) fn collected<T: Element>(blocks: Vec<Block>, shape: &[usize]) -> Resu
     ArrayD::from_shape_vec(IxDyn(shape), values).map_err(Error::failed)
 }
 
+/// Puts chunks together outside of any plan.
+pub(crate) fn gathered<T: Element>(blocks: Vec<Block>, grid: &ChunkGrid) -> Result<ArrayD<T>> {
+    let mut result = ArrayD::from_elem(IxDyn(grid.shape()), T::ZERO);
+    for chunk in 0..grid.len() {
+        let block: &Chunk = blocks
+            .get(chunk)
+            .and_then(Block::downcast_ref)
+            .ok_or_else(|| Error::invalid("the executor returned no chunk"))?;
+        let region = grid.region(chunk);
+        result
+            .slice_each_axis_mut(|axis| region[axis.axis.index()].clone().into())
+            .assign(&block.view()?);
+    }
+    Ok(result)
+}
+
 /// Makes the memory of the result.
 struct WholeMemory<T> {
     bytes: u64,

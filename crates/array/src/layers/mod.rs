@@ -1,15 +1,22 @@
 //! The layers that arrays lower to.
 
+mod blocks;
 mod collect;
 mod evaluate;
+mod lines;
 mod product;
 mod reduce;
+mod scan;
 mod store;
 
-pub(crate) use collect::{collect, collected};
+pub use blocks::BlockPlace;
+pub(crate) use blocks::MapBlocks;
+pub(crate) use collect::{collect, collected, gathered};
 pub(crate) use evaluate::Evaluate;
+pub(crate) use lines::AlongLines;
 pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};
 pub(crate) use reduce::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
+pub(crate) use scan::Running;
 pub(crate) use store::{Sink, Store, write_error};
 
 use std::ops::Range;

@@ -10,17 +10,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flagstone_graph::{
-    Block, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
+    Block, Counter, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
+    TokenHasher,
 };
 
+use super::declared;
 use super::evaluate::coords;
-use super::{declared, evaluate_into};
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
-use crate::element::{Element, as_bytes_mut};
+use crate::element::{Element, as_bytes_mut, from_bytes};
 use crate::grid::{ChunkGrid, Region, lengths, volume};
 use crate::kernels::fold::{Fold, LEAF, Tree, fold_block, merge_block};
-use crate::tape::Fused;
+use crate::tape::{Fused, Scope};
 
 /// How many partial states one task merges.
 const FAN_IN: usize = 16;
@@ -169,7 +170,8 @@ impl<F: Fold> FoldChunks<F> {
         let depth = Tree::<F::State>::depth(length.div_ceil(LEAF));
         let tree = (piece_outer * inner * state * depth) as u64;
         let states = (outer * inner * state) as u64;
-        let scratch = values + self.fused.scratch_bytes(&piece) + tree + states;
+        // a window that is mapped, or found to be in another order, is held beside the buffer
+        let scratch = 2 * values + self.fused.scratch_bytes(&piece) + tree + states;
         (output_bytes::<F>(outer * inner, self.end), scratch)
     }
 }
@@ -200,6 +202,13 @@ impl<F: Fold> Layer for FoldChunks<F> {
         let (rows, along) = self.piece(&region);
         let mut values = Buffer::<F::In>::leased(volume(&self.first_piece(&region)), &memory)?;
         let merge = |left: &mut F::State, right: &F::State| self.fold.merge(left, right);
+        let after: usize = self.grid.shape()[self.axis + 1..].iter().product();
+        let lanes = after == 1;
+        let count_read = |bytes| ctx.count(Counter::BytesRead, bytes);
+        let scope = Scope {
+            memory: &memory,
+            count_read: &count_read,
+        };
         let (outer, _, inner) = around(&region, self.axis);
         let mut states = Vec::with_capacity(outer * inner);
         let mut piece = region.clone();
@@ -214,17 +223,19 @@ impl<F: Fold> Layer for FoldChunks<F> {
             let mut tree = Tree::new();
             for start in region[self.axis].clone().step_by(along) {
                 piece[self.axis] = start..(start + along).min(region[self.axis].end);
-                let part = &mut values[..volume(&piece)];
-                evaluate_into(
-                    &self.fused,
-                    &piece,
-                    as_bytes_mut(part),
-                    &blocks,
-                    &memory,
-                    ctx,
-                )?;
                 let shape = around(&piece, self.axis);
-                fold_block(&*self.fold, part, shape, start, &mut tree);
+                let mut fold = |part: &[u8]| {
+                    fold_block(
+                        &*self.fold,
+                        from_bytes(part),
+                        shape,
+                        (start, lanes),
+                        &mut tree,
+                    )
+                };
+                let buffer = as_bytes_mut(&mut values);
+                self.fused
+                    .with_values(&piece, buffer, &blocks, &scope, &mut fold)?;
             }
             let (outer, _, inner) = around(&piece, self.axis);
             let empty = || vec![self.fold.empty(); outer * inner];

@@ -25,10 +25,13 @@ impl<F: Fold> Lower for Reduction<F> {
         let parts = lowering.operand(of)?;
         let count: usize = self.axes.iter().map(|&axis| of.shape[axis]).product();
         let state = size_of::<F::State>().div_ceil(size_of::<F::In>()) as u64;
-        let mut grid =
-            lowering
-                .plan
-                .reduction_grid(&of.shape, of.dtype.size(), &self.axes, 1 + state.min(3));
+        let mut grid = lowering.plan.reduction_grid(
+            &of.shape,
+            of.dtype.size(),
+            &self.axes,
+            1 + state.min(3),
+            parts.fused.tape.is_permuted(),
+        );
         check_count(grid.len() as u64, node)?;
         let mut inputs = parts.inputs();
         let mut fused = Some(parts.fused);

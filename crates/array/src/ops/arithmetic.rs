@@ -7,7 +7,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::array::Array;
 use crate::element::Element;
-use crate::kernels::map::{Kernel, binary, ternary, unary};
+use crate::kernels::map::{Kernel, binary, unary};
 use crate::promote::Promote;
 
 /// Shorthand for the type that two promote to.
@@ -138,14 +138,5 @@ impl<T: Element> Array<T> {
             binary("zip_map", function).users(),
             &[&self.node, &other.node],
         )
-    }
-}
-
-impl Array<bool> {
-    /// Where this is true the element of `yes`, elsewhere that of `no`: NumPy's `where`.
-    #[track_caller]
-    pub fn select<T: Element>(&self, yes: &Array<T>, no: &Array<T>) -> Array<T> {
-        let kernel = ternary("select", |c: bool, a: T, b: T| if c { a } else { b });
-        Array::apply(kernel, &[&self.node, &yes.node, &no.node])
     }
 }

@@ -16,12 +16,38 @@ use crate::view::View;
 
 impl<T: Element> Array<T> {
     /// Opens an npy file (format versions 1 to 3, C or Fortran order). Reads the header only.
+    ///
+    /// Elements are read, or mapped into memory, window by window when they are needed; both count
+    /// in full against the budget. The file must stay as it is until the computation has ended: one
+    /// that was cut short is an error, but one that is cut short at the very moment when a window of
+    /// it is mapped ends the process.
     #[track_caller]
     pub fn open_npy(path: impl AsRef<Path>) -> Self {
         match NpyFile::open::<T>(path.as_ref()) {
             Ok(file) => Array::make(file.shape().to_vec(), Op::Source(Arc::new(file))),
             Err(error) => Array::mistake(error.kind(), error.message(), Location::caller()),
         }
+    }
+
+    /// Opens a file of nothing but elements, in C order and the machine's byte order, that start
+    /// `offset` bytes into it. Reads nothing yet; otherwise as [`Array::open_npy`].
+    #[track_caller]
+    pub fn open_raw(path: impl AsRef<Path>, shape: &[usize], offset: u64) -> Self {
+        if let Err(message) = check_shape(shape) {
+            return Array::invalid(message);
+        }
+        match NpyFile::open_raw::<T>(path.as_ref(), shape, offset) {
+            Ok(file) => Array::make(shape.to_vec(), Op::Source(Arc::new(file))),
+            Err(error) => Array::mistake(error.kind(), error.message(), Location::caller()),
+        }
+    }
+
+    /// Opens npy files, in the order given, as one array: one after the other along an axis that
+    /// they all have. Reads the headers only; slices read only the files they need.
+    #[track_caller]
+    pub fn open_npy_stack(paths: &[impl AsRef<Path>], axis: isize) -> Self {
+        let files: Vec<Array<T>> = paths.iter().map(Array::open_npy).collect();
+        Array::concatenate(&files.iter().collect::<Vec<_>>(), axis)
     }
 
     /// Wraps an array in memory, without a copy where the caller gives it away.

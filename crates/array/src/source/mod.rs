@@ -32,6 +32,15 @@ pub(crate) struct Resident {
     pub(crate) strides: Vec<isize>,
 }
 
+/// A window of a file in memory.
+pub(crate) struct Mapped {
+    /// From the window's first element to its last; the pages leave the process when this is
+    /// dropped.
+    pub(crate) pages: memmap2::Mmap,
+    /// From one place of the window to the next along each axis, in bytes.
+    pub(crate) strides: Vec<isize>,
+}
+
 /// Hands out any window of an array. Nothing is read before that.
 pub(crate) trait Source: Send + Sync {
     /// The layer's name in keys.
@@ -61,6 +70,15 @@ pub(crate) trait Source: Send + Sync {
     /// The whole array, where it lies in memory already. It stays there as long as the source.
     fn memory(&self) -> Option<Resident> {
         None
+    }
+
+    /// A window where it lies in a file, mapped into memory; `None` where it has to be read. The
+    /// caller has leased as many bytes as the window has.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    fn map(&self, _window: &[Along]) -> Result<Option<Mapped>> {
+        Ok(None)
     }
 
     /// How many bytes `read` would read from storage.

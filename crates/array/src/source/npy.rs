@@ -1,6 +1,10 @@
-//! npy files, read window by window with `pread`.
+//! npy files, window by window: mapped into memory where a window is most of what lies between its
+//! ends, else read with `pread` (see `runs.rs` for which bytes that are).
 //!
-//! See `runs.rs` for which bytes that are.
+//! A mapped window costs no copy, but counts like one that was read: its bytes are leased before it
+//! is mapped, and its pages leave the process when the slab was used. So the budget bounds the
+//! resident memory, the mapped part of it, too; the system's page cache beneath is not the
+//! process's.
 
 use std::fs::File;
 use std::io;
@@ -10,8 +14,8 @@ use std::path::{Path, PathBuf};
 use flagstone_graph::{Error, ErrorKind, Result, TokenHasher};
 use flagstone_memory::format_bytes;
 
-use super::runs::Runs;
-use super::{Header, Order, Source};
+use super::runs::{Runs, dense};
+use super::{Header, Mapped, Order, Source};
 use crate::dtype::DType;
 use crate::element::{Element, sanitise};
 use crate::view::Along;
@@ -64,14 +68,60 @@ impl NpyFile {
         })
     }
 
+    /// Opens a file of nothing but elements, in C order and the machine's byte order, from `offset`
+    /// bytes on.
+    ///
+    /// # Errors
+    /// A missing or unreadable file, and one that is too short for the shape.
+    pub(crate) fn open_raw<T: Element>(
+        path: &Path,
+        shape: &[usize],
+        offset: u64,
+    ) -> Result<NpyFile> {
+        let failed = |error: io::Error| failure(path, &error.to_string(), Some(error));
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let header = Header {
+            descr: T::DTYPE.npy_code().to_owned(),
+            fortran_order: false,
+            shape: shape.to_vec(),
+            data_offset: offset,
+        };
+        let expected = header
+            .element_count()
+            .and_then(|count| (count as u64).checked_mul(size_of::<T>() as u64))
+            .and_then(|bytes| bytes.checked_add(offset))
+            .ok_or_else(|| failure(path, "its shape has more than 2^64 bytes", None))?;
+        if metadata.len() < expected {
+            let message = format!(
+                "it has {} bytes, but shape {shape:?} of {} from byte {offset} on needs {expected}",
+                metadata.len(),
+                T::DTYPE
+            );
+            return Err(failure(path, &message, None));
+        }
+        Ok(NpyFile {
+            path: path.to_owned(),
+            file,
+            header,
+            modified: metadata.modified().ok(),
+            dtype: T::DTYPE,
+        })
+    }
+
     /// The runs of a window, from the slowest axis to the fastest as they lie in the file.
     fn runs(&self, window: &[Along]) -> Runs {
+        let (shape, window) = self.stored(window);
+        Runs::new(&shape, &window, self.dtype.size())
+    }
+
+    fn stored(&self, window: &[Along]) -> (Vec<usize>, Vec<Along>) {
         let (mut shape, mut window) = (self.header.shape.clone(), window.to_vec());
         if self.header.fortran_order {
             shape.reverse();
             window.reverse();
         }
-        Runs::new(&shape, &window, self.dtype.size())
+        (shape, window)
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
@@ -172,6 +222,40 @@ impl Source for NpyFile {
         })?;
         sanitise(self.dtype, out);
         Ok(moved)
+    }
+
+    fn map(&self, window: &[Along]) -> Result<Option<Mapped>> {
+        let item = self.dtype.size();
+        let (shape, stored) = self.stored(window);
+        // bytes that are to be booleans have to be looked at first
+        let Some((span, mut strides)) =
+            dense(&shape, &stored, item).filter(|_| self.dtype != DType::Bool)
+        else {
+            return Ok(None);
+        };
+        if self.header.fortran_order {
+            strides.reverse();
+        }
+        let start = self.header.data_offset + span.start as u64;
+        let failed = |error: io::Error| failure(&self.path, &error.to_string(), Some(error));
+        let length = self.file.metadata().map_err(failed)?.len();
+        if length < start + span.len() as u64 {
+            let message = truncated(length, start + span.len() as u64);
+            return Err(failure(&self.path, &message, None));
+        }
+        let mut options = memmap2::MmapOptions::new();
+        options.offset(start).len(span.len()).populate();
+        // SAFETY: the pages are read only, and only as numbers, of which every bit pattern is one.
+        // A file that somebody changes meanwhile gives other numbers; one that somebody cuts short
+        // after the check above ends the process, as the documentation of `open_npy` says.
+        let pages = match unsafe { options.map(&self.file) } {
+            Ok(pages) => pages,
+            // a file system without mappings
+            Err(_) => return Ok(None),
+        };
+        // numbers that do not lie at multiples of their size are read
+        let aligned = (pages.as_ptr() as usize).is_multiple_of(item);
+        Ok(aligned.then_some(Mapped { pages, strides }))
     }
 
     fn storage_bytes(&self, window: &[Along]) -> u64 {

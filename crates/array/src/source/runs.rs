@@ -10,6 +10,34 @@ use crate::view::Along;
 /// Reads that skip gaps go through a buffer of this size, a constant beside the leases.
 const BOUNCE_BYTES: usize = 64 << 10;
 
+/// The bytes from the first to the last element of a window of spans, and the steps between its
+/// places: `None` where little of that is the window, or there is little of it, so that reading is
+/// better than mapping.
+pub(crate) fn dense(
+    shape: &[usize],
+    window: &[Along],
+    item: usize,
+) -> Option<(std::ops::Range<usize>, Vec<isize>)> {
+    const MAPPED_BYTES_MIN: usize = 256 << 10;
+    let bytes = item * window.iter().map(Along::len).product::<usize>();
+    if bytes < MAPPED_BYTES_MIN {
+        return None;
+    }
+    let (mut stride, mut first, mut last) = (item, 0, 0);
+    let mut strides = vec![0; shape.len()];
+    for (axis, along) in window.iter().enumerate().rev() {
+        let Along::Span { step, count, .. } = along else {
+            return None;
+        };
+        first += along.at(0) * stride;
+        last += along.at(count - 1) * stride;
+        strides[axis] = stride as isize * step;
+        stride *= shape[axis];
+    }
+    let span = first..last + item;
+    (span.len() <= bytes + bytes / 4).then_some((span, strides))
+}
+
 /// The runs of a window of an array that lies in C order.
 pub(crate) struct Runs {
     /// Bytes of a run.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flagstone_graph::{Result, TokenHasher};
+use flagstone_memory::Lease;
 
 use super::{Blocks, Leaf, Scope, Tape, VisitLeaf, VisitSource};
 use crate::buffer::Buffer;
@@ -11,7 +12,7 @@ use crate::dtype::DType;
 use crate::element::as_bytes_mut;
 use crate::grid::{Region, lengths, volume};
 use crate::kernels::tiles::{Strided, Target, c_strides, copy};
-use crate::source::{Order, Source};
+use crate::source::{Mapped, Order, Source};
 use crate::view::{Along, AxisView, View};
 
 /// A base, seen from the tape's result.
@@ -41,6 +42,13 @@ pub(crate) struct Segments {
 pub(crate) struct Reshaped {
     pub(crate) of: Tape,
     pub(crate) shape: Vec<usize>,
+}
+
+/// What keeps laid out elements alive, from one region to the next.
+#[derive(Default)]
+pub(super) struct Held {
+    buffer: Option<Buffer<u64>>,
+    mapped: Option<(memmap2::Mmap, Lease)>,
 }
 
 /// A window of a base, laid out: the first element, and bytes between neighbours per axis.
@@ -232,7 +240,9 @@ impl Input {
     ) -> u64 {
         let window = self.view.window(slab);
         let bytes = |window: &[Along]| {
-            (window.iter().map(Along::len).product::<usize>() * self.dtype.size()) as u64
+            let bytes = window.iter().map(Along::len).product::<usize>() * self.dtype.size();
+            // buffers are made of words
+            bytes.next_multiple_of(8) as u64
         };
         let spans = window
             .iter()
@@ -261,7 +271,7 @@ impl Input {
                     })
                     .max()
                     .unwrap_or(0);
-                (volume(&own) * self.dtype.size()) as u64 + inside
+                (volume(&own) * self.dtype.size()).next_multiple_of(8) as u64 + inside
             }
             Base::Reshaped(reshaped) => {
                 let own = cover(&window);
@@ -269,8 +279,18 @@ impl Input {
                 reshaped.boxes(&cover(&self.view.window(region)), &mut |region| {
                     inside = inside.max(reshaped.of.scratch_bytes(&region, leaves))
                 });
-                (volume(&own) * self.dtype.size()) as u64 + inside
+                (volume(&own) * self.dtype.size()).next_multiple_of(8) as u64 + inside
             }
+        }
+    }
+
+    /// Whether a region may be had without reading or copying it.
+    pub(super) fn can_lie(&self, region: &[Range<usize>], leaves: &[Leaf]) -> bool {
+        let window = self.view.window(region);
+        match &self.base {
+            Base::Source(source) => source.memory().is_some() || source.is_stored(),
+            Base::Leaf(leaf) => leaves[*leaf].grid.touching(&window).len() == 1,
+            Base::Segments(_) | Base::Reshaped(_) => false,
         }
     }
 
@@ -279,7 +299,7 @@ impl Input {
     pub(super) fn lay(
         &self,
         region: &[Range<usize>],
-        held: &mut Option<Buffer<u64>>,
+        held: &mut Held,
         leaves: &[Leaf],
         blocks: &Blocks,
         scope: &Scope<'_>,
@@ -314,7 +334,7 @@ impl Input {
     fn lay_window(
         &self,
         window: &[Along],
-        held: &mut Option<Buffer<u64>>,
+        held: &mut Held,
         leaves: &[Leaf],
         blocks: &Blocks,
         scope: &Scope<'_>,
@@ -335,6 +355,17 @@ impl Input {
                     return Ok(laid(target));
                 }
                 let bytes = counts.iter().product::<usize>() * item;
+                // first give back the window before
+                held.mapped = None;
+                if held.buffer.is_none() {
+                    let lease = scope.memory.reserve(bytes as u64)?;
+                    if let Some(Mapped { pages, strides }) = source.map(window)? {
+                        (scope.count_read)(pages.len() as u64);
+                        let start = pages.as_ptr();
+                        held.mapped = Some((pages, lease));
+                        return Ok(Laid { start, strides });
+                    }
+                }
                 let out = buffer(held, bytes, scope)?;
                 (scope.count_read)(source.read(window, &mut out[..bytes])?);
                 let strides = match source.order() {
@@ -454,12 +485,9 @@ fn shrink(region: &[Range<usize>], lengths: &[usize]) -> Region {
 }
 
 /// Bytes of a buffer that is kept from one region to the next.
-fn buffer<'h>(
-    held: &'h mut Option<Buffer<u64>>,
-    bytes: usize,
-    scope: &Scope<'_>,
-) -> Result<&'h mut [u8]> {
+fn buffer<'h>(held: &'h mut Held, bytes: usize, scope: &Scope<'_>) -> Result<&'h mut [u8]> {
     let words = bytes.div_ceil(8);
+    let held = &mut held.buffer;
     if held.as_ref().is_none_or(|held| held.len() < words) {
         // first give back what is too small
         *held = None;
@@ -468,12 +496,7 @@ fn buffer<'h>(
     Ok(held.as_mut().map_or(&mut [], |held| as_bytes_mut(held)))
 }
 
-fn fresh(
-    held: &mut Option<Buffer<u64>>,
-    counts: &[usize],
-    dtype: DType,
-    scope: &Scope<'_>,
-) -> Result<Target> {
+fn fresh(held: &mut Held, counts: &[usize], dtype: DType, scope: &Scope<'_>) -> Result<Target> {
     let bytes = counts.iter().product::<usize>() * dtype.size();
     Ok(Target {
         start: buffer(held, bytes, scope)?.as_mut_ptr(),

@@ -34,6 +34,7 @@ use crate::source::Source;
 use crate::view::{Along, AxisView};
 
 pub(crate) use build::{Parts, fuse};
+use input::Held;
 pub(crate) use input::{Base, Input};
 
 /// Bytes of the result that are made at once.
@@ -186,8 +187,8 @@ impl Tape {
         let slab = self.slab(&lengths);
         let mut tiles = Buffer::<u64>::leased(self.tile_bytes() as usize / 8, scope.memory)?;
         let tiles = crate::element::as_bytes_mut(&mut tiles);
-        let mut held: Vec<Option<Buffer<u64>>> = Vec::new();
-        held.resize_with(self.inputs.len(), || None);
+        let mut held: Vec<Held> = Vec::new();
+        held.resize_with(self.inputs.len(), Held::default);
         let mut at = vec![0; lengths.len()];
         loop {
             let part: Region = (0..lengths.len())
@@ -381,6 +382,34 @@ impl Fused {
     ) -> Result<()> {
         self.tape
             .eval_into(region, out, &self.leaves, blocks, scope)
+    }
+
+    /// Hands a region's bytes in C order to `use_them`: where they lie already, else evaluated into
+    /// `buffer`.
+    pub(crate) fn with_values(
+        &self,
+        region: &[Range<usize>],
+        buffer: &mut [u8],
+        blocks: &Blocks,
+        scope: &Scope<'_>,
+        use_them: &mut dyn FnMut(&[u8]),
+    ) -> Result<()> {
+        let bytes = volume(region) * self.dtype().size();
+        if let Some(input) = self.tape.only_input().filter(|_| bytes > 0) {
+            let mut held = Held::default();
+            if input.can_lie(region, &self.leaves) {
+                let laid = input.lay(region, &mut held, &self.leaves, blocks, scope)?;
+                if tiles::lies_in_order(&lengths(region), &laid.strides, self.dtype().size()) {
+                    // SAFETY: the region's elements lie one after the other, and what holds them
+                    // (`held`, `blocks` or the source) outlives the call.
+                    use_them(unsafe { std::slice::from_raw_parts(laid.start, bytes) });
+                    return Ok(());
+                }
+            }
+        }
+        self.eval_into(region, &mut buffer[..bytes], blocks, scope)?;
+        use_them(&buffer[..bytes]);
+        Ok(())
     }
 
     /// Evaluates a region that is one chunk of a leaf in that chunk's own memory, when nobody else

@@ -1,5 +1,6 @@
 //! The source of what exchanges give: every key of a shard, folded.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext};
@@ -32,8 +33,8 @@ pub struct Seen<K, V> {
     pub value: V,
 }
 
-/// The keys of some bags with what is kept for each, in the order of their hashes; nothing is held
-/// between the exchange and whoever takes the keys.
+/// The keys of some bags with what is kept for each, in the order of their hashes (unless somebody
+/// orders them anew); nothing is held between the exchange and whoever takes the keys.
 pub struct Keyed<X: Keying> {
     node: Arc<Node<X>>,
     steps: Vec<Step>,
@@ -43,6 +44,8 @@ struct Node<X> {
     rule: Arc<X>,
     sources: Vec<KeySource>,
     step: Step,
+    /// Whether the order of the keys matters to whoever takes them.
+    by_hash: bool,
     exchanges: PerGraph<Exchange>,
 }
 
@@ -59,12 +62,14 @@ impl<X: Keying> Keyed<X> {
         step: Step,
         rule: Arc<X>,
         sources: Vec<KeySource>,
+        by_hash: bool,
     ) -> Self {
         steps.push(step);
         let node = Arc::new(Node {
             rule,
             sources,
             step,
+            by_hash,
             exchanges: PerGraph::default(),
         });
         Keyed { node, steps }
@@ -105,8 +110,8 @@ impl<X: Keying> Root for Keyed<X> {
         }
     }
 
-    fn deps(&self, _: &Lowered, _: u32, _: usize, deps: &mut Deps<'_>) {
-        deps.push(0, 0);
+    fn deps(&self, _: &Lowered, _: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+        deps.push(slots.start, 0);
     }
 
     fn is_one_to_one(&self) -> bool {
@@ -128,6 +133,7 @@ impl<X: Keying> Root for Keyed<X> {
         let gather = Gather {
             rule: &*self.node.rule,
             run,
+            by_hash: self.node.by_hash,
         };
         let bits = exchange.shape()?.bits;
         match gather.part(&exchange.spool, pieces, bits, &mut consumer) {
@@ -151,6 +157,7 @@ struct Folding<V> {
 struct Gather<'r, X> {
     rule: &'r X,
     run: &'r Run<'r>,
+    by_hash: bool,
 }
 
 type FoldingTable<X> = Table<<X as Keying>::Key, Folding<<X as Keying>::State>>;
@@ -160,7 +167,7 @@ impl<X: Keying> Gather<'_, X> {
         self.run.ctx()
     }
 
-    /// Folds a shard, or a part of one, and pushes its keys in the order of their hashes.
+    /// Folds a shard, or a part of one, and pushes its keys.
     fn part<C: Consumer<Source<Keyed<X>>>>(
         &self,
         spool: &Spool,
@@ -170,7 +177,9 @@ impl<X: Keying> Gather<'_, X> {
     ) -> Flow {
         if let Some(table) = self.fold(spool, pieces, bits)? {
             let (mut entries, lease) = table.into_entries();
-            entries.sort_unstable_by_key(|entry| (entry.hash, entry.seq));
+            if self.by_hash {
+                entries.sort_unstable_by_key(|entry| (entry.hash, entry.seq));
+            }
             for entry in entries {
                 if self.run.next_item() {
                     self.ctx().check_cancelled()?;

@@ -24,7 +24,8 @@
 //!    which part of it; partitions are combined from left to right. So results have the same bits
 //!    for every budget.
 //! 3. A gather task gives its keys in the order of their hashes, and shards are ranges of hashes:
-//!    the order of all is the same however many shards and parts there were.
+//!    the order of all is the same however many shards and parts there were. (Where the keys are
+//!    put in the order of first appearance next, this order is not made.)
 //! 4. What a task holds beside its table is a few buffers of fixed size.
 
 mod exchange;

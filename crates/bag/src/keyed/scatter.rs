@@ -19,6 +19,9 @@ use crate::stored::Stored;
 
 /// The table of a scatter task is no larger: it shall save work, not hold all keys.
 const TABLE_BYTES_MAX: u64 = 32 << 20;
+/// When so many keys are in the table and nearly every row brought a new one, no more enter: folding
+/// early saves nothing where keys hardly come again.
+const TRIED_KEYS: usize = 1 << 15;
 /// Places of items within a partition have so many bits, partitions the rest.
 pub(super) const PLACE_BITS: u32 = 40;
 
@@ -157,6 +160,8 @@ impl<X: Keying, F> Scatter<X, F> {
                     value,
                 };
                 table.insert(entry, heap);
+                let len = table.len();
+                state.full = len == TRIED_KEYS && place / 8 * 9 < len as u64;
                 table.grown(0, ctx)
             }
         };

@@ -9,12 +9,35 @@ use serde::de::DeserializeOwned;
 
 use crate::bad::BadRecords;
 use crate::bag::{Bag, Mistake};
-use crate::pattern::{Pattern, fields_of, record};
+use crate::pattern::{Pattern, Refused, fields_of, record};
 use crate::stage::{Consumer, Flow, Stage, Stop};
 use crate::then::{At, Then, Work};
 
 /// The stage of [`Bag::captures`].
 pub type Captures<S, T> = Then<S, Matching<T>>;
+
+/// The stage of [`Bag::matched`].
+pub type Matched<S> = Then<S, Finding>;
+
+/// A line that matches a pattern; its parts are found, and nothing is copied.
+#[derive(Clone, Copy)]
+pub struct Match<'a> {
+    line: &'a str,
+    pattern: &'a Pattern,
+    locations: &'a CaptureLocations,
+}
+
+impl<'a> Match<'a> {
+    /// The whole line.
+    pub fn line(&self) -> &'a str {
+        self.line
+    }
+
+    /// What a group matched, by its place in [`Pattern::names`]; `None` when it takes no part.
+    pub fn group(&self, group: usize) -> Option<&'a str> {
+        self.pattern.group(group, self.line, self.locations)
+    }
+}
 
 impl<S> Bag<S>
 where
@@ -71,6 +94,61 @@ where
         };
         self.then("captures", matching).mistaken(mistake)
     }
+
+    /// The lines that match a pattern, with the places of their groups; other lines are treated as
+    /// asked. This is how lines become columns: no record is made in between.
+    #[track_caller]
+    pub fn matched(&self, pattern: Pattern, policy: BadRecords) -> Bag<Matched<S>> {
+        self.then("matched", Finding { pattern, policy })
+    }
+}
+
+/// See [`Bag::matched`].
+pub struct Finding {
+    pattern: Pattern,
+    policy: BadRecords,
+}
+
+impl<S> Work<S> for Finding
+where
+    S: for<'a> Stage<Item<'a> = &'a str>,
+{
+    type Output<'a> = Match<'a>;
+    type State = Option<CaptureLocations>;
+
+    #[inline]
+    fn push<C: Consumer<Then<S, Self>>>(
+        &self,
+        locations: &mut Option<CaptureLocations>,
+        line: &str,
+        at: At<'_>,
+        next: &mut C,
+    ) -> Flow {
+        let pattern = &self.pattern;
+        let locations = locations.get_or_insert_with(|| pattern.locations());
+        if !pattern.read(line, locations) {
+            return refuse(line, &Refused::no_match(), &self.policy, at);
+        }
+        next.push(Match {
+            line,
+            pattern,
+            locations,
+        })
+    }
+}
+
+/// Treats a line as the policy says.
+#[cold]
+fn refuse(line: &str, refused: &Refused, policy: &BadRecords, at: At<'_>) -> Flow {
+    if *policy == BadRecords::Fail {
+        let place = at.run.place_of_line();
+        let message =
+            format!("{place}: {refused}; BadRecords::Skip or Quarantine leaves such lines out");
+        let error = Error::failed(message).with_location(at.step.location);
+        return Err(Stop::Failed(error));
+    }
+    let error = refused.to_string();
+    Ok(at.run.leave_out(policy, &error, Some(line.as_bytes()))?)
 }
 
 /// See [`Bag::captures`].
@@ -102,19 +180,7 @@ where
         let locations = locations.get_or_insert_with(|| pattern.locations());
         match record(pattern, line, locations) {
             Ok(record) => next.push(record),
-            Err(refused) if self.policy == BadRecords::Fail => {
-                let place = at.run.place_of_line();
-                let message = format!(
-                    "{place}: {refused}; BadRecords::Skip or Quarantine leaves such lines out"
-                );
-                Err(Stop::Failed(
-                    Error::failed(message).with_location(at.step.location),
-                ))
-            }
-            Err(refused) => {
-                let (policy, refused) = (&self.policy, refused.to_string());
-                Ok(at.run.leave_out(policy, &refused, Some(line.as_bytes()))?)
-            }
+            Err(refused) => refuse(line, &refused, &self.policy, at),
         }
     }
 }

@@ -28,6 +28,23 @@ impl<S: Stage> Bag<S> {
         self.then("map", Mapping::of(f))
     }
 
+    /// Every pair through a function of two arguments: `map(|(a, b)| f(a, b))`.
+    #[track_caller]
+    #[allow(clippy::type_complexity, reason = "the chain is the type")]
+    pub fn starmap<A, B, F, U>(
+        &self,
+        f: F,
+    ) -> Bag<Map<S, impl Fn((A, B)) -> U + Send + Sync + 'static, U>>
+    where
+        S: for<'a> Stage<Item<'a> = (A, B)>,
+        A: 'static,
+        B: 'static,
+        U: 'static,
+        F: Fn(A, B) -> U + Send + Sync + 'static,
+    {
+        self.then("starmap", Mapping::of(move |(a, b)| f(a, b)))
+    }
+
     /// The items that a predicate holds for.
     #[track_caller]
     pub fn filter<F>(&self, f: F) -> Bag<Filter<S, F>>

@@ -41,7 +41,7 @@ impl<S: Stage> Bag<S> {
         };
         let rule = Arc::new(Counting(PhantomData));
         let source = self.scattered(&rule, step, |item| (item, ()));
-        let counted = self.keyed(step, &rule, vec![source]);
+        let counted = self.keyed(step, &rule, vec![source], false);
         counted.by_first_seen(step, |item, count| (item, count))
     }
 
@@ -58,7 +58,7 @@ impl<S: Stage> Bag<S> {
         };
         let rule = Arc::new(First(PhantomData));
         let source = self.scattered(&rule, step, |item| (item, ()));
-        let firsts = self.keyed(step, &rule, vec![source]);
+        let firsts = self.keyed(step, &rule, vec![source], false);
         firsts.by_first_seen(step, |item, ()| item)
     }
 
@@ -77,7 +77,7 @@ impl<S: Stage> Bag<S> {
         };
         let rule = Arc::new(First(PhantomData));
         let source = self.scattered(&rule, step, move |item| (key(&item), item));
-        let firsts = self.keyed(step, &rule, vec![source]);
+        let firsts = self.keyed(step, &rule, vec![source], false);
         firsts.by_first_seen(step, |_, item| item)
     }
 }

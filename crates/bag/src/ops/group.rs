@@ -68,16 +68,14 @@ impl<S: Stage> Bag<S> {
             types,
         });
         let source = self.scattered(&rule, step, move |item| (key(&item), item));
-        let folded = self.keyed(step, &rule, vec![source]);
+        let folded = self.keyed(step, &rule, vec![source], false);
         folded.by_first_seen(step, |key, state| (key, state))
     }
 
     /// Every key with how many items have it, in the order of first appearance.
     #[track_caller]
-    pub fn count_by<T, K, G>(&self, key: G) -> Bag<Counted<K>>
+    pub fn count_by<K, G>(&self, key: G) -> Bag<Counted<K>>
     where
-        S: for<'a> Stage<Item<'a> = T>,
-        T: 'static,
         K: Portable + Hash + Eq,
         G: for<'a> Fn(S::Item<'a>) -> K + Send + Sync + 'static,
     {
@@ -104,7 +102,7 @@ impl<S: Stage> Bag<S> {
         };
         let rule = Arc::new(Grouping(PhantomData));
         let source = self.scattered(&rule, step, move |item| (key(&item), item));
-        let groups = self.keyed(step, &rule, vec![source]);
+        let groups = self.keyed(step, &rule, vec![source], true);
         let pair: Pair<K, Vec<T>> = |seen| (seen.key, seen.value);
         groups.with_stage(Then {
             source: Arc::clone(groups.stage()),

@@ -54,7 +54,7 @@ impl<S: Stage> Bag<S> {
         let right = other.scattered(&rule, step, move |item| {
             (other_key(&item), Side::Right(item))
         });
-        let joined = self.keyed(step, &rule, vec![left, right]);
+        let joined = self.keyed(step, &rule, vec![left, right], true);
         joined.with_stage(Then {
             source: Arc::clone(joined.stage()),
             work: Pairing,

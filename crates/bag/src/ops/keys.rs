@@ -10,15 +10,16 @@ use crate::stage::{Root, Source, Stage, Step, Want};
 use crate::stored::Portable;
 
 impl<S: Stage> Bag<S> {
-    /// The keys of this bag's items, each with what `rule` keeps for it, in the order of their
-    /// hashes.
+    /// The keys of this bag's items, each with what `rule` keeps for it: in the order of their
+    /// hashes if asked for, else in none.
     pub(crate) fn keyed<X: Keying>(
         &self,
         step: Step,
         rule: &Arc<X>,
         sources: Vec<KeySource>,
+        by_hash: bool,
     ) -> Bag<Source<Keyed<X>>> {
-        let keyed = Keyed::new(self.steps(), step, Arc::clone(rule), sources);
+        let keyed = Keyed::new(self.steps(), step, Arc::clone(rule), sources, by_hash);
         self.with_stage(Source(Arc::new(keyed)))
     }
 }

@@ -142,7 +142,7 @@ where
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        self.root.deps(&self.plan, task, self.inputs, deps);
+        self.root.deps(&self.plan, task, 0..self.inputs, deps);
         if task > 0 {
             deps.own(task - 1);
         }
@@ -164,7 +164,8 @@ where
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let (own, mut before) = inputs.split_at(self.inputs);
+        let own = inputs.len() - usize::from(task > 0);
+        let (own, mut before) = inputs.split_at(own);
         let mut copies = ctx.reserve(0)?;
         let (mut items, mut heap) = match before.is_empty() {
             true => (Vec::new(), 0),

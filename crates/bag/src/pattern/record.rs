@@ -17,7 +17,7 @@ pub(crate) fn record<T: DeserializeOwned>(
     locations: &mut CaptureLocations,
 ) -> Result<T, Refused> {
     if !pattern.read(line, locations) {
-        return Err(Refused("the line does not match the pattern".to_owned()));
+        return Err(Refused::no_match());
     }
     T::deserialize(Groups {
         pattern,
@@ -37,6 +37,12 @@ pub(crate) fn fields_of<T: DeserializeOwned>() -> Option<&'static [&'static str]
 /// Why a line is no record.
 #[derive(Debug)]
 pub(crate) struct Refused(String);
+
+impl Refused {
+    pub(crate) fn no_match() -> Self {
+        Refused("the line does not match the pattern".to_owned())
+    }
+}
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

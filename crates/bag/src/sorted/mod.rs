@@ -28,8 +28,17 @@ use crate::keyed::Bytes;
 /// A run: blocks of records in order, each with the rank of its first record.
 pub(crate) type Run<R> = Vec<(R, Bytes)>;
 
-/// The runs of a task, some of its ranks, and how many items each of these stands for.
-pub(crate) type Receipt<R> = (Vec<Run<R>>, Vec<R>, u64);
+/// What a task tells about its runs.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Receipt<R> {
+    pub(crate) runs: Vec<Run<R>>,
+    /// Ranks at even distances.
+    pub(crate) sample: Vec<R>,
+    /// How many items each of these stands for.
+    pub(crate) stride: u64,
+    /// How many items there were.
+    pub(crate) count: u64,
+}
 
 /// All runs, and where the ranges are cut.
 pub(crate) type Collected<R> = (Vec<Run<R>>, Vec<R>);

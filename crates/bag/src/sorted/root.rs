@@ -1,13 +1,14 @@
 //! The source of what sorts give: the items of a range, in order.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use flagstone_graph::{
     Block, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext,
 };
 
-use super::merge::{Range, merge};
+use super::merge::{Range as Ranks, merge};
 use super::{Collected, Receipt};
 use crate::keyed::{PerGraph, Spool};
 use crate::run::Run;
@@ -26,6 +27,8 @@ pub(crate) enum Split<R> {
     At(Vec<R>),
     /// Into so many ranges of about equal size.
     Evenly(u32),
+    /// Into so many ranges, where this says, from how many items each task had.
+    ByCounts(u32, fn(&[u64], u32) -> Vec<R>),
 }
 
 /// One sort in one graph.
@@ -52,7 +55,7 @@ impl<R> Sorting<R> {
     fn range_count(&self) -> Result<u32> {
         Ok(match &self.plan()?.0 {
             Split::At(cuts) => cuts.len() as u32 + 1,
-            Split::Evenly(count) => *count,
+            Split::Evenly(count) | Split::ByCounts(count, _) => *count,
         })
     }
 }
@@ -143,8 +146,8 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
         }
     }
 
-    fn deps(&self, _: &Ranges<R>, _: u32, _: usize, deps: &mut Deps<'_>) {
-        deps.push(0, 0);
+    fn deps(&self, _: &Ranges<R>, _: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+        deps.push(slots.start, 0);
     }
 
     fn is_one_to_one(&self) -> bool {
@@ -163,7 +166,7 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
         let collected = collected.ok_or_else(|| Error::invalid("not the block of a sort"))?;
         let (runs, cuts) = &collected.value;
         let part = run.partition() as usize;
-        let range = Range {
+        let range = Ranks {
             from: part.checked_sub(1).and_then(|before| cuts.get(before)),
             to: cuts.get(part),
         };
@@ -214,18 +217,21 @@ impl<R: Portable + Ord + Clone> Layer for Barrier<R> {
     fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let mut lease = ctx.reserve(0)?;
         let mut heap = 0;
-        let (mut all, mut sample) = (Vec::new(), Vec::new());
+        let (mut all, mut sample, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for source in 0..inputs.len() {
             let copy = |receipt: &Receipt<R>, _| Ok(receipt.clone());
-            let ((runs, ranks, weight), bytes) = take_or(&mut inputs, source, copy)?;
+            let (receipt, bytes) = take_or(&mut inputs, source, copy)?;
             heap += bytes;
             lease.ensure(2 * heap)?;
-            all.extend(runs);
-            sample.extend(ranks.into_iter().map(|rank| (rank, weight)));
+            let weight = receipt.stride;
+            all.extend(receipt.runs);
+            sample.extend(receipt.sample.into_iter().map(|rank| (rank, weight)));
+            counts.push(receipt.count);
         }
         let cuts = match &self.sorting.plan()?.0 {
             Split::At(cuts) => cuts.clone(),
             Split::Evenly(count) => cut(sample, *count),
+            Split::ByCounts(count, cuts) => cuts(&counts, *count),
         };
         let heap = heap + heap_bytes(&cuts);
         let collected: Collected<R> = (all, cuts);

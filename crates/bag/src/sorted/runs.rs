@@ -94,8 +94,13 @@ where
 
     fn finish(&self, mut sorter: Sorter<R, T>, run: &Partition<'_>) -> Result<Block> {
         self.write_run(&mut sorter, run.ctx())?;
-        let receipt: Receipt<R> = (sorter.runs, sorter.sample.ranks, sorter.sample.stride);
-        let heap = heap_bytes(&receipt.1) + sorter.listed_bytes;
+        let heap = heap_bytes(&sorter.sample.ranks) + sorter.listed_bytes;
+        let receipt = Receipt {
+            runs: sorter.runs,
+            sample: sorter.sample.ranks,
+            stride: sorter.sample.stride,
+            count: sorter.place,
+        };
         Ok(Stored::block(receipt, heap))
     }
 

@@ -7,7 +7,8 @@
 
 use std::path::PathBuf;
 
-use flagstone_graph::{Counter, Footprint, Result};
+use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
+use flagstone_graph::{Counter, Error, Footprint, Result};
 use flagstone_io::{
     BlockReader, ByteRange, Error as IoError, ErrorKind, InputFile, LineLimit, LocalFs,
     ReadOptions, expand, expand_names, line_number_at, split_files,
@@ -28,6 +29,9 @@ pub struct TextOptions {
     pub partition_bytes: u64,
     /// What happens to a line that is longer than a limit.
     pub line_limit: LineLimit,
+    /// The files' encoding, by its name on the Web: `"utf-8"`, `"latin1"`, `"windows-1252"`,
+    /// `"shift_jis"` ... Lines are cut at bytes 10, so UTF-16 must be converted before.
+    pub encoding: &'static str,
 }
 
 impl Default for TextOptions {
@@ -36,6 +40,7 @@ impl Default for TextOptions {
         TextOptions {
             partition_bytes: 32 << 20,
             line_limit,
+            encoding: "utf-8",
         }
     }
 }
@@ -45,6 +50,7 @@ impl Default for TextOptions {
 pub struct FilesPlan {
     parts: Parts,
     options: TextOptions,
+    encoding: &'static Encoding,
 }
 
 #[derive(Debug)]
@@ -57,9 +63,14 @@ enum Parts {
 
 impl FilesPlan {
     pub(crate) fn new(patterns: &[PathBuf], options: TextOptions, want: Want) -> Result<FilesPlan> {
+        let encoding = encoding_of(&options)?;
         if want == Want::First {
             let parts = Parts::Names(expand_names(patterns).map_err(io_error)?);
-            return Ok(FilesPlan { parts, options });
+            return Ok(FilesPlan {
+                parts,
+                options,
+                encoding,
+            });
         }
         let files = expand(patterns).map_err(io_error)?;
         let size = options.partition_bytes;
@@ -71,6 +82,7 @@ impl FilesPlan {
         Ok(FilesPlan {
             parts: Parts::Ranges(ranges),
             options,
+            encoding,
         })
     }
 
@@ -143,7 +155,12 @@ impl FilesPlan {
                 let mut reader = BlockReader::open(range, &options, io).map_err(io_error)?;
                 while let Some(block) = reader.next_block().map_err(io_error)? {
                     run.enter_block(block.offset, block.skipped_before);
-                    match lines_of(range, run, block.bytes, block.offset, &mut each) {
+                    let (bytes, offset) = (block.bytes, block.offset);
+                    let flow = match self.encoding == UTF_8 {
+                        true => lines_of(range, run, bytes, offset, &mut each),
+                        false => decoded(self.encoding, range, run, bytes, offset, &mut each),
+                    };
+                    match flow {
                         Ok(()) => {}
                         Err(Stop::Enough) => break 'files,
                         Err(Stop::Failed(error)) => return Err(error),
@@ -234,6 +251,60 @@ fn lines_of(
         column as u64,
         format!("the text is not UTF-8: byte {byte:#04x}"),
     ))
+}
+
+/// Cuts a block, and decodes each line.
+fn decoded(
+    encoding: &'static Encoding,
+    range: &ByteRange,
+    run: &Run<'_>,
+    bytes: &[u8],
+    offset: u64,
+    each: &mut impl FnMut(&str, Place<'_>) -> Flow,
+) -> Flow {
+    let mut lease = run.ctx().reserve(0)?;
+    let mut start = 0;
+    while start < bytes.len() {
+        let rest = &bytes[start..];
+        let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let line = &rest[..len];
+        let line = line
+            .strip_suffix(b"\n")
+            .map_or(line, |l| l.strip_suffix(b"\r").unwrap_or(l));
+        let place = Place {
+            range,
+            offset: offset + start as u64,
+        };
+        run.at_line(place.offset);
+        // no encoding has characters that take more than three times as much in UTF-8
+        lease.ensure(3 * len as u64)?;
+        match encoding.decode_without_bom_handling_and_without_replacement(line) {
+            Some(text) => each(&text, place)?,
+            None => {
+                let message = format!("the text is not {}", encoding.name());
+                return Err(place.error(run, 0, message));
+            }
+        }
+        start += len;
+    }
+    Ok(())
+}
+
+fn encoding_of(options: &TextOptions) -> Result<&'static Encoding> {
+    let label = options.encoding;
+    let encoding = Encoding::for_label(label.as_bytes()).ok_or_else(|| {
+        Error::invalid(format!(
+            "there is no encoding {label:?}; names are those of the Web, like \"latin1\""
+        ))
+    })?;
+    // the line end of such text is no byte of its own
+    if encoding == UTF_16LE || encoding == UTF_16BE || encoding == REPLACEMENT {
+        return Err(Error::invalid(format!(
+            "{} text cannot be cut into lines; convert it to UTF-8 first",
+            encoding.name()
+        )));
+    }
+    Ok(encoding)
 }
 
 /// Small neighbours share a partition of about so many bytes.

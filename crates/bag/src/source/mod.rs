@@ -1,8 +1,12 @@
 //! Where items come from: files of text or JSON, sequences, other bags.
 
+pub(crate) mod binary;
 pub(crate) mod computed;
 pub(crate) mod files;
 pub(crate) mod json;
+pub(crate) mod made;
+pub(crate) mod running;
 pub(crate) mod sequence;
+pub(crate) mod several;
 pub(crate) mod shared;
 pub(crate) mod text;

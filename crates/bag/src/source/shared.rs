@@ -1,6 +1,7 @@
 //! Shared bags: a chain whose items several outputs see, computed once.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -67,8 +68,8 @@ where
         self.chain.root().cost(plan, partition)
     }
 
-    fn deps(&self, plan: &Self::Plan, partition: u32, inputs: usize, deps: &mut Deps<'_>) {
-        self.chain.root().deps(plan, partition, inputs, deps);
+    fn deps(&self, plan: &Self::Plan, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+        self.chain.root().deps(plan, partition, slots, deps);
     }
 
     fn is_one_to_one(&self) -> bool {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use flagstone::{
-    BadRecords, Counter, DataFrame, ErrorKind, InputFormat, Output, ParquetCompression,
-    ParquetOptions, RowCompression, RowFormat, RowOptions, Session, WriteReport, check_condition,
-    check_select_list, format_bytes, list_files,
+    BadRecords, BagBadRecords, Counter, DataFrame, ErrorKind, InputFormat, Output,
+    ParquetCompression, ParquetOptions, Pattern, RowCompression, RowFormat, RowOptions, Session,
+    WriteReport, check_condition, check_select_list, format_bytes, list_files, read_pattern,
 };
 
 use crate::args::{Compression, Convert, Format, OnBadRecord};
@@ -100,13 +100,10 @@ impl Frames {
     fn new(args: &Convert) -> Result<Frames, Failure> {
         check_sql("--where", args.condition.as_deref(), check_condition)?;
         check_sql("--select", args.select.as_deref(), check_select_list)?;
-        let bad_records = match args.on_bad_record {
-            OnBadRecord::Fail => BadRecords::Fail,
-            OnBadRecord::Skip => BadRecords::Skip,
-            OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine(args)),
+        let (source, is_table) = match &args.pattern {
+            Some(expression) => (lines(args, expression)?, false),
+            None => records(args)?,
         };
-        let format = reading::format(&args.inputs, &args.reading)?;
-        let source = reading::frame(&args.inputs, &args.reading, format, bad_records);
         let filtered = match &args.condition {
             Some(condition) => source.filter_sql(condition),
             None => source.clone(),
@@ -119,7 +116,7 @@ impl Frames {
             source,
             filtered,
             selected,
-            is_table: matches!(format, InputFormat::Csv | InputFormat::Tsv),
+            is_table,
         })
     }
 
@@ -165,6 +162,36 @@ fn check_sql(
         let reason = error.message().trim_start_matches(&named);
         Failure::Usage(format!("{flag} {text:?}: {reason}"))
     })
+}
+
+/// The records of files of a format, and whether they are lines of CSV or TSV.
+fn records(args: &Convert) -> Result<(DataFrame, bool), Failure> {
+    let bad_records = match args.on_bad_record {
+        OnBadRecord::Fail => BadRecords::Fail,
+        OnBadRecord::Skip => BadRecords::Skip,
+        OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine(args)),
+    };
+    let format = reading::format(&args.inputs, &args.reading)?;
+    let source = reading::frame(&args.inputs, &args.reading, format, bad_records);
+    let is_table = matches!(format, InputFormat::Csv | InputFormat::Tsv);
+    Ok((source, is_table))
+}
+
+/// Lines of text by regular expression.
+fn lines(args: &Convert, expression: &str) -> Result<DataFrame, Failure> {
+    reading::check_inputs(&args.inputs)?;
+    if args.reading.from.is_some() {
+        let message = "--pattern reads lines of text; leave --from out";
+        return Err(Failure::Usage(message.into()));
+    }
+    reading::check_csv_flags(&args.reading, None)?;
+    let pattern = Pattern::new(expression).map_err(Failure::Usage)?;
+    let bad_records = match args.on_bad_record {
+        OnBadRecord::Fail => BagBadRecords::Fail,
+        OnBadRecord::Skip => BagBadRecords::Skip,
+        OnBadRecord::Quarantine => BagBadRecords::Quarantine(quarantine(args)),
+    };
+    Ok(read_pattern(&args.inputs, pattern, bad_records))
 }
 
 fn quarantine(args: &Convert) -> PathBuf {

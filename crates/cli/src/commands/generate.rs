@@ -1,25 +1,59 @@
 //! `flagstone generate`.
 
-use flagstone::format_bytes;
+use std::time::Duration;
+
+use flagstone::{CancelToken, OutputOptions, format_bytes};
 use flagstone_datasets as datasets;
+use flagstone_io::AtomicDir;
 
 use crate::args::Generate;
 use crate::out::print;
 use crate::run::{Failure, say};
+use crate::signals;
 
 pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let threads = args
         .threads
         .map_or_else(|| flagstone::Machine::detect().threads, usize::from);
-    let files = datasets::generate(args.kind, args.size, args.seed, &args.to, threads)
+    let failed = |error: flagstone_io::Error| Failure::Other(error.to_string());
+    let token = CancelToken::new();
+    signals::cancel_on_signal(token.clone())
+        .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
+    let directory = AtomicDir::create(&args.to, OutputOptions::default()).map_err(failed)?;
+    remove_on_signal(token, directory.path().to_owned());
+    let made = datasets::generate(args.kind, args.size, args.seed, directory.path(), threads)
         .map_err(|error| Failure::Other(error.to_string()))?;
     let size = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |meta| meta.len());
-    let bytes: u64 = files.iter().map(size).sum();
+    let bytes: u64 = made.iter().map(size).sum();
+    directory.commit().map_err(failed)?;
+    let names = made.iter().filter_map(|path| path.file_name());
+    let line = |name| format!("{}\n", args.to.join(name).display());
+    print(names.map(line).collect::<String>())?;
     say(format_args!(
         "{} files, {}",
-        files.len(),
+        made.len(),
         format_bytes(bytes)
     ));
-    let line = |path: &std::path::PathBuf| format!("{}\n", path.display());
-    print(files.iter().map(line).collect::<String>())
+    Ok(())
+}
+
+/// The generators know no cancellation: after a signal what they wrote is removed from under them.
+fn remove_on_signal(token: CancelToken, directory: std::path::PathBuf) {
+    let watch = move || {
+        while !token.is_cancelled() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // a file may be made between the listing and the end of the removal
+        while directory.exists() && std::fs::remove_dir_all(&directory).is_err() {}
+        let word = match signals::exit_code() {
+            Some(143) => "terminated",
+            _ => "interrupted",
+        };
+        say(format_args!("{word}: nothing was written"));
+        std::process::exit(signals::exit_code().map_or(1, i32::from));
+    };
+    // without the thread a signal is not answered, as the message of the operating system says
+    let _ = std::thread::Builder::new()
+        .name("flagstone-remove".into())
+        .spawn(watch);
 }

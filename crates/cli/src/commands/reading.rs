@@ -6,13 +6,9 @@ use flagstone::{BadRecords, CsvOptions, DataFrame, ErrorKind, InputFormat, JsonO
 use crate::args::{From, Reading};
 use crate::run::{Failure, say};
 
-/// The format of the inputs. What cannot be known is a matter of the command line, and so are flags
-/// of CSV for something else: they are refused rather than ignored.
+/// The format of the inputs. What cannot be known is a matter of the command line.
 pub(crate) fn format(inputs: &[String], reading: &Reading) -> Result<InputFormat, Failure> {
-    if inputs.iter().any(String::is_empty) {
-        let message = "an input is the empty text: is a variable of the shell not set?";
-        return Err(Failure::Usage(message.into()));
-    }
+    check_inputs(inputs)?;
     let format = match reading.from {
         Some(From::Json) => InputFormat::Json,
         Some(From::Csv) => InputFormat::Csv,
@@ -23,13 +19,30 @@ pub(crate) fn format(inputs: &[String], reading: &Reading) -> Result<InputFormat
             _ => Failure::Run(error),
         })?,
     };
+    check_csv_flags(reading, Some(format))?;
+    Ok(format)
+}
+
+pub(crate) fn check_inputs(inputs: &[String]) -> Result<(), Failure> {
+    if inputs.iter().any(String::is_empty) {
+        let message = "an input is the empty text: is a variable of the shell not set?";
+        return Err(Failure::Usage(message.into()));
+    }
+    Ok(())
+}
+
+/// Flags of CSV mean nothing for other inputs: they are refused rather than ignored.
+pub(crate) fn check_csv_flags(
+    reading: &Reading,
+    format: Option<InputFormat>,
+) -> Result<(), Failure> {
     match csv_flag(reading) {
-        Some(flag) if !matches!(format, InputFormat::Csv | InputFormat::Tsv) => {
+        Some(flag) if !matches!(format, Some(InputFormat::Csv | InputFormat::Tsv)) => {
             Err(Failure::Usage(format!(
                 "{flag} is for CSV and TSV input, and this is neither; if it is, say --from csv"
             )))
         }
-        _ => Ok(format),
+        _ => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::common::{Place, matrix};
+use crate::common::{Place, finish, matrix};
 
 #[test]
 fn an_existing_output_is_kept_unless_told_otherwise() {
@@ -30,6 +30,41 @@ fn an_existing_output_is_kept_unless_told_otherwise() {
         &["bad.json:2"],
     );
     assert_eq!(place.rows("out"), 20);
+}
+
+#[test]
+fn only_what_an_earlier_output_wrote_is_overwritten() {
+    let place = Place::new();
+    place.records("a.json", 10);
+    fs::create_dir(place.path("mine")).unwrap();
+    place.write("mine/keep.txt", "mine");
+    let convert = ["convert", "a.json", "--to", "mine", "--overwrite"];
+    place.fails(1, &convert, &["keep.txt", "choose another name"]);
+    assert_eq!(fs::read(place.path("mine/keep.txt")).unwrap(), b"mine");
+    // nor the files that are being read
+    fs::create_dir(place.path("in")).unwrap();
+    place.records("in/part-0.json", 10);
+    let own = ["convert", "in/*.json", "--to", "in", "--overwrite"];
+    place.fails(1, &own, &["its own input", "in/part-0.json"]);
+    assert!(place.path("in/part-0.json").exists());
+}
+
+#[test]
+fn generated_files_appear_whole_or_not_at_all() {
+    let place = Place::new();
+    let generate = ["generate", "logs", "--size", "100KiB", "--to", "logs"];
+    let out = place.run(&generate).ok().out;
+    assert!(out.lines().all(|line| place.path(line).is_file()), "{out}");
+    place.fails(1, &generate, &["logs", "exists already"]);
+    let child = place.start(&["generate", "matrix", "--size", "2GiB", "--to", "m"]);
+    let partial = place.path(&format!(".m.partial-{}", child.id()));
+    while !partial.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    // SAFETY: sends a signal to a child that was not waited for, so the id is still its own.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
+    finish(child).failed(143, &["terminated"]);
+    assert_eq!(place.names(), ["logs"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! samples their heads; in a terminal that happens in tasks, under the session's ledger. What was
 //! found is kept, so that a frame used twice samples once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flagstone_graph::{
@@ -75,6 +75,22 @@ impl Origin {
         };
         self.keep(source.clone());
         Ok(source)
+    }
+
+    /// A file that is read and lies in `directory`, if there is one.
+    pub(crate) fn file_in(&self, directory: &Path) -> Result<Option<PathBuf>> {
+        let Origin::Files { patterns, .. } = self else {
+            return Ok(None);
+        };
+        let Ok(directory) = directory.canonicalize() else {
+            return Ok(None); // it does not exist yet
+        };
+        let files = expand(patterns).map_err(io_error)?;
+        let inside = |file: &&InputFile| {
+            let path = file.path().canonicalize();
+            path.is_ok_and(|path| path.starts_with(&directory))
+        };
+        Ok(files.iter().find(inside).map(|file| file.path().to_owned()))
     }
 
     /// Remembers a source with a better schema.

@@ -125,6 +125,14 @@ pub(crate) fn write(
     output: &Output,
 ) -> Result<WriteReport> {
     // mistakes come before anything is touched on disk
+    if let Some(input) = frame.node.origin().file_in(path)? {
+        let message = format!(
+            "the output {} would replace its own input {}; choose another name",
+            path.display(),
+            input.display()
+        );
+        return Err(Error::invalid(message));
+    }
     let lowered = lower(frame, execute)?;
     if lowered.schema.fields().is_empty() {
         find_columns(frame, execute)?;

@@ -108,17 +108,16 @@ fn cgroup_limit(root: &Path) -> Option<(u64, &'static str)> {
     best
 }
 
-/// The directory for spilled blocks when the user names none: `FLAGSTONE_SPILL_DIR`, else the
-/// system's persistent temporary directory.
-pub(crate) fn default_spill_dir() -> PathBuf {
+/// The directory for spilled blocks: that of `FLAGSTONE_SPILL_DIR`, else the system's persistent
+/// temporary directory; and whether the user named it.
+pub(crate) fn default_spill_dir() -> (PathBuf, bool) {
     if let Some(dir) = std::env::var_os("FLAGSTONE_SPILL_DIR").filter(|dir| !dir.is_empty()) {
-        return PathBuf::from(dir);
+        return (PathBuf::from(dir), true);
     }
     let persistent = PathBuf::from("/var/tmp");
-    if persistent.is_dir() {
-        persistent
-    } else {
-        std::env::temp_dir()
+    match persistent.is_dir() {
+        true => (persistent, false),
+        false => (std::env::temp_dir(), false),
     }
 }
 

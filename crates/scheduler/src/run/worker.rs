@@ -104,6 +104,8 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
     let program = &*run.program;
     let mut start_ns = shared.now_ns();
     let begin_ns = start_ns;
+    let sample = shared.ledger_sample(worker, run.id, start_ns);
+    batch.events.extend(sample);
     let _inside = InTask::enter(shared);
     for claim in &batch.claims {
         let inputs = &mut batch.inputs[claim.inputs.clone()];

@@ -78,6 +78,13 @@ impl DirMedium {
             dir: dir.to_owned(),
         };
         medium.sweep();
+        // whether files can be made there is told now, not after an hour
+        medium.create().map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("spill directory {}: {error}", dir.display()),
+            )
+        })?;
         Ok(medium)
     }
 

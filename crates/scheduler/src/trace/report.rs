@@ -116,6 +116,17 @@ fn draw(error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("the chart could not be drawn: {error}"))
 }
 
+/// A value holds until the next sample: steps, not slopes.
+fn steps(samples: &[&Event], at: impl Fn(&Event) -> (f64, f64)) -> Vec<(f64, f64)> {
+    let mut points: Vec<(f64, f64)> = Vec::with_capacity(2 * samples.len());
+    for sample in samples {
+        let (x, y) = at(sample);
+        points.extend(points.last().map(|&(_, before)| (x, before)));
+        points.push((x, y));
+    }
+    points
+}
+
 fn memory_chart(
     stats: &Stats,
     trace: &Trace,
@@ -153,15 +164,15 @@ fn memory_chart(
             .y_label_formatter(&|y| format_bytes((y * (1 << 20) as f64) as u64))
             .draw()
             .map_err(draw)?;
-        let spilled = samples
-            .iter()
-            .map(|event| (seconds(event.start_ns), mib(event.detail)));
+        let spilled = steps(&samples, |event| {
+            (seconds(event.start_ns), mib(event.detail))
+        });
         chart
             .draw_series(LineSeries::new(spilled, RGBColor(150, 150, 150)))
             .map_err(draw)?;
-        let granted = samples
-            .iter()
-            .map(|event| (seconds(event.start_ns), mib(event.bytes)));
+        let granted = steps(&samples, |event| {
+            (seconds(event.start_ns), mib(event.bytes))
+        });
         let area = AreaSeries::new(granted, 0.0, GRANTED_COLOR.mix(0.25));
         chart
             .draw_series(area.border_style(GRANTED_COLOR))

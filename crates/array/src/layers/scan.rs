@@ -1,0 +1,160 @@
+//! Running sums and products along an axis.
+//!
+//! Chunks follow each other along the axis: each starts from the last row of the one before, so the
+//! order of operations is that of a single loop and the bits do not depend on the chunks. Chunks
+//! side by side are independent.
+
+use flagstone_graph::{
+    Block, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
+};
+
+use super::evaluate::coords;
+use super::{Evaluate, declared, evaluate_into};
+use crate::buffer::Buffer;
+use crate::chunk::Chunk;
+use crate::element::{Element, as_bytes_mut};
+use crate::grid::{ChunkGrid, lengths, volume};
+use crate::lower::{Lowered, Lowering, leaf_alone};
+use crate::node::{Lower, Node};
+use crate::tape::Fused;
+use crate::view::View;
+
+/// The operation: each element combined with the result before it.
+pub(crate) struct Running<T> {
+    pub(crate) name: &'static str,
+    pub(crate) axis: usize,
+    pub(crate) combine: fn(T, T) -> T,
+}
+
+impl<T: Element> Lower for Running<T> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
+        let parts = lowering.operand(&node.inputs()[0])?;
+        let grid = lowering.evaluation_grid(&parts.fused);
+        let inputs = parts.inputs();
+        let layer = Scan {
+            name: self.name,
+            fused: parts.fused,
+            grid: grid.clone(),
+            axis: self.axis,
+            combine: self.combine,
+        };
+        let running = Lowered {
+            layer: lowering.push(layer, &inputs, node),
+            grid: grid.clone(),
+            stride: 1,
+            item_bytes: size_of::<T>(),
+        };
+        // a copy for the readers: a layer whose tasks read each other's blocks cannot be fused with
+        // a reader, which would take these blocks away
+        let identity = View::identity(&node.shape);
+        let fused = leaf_alone(&running, T::DTYPE, identity, &node.shape);
+        let copy = Evaluate {
+            name: "running",
+            fused,
+            grid: grid.clone(),
+            in_place: None,
+        };
+        Ok(Lowered {
+            layer: lowering.push(copy, &[running.layer], node),
+            ..running
+        })
+    }
+}
+
+/// The layer.
+struct Scan<T> {
+    name: &'static str,
+    fused: Fused,
+    grid: ChunkGrid,
+    axis: usize,
+    combine: fn(T, T) -> T,
+}
+
+impl<T> Scan<T> {
+    /// The chunk before a chunk, along the axis.
+    fn before(&self, task: u32) -> Option<u32> {
+        let counts = self.grid.counts();
+        let stride: usize = counts[self.axis + 1..].iter().product();
+        match self.grid.coords(task as usize)[self.axis] {
+            0 => None,
+            _ => Some(task - stride as u32),
+        }
+    }
+}
+
+impl<T: Element> Layer for Scan<T> {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn task_count(&self) -> u32 {
+        self.grid.len() as u32
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        let region = self.grid.region(task as usize);
+        self.fused.deps(&region, None, deps);
+        if let Some(before) = self.before(task) {
+            deps.own(before);
+        }
+    }
+
+    fn footprint(&self, task: u32) -> Footprint {
+        let region = self.grid.region(task as usize);
+        let output = (volume(&region) * size_of::<T>()) as u64;
+        Footprint::exact(output).with_scratch(self.fused.scratch_bytes(&region))
+    }
+
+    fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let region = self.grid.region(task as usize);
+        let memory = declared(self.fused.scratch_bytes(&region));
+        let mut next = 0;
+        let blocks = self.fused.blocks(&region, None, &mut inputs, &mut next)?;
+        let mut values = Buffer::<T>::granted(volume(&region))?;
+        let bytes = as_bytes_mut(&mut values);
+        evaluate_into(&self.fused, &region, bytes, &blocks, &memory, ctx)?;
+        let (length, inner) = (region[self.axis].len(), volume(&region[self.axis + 1..]));
+        let row = length * inner;
+        if self.before(task).is_some() {
+            let before = inputs.get::<Chunk>(next)?.values::<T>()?;
+            let last = before.len() / volume(&region[..self.axis]).max(1);
+            for (block, before) in values
+                .chunks_exact_mut(row.max(1))
+                .zip(before.chunks_exact(last.max(1)))
+            {
+                for (value, &carry) in block[..inner].iter_mut().zip(&before[last - inner..]) {
+                    *value = (self.combine)(carry, *value);
+                }
+            }
+        }
+        for block in values.chunks_exact_mut(row.max(1)) {
+            for i in inner..row {
+                block[i] = (self.combine)(block[i - inner], block[i]);
+            }
+        }
+        Ok(Block::new(Chunk::new(values, lengths(&region))))
+    }
+
+    fn hash(&self, hasher: &mut TokenHasher) {
+        let parameters = (T::DTYPE, self.axis);
+        hasher
+            .str(self.name)
+            .str(&format!("{parameters:?} {:?}", self.grid));
+        self.fused.hash(hasher);
+    }
+
+    fn coords(&self, task: u32) -> Vec<u32> {
+        coords(&self.grid, task)
+    }
+
+    fn io_bytes(&self, task: u32) -> IoBytes {
+        IoBytes {
+            read: self.fused.storage_bytes(&self.grid.region(task as usize)),
+            written: 0,
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Whole lines along an axis: sorting, ranks, quantiles, running sums, users' functions.
+//!
+//! Lines are computed from end to end, many at once, so a single line (with its result and what
+//! sorting needs) has to fit the budget; one that does not is refused before anything runs. Running
+//! sums have no such limit.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use crate::array::Array;
+use crate::element::{Element, Float};
+use crate::layers::{AlongLines, Running};
+use crate::ops::reduce::Real;
+
+/// The order of elements: numbers ascending, then what is not a number.
+fn compare<T: Element>(a: &T, b: &T) -> Ordering {
+    match (a.is_not_a_number(), b.is_not_a_number()) {
+        (false, false) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+        (a, b) => a.cmp(&b),
+    }
+}
+
+impl<T: Element> Array<T> {
+    /// Lines of an axis through a function that fills lines of `length`.
+    #[track_caller]
+    fn lines<U: Element>(
+        &self,
+        name: &'static str,
+        (axis, length): (isize, Option<usize>),
+        token: Option<String>,
+        function: impl Fn(&mut [T], &mut [U]) + Send + Sync + 'static,
+    ) -> Array<U> {
+        if let Some(mistake) = self.node.mistake() {
+            return Array::keep(mistake.clone());
+        }
+        let axis = match self.axis(axis) {
+            Ok(axis) => axis,
+            Err(message) => return Array::invalid(message),
+        };
+        let mut shape = self.shape().to_vec();
+        let line = shape[axis];
+        shape[axis] = length.unwrap_or(line);
+        let lower = AlongLines {
+            name,
+            axis,
+            length: shape[axis],
+            token,
+            // places beside the elements, and the half that a stable sort copies
+            scratch_bytes: (line * (2 * size_of::<usize>() + size_of::<T>())) as u64,
+            function: Arc::new(function),
+        };
+        Array::layer(shape, lower, vec![Arc::clone(&self.node)])
+    }
+
+    /// The elements in ascending order along an axis; not-a-number comes last.
+    #[track_caller]
+    pub fn sort(&self, axis: isize) -> Array<T> {
+        let sort = |line: &mut [T], out: &mut [T]| {
+            line.sort_unstable_by(compare);
+            out.copy_from_slice(line);
+        };
+        self.lines("sort", (axis, None), Some(String::new()), sort)
+    }
+
+    /// The places of the elements in ascending order along an axis; equal ones keep their order.
+    #[track_caller]
+    pub fn argsort(&self, axis: isize) -> Array<i64> {
+        let sort = |line: &mut [T], out: &mut [i64]| {
+            out.iter_mut().zip(0..).for_each(|(out, i)| *out = i);
+            out.sort_by(|&a, &b| compare(&line[a as usize], &line[b as usize]));
+        };
+        self.lines("argsort", (axis, None), Some(String::new()), sort)
+    }
+
+    /// The `count` largest elements along an axis, the largest first; not-a-number counts as
+    /// larger than everything. More than there are is a mistake.
+    #[track_caller]
+    pub fn topk(&self, count: usize, axis: isize) -> Array<T> {
+        if let Some(wrong) = self.too_many(count, axis) {
+            return Array::invalid(wrong);
+        }
+        let top = move |line: &mut [T], out: &mut [T]| {
+            line.sort_unstable_by(|a, b| compare(b, a));
+            out.copy_from_slice(&line[..out.len()]);
+        };
+        self.lines("topk", (axis, Some(count)), Some(String::new()), top)
+    }
+
+    /// The places of the `count` largest elements along an axis; of equal ones the first.
+    #[track_caller]
+    pub fn argtopk(&self, count: usize, axis: isize) -> Array<i64> {
+        if let Some(wrong) = self.too_many(count, axis) {
+            return Array::invalid(wrong);
+        }
+        let top = move |line: &mut [T], out: &mut [i64]| {
+            let mut places: Vec<usize> = (0..line.len()).collect();
+            places.sort_by(|&a, &b| compare(&line[b], &line[a]));
+            out.iter_mut()
+                .zip(places)
+                .for_each(|(out, place)| *out = place as i64);
+        };
+        self.lines("argtopk", (axis, Some(count)), Some(String::new()), top)
+    }
+
+    fn too_many(&self, count: usize, axis: isize) -> Option<String> {
+        let length = self.shape()[self.axis(axis).ok()?];
+        (count > length).then(|| {
+            format!(
+                "cannot take {count} elements of axis {axis} of an array of shape {:?}",
+                self.shape()
+            )
+        })
+    }
+
+    /// A function of each line along an axis, which fills a line of `length` results. It must be
+    /// pure.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// let x = Array::from_fn(&[3, 4], |i| (i[0] + i[1]) as f64);
+    /// let ends = x.apply_along_axis(1, 2, |line: &[f64], ends: &mut [f64]| {
+    ///     ends.copy_from_slice(&[line[0], line[line.len() - 1]]);
+    /// });
+    /// assert_eq!(ends.compute_with(&SerialExecutor)?[[2, 1]], 5.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn apply_along_axis<U: Element>(
+        &self,
+        axis: isize,
+        length: usize,
+        function: impl Fn(&[T], &mut [U]) + Send + Sync + 'static,
+    ) -> Array<U> {
+        let function = move |line: &mut [T], out: &mut [U]| function(line, out);
+        self.lines("apply_along_axis", (axis, Some(length)), None, function)
+    }
+
+    /// The running sums along an axis, in the order of the elements; of integers and booleans as
+    /// 64-bit integers, which wrap.
+    #[track_caller]
+    pub fn cumsum(&self, axis: isize) -> Array<T::Sum> {
+        self.running("cumsum", axis, T::Sum::plus)
+    }
+
+    /// The running products along an axis, in the order of the elements.
+    #[track_caller]
+    pub fn cumprod(&self, axis: isize) -> Array<T::Sum> {
+        self.running("cumprod", axis, T::Sum::times)
+    }
+
+    #[track_caller]
+    fn running(
+        &self,
+        name: &'static str,
+        axis: isize,
+        combine: fn(T::Sum, T::Sum) -> T::Sum,
+    ) -> Array<T::Sum> {
+        if let Some(mistake) = self.node.mistake() {
+            return Array::keep(mistake.clone());
+        }
+        let axis = match self.axis(axis) {
+            Ok(axis) => axis,
+            Err(message) => return Array::invalid(message),
+        };
+        let of: Array<T::Sum> = self.cast();
+        let lower = Running {
+            name,
+            axis,
+            combine,
+        };
+        Array::layer(self.shape().to_vec(), lower, vec![of.node])
+    }
+
+    /// The differences of neighbours along an axis, which loses one place.
+    #[track_caller]
+    pub fn diff(&self, axis: isize) -> Array<T> {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        match self.axis(axis) {
+            Ok(axis) if self.shape()[axis] > 0 => {
+                let length = self.shape()[axis];
+                self.range(axis, 1..length) - self.range(axis, 0..length - 1)
+            }
+            Ok(_) => self.clone(),
+            Err(message) => Array::invalid(message),
+        }
+    }
+
+    /// The middle elements along an axis: of an even number the mean of two. Not-a-number if
+    /// there is one, or nothing at all.
+    #[track_caller]
+    pub fn median(&self, axis: isize) -> Array<Real<T>> {
+        self.quantile(0.5, axis)
+    }
+
+    /// The value below which a fraction `q` of the elements along an axis lies, exactly, between
+    /// neighbours by a straight line. Not-a-number if there is one, or nothing at all. A fraction
+    /// outside 0..=1 is a mistake.
+    #[track_caller]
+    pub fn quantile(&self, q: f64, axis: isize) -> Array<Real<T>> {
+        self.quantiles(&[q], axis).squeeze_first()
+    }
+
+    /// The same of a percentage.
+    #[track_caller]
+    pub fn percentile(&self, percent: f64, axis: isize) -> Array<Real<T>> {
+        self.quantile(percent / 100.0, axis)
+    }
+
+    /// Several quantiles at once, along a new first axis.
+    #[track_caller]
+    pub fn quantiles(&self, qs: &[f64], axis: isize) -> Array<Real<T>> {
+        self.known_quantiles("quantile", qs, axis, false)
+    }
+
+    #[track_caller]
+    fn known_quantiles(
+        &self,
+        name: &'static str,
+        qs: &[f64],
+        axis: isize,
+        skip: bool,
+    ) -> Array<Real<T>> {
+        if let Some(wrong) = qs.iter().find(|q| !(0.0..=1.0).contains(*q)) {
+            return Array::invalid(format!("a quantile lies between 0 and 1, not at {wrong}"));
+        }
+        let wanted = qs.to_vec();
+        let function = move |line: &mut [T], out: &mut [Real<T>]| {
+            line.sort_unstable_by(compare);
+            let known = line.partition_point(|x| !x.is_not_a_number());
+            let line = if skip || known == line.len() {
+                &line[..known]
+            } else {
+                &[]
+            };
+            for (out, &q) in out.iter_mut().zip(&wanted) {
+                *out = Real::<T>::from_f64(between(line, q));
+            }
+        };
+        let token = Some(format!("{qs:?} {skip}"));
+        self.lines(name, (axis, Some(qs.len())), token, function)
+            .moveaxis(axis, 0)
+    }
+}
+
+/// The quantile of sorted elements, as NumPy interpolates.
+fn between<T: Element>(line: &[T], q: f64) -> f64 {
+    let Some(last) = line.len().checked_sub(1) else {
+        return f64::NAN;
+    };
+    let place = q * last as f64;
+    let below = (place.floor() as usize).min(last);
+    let part = place - below as f64;
+    let (low, high): (f64, f64) = (line[below].cast(), line[(below + 1).min(last)].cast());
+    match part {
+        0.0 => low,
+        // from the nearer end, so that the result never leaves the two
+        part if part < 0.5 => low + (high - low) * part,
+        part => high - (high - low) * (1.0 - part),
+    }
+}
+
+impl<T: Element> Array<T> {
+    #[track_caller]
+    fn squeeze_first(&self) -> Array<T> {
+        match self.node.mistake() {
+            Some(_) => self.clone(),
+            None => self.squeeze(0),
+        }
+    }
+}
+
+impl<T: Float> Array<T> {
+    /// The median of the elements that are numbers.
+    #[track_caller]
+    pub fn nanmedian(&self, axis: isize) -> Array<Real<T>> {
+        self.nanquantile(0.5, axis)
+    }
+
+    /// The quantile of the elements that are numbers; see [`Array::quantile`].
+    #[track_caller]
+    pub fn nanquantile(&self, q: f64, axis: isize) -> Array<Real<T>> {
+        self.known_quantiles("nanquantile", &[q], axis, true)
+            .squeeze_first()
+    }
+}

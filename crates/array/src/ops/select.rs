@@ -1,0 +1,534 @@
+//! Indexing with everything that NumPy takes between brackets.
+//!
+//! Integers, slices, an ellipsis and new axes are *basic*; lists and arrays of booleans are
+//! *advanced*. By NumPy's rules several advanced indices are broadcast against each other and pick
+//! points; their axes stand where the first of them did, or in front if something basic stands
+//! between them.
+
+use ndarray::{ArrayD, IxDyn};
+
+use crate::array::Array;
+use crate::element::Element;
+use crate::view::{Along, AxisView, View};
+
+/// One entry between the brackets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Index {
+    /// One place, which drops the axis. Negative ones count from the end.
+    At(isize),
+    /// Every `step`-th place from `start` up to, but not including, `stop`, as Python's
+    /// `start:stop:step`.
+    Slice {
+        /// Where it starts; `None` for the first in the direction of the step.
+        start: Option<isize>,
+        /// Where it stops; `None` for the end in the direction of the step.
+        stop: Option<isize>,
+        /// From one place to the next; not 0.
+        step: isize,
+    },
+    /// As many whole axes as are not named.
+    Ellipsis,
+    /// A new axis of length 1.
+    NewAxis,
+    /// The places of a list, in its order and shape. Negative ones count from the end.
+    List(ArrayD<i64>),
+    /// Where it is true; it takes as many axes as it has.
+    Mask(ArrayD<bool>),
+}
+
+impl Index {
+    /// `start:stop:step`, each of which may be left out.
+    pub fn slice(start: Option<isize>, stop: Option<isize>, step: isize) -> Self {
+        Index::Slice { start, stop, step }
+    }
+
+    /// `::-1`.
+    pub fn reversed() -> Self {
+        Index::slice(None, None, -1)
+    }
+}
+
+/// The entries between the brackets, each converted to an [`Index`].
+///
+/// ```
+/// use flagstone_array::{Array, Index, index};
+///
+/// let x = Array::from_fn(&[6, 7, 8], |i| (i[0] * 100 + i[1] * 10 + i[2]) as f64);
+/// assert_eq!(x.index(index![.., [4, 2], 0]).shape(), [6, 2]);
+/// assert_eq!(x.index(index![Index::Ellipsis, Index::NewAxis, ..-3]).shape(), [6, 7, 1, 5]);
+/// ```
+#[macro_export]
+macro_rules! index {
+    ($($entry:expr),* $(,)?) => { [$($crate::Index::from($entry)),*] };
+}
+
+macro_rules! integers {
+    ($($int:ident),*) => {
+        $(
+            impl From<$int> for Index {
+                fn from(at: $int) -> Self {
+                    Index::At(at as isize)
+                }
+            }
+            impl From<std::ops::Range<$int>> for Index {
+                fn from(range: std::ops::Range<$int>) -> Self {
+                    Index::slice(Some(range.start as isize), Some(range.end as isize), 1)
+                }
+            }
+            impl From<std::ops::RangeFrom<$int>> for Index {
+                fn from(range: std::ops::RangeFrom<$int>) -> Self {
+                    Index::slice(Some(range.start as isize), None, 1)
+                }
+            }
+            impl From<std::ops::RangeTo<$int>> for Index {
+                fn from(range: std::ops::RangeTo<$int>) -> Self {
+                    Index::slice(None, Some(range.end as isize), 1)
+                }
+            }
+            impl<const N: usize> From<[$int; N]> for Index {
+                fn from(list: [$int; N]) -> Self {
+                    Index::from(&list[..])
+                }
+            }
+            impl From<Vec<$int>> for Index {
+                fn from(list: Vec<$int>) -> Self {
+                    Index::from(&list[..])
+                }
+            }
+            impl From<&[$int]> for Index {
+                fn from(list: &[$int]) -> Self {
+                    Index::List(list.iter().map(|&at| at as i64).collect::<ndarray::Array1<i64>>().into_dyn())
+                }
+            }
+        )*
+    };
+}
+
+// with i32 among them, a plain `0` means that
+integers!(i32, isize, usize, i64);
+
+impl From<std::ops::RangeFull> for Index {
+    fn from(_: std::ops::RangeFull) -> Self {
+        Index::slice(None, None, 1)
+    }
+}
+
+impl From<Vec<bool>> for Index {
+    fn from(mask: Vec<bool>) -> Self {
+        Index::Mask(ndarray::Array1::from(mask).into_dyn())
+    }
+}
+
+impl<D: ndarray::Dimension> From<ndarray::Array<bool, D>> for Index {
+    fn from(mask: ndarray::Array<bool, D>) -> Self {
+        Index::Mask(mask.into_dyn())
+    }
+}
+
+impl<D: ndarray::Dimension> From<ndarray::Array<i64, D>> for Index {
+    fn from(list: ndarray::Array<i64, D>) -> Self {
+        Index::List(list.into_dyn())
+    }
+}
+
+/// An index against a shape: what is basic as a view, what is advanced as points.
+struct Plan {
+    /// Every axis of the array; those with points are whole.
+    view: View,
+    /// The shape behind the view.
+    shape: Vec<usize>,
+    /// Axes behind the view that points are picked from.
+    advanced: Vec<usize>,
+    /// Per advanced axis, its place for each point.
+    points: Vec<Vec<usize>>,
+    /// The shape of the points.
+    points_shape: Vec<usize>,
+    /// Where the points' axes stand in the result.
+    at: usize,
+}
+
+/// Python's rule for `start:stop:step` on an axis.
+fn python_slice(
+    (start, stop, step): (Option<isize>, Option<isize>, isize),
+    length: usize,
+) -> Result<Along, String> {
+    if step == 0 {
+        return Err("a slice needs a step other than zero".to_owned());
+    }
+    let length = length as isize;
+    let (low, high) = if step > 0 {
+        (0, length)
+    } else {
+        (-1, length - 1)
+    };
+    let place = |at: isize| if at < 0 { at + length } else { at }.clamp(low, high);
+    let start = start.map_or(if step > 0 { low } else { high }, place);
+    let stop = stop.map_or(if step > 0 { high } else { low }, place);
+    let distance = if step > 0 { stop - start } else { start - stop };
+    let count = (distance.max(0) as usize).div_ceil(step.unsigned_abs());
+    let start = if count == 0 { 0 } else { start as usize };
+    Ok(Along::Span { start, step, count })
+}
+
+fn plan(shape: &[usize], indices: Vec<Index>) -> Result<Plan, String> {
+    let takes = |index: &Index| match index {
+        Index::At(_) | Index::Slice { .. } | Index::List(_) => 1,
+        Index::Mask(mask) => mask.ndim(),
+        Index::Ellipsis | Index::NewAxis => 0,
+    };
+    let named: usize = indices.iter().map(takes).sum();
+    let ellipses = indices
+        .iter()
+        .filter(|index| **index == Index::Ellipsis)
+        .count();
+    if ellipses > 1 {
+        return Err("an index has at most one ellipsis".to_owned());
+    }
+    let Some(rest) = shape.len().checked_sub(named) else {
+        return Err(format!("too many indices for an array of shape {shape:?}"));
+    };
+    let mut indices = indices;
+    if ellipses == 0 {
+        indices.push(Index::Ellipsis);
+    }
+    let has_lists = indices
+        .iter()
+        .any(|index| matches!(index, Index::List(_) | Index::Mask(_)));
+    let mut plan = Plan {
+        view: View(Vec::new()),
+        shape: Vec::new(),
+        advanced: Vec::new(),
+        points: Vec::new(),
+        points_shape: Vec::new(),
+        at: 0,
+    };
+    // entries that are advanced, as numbers of entries, to see whether they stand together
+    let mut entries: Vec<(usize, usize)> = Vec::new();
+    let mut lists: Vec<ArrayD<i64>> = Vec::new();
+    for (entry, index) in indices.into_iter().enumerate() {
+        let axis = plan.view.0.len();
+        let whole = |plan: &mut Plan, axis: usize| {
+            plan.view.0.push(AxisView::Of {
+                out: plan.shape.len(),
+                along: Along::all(shape[axis]),
+            });
+            plan.shape.push(shape[axis]);
+        };
+        match index {
+            Index::NewAxis => plan.shape.push(1),
+            Index::Ellipsis => (axis..axis + rest).for_each(|axis| whole(&mut plan, axis)),
+            Index::At(at) => {
+                let place = place(at as i64, shape, axis)?;
+                plan.view.0.push(AxisView::Fixed(place));
+                if has_lists {
+                    entries.push((entry, plan.shape.len()));
+                }
+            }
+            Index::Slice { start, stop, step } => {
+                let along = python_slice((start, stop, step), shape[axis])?;
+                let count = along.len();
+                plan.view.0.push(AxisView::Of {
+                    out: plan.shape.len(),
+                    along,
+                });
+                plan.shape.push(count);
+            }
+            Index::List(list) => {
+                entries.push((entry, plan.shape.len()));
+                plan.advanced.push(plan.shape.len());
+                let checked = list.iter().map(|&at| place(at, shape, axis));
+                let checked: Vec<i64> = checked
+                    .map(|place| Ok(place? as i64))
+                    .collect::<Result<_, String>>()?;
+                let checked = ArrayD::from_shape_vec(IxDyn(list.shape()), checked);
+                lists.push(checked.map_err(|error| error.to_string())?);
+                whole(&mut plan, axis);
+            }
+            Index::Mask(mask) => {
+                if shape.get(axis..axis + mask.ndim()) != Some(mask.shape()) {
+                    return Err(format!(
+                        "a mask of shape {:?} does not fit axes from {axis} on of an array of shape {shape:?}",
+                        mask.shape()
+                    ));
+                }
+                entries.push((entry, plan.shape.len()));
+                let set: Vec<IxDyn> = mask
+                    .indexed_iter()
+                    .filter(|(_, set)| **set)
+                    .map(|(at, _)| at)
+                    .collect();
+                for i in 0..mask.ndim() {
+                    plan.advanced.push(plan.shape.len());
+                    let list = set.iter().map(|at| at[i] as i64);
+                    lists.push(list.collect::<ndarray::Array1<i64>>().into_dyn());
+                    whole(&mut plan, axis + i);
+                }
+            }
+        }
+    }
+    if lists.is_empty() {
+        return Ok(plan);
+    }
+    let shapes: Vec<&[usize]> = lists.iter().map(|list| list.shape()).collect();
+    let points_shape = crate::node::broadcast(&shapes).ok_or_else(|| {
+        format!("lists of shapes {shapes:?} cannot be broadcast against each other")
+    })?;
+    for list in &lists {
+        let list = list
+            .broadcast(IxDyn(&points_shape))
+            .ok_or("a list that cannot be broadcast")?;
+        plan.points
+            .push(list.iter().map(|&at| at as usize).collect());
+    }
+    plan.points_shape = points_shape;
+    let together = entries.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1);
+    plan.at = if together { entries[0].1 } else { 0 };
+    Ok(plan)
+}
+
+/// The place that a signed index means.
+fn place(at: i64, shape: &[usize], axis: usize) -> Result<usize, String> {
+    let length = shape[axis] as i64;
+    let place = if at < 0 { at + length } else { at };
+    match (0..length).contains(&place) {
+        true => Ok(place as usize),
+        false => Err(format!(
+            "index {at} is outside axis {axis} of an array of shape {shape:?}"
+        )),
+    }
+}
+
+/// Points from several axes are picked from the box of all their places while it is this small.
+const BOX_MAX: usize = 4096;
+
+impl<T: Element> Array<T> {
+    /// A part of the array, by NumPy's rules; see [`Index`] and [`index!`](crate::index!). Lazy,
+    /// and every shape is known at once: lists and masks are in memory.
+    ///
+    /// Points from several axes of a large array (more than a few hundred) make the array be
+    /// computed into blocks once.
+    #[track_caller]
+    pub fn index(&self, indices: impl IntoIterator<Item = Index>) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        let plan = match plan(self.shape(), indices.into_iter().collect()) {
+            Ok(plan) => plan,
+            Err(message) => return Array::invalid(message),
+        };
+        let basic = self.viewed(plan.shape.clone(), plan.view.clone());
+        if plan.points.is_empty() {
+            return basic;
+        }
+        let picked = basic.points(&plan.advanced, &plan.points);
+        // the points' axis is in front; it moves, and gets its shape
+        let mut shape = picked.shape().to_vec();
+        shape.remove(0);
+        shape.splice(plan.at..plan.at, plan.points_shape.iter().copied());
+        picked.moveaxis(0, plan.at as isize).reshape(&shape)
+    }
+
+    /// The elements at points: `points[i]` has the places on axis `axes[i]`. The points are the
+    /// first axis of the result.
+    #[track_caller]
+    fn points(&self, axes: &[usize], points: &[Vec<usize>]) -> Self {
+        let count = points[0].len();
+        let rest: Vec<usize> = (0..self.ndim())
+            .filter(|axis| !axes.contains(axis))
+            .collect();
+        let mut shape = vec![count];
+        shape.extend(rest.iter().map(|&axis| self.shape()[axis]));
+        let boxed = u32::try_from(axes.len())
+            .ok()
+            .and_then(|axes| count.checked_pow(axes))
+            .is_some_and(|volume| volume <= BOX_MAX);
+        if axes.len() == 1 || boxed {
+            let mut view = View(vec![AxisView::Fixed(0); self.ndim()]);
+            for (&axis, places) in axes.iter().zip(points) {
+                view.0[axis] = AxisView::Of {
+                    out: 0,
+                    along: Along::list(places.clone()),
+                };
+            }
+            for (i, &axis) in rest.iter().enumerate() {
+                view.0[axis] = AxisView::Of {
+                    out: i + 1,
+                    along: Along::all(self.shape()[axis]),
+                };
+            }
+            return self.viewed(shape, view);
+        }
+        // several axes as one, and one list
+        let linear: Vec<usize> = (0..count)
+            .map(|point| {
+                let places = axes.iter().zip(points);
+                places.fold(0, |at, (&axis, places)| {
+                    at * self.shape()[axis] + places[point]
+                })
+            })
+            .collect();
+        self.merged(axes).points(&[0], &[linear])
+    }
+
+    /// The array with some axes merged into one, in front of the others.
+    #[track_caller]
+    fn merged(&self, axes: &[usize]) -> Self {
+        let rest: Vec<usize> = (0..self.ndim())
+            .filter(|axis| !axes.contains(axis))
+            .collect();
+        let order: Vec<usize> = axes.iter().chain(&rest).copied().collect();
+        let mut shape = vec![axes.iter().map(|&axis| self.shape()[axis]).product()];
+        shape.extend(rest.iter().map(|&axis| self.shape()[axis]));
+        self.permuted(&order).reshape(&shape)
+    }
+
+    /// The places of a list along an axis, in its order. Negative ones count from the end.
+    #[track_caller]
+    pub fn take(&self, places: &[i64], axis: isize) -> Self {
+        self.along(axis, Index::from(places))
+    }
+
+    /// The places along an axis where a mask is true.
+    #[track_caller]
+    pub fn compress(&self, mask: &[bool], axis: isize) -> Self {
+        self.along(axis, Index::from(mask.to_vec()))
+    }
+
+    #[track_caller]
+    fn along(&self, axis: isize, index: Index) -> Self {
+        if self.node.mistake().is_some() {
+            return self.clone();
+        }
+        match self.axis(axis) {
+            Ok(axis) => {
+                let mut indices = vec![Index::from(..); axis];
+                indices.push(index);
+                self.index(indices)
+            }
+            Err(message) => Array::invalid(message),
+        }
+    }
+
+    /// The array with the elements at an index replaced by those of `value`, which is broadcast to
+    /// the shape of the index. Of a place that a list names twice the last value stays.
+    #[track_caller]
+    pub fn with_assigned(
+        &self,
+        indices: impl IntoIterator<Item = Index>,
+        value: &Array<T>,
+    ) -> Self {
+        if let Some(mistake) = [self, value].iter().find_map(|array| array.node.mistake()) {
+            return Array::keep(mistake.clone());
+        }
+        let plan = match plan(self.shape(), indices.into_iter().collect()) {
+            Ok(plan) => plan,
+            Err(message) => return Array::invalid(message),
+        };
+        let mut target = plan.shape.clone();
+        for &axis in plan.advanced.iter().rev() {
+            target.remove(axis);
+        }
+        if !plan.points.is_empty() {
+            target.splice(plan.at..plan.at, plan.points_shape.iter().copied());
+        }
+        let value = value.broadcast_to(&target);
+        if value.node.mistake().is_some() || target.contains(&0) {
+            return if target.contains(&0) {
+                self.clone()
+            } else {
+                value
+            };
+        }
+        if plan.points.is_empty() {
+            return self.assigned(&plan.view, &value);
+        }
+        // the points' axes become one, in front, as `points` has them
+        let count: usize = plan.points_shape.iter().product();
+        let mut flat = target.clone();
+        flat.splice(plan.at..plan.at + plan.points_shape.len(), [count]);
+        let value = value.reshape(&flat).moveaxis(plan.at as isize, 0);
+        // the axes of the array that the points are of
+        let out_of = |view: &AxisView| match view {
+            AxisView::Of { out, .. } => Some(*out),
+            AxisView::Fixed(_) => None,
+        };
+        let axes: Vec<usize> = plan
+            .advanced
+            .iter()
+            .filter_map(|&out| {
+                plan.view
+                    .0
+                    .iter()
+                    .position(|view| out_of(view) == Some(out))
+            })
+            .collect();
+        let linear: Vec<usize> = (0..count)
+            .map(|point| {
+                let places = axes.iter().zip(&plan.points);
+                places.fold(0, |at, (&axis, places)| {
+                    at * self.shape()[axis] + places[point]
+                })
+            })
+            .collect();
+        let rest: Vec<usize> = (0..self.ndim())
+            .filter(|axis| !axes.contains(axis))
+            .collect();
+        // axes of the value behind the points, in the order of the index
+        let basic: Vec<usize> = (0..plan.shape.len())
+            .filter(|out| !plan.advanced.contains(out))
+            .collect();
+        let mut view = vec![AxisView::Of {
+            out: 0,
+            along: Along::list(linear),
+        }];
+        for &axis in &rest {
+            view.push(match &plan.view.0[axis] {
+                AxisView::Of { out, along } => AxisView::Of {
+                    out: 1 + basic.iter().position(|basic| basic == out).unwrap_or(0),
+                    along: along.clone(),
+                },
+                fixed => fixed.clone(),
+            });
+        }
+        let assigned = self.merged(&axes).assigned(&View(view), &value);
+        let order: Vec<usize> = axes.iter().chain(&rest).copied().collect();
+        let apart: Vec<usize> = order.iter().map(|&axis| self.shape()[axis]).collect();
+        let mut back = vec![0; order.len()];
+        for (i, &axis) in order.iter().enumerate() {
+            back[axis] = i;
+        }
+        assigned.reshape(&apart).permuted(&back)
+    }
+
+    /// The array with what a view shows replaced; every axis of the array is seen by itself.
+    #[track_caller]
+    fn assigned(&self, view: &View, value: &Array<T>) -> Self {
+        const NONE: usize = usize::MAX;
+        // per axis, where in the value each place's element is
+        let mut origins: Vec<Vec<usize>> = Vec::with_capacity(self.ndim());
+        let mut spread = View(vec![AxisView::Fixed(0); value.ndim()]);
+        for (axis, (seen, &length)) in view.0.iter().zip(self.shape()).enumerate() {
+            let mut origin = vec![NONE; length];
+            match seen {
+                AxisView::Fixed(at) => origin[*at] = 0,
+                AxisView::Of { out, along } => {
+                    (0..along.len()).for_each(|i| origin[along.at(i)] = i);
+                    let places = origin.iter().map(|&at| if at == NONE { 0 } else { at });
+                    spread.0[*out] = AxisView::Of {
+                        out: axis,
+                        along: Along::list(places.collect::<Vec<_>>()),
+                    };
+                }
+            }
+            origins.push(origin);
+        }
+        let mask = Array::from_fn(self.shape(), move |index| {
+            index
+                .iter()
+                .zip(&origins)
+                .all(|(&at, origin)| origin[at] != NONE)
+        });
+        let spread = value.viewed(self.shape().to_vec(), spread);
+        mask.select(&spread, self)
+    }
+}

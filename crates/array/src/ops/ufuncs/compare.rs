@@ -1,0 +1,131 @@
+//! Comparisons and tests: arrays of booleans. Extremes of two.
+
+use crate::array::Array;
+use crate::element::{Element, Float};
+use crate::kernels::folds::{greater, greater_known, lesser, lesser_known};
+use crate::kernels::map::{binary, unary};
+use crate::promote::Promote;
+
+macro_rules! comparisons {
+    ($($name:ident $operator:tt $doc:literal;)*) => {
+        impl<T: Element> Array<T> {
+            $(
+                #[doc = $doc]
+                ///
+                /// Elements of two types are promoted first; not-a-number equals nothing.
+                #[track_caller]
+                pub fn $name<U: Element>(&self, other: &Array<U>) -> Array<bool>
+                where
+                    T: Promote<U>,
+                {
+                    let kernel = binary(stringify!($name), |a: T, b: U| {
+                        a.cast::<<T as Promote<U>>::Output>() $operator b.cast()
+                    });
+                    Array::apply(kernel, &[&self.node, &other.node])
+                }
+            )*
+        }
+    };
+}
+
+comparisons! {
+    equal == "Where elements are equal.";
+    not_equal != "Where elements differ.";
+    less < "Where elements are smaller than the other's.";
+    less_equal <= "Where elements are smaller than the other's, or equal.";
+    greater > "Where elements are larger than the other's.";
+    greater_equal >= "Where elements are larger than the other's, or equal.";
+}
+
+macro_rules! extremes {
+    ($($name:ident $function:ident $doc:literal;)*) => {
+        impl<T: Element> Array<T> {
+            $(
+                #[doc = $doc]
+                #[track_caller]
+                pub fn $name(&self, other: &Array<T>) -> Array<T> {
+                    let kernel = binary(stringify!($name), $function::<T>);
+                    Array::apply(kernel, &[&self.node, &other.node])
+                }
+            )*
+        }
+    };
+}
+
+extremes! {
+    maximum greater "The larger of two; not-a-number if one is.";
+    minimum lesser "The smaller of two; not-a-number if one is.";
+    fmax greater_known "The larger of two; the other one where one is not-a-number.";
+    fmin lesser_known "The smaller of two; the other one where one is not-a-number.";
+}
+
+impl<T: Float> Array<T> {
+    /// Where elements are not numbers.
+    #[track_caller]
+    pub fn isnan(&self) -> Array<bool> {
+        Array::apply(unary("isnan", T::is_not_a_number), &[&self.node])
+    }
+
+    /// Where elements are infinite.
+    #[track_caller]
+    pub fn isinf(&self) -> Array<bool> {
+        Array::apply(
+            unary("isinf", |x: T| x.to_f64().is_infinite()),
+            &[&self.node],
+        )
+    }
+
+    /// Where elements are neither infinite nor not-a-number.
+    #[track_caller]
+    pub fn isfinite(&self) -> Array<bool> {
+        Array::apply(
+            unary("isfinite", |x: T| x.to_f64().is_finite()),
+            &[&self.node],
+        )
+    }
+
+    /// Where elements are minus infinity.
+    #[track_caller]
+    pub fn isneginf(&self) -> Array<bool> {
+        Array::apply(
+            unary("isneginf", |x: T| x.to_f64() == f64::NEG_INFINITY),
+            &[&self.node],
+        )
+    }
+
+    /// Where elements are plus infinity.
+    #[track_caller]
+    pub fn isposinf(&self) -> Array<bool> {
+        Array::apply(
+            unary("isposinf", |x: T| x.to_f64() == f64::INFINITY),
+            &[&self.node],
+        )
+    }
+
+    /// Where elements have a minus sign, minus zero among them.
+    #[track_caller]
+    pub fn signbit(&self) -> Array<bool> {
+        Array::apply(
+            unary("signbit", |x: T| x.to_f64().is_sign_negative()),
+            &[&self.node],
+        )
+    }
+
+    /// Where elements differ by at most `absolute + relative * |other|`; equal infinities are
+    /// close, not-a-number is close to nothing.
+    #[track_caller]
+    pub fn isclose(&self, other: &Array<T>, relative: f64, absolute: f64) -> Array<bool> {
+        let kernel = binary("isclose", move |a: T, b: T| {
+            let (a, b) = (a.to_f64(), b.to_f64());
+            a == b || ((a - b).abs() <= absolute + relative * b.abs() && b.is_finite())
+        });
+        // the tolerances are in the closure
+        Array::apply(kernel.users(), &[&self.node, &other.node])
+    }
+
+    /// Whether all elements are close; see [`Array::isclose`].
+    #[track_caller]
+    pub fn allclose(&self, other: &Array<T>, relative: f64, absolute: f64) -> Array<bool> {
+        self.isclose(other, relative, absolute).all(..)
+    }
+}

@@ -1,0 +1,125 @@
+//! Rounding and division with remainders.
+
+use crate::array::Array;
+use crate::element::{Element, Float, Integer};
+use crate::kernels::map::{binary, unary};
+
+macro_rules! rounding {
+    ($($(#[$doc:meta])* $name:ident $function:expr;)*) => {
+        impl<T: Float> Array<T> {
+            $(
+                $(#[$doc])*
+                #[track_caller]
+                pub fn $name(&self) -> Array<T> {
+                    let function: fn(f64) -> f64 = $function;
+                    let kernel = unary(stringify!($name), move |x: T| x.map_f64(function));
+                    Array::apply(kernel, &[&self.node])
+                }
+            )*
+        }
+    };
+}
+
+rounding! {
+    /// The largest whole number that is not larger.
+    floor f64::floor;
+    /// The smallest whole number that is not smaller.
+    ceil f64::ceil;
+    /// The whole number towards zero.
+    trunc f64::trunc;
+    /// The nearest whole number; of two the even one.
+    rint f64::round_ties_even;
+}
+
+impl<T: Float> Array<T> {
+    /// Each element rounded to so many decimals, halves to even, as NumPy does it: scaled by a
+    /// power of ten, rounded, scaled back.
+    #[track_caller]
+    pub fn round(&self, decimals: i32) -> Array<T> {
+        let kernel = binary("round", |x: T, decimals: i32| {
+            let scale = 10f64.powi(decimals.abs());
+            x.map_f64(|x| match decimals < 0 {
+                true => (x / scale).round_ties_even() * scale,
+                false => (x * scale).round_ties_even() / scale,
+            })
+        });
+        Array::apply(kernel, &[&self.node, &Array::scalar(decimals).node])
+    }
+
+    /// The quotient, rounded down.
+    #[track_caller]
+    pub fn floor_divide(&self, other: &Array<T>) -> Array<T> {
+        let kernel = binary("floor_divide", |x: T, y: T| {
+            T::from_f64(divmod(x.to_f64(), y.to_f64()).0)
+        });
+        Array::apply(kernel, &[&self.node, &other.node])
+    }
+
+    /// The remainder with the sign of the divisor, as Python's.
+    #[track_caller]
+    pub fn remainder(&self, other: &Array<T>) -> Array<T> {
+        let kernel = binary("remainder", |x: T, y: T| {
+            T::from_f64(divmod(x.to_f64(), y.to_f64()).1)
+        });
+        Array::apply(kernel, &[&self.node, &other.node])
+    }
+
+    /// Quotient, rounded down, and remainder.
+    #[track_caller]
+    pub fn divmod(&self, other: &Array<T>) -> (Array<T>, Array<T>) {
+        (self.floor_divide(other), self.remainder(other))
+    }
+}
+
+impl<T: Integer> Array<T> {
+    /// The quotient, rounded down; 0 for a division by zero.
+    #[track_caller]
+    pub fn int_divide(&self, other: &Array<T>) -> Array<T> {
+        Array::apply(binary("int_divide", T::over), &[&self.node, &other.node])
+    }
+
+    /// The remainder with the sign of the divisor, as Python's; 0 for a division by zero.
+    #[track_caller]
+    pub fn modulo(&self, other: &Array<T>) -> Array<T> {
+        Array::apply(binary("modulo", T::modulo), &[&self.node, &other.node])
+    }
+}
+
+impl<T: Element> Array<T> {
+    /// The elements held between a lowest and a highest value; not-a-number stays.
+    #[track_caller]
+    pub fn clip(&self, low: T, high: T) -> Array<T> {
+        let kernel = crate::kernels::map::ternary("clip", |x: T, low: T, high: T| {
+            let raised = if x < low { low } else { x };
+            if raised > high { high } else { raised }
+        });
+        let (low, high) = (Array::scalar(low), Array::scalar(high));
+        Array::apply(kernel, &[&self.node, &low.node, &high.node])
+    }
+}
+
+/// Quotient, rounded down, and remainder with the sign of the divisor, as Python computes them:
+/// the quotient from the exact remainder, not from a rounded division.
+fn divmod(x: f64, y: f64) -> (f64, f64) {
+    let mut rest = x % y;
+    if y == 0.0 {
+        return (x / y, rest);
+    }
+    let mut quotient = (x - rest) / y;
+    if rest != 0.0 {
+        if (y < 0.0) != (rest < 0.0) {
+            rest += y;
+            quotient -= 1.0;
+        }
+    } else {
+        rest = 0f64.copysign(y);
+    }
+    if quotient == 0.0 {
+        return (0f64.copysign(x / y), rest);
+    }
+    let down = quotient.floor();
+    match quotient - down > 0.5 {
+        true => (down + 1.0, rest),
+        false => (down, rest),
+    }
+}

@@ -1,0 +1,194 @@
+//! Items that closures and lazy values make.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::panic::Location;
+use std::sync::Arc;
+
+use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Lazy, Result};
+
+use crate::bag::{Bag, Mistake};
+use crate::run::Run;
+use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
+
+/// Items of iterators that a closure makes; see [`Bag::from_fn`].
+pub struct Made<F, I> {
+    make: F,
+    partitions: u32,
+    step: Step,
+    items: PhantomData<fn() -> I>,
+}
+
+/// Partitions that lazy values hold; see [`Bag::from_delayed`].
+pub struct Delayed<T> {
+    values: Vec<Lazy<Vec<T>>>,
+    step: Step,
+}
+
+impl Bag<()> {
+    /// A bag of so many partitions, each of the items of an iterator that a closure makes from the
+    /// partition's number. Items are made while they stream by, and again whenever the bag is run:
+    /// the closure must give the same ones each time.
+    #[track_caller]
+    pub fn from_fn<F, I>(npartitions: u32, make: F) -> Bag<Source<Made<F, I>>>
+    where
+        F: Fn(u32) -> I + Send + Sync + 'static,
+        I: IntoIterator + 'static,
+        I::Item: 'static,
+    {
+        let step = Step {
+            name: "from_fn",
+            location: Location::caller(),
+        };
+        let mistake = (npartitions == 0)
+            .then(|| Mistake::at(step.location, "a bag needs at least one partition, not 0"));
+        let (partitions, items) = (npartitions.max(1), PhantomData);
+        Bag::new(Source(Arc::new(Made {
+            make,
+            partitions,
+            step,
+            items,
+        })))
+        .mistaken(mistake)
+    }
+
+    /// The items of an iterator that a closure makes, as one partition that streams by:
+    /// `Bag::from_iter(|| 0..)`. See [`Bag::repartition`] to spread them.
+    #[track_caller]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "an iterator runs once, a bag again"
+    )]
+    pub fn from_iter<F, I>(
+        make: F,
+    ) -> Bag<Source<Made<impl Fn(u32) -> I + Send + Sync + 'static, I>>>
+    where
+        F: Fn() -> I + Send + Sync + 'static,
+        I: IntoIterator + 'static,
+        I::Item: 'static,
+    {
+        Bag::from_fn(1, move |_| make())
+    }
+
+    /// A bag whose partitions are lazy values: of [`delayed`](flagstone_graph::delayed) closures,
+    /// for whatever Flagstone cannot read.
+    #[track_caller]
+    pub fn from_delayed<T>(
+        values: impl IntoIterator<Item = Lazy<Vec<T>>>,
+    ) -> Bag<Source<Delayed<T>>>
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        let step = Step {
+            name: "from_delayed",
+            location: Location::caller(),
+        };
+        let values: Vec<_> = values.into_iter().collect();
+        let mistake = values
+            .is_empty()
+            .then(|| Mistake::at(step.location, "a bag needs at least one partition, not 0"));
+        Bag::new(Source(Arc::new(Delayed { values, step }))).mistaken(mistake)
+    }
+}
+
+const FREE: Cost = Cost {
+    footprint: Footprint::exact(0),
+    read_bytes: 0,
+};
+
+impl<F, I> Root for Made<F, I>
+where
+    F: Fn(u32) -> I + Send + Sync + 'static,
+    I: IntoIterator + 'static,
+    I::Item: 'static,
+{
+    type Item<'a> = I::Item;
+    type Plan = ();
+
+    fn plan(&self, _: Want, _: &mut Graph) -> Result<((), Vec<LayerId>)> {
+        Ok(((), Vec::new()))
+    }
+
+    fn partition_count(&self, (): &()) -> u32 {
+        self.partitions
+    }
+
+    fn cost(&self, (): &(), _: u32) -> Cost {
+        FREE
+    }
+
+    fn drive<C: Consumer<Source<Self>>>(
+        &self,
+        (): &(),
+        run: &Run<'_>,
+        _: Inputs<'_>,
+        mut consumer: C,
+    ) -> Result<()> {
+        for item in (self.make)(run.partition()) {
+            if run.next_item() {
+                run.ctx().check_cancelled()?;
+            }
+            match consumer.push(item) {
+                Ok(()) => {}
+                stopped => return ended(stopped),
+            }
+        }
+        ended(consumer.finish())
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) {
+        steps.push(self.step);
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Root for Delayed<T> {
+    type Item<'a> = T;
+    type Plan = ();
+
+    fn plan(&self, _: Want, graph: &mut Graph) -> Result<((), Vec<LayerId>)> {
+        let layers = self.values.iter().map(|value| value.push_into(graph));
+        Ok(((), layers.collect()))
+    }
+
+    fn partition_count(&self, (): &()) -> u32 {
+        self.values.len().max(1) as u32
+    }
+
+    fn cost(&self, (): &(), _: u32) -> Cost {
+        FREE
+    }
+
+    fn deps(&self, (): &(), partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+        deps.push(slots.start + partition as usize, 0);
+    }
+
+    fn is_one_to_one(&self) -> bool {
+        false
+    }
+
+    fn drive<C: Consumer<Source<Self>>>(
+        &self,
+        (): &(),
+        run: &Run<'_>,
+        mut inputs: Inputs<'_>,
+        mut consumer: C,
+    ) -> Result<()> {
+        let block = inputs.take(0)?;
+        let items = block.value_ref::<Vec<T>>();
+        let items = items.ok_or_else(|| Error::invalid("a lazy value has another type"))?;
+        for item in items {
+            if run.next_item() {
+                run.ctx().check_cancelled()?;
+            }
+            match consumer.push(item.clone()) {
+                Ok(()) => {}
+                stopped => return ended(stopped),
+            }
+        }
+        ended(consumer.finish())
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) {
+        steps.push(self.step);
+    }
+}
