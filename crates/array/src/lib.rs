@@ -39,4 +39,4 @@ pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
 pub use ops::{Axes, Index, IntoAxes, Pad, keep, meshgrid};
 pub use promote::Promote;
-pub use terminal::Built;
+pub use terminal::{Built, BuiltStore};

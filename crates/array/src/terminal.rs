@@ -27,6 +27,15 @@ pub struct Built {
     pub grid: ChunkGrid,
 }
 
+/// A built store: what [`Array::build_store`] returns.
+pub struct BuiltStore {
+    /// The layers.
+    pub graph: Graph,
+    /// The layer that writes.
+    pub output: LayerId,
+    target: AtomicFile,
+}
+
 impl<T: Element> Array<T> {
     /// Lowers the array for an executor without running it.
     ///
@@ -115,9 +124,26 @@ impl<T: Element> Array<T> {
         path: impl AsRef<Path>,
         options: OutputOptions,
     ) -> Result<()> {
+        let store = self.build_store(executor.resources(), path, options)?;
+        executor.execute(&store.graph, &[store.output])?;
+        store.target.commit().map_err(Error::failed)
+    }
+
+    /// Lowers the computation of the array into an npy file without running it, and opens the
+    /// file: what stands in the way of the output is an error here already. Dropped, it leaves
+    /// nothing.
+    ///
+    /// # Errors
+    /// A mistake in how the array was built, and an output that cannot be written.
+    pub fn build_store(
+        &self,
+        resources: Resources,
+        path: impl AsRef<Path>,
+        options: OutputOptions,
+    ) -> Result<BuiltStore> {
         let path = path.as_ref();
         let mut graph = Graph::new();
-        let plan = Plan::new(executor.resources());
+        let plan = Plan::new(resources);
         let lowered = Lowering::new(&mut graph, plan).lower_chunks(&self.node)?;
         let failed = |error: std::io::Error| {
             let message = write_error(&path.display().to_string(), &error);
@@ -143,7 +169,10 @@ impl<T: Element> Array<T> {
             },
         };
         let output = graph.push_at(Arc::new(store), &[lowered.layer], Some(self.node.location));
-        executor.execute(&graph, &[output])?;
-        target.commit().map_err(Error::failed)
+        Ok(BuiltStore {
+            graph,
+            output,
+            target,
+        })
     }
 }

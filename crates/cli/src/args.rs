@@ -87,6 +87,33 @@ pub(crate) struct Output {
     pub(crate) keep_partial: bool,
 }
 
+/// How records are read.
+#[derive(Args, Clone)]
+pub(crate) struct Reading {
+    /// Format of the inputs [default: from their names, else from their heads]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<From>,
+    /// Separator of CSV fields [default: a comma, a tab for .tsv]
+    #[arg(long, value_name = "CHAR", value_parser = separator)]
+    pub(crate) delimiter: Option<u8>,
+    /// What stands around CSV fields that hold separators or line ends, or none [default: a double
+    /// quote, none for .tsv]
+    #[arg(long, value_name = "CHAR", value_parser = quote)]
+    pub(crate) quote: Option<Quote>,
+    /// What takes the meaning from a quote after it, inside quotes [default: quotes are doubled]
+    #[arg(long, value_name = "CHAR", value_parser = separator)]
+    pub(crate) escape: Option<u8>,
+    /// The CSV files have no first line that names the columns: they are column_1, column_2, ...
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// Names of the CSV columns, instead of the header's
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(crate) names: Option<Vec<String>>,
+    /// A text that stands for null in CSV, beside the empty field; may be given several times
+    #[arg(long = "null", value_name = "TEXT")]
+    pub(crate) nulls: Vec<String>,
+}
+
 #[derive(Args, Clone)]
 pub(crate) struct Convert {
     /// Files or patterns with *, ?, [...] and **
@@ -94,9 +121,8 @@ pub(crate) struct Convert {
     pub(crate) inputs: Vec<String>,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// Format of the inputs [default: from their names, else from their heads]
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) from: Option<From>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
     /// Reads the inputs as lines of text: the named groups of this regular expression, (?<name>...),
     /// are the columns
     #[arg(long, value_name = "REGEX")]
@@ -122,25 +148,6 @@ pub(crate) struct Convert {
     /// Where --on-bad-record quarantine puts bad records [default: PATH with ".bad" appended]
     #[arg(long, value_name = "DIR")]
     pub(crate) quarantine: Option<PathBuf>,
-    /// Separator of CSV fields [default: a comma, a tab for .tsv]
-    #[arg(long, value_name = "CHAR", value_parser = separator)]
-    pub(crate) delimiter: Option<u8>,
-    /// What stands around CSV fields that hold separators or line ends, or none [default: a double
-    /// quote, none for .tsv]
-    #[arg(long, value_name = "CHAR", value_parser = quote)]
-    pub(crate) quote: Option<Quote>,
-    /// What takes the meaning from a quote after it, inside quotes [default: quotes are doubled]
-    #[arg(long, value_name = "CHAR", value_parser = separator)]
-    pub(crate) escape: Option<u8>,
-    /// The CSV files have no first line that names the columns: they are column_1, column_2, ...
-    #[arg(long)]
-    pub(crate) no_header: bool,
-    /// Names of the CSV columns, instead of the header's
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
-    pub(crate) names: Option<Vec<String>>,
-    /// A text that stands for null in CSV, beside the empty field; may be given several times
-    #[arg(long = "null", value_name = "TEXT")]
-    pub(crate) nulls: Vec<String>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -201,6 +208,8 @@ pub(crate) struct Matmul {
 pub(crate) struct Inspect {
     /// A .npy, .parquet, .json[.gz], .csv or .tsv file, a directory of Parquet files, or a pattern
     pub(crate) path: String,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
 }
 
 #[derive(Args, Clone)]

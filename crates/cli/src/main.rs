@@ -5,6 +5,8 @@
 mod args;
 mod commands;
 mod memory;
+mod out;
+mod reports;
 mod run;
 mod signals;
 
@@ -17,9 +19,6 @@ use crate::args::{Cli, Command, Explained};
 fn main() -> ExitCode {
     memory::tune_allocator();
     let cli = Cli::parse(); // usage errors end with 2
-    if matches!(cli.command, Command::Inspect(_) | Command::Explain { .. }) {
-        signals::end_with_the_reader();
-    }
     let result = match cli.command {
         Command::Convert(args) => commands::convert::run(&args),
         Command::Matmul(args) => commands::matmul::run(&args),

@@ -7,11 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use flagstone::{CancelToken, Counter, Progress, Session, write_chrome_trace, write_report};
+use flagstone::{
+    CancelToken, Counter, Explanation, Progress, Session, write_chrome_trace, write_report,
+};
 use serde_json::json;
 
 use crate::args::{Common, When};
 use crate::memory::{Sampler, high_water_bytes};
+use crate::out::print;
+use crate::reports;
 use crate::signals;
 
 /// Why the program ends without success.
@@ -42,7 +46,11 @@ impl fmt::Display for Failure {
                 Some(143) => write!(f, "terminated: nothing was written"),
                 _ => write!(f, "cancelled: nothing was written"),
             },
-            Failure::Run(error) => write!(f, "error: {error}"),
+            // where a collection was made is a line of this program: it says nothing to its users
+            Failure::Run(error) => match error.key() {
+                Some(key) => write!(f, "error: {key}: {}", error.message()),
+                None => write!(f, "error: {}", error.message()),
+            },
             Failure::Other(message) | Failure::Usage(message) => write!(f, "error: {message}"),
         }
     }
@@ -59,12 +67,41 @@ pub(crate) fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// What the operating system says, without the number of the error.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((sentence, _)) => sentence.to_owned(),
+        None => text,
+    }
+}
+
+/// A session for a command that is only explained: there is no run to report on.
+pub(crate) fn explaining(common: &Common) -> Result<Session, Failure> {
+    if let Some((flag, _)) = reports::paths(common).next() {
+        return Err(Failure::Usage(format!(
+            "{flag} is about a run, and explain runs nothing: leave it out"
+        )));
+    }
+    session(common, CancelToken::new())
+}
+
+/// Prints an explanation, and ends as the run would that does not fit its budget.
+pub(crate) fn explained(plan: &str, explanation: &Explanation) -> Result<(), Failure> {
+    print(format_args!("{plan}{explanation}"))?;
+    explanation
+        .refusal()
+        .map_or(Ok(()), |error| Err(error.into()))
+}
+
 /// Starts a session as the flags say, runs `work`, and writes what the flags ask for, also when
-/// the work fails.
+/// the work fails. The files of reports may not be those of the work.
 pub(crate) fn with_session<T>(
     common: &Common,
+    files: &reports::Files<'_>,
     work: impl FnOnce(&Session) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    reports::check(common, files)?;
     let sampler = Sampler::start();
     let start = Instant::now();
     let token = CancelToken::new();
@@ -90,7 +127,7 @@ pub(crate) fn with_session<T>(
     reported.map(|()| value)
 }
 
-pub(crate) fn session(common: &Common, token: CancelToken) -> Result<Session, Failure> {
+fn session(common: &Common, token: CancelToken) -> Result<Session, Failure> {
     let mut builder = Session::builder().cancel_token(token);
     if let Some(bytes) = common.memory {
         builder = builder.memory_bytes(bytes);
@@ -162,5 +199,5 @@ fn write_file(
         body(&mut out)?;
         out.flush()
     });
-    written.map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))
+    written.map_err(|error| reports::cannot_write(path, &reason(&error)))
 }

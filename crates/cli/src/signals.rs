@@ -26,16 +26,6 @@ pub(crate) fn cancel_on_signal(token: CancelToken) -> io::Result<()> {
     Ok(())
 }
 
-/// For commands that only print: `flagstone inspect ... | head` ends when `head` has seen enough.
-/// Commands that write files must not die of it, they would leave them behind.
-pub(crate) fn end_with_the_reader() {
-    #[cfg(unix)]
-    // SAFETY: restores the default action, before any other thread exists.
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-    }
-}
-
 /// The exit code of the signal that was received: 130 or 143.
 pub(crate) fn exit_code() -> Option<u8> {
     match RECEIVED.load(Ordering::Relaxed) {

@@ -2,23 +2,42 @@
 
 use std::fmt;
 
-use flagstone_graph::{Certainty, Program};
-use flagstone_memory::format_bytes;
+use flagstone_graph::{Certainty, Error, Program};
+use flagstone_memory::{format_budget, format_bytes};
 use flagstone_scheduler::Certificate;
 
 /// A frozen plan with its certificate. Prints as a table.
 pub struct Explanation {
     program: Program,
     certificate: Certificate,
+    smallest_budget_bytes: u64,
 }
 
 impl Explanation {
     /// A plan that [`Session::freeze`](crate::Session::freeze) made, and its certificate.
     pub fn new(program: Program, certificate: Certificate) -> Self {
         Explanation {
+            smallest_budget_bytes: certificate.minimum_budget_bytes(),
             program,
             certificate,
         }
+    }
+
+    /// The same where another plan of the same work needs this budget.
+    pub(crate) fn or_with(mut self, budget_bytes: u64) -> Self {
+        self.smallest_budget_bytes = self.smallest_budget_bytes.min(budget_bytes);
+        self
+    }
+
+    /// The smallest budget that works: for this plan, or for the one that a smaller budget would
+    /// be given.
+    pub fn smallest_budget_bytes(&self) -> u64 {
+        self.smallest_budget_bytes
+    }
+
+    /// The error that the run would end with before it starts, if the plan does not fit its budget.
+    pub fn refusal(&self) -> Option<Error> {
+        self.certificate.refusal(&self.program)
     }
 
     /// The frozen plan.
@@ -67,8 +86,8 @@ impl fmt::Display for Explanation {
             "certified peak      {} ({certainty})",
             format_bytes(peak)
         )?;
-        let smallest = certificate.minimum_budget_bytes();
-        writeln!(f, "smallest budget     {}", format_bytes(smallest))?;
+        let smallest = self.smallest_budget_bytes;
+        writeln!(f, "smallest budget     {}", format_budget(smallest))?;
         if let Some((task, bytes)) = certificate.worst_task() {
             writeln!(
                 f,
@@ -77,11 +96,15 @@ impl fmt::Display for Explanation {
                 format_bytes(bytes)
             )?;
         }
+        // not every sink knows beforehand how much it writes
+        let written = match certificate.written_bytes() {
+            0 => String::new(),
+            bytes => format!("{} written, ", format_bytes(bytes)),
+        };
         writeln!(
             f,
-            "predicted I/O       {} read, {} written, {} spilled, {} reloaded",
+            "predicted I/O       {} read, {written}{} spilled, {} reloaded",
             format_bytes(certificate.read_bytes()),
-            format_bytes(certificate.written_bytes()),
             format_bytes(certificate.spill_bytes()),
             format_bytes(certificate.reload_bytes())
         )?;

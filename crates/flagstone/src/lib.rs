@@ -53,15 +53,15 @@ pub use flagstone_bag::{
 pub use flagstone_frame::{
     BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,
     ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions, Widening,
-    WriteReport, avg, col, count, count_all, lit, max, mean, min, month, not, sum, to_date, when,
-    year,
+    WriteReport, avg, check_condition, check_select_list, col, count, count_all, lit, max, mean,
+    min, month, not, sum, to_date, when, year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,
     KeyedGraph, Layer, LayerId, Lazy, Program, Result, SerialExecutor, TaskContext, delayed, lazy,
 };
 pub use flagstone_io::OutputOptions;
-pub use flagstone_memory::{ParseBytesError, format_bytes, parse_bytes};
+pub use flagstone_memory::{ParseBytesError, format_budget, format_bytes, parse_bytes};
 pub use flagstone_scheduler::{
     CancelToken, Certificate, Event, EventKind, LayerStats, Machine, Observer, Persisted, Progress,
     Snapshot, Stats, Trace, write_chrome_trace, write_report,

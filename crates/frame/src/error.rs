@@ -1,18 +1,69 @@
 //! Turning the errors of libraries into ours. The crate's error is the graph's: a mistake in how a
 //! frame was built and a task's failure reach the user by the same road.
 
+use std::fmt;
+
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
+use datafusion_physical_expr::PhysicalExpr;
 use flagstone_graph::{Error, ErrorKind};
 use parquet::errors::ParquetError;
 
-/// A plan that DataFusion refuses: wrong names or types. Only the first line, without its advice
-/// to file a bug there.
+use crate::plan::logical::TABLE;
+
+/// A plan that DataFusion refuses: wrong names or types.
 pub(crate) fn plan_error(error: DataFusionError) -> Error {
-    let message = error.strip_backtrace();
-    let message = message.trim_start_matches("Error during planning: ");
-    let message = message.trim_start_matches("Schema error: ");
-    Error::invalid(message.trim_end().trim_end_matches('.').to_owned()).with_source(error)
+    Error::invalid(sentence(&error)).with_source(error)
+}
+
+/// The cause behind an error of DataFusion as one sentence in one line, without its advice to file
+/// a bug there.
+fn sentence(error: &DataFusionError) -> String {
+    const CATEGORIES: [&str; 8] = [
+        "Error during planning: ",
+        "Schema error: ",
+        "Arrow error: ",
+        "Execution error: ",
+        "This feature is not implemented: ",
+        "Cast error: ",
+        "Compute error: ",
+        "Optimizer rule 'simplify_expressions' failed",
+    ];
+    const LONGEST: usize = 400;
+    let text = error.strip_backtrace();
+    let mut text = text.rsplit("\ncaused by\n").next().unwrap_or_default();
+    while let Some(rest) = CATEGORIES
+        .iter()
+        .find_map(|category| text.strip_prefix(category))
+    {
+        text = rest;
+    }
+    let mut lines = text.lines().map(|line| line.trim().trim_end_matches('.'));
+    let mut message = lower_case(lines.next().unwrap_or_default());
+    if let Some(hint) = lines
+        .next()
+        .filter(|line| line.starts_with("Valid fields") || line.starts_with("Did you mean"))
+    {
+        message = format!("{message}; {}", lower_case(hint));
+    }
+    // the one table has a name that nobody gave it
+    message = message.replace(&format!("{TABLE}."), "");
+    if let Some((at, _)) = message.char_indices().nth(LONGEST) {
+        message.truncate(at);
+        message.push('…');
+    }
+    message
+}
+
+/// The text with a small first letter, unless it starts with a name in capitals.
+pub(crate) fn lower_case(text: &str) -> String {
+    let mut rest = text.chars();
+    match (rest.next(), rest.clone().next()) {
+        (Some(first), second) if !second.is_some_and(char::is_uppercase) => {
+            first.to_lowercase().chain(rest).collect()
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// An expression or decoder that failed on data.
@@ -20,9 +71,18 @@ pub(crate) fn arrow_error(error: ArrowError) -> Error {
     Error::failed(error)
 }
 
-pub(crate) fn run_error(error: DataFusionError) -> Error {
-    let message = error.strip_backtrace();
+/// An expression that failed on the values of some row.
+pub(crate) fn run_error(expr: &dyn PhysicalExpr, error: DataFusionError) -> Error {
+    let message = format!("{} in the expression {}", sentence(&error), Sql(expr));
     Error::new(ErrorKind::Failed, message).with_source(error)
+}
+
+struct Sql<'a>(&'a dyn PhysicalExpr);
+
+impl fmt::Display for Sql<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt_sql(f)
+    }
 }
 
 /// A file that could not be read or written below the library stays what it was.

@@ -41,7 +41,7 @@ pub fn inspect_parquet<P: AsRef<Path>>(
         let open = File::open(path).map_err(|error| file_error("open", path, error))?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(open).map_err(|error| {
             Error::failed(format!(
-                "{}: it is not a Parquet file: {error}",
+                "{}: it is not a Parquet file, or it is damaged or cut short: {error}",
                 path.display()
             ))
         })?;

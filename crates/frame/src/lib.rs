@@ -51,6 +51,7 @@ pub use flagstone_graph::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, IntoKey};
 pub use inspect::{ParquetInfo, inspect_parquet};
 pub use partition::Partition;
+pub use plan::sql::{check_condition, check_select_list};
 pub use sink::parquet::{ParquetCompression, ParquetOptions};
 pub use sink::rows::{RowCompression, RowFormat, RowOptions};
 pub use source::bad::BadRecords;

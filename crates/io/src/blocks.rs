@@ -21,6 +21,8 @@ use crate::source::Io;
 use crate::whole::{Whole, open_gzip};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
+/// The marks of text that is not UTF-8, in both orders of bytes.
+const UTF16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// Some whole lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +194,16 @@ impl<'a> BlockReader<'a> {
                 return Ok(Some(self.pass(start + from)));
             }
             let mut span = self.pass(end);
+            if self.options.skip_bom
+                && self.base + start as u64 == 0
+                && UTF16
+                    .iter()
+                    .any(|bom| self.buffer[start..end].starts_with(bom))
+            {
+                let message = "this is UTF-16 text; convert it to UTF-8 first, for example with \
+                               iconv -f UTF-16 -t UTF-8";
+                return Err(Error::new(ErrorKind::BadRecord, message));
+            }
             // part of the first line as far as ownership goes, but not of what it says
             if self.options.skip_bom
                 && self.base + start as u64 == 0

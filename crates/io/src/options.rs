@@ -18,7 +18,7 @@ pub struct ReadOptions {
     /// never, as when only the first lines are wanted. Up to 8 MiB of text this measured 1.5 times
     /// as fast as streaming, from 12 MiB on 1.1 to 1.2 times: there the text leaves the caches.
     pub whole_file_bytes: u64,
-    /// Leave out a UTF-8 byte-order mark at the start of a file.
+    /// Leave out a UTF-8 byte-order mark at the start of a file, and refuse one of UTF-16.
     pub skip_bom: bool,
 }
 

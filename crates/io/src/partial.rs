@@ -39,8 +39,16 @@ impl Partial {
         let target = &target.components().collect::<PathBuf>();
         // writing to a link means writing to what it points at
         let target = match fs::symlink_metadata(target) {
-            Ok(metadata) if metadata.is_symlink() => fs::canonicalize(target)
-                .map_err(|cause| Error::os("follow the link", target, cause))?,
+            Ok(metadata) if metadata.is_symlink() => {
+                fs::canonicalize(target).map_err(|cause| match cause.kind() {
+                    io::ErrorKind::NotFound => {
+                        let message = "the output is a link to something that does not exist; \
+                                       remove the link, or name what it should point at";
+                        Error::new(ErrorKind::NotFound, message).at_path(target)
+                    }
+                    _ => Error::os("follow the link", target, cause),
+                })?
+            }
             _ => target.to_owned(),
         };
         let Some(name) = target.file_name().map(OsStr::to_owned) else {

@@ -21,6 +21,12 @@ pub fn format_bytes(bytes: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
+/// Formats a budget that something needs, rounded up to whole mebibytes: whoever gives what is
+/// printed gives enough.
+pub fn format_budget(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
 /// Reads a byte count as a user writes it: `512MiB`, `1.5 GiB`, `2GB`, `4096`.
 ///
 /// `KiB`, `MiB`, `GiB`, `TiB` (and a bare `K`, `M`, `G`, `T`) are powers of 1024; `kB`, `MB`, `GB`,

@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use flagstone_graph::{Certainty, Error, ErrorKind, Footprint, Program, TaskId};
-use flagstone_memory::format_bytes;
+use flagstone_memory::{format_budget, format_bytes};
 
 use crate::run::state::Tasks;
 
@@ -132,7 +132,7 @@ impl Certificate {
                 format_bytes(bytes.saturating_sub(footprint.own_bytes())),
                 format_bytes(fixed),
                 format_bytes(self.budget_bytes),
-                format_bytes(self.minimum_budget_bytes().next_multiple_of(1 << 20)),
+                format_budget(self.minimum_budget_bytes()),
             ),
         );
         Some(program.locate(error, task))

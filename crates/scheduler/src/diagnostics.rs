@@ -129,11 +129,9 @@ impl Shared {
         };
         let waiting = core.wait.filter(|wait| wait.run == id).map(|wait| {
             format!(
-                "{} needs {}, {} of {} granted, {} running",
-                program.key(TaskId(wait.rank)),
+                "{} for {}, {} running",
                 format_bytes(wait.bytes),
-                format_bytes(self.ledger.granted()),
-                format_bytes(self.ledger.budget()),
+                program.key(TaskId(wait.rank)),
                 core.running
             )
         });

@@ -13,7 +13,7 @@ use crate::view::Along;
 pub(crate) use function::Function;
 pub(crate) use header::{Header, header_bytes};
 pub(crate) use memory::InMemory;
-pub(crate) use npy::NpyFile;
+pub(crate) use npy::{NpyFile, data_bytes, unreadable};
 
 /// The order in which a source hands out the elements of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

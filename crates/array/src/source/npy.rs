@@ -37,7 +37,7 @@ impl NpyFile {
     /// # Errors
     /// A missing or unreadable file, another type, a damaged header or a short file.
     pub(crate) fn open<T: Element>(path: &Path) -> Result<NpyFile> {
-        let failed = |error: io::Error| failure(path, &error.to_string(), Some(error));
+        let failed = |error: io::Error| unreadable(path, error);
         let mut file = File::open(path).map_err(failed)?;
         let header = Header::read(&mut file).map_err(failed)?;
         let (sign, code) = header
@@ -58,14 +58,7 @@ impl NpyFile {
             ));
         }
         let metadata = file.metadata().map_err(failed)?;
-        let expected = header
-            .element_count()
-            .and_then(|count| (count as u64).checked_mul(size_of::<T>() as u64))
-            .and_then(|bytes| bytes.checked_add(header.data_offset))
-            .ok_or_else(|| failure(path, "its shape has more than 2^64 bytes", None))?;
-        if metadata.len() < expected {
-            return Err(failure(path, &truncated(metadata.len(), expected), None));
-        }
+        data_bytes(path, &header, size_of::<T>() as u64, metadata.len())?;
         Ok(NpyFile {
             path: path.to_owned(),
             file,
@@ -140,8 +133,47 @@ impl NpyFile {
                     let wanted = offset + bytes.len() as u64;
                     failure(&self.path, &truncated(length, wanted), Some(error))
                 }
-                _ => failure(&self.path, &error.to_string(), Some(error)),
+                _ => unreadable(&self.path, error),
             })
+    }
+}
+
+/// The bytes of the elements, if a file of this length has them all.
+///
+/// # Errors
+/// A shape of more bytes than can be counted, and a file that is shorter.
+pub(crate) fn data_bytes(
+    path: &Path,
+    header: &Header,
+    item_bytes: u64,
+    length: u64,
+) -> Result<u64> {
+    let expected = header
+        .element_count()
+        .and_then(|count| (count as u64).checked_mul(item_bytes))
+        .and_then(|bytes| bytes.checked_add(header.data_offset))
+        .ok_or_else(|| failure(path, "its shape has more than 2^64 bytes", None))?;
+    match length < expected {
+        true => Err(failure(path, &truncated(length, expected), None)),
+        false => Ok(expected - header.data_offset),
+    }
+}
+
+/// A file that the system does not let us read.
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
+    let what = match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        _ => sentence(&error),
+    };
+    failure(path, &what, Some(error))
+}
+
+/// What the system says, without the number of the error.
+fn sentence(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((sentence, _)) => sentence.to_owned(),
+        None => text,
     }
 }
 

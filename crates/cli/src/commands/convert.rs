@@ -3,36 +3,48 @@
 use std::path::PathBuf;
 
 use flagstone::{
-    BadRecords, BagBadRecords, Counter, CsvOptions, DataFrame, ErrorKind, Explanation, Graph,
-    InputFormat, JsonOptions, Output, ParquetCompression, ParquetOptions, Pattern, RowCompression,
-    RowFormat, RowOptions, Session, WriteReport, format_bytes, read_pattern,
+    BadRecords, BagBadRecords, Counter, DataFrame, ErrorKind, InputFormat, Output,
+    ParquetCompression, ParquetOptions, Pattern, RowCompression, RowFormat, RowOptions, Session,
+    WriteReport, check_condition, check_select_list, format_bytes, list_files, read_pattern,
 };
 
-use crate::args::{Compression, Convert, Format, From, OnBadRecord};
-use crate::run::{Failure, say, session, with_session};
+use crate::args::{Compression, Convert, Format, OnBadRecord};
+use crate::commands::reading;
+use crate::reports::Files;
+use crate::run::{Failure, explained, explaining, say, with_session};
 
 pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
     let output = output(args)?;
-    let frame = frame(args)?;
     check_quarantine(args)?;
-    with_session(&args.common, |session| {
-        let report = frame.write_with(session, &args.output.to, &output)?;
+    let frames = Frames::new(args)?;
+    // inputs that are not there are told by the run
+    let inputs = list_files(&args.inputs).unwrap_or_default();
+    let files = Files {
+        inputs: inputs.into_iter().map(|(path, _)| path).collect(),
+        output: &args.output.to,
+    };
+    with_session(&args.common, &files, |session| {
+        let written = frames
+            .selected
+            .write_with(session, &args.output.to, &output);
+        let report = written.map_err(|error| frames.blame(args, error))?;
         summary(args, session, &report);
-        Ok(())
+        frames.warn(args)
     })
 }
 
 pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
     let output = output(args)?;
-    let session = session(&args.common, flagstone::CancelToken::new())?;
-    let frame = frame(args)?;
-    println!("{}", frame.explain_write_with(&session, &output)?);
-    let mut graph = Graph::new();
-    let layer = frame.build_write(&mut graph, &session, &output)?;
-    let program = session.freeze(&graph, &[layer])?;
-    let certificate = session.certify(&program);
-    print!("{}", Explanation::new(program, certificate));
-    Ok(())
+    check_quarantine(args)?;
+    let frames = Frames::new(args)?;
+    let session = explaining(&args.common)?;
+    let blame = |error| frames.blame(args, error);
+    let explanation = session
+        .explain_write(&frames.selected, &args.output.to, &output)
+        .map_err(blame)?;
+    let plan = frames.selected.explain_write_with(&session, &output);
+    frames.warn(args)?;
+    explained(&format!("{}\n", plan.map_err(blame)?), &explanation)
 }
 
 /// What is written, as the flags say.
@@ -72,73 +84,107 @@ fn output(args: &Convert) -> Result<Output, Failure> {
     }))
 }
 
-fn frame(args: &Convert) -> Result<DataFrame, Failure> {
-    let frame = source(args)?;
-    let frame = match &args.condition {
-        Some(condition) => frame.filter_sql(condition),
-        None => frame,
+/// The frames between the inputs and the output.
+struct Frames {
+    /// The records as they are read.
+    source: DataFrame,
+    /// Those that --where keeps.
+    filtered: DataFrame,
+    /// What --select makes of them.
+    selected: DataFrame,
+    /// The files are CSV or TSV.
+    is_table: bool,
+}
+
+impl Frames {
+    fn new(args: &Convert) -> Result<Frames, Failure> {
+        check_sql("--where", args.condition.as_deref(), check_condition)?;
+        check_sql("--select", args.select.as_deref(), check_select_list)?;
+        let (source, is_table) = match &args.pattern {
+            Some(expression) => (lines(args, expression)?, false),
+            None => records(args)?,
+        };
+        let filtered = match &args.condition {
+            Some(condition) => source.filter_sql(condition),
+            None => source.clone(),
+        };
+        let selected = match &args.select {
+            Some(list) => filtered.select_sql(list),
+            None => filtered.clone(),
+        };
+        Ok(Frames {
+            source,
+            filtered,
+            selected,
+            is_table,
+        })
+    }
+
+    /// The failure with the flag whose text is wrong. The heads of the files are known by then.
+    fn blame(&self, args: &Convert, error: flagstone::Error) -> Failure {
+        let is_wrong = |frame: &DataFrame| {
+            let checked = frame.check();
+            checked.is_err_and(|error| error.kind() == ErrorKind::Invalid)
+        };
+        let flag = match (&args.condition, &args.select) {
+            _ if error.kind() != ErrorKind::Invalid || is_wrong(&self.source) => None,
+            (Some(text), _) if is_wrong(&self.filtered) => Some(("--where", text)),
+            (_, Some(text)) if is_wrong(&self.selected) => Some(("--select", text)),
+            _ => None,
+        };
+        match flag {
+            Some((flag, text)) => Failure::Other(format!("{flag} {text:?}: {}", error.message())),
+            None => Failure::Run(error),
+        }
+    }
+
+    /// Says what looks like the wrong delimiter.
+    fn warn(&self, args: &Convert) -> Result<(), Failure> {
+        if self.is_table {
+            reading::warn_of_one_column(&args.reading, &*self.source.schema()?);
+        }
+        Ok(())
+    }
+}
+
+/// What is no SQL is a mistake of the command line.
+fn check_sql(
+    flag: &str,
+    text: Option<&str>,
+    check: impl Fn(&str) -> Result<(), flagstone::Error>,
+) -> Result<(), Failure> {
+    let Some(text) = text else {
+        return Ok(());
     };
-    Ok(match &args.select {
-        Some(list) => frame.select_sql(list),
-        None => frame,
+    check(text).map_err(|error| {
+        // the library names the text, as the flag does
+        let named = format!("the SQL text {text:?} is wrong: ");
+        let reason = error.message().trim_start_matches(&named);
+        Failure::Usage(format!("{flag} {text:?}: {reason}"))
     })
 }
 
-fn source(args: &Convert) -> Result<DataFrame, Failure> {
-    if let Some(expression) = &args.pattern {
-        return lines(args, expression);
-    }
-    let from = match args.from {
-        Some(From::Json) => InputFormat::Json,
-        Some(From::Csv) => InputFormat::Csv,
-        Some(From::Tsv) => InputFormat::Tsv,
-        Some(From::Parquet) => InputFormat::Parquet,
-        None => detect(&args.inputs)?,
-    };
-    check_csv_flags(args, Some(from))?;
+/// The records of files of a format, and whether they are lines of CSV or TSV.
+fn records(args: &Convert) -> Result<(DataFrame, bool), Failure> {
     let bad_records = match args.on_bad_record {
         OnBadRecord::Fail => BadRecords::Fail,
         OnBadRecord::Skip => BadRecords::Skip,
         OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine(args)),
     };
-    Ok(match from {
-        InputFormat::Json => {
-            let options = JsonOptions {
-                bad_records,
-                ..JsonOptions::default()
-            };
-            DataFrame::read_json(&args.inputs, options)
-        }
-        InputFormat::Csv | InputFormat::Tsv => {
-            let plain = match from {
-                InputFormat::Tsv => CsvOptions::tsv(),
-                _ => CsvOptions::csv(),
-            };
-            let mut nulls = plain.nulls.clone();
-            nulls.extend(args.nulls.iter().cloned());
-            let options = CsvOptions {
-                delimiter: args.delimiter.unwrap_or(plain.delimiter),
-                quote: args.quote.map_or(plain.quote, |quote| quote.0),
-                escape: args.escape,
-                header: !args.no_header,
-                names: args.names.clone(),
-                nulls,
-                bad_records,
-                ..plain
-            };
-            DataFrame::read_csv(&args.inputs, options)
-        }
-        InputFormat::Parquet => DataFrame::read_parquet(&args.inputs),
-    })
+    let format = reading::format(&args.inputs, &args.reading)?;
+    let source = reading::frame(&args.inputs, &args.reading, format, bad_records);
+    let is_table = matches!(format, InputFormat::Csv | InputFormat::Tsv);
+    Ok((source, is_table))
 }
 
 /// Lines of text by regular expression.
 fn lines(args: &Convert, expression: &str) -> Result<DataFrame, Failure> {
-    if args.from.is_some() {
+    reading::check_inputs(&args.inputs)?;
+    if args.reading.from.is_some() {
         let message = "--pattern reads lines of text; leave --from out";
         return Err(Failure::Usage(message.into()));
     }
-    check_csv_flags(args, None)?;
+    reading::check_csv_flags(&args.reading, None)?;
     let pattern = Pattern::new(expression).map_err(Failure::Usage)?;
     let bad_records = match args.on_bad_record {
         OnBadRecord::Fail => BagBadRecords::Fail,
@@ -158,6 +204,11 @@ fn quarantine(args: &Convert) -> PathBuf {
 
 /// An earlier quarantine is replaced only where an earlier output is.
 fn check_quarantine(args: &Convert) -> Result<(), Failure> {
+    if args.quarantine.is_some() && args.on_bad_record != OnBadRecord::Quarantine {
+        let message = "--quarantine names where bad records go, but they are not kept: say also \
+                       --on-bad-record quarantine";
+        return Err(Failure::Usage(message.into()));
+    }
     let directory = quarantine(args);
     let used = args.on_bad_record == OnBadRecord::Quarantine && !args.output.overwrite;
     if used && std::fs::read_dir(&directory).is_ok_and(|mut files| files.next().is_some()) {
@@ -169,34 +220,6 @@ fn check_quarantine(args: &Convert) -> Result<(), Failure> {
         return Err(Failure::Other(message));
     }
     Ok(())
-}
-
-/// Flags of CSV mean nothing for other inputs: they are refused rather than ignored.
-fn check_csv_flags(args: &Convert, from: Option<InputFormat>) -> Result<(), Failure> {
-    let given = [
-        ("--delimiter", args.delimiter.is_some()),
-        ("--quote", args.quote.is_some()),
-        ("--escape", args.escape.is_some()),
-        ("--no-header", args.no_header),
-        ("--names", args.names.is_some()),
-        ("--null", !args.nulls.is_empty()),
-    ];
-    match given.iter().find(|(_, given)| *given) {
-        Some((flag, _)) if !matches!(from, Some(InputFormat::Csv | InputFormat::Tsv)) => {
-            Err(Failure::Usage(format!(
-                "{flag} is for CSV and TSV input, and this is neither; if it is, say --from csv"
-            )))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The format of the inputs; what cannot be known is a matter of the command line.
-pub(crate) fn detect(inputs: &[String]) -> Result<InputFormat, Failure> {
-    InputFormat::detect(inputs).map_err(|error| match error.kind() {
-        ErrorKind::Invalid => Failure::Usage(format!("{error}; see --from")),
-        _ => Failure::Run(error),
-    })
 }
 
 /// What was done, in a few lines on standard error.

@@ -7,6 +7,7 @@ use flagstone_datasets as datasets;
 use flagstone_io::AtomicDir;
 
 use crate::args::Generate;
+use crate::out::print;
 use crate::run::{Failure, say};
 use crate::signals;
 
@@ -26,13 +27,11 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let bytes: u64 = made.iter().map(size).sum();
     directory.commit().map_err(failed)?;
     let names = made.iter().filter_map(|path| path.file_name());
-    let files: Vec<String> = names
-        .map(|name| args.to.join(name).display().to_string())
-        .collect();
-    print_lines(&files)?;
+    let line = |name| format!("{}\n", args.to.join(name).display());
+    print(names.map(line).collect::<String>())?;
     say(format_args!(
         "{} files, {}",
-        files.len(),
+        made.len(),
         format_bytes(bytes)
     ));
     Ok(())
@@ -57,17 +56,4 @@ fn remove_on_signal(token: CancelToken, directory: std::path::PathBuf) {
     let _ = std::thread::Builder::new()
         .name("flagstone-remove".into())
         .spawn(watch);
-}
-
-/// A reader who has gone away is no failure.
-fn print_lines(lines: &[String]) -> Result<(), Failure> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    let written = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
-    match written.and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::Other(format!("cannot print: {error}")))
-        }
-        _ => Ok(()),
-    }
 }

@@ -1,106 +1,106 @@
 //! `flagstone inspect`: what a file is, from as little of it as possible.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use flagstone::{
-    CsvOptions, DataFrame, InputFormat, JsonOptions, format_bytes, inspect_npy, inspect_parquet,
-};
+use flagstone::arrow::datatypes::{DataType, Field, Schema};
+use flagstone::{BadRecords, InputFormat, format_bytes, inspect_npy, inspect_parquet};
 
-use crate::args::Inspect;
-use crate::commands::convert::detect;
+use crate::args::{Inspect, Reading};
+use crate::commands::reading;
+use crate::out::print;
 use crate::run::Failure;
 
 pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
     let path = Path::new(&args.path);
-    if path.is_dir() {
-        return parquet(&[path.join("*.parquet")]);
-    }
-    if path
+    let is_npy = path
         .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
-    {
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
+    if is_npy && args.reading.from.is_none() {
+        if let Some(flag) = reading::csv_flag(&args.reading) {
+            let message = format!("{flag} is for CSV and TSV input, and {} is npy", args.path);
+            return Err(Failure::Usage(message));
+        }
         return npy(path);
     }
-    match detect(std::slice::from_ref(&args.path))? {
+    if path.is_dir() && args.reading.from.is_none() {
+        return parquet(&[path.join("*.parquet")]);
+    }
+    let inputs = std::slice::from_ref(&args.path);
+    match reading::format(inputs, &args.reading)? {
         InputFormat::Parquet => parquet(&[PathBuf::from(&args.path)]),
-        InputFormat::Json => sampled(
-            &DataFrame::read_json([&args.path], JsonOptions::default()),
-            &args.path,
-        ),
-        InputFormat::Csv => sampled(
-            &DataFrame::read_csv([&args.path], CsvOptions::csv()),
-            &args.path,
-        ),
-        InputFormat::Tsv => sampled(
-            &DataFrame::read_csv([&args.path], CsvOptions::tsv()),
-            &args.path,
-        ),
+        format => sampled(inputs, &args.reading, format),
     }
 }
 
 fn npy(path: &Path) -> Result<(), Failure> {
     let info = inspect_npy(path)?;
-    println!("{}: npy", path.display());
-    println!("dtype     {}", info.descr);
-    println!("shape     {:?}", info.shape);
-    println!(
-        "order     {}",
-        if info.fortran_order { "Fortran" } else { "C" }
-    );
-    println!("data      {}", format_bytes(info.data_bytes));
-    Ok(())
+    let order = if info.fortran_order { "Fortran" } else { "C" };
+    print(format_args!(
+        "{}: npy\ndtype     {}\nshape     {:?}\norder     {order}\ndata      {}\n",
+        path.display(),
+        info.descr,
+        info.shape,
+        format_bytes(info.data_bytes)
+    ))
 }
 
 fn parquet(patterns: &[PathBuf]) -> Result<(), Failure> {
     let info = inspect_parquet(patterns)?;
-    println!(
-        "Parquet: {} files, {} row groups, {} rows, {} ({} uncompressed)",
+    print(format_args!(
+        "Parquet: {} files, {} row groups, {} rows, {} ({} uncompressed)\ncodecs    {}\n{}",
         info.files,
         info.row_groups,
         info.rows,
         format_bytes(info.bytes),
-        format_bytes(info.uncompressed_bytes)
-    );
-    println!("codecs    {}", info.codecs.join(", "));
-    print_schema(&info.schema);
-    Ok(())
+        format_bytes(info.uncompressed_bytes),
+        info.codecs.join(", "),
+        tree(&info.schema)
+    ))
 }
 
 /// Text files: their sizes, and the schema that their heads show.
-fn sampled(frame: &DataFrame, pattern: &str) -> Result<(), Failure> {
-    let files = flagstone::list_files([pattern])?;
+fn sampled(inputs: &[String], reading: &Reading, format: InputFormat) -> Result<(), Failure> {
+    let schema = reading::frame(inputs, reading, format, BadRecords::Fail).schema()?;
+    let files = flagstone::list_files(inputs)?;
     let bytes: u64 = files.iter().map(|(_, len)| len).sum();
-    println!("{pattern}: {} files, {}", files.len(), format_bytes(bytes));
-    println!("columns, as far as the heads of the files show them:");
-    print_schema(&*frame.schema()?);
+    print(format_args!(
+        "{}: {} files, {}\ncolumns, as far as the heads of the files show them:\n{}",
+        inputs.join(" "),
+        files.len(),
+        format_bytes(bytes),
+        tree(&schema)
+    ))?;
+    if format != InputFormat::Json {
+        reading::warn_of_one_column(reading, &schema);
+    }
     Ok(())
 }
 
-fn print_schema(schema: &flagstone::arrow::datatypes::Schema) {
+/// A line a field, members below their structs.
+fn tree(schema: &Schema) -> String {
+    let mut out = String::new();
     for field in schema.fields() {
-        print_field(field, 1);
+        branch(&mut out, field, 1);
     }
+    out
 }
 
-fn print_field(field: &flagstone::arrow::datatypes::Field, depth: usize) {
-    use flagstone::arrow::datatypes::DataType;
+fn branch(out: &mut String, field: &Field, depth: usize) {
+    let (mut data_type, mut lists) = (field.data_type(), String::new());
+    while let DataType::List(item) = data_type {
+        lists.push_str("list of ");
+        data_type = item.data_type();
+    }
     let pad = "  ".repeat(depth);
-    match field.data_type() {
-        DataType::Struct(fields) => {
-            println!("{pad}{}: struct", field.name());
-            fields
-                .iter()
-                .for_each(|field| print_field(field, depth + 1));
+    // a `String` takes whatever is written to it
+    let _ = match data_type {
+        DataType::Struct(_) => writeln!(out, "{pad}{}: {lists}struct", field.name()),
+        other => writeln!(out, "{pad}{}: {lists}{other}", field.name()),
+    };
+    if let DataType::Struct(fields) = data_type {
+        for field in fields {
+            branch(out, field, depth + 1);
         }
-        DataType::List(item) => match item.data_type() {
-            DataType::Struct(fields) => {
-                println!("{pad}{}: list of struct", field.name());
-                fields
-                    .iter()
-                    .for_each(|field| print_field(field, depth + 1));
-            }
-            other => println!("{pad}{}: list of {other}", field.name()),
-        },
-        other => println!("{pad}{}: {other}", field.name()),
     }
 }

@@ -2,26 +2,29 @@
 
 use std::path::Path;
 
-use flagstone::{Array, Counter, Element, OutputOptions, Session, format_bytes};
+use flagstone::{
+    Array, Counter, Element, Explanation, OutputOptions, Session, format_bytes, inspect_npy,
+};
 
 use crate::args::Matmul;
-use crate::run::{Failure, say, session, with_session};
+use crate::reports::Files;
+use crate::run::{Failure, explained, explaining, say, with_session};
 
 pub(crate) fn run(args: &Matmul) -> Result<(), Failure> {
-    match element(&args.a)? {
+    match check(args)? {
         Width::F64 => typed::<f64>(args),
         Width::F32 => typed::<f32>(args),
     }
 }
 
 pub(crate) fn explain(args: &Matmul) -> Result<(), Failure> {
-    let session = session(&args.common, flagstone::CancelToken::new())?;
-    let explanation = match element(&args.a)? {
-        Width::F64 => session.explain(product::<f64>(args))?,
-        Width::F32 => session.explain(product::<f32>(args))?,
+    let width = check(args)?;
+    let session = explaining(&args.common)?;
+    let explanation = match width {
+        Width::F64 => explanation::<f64>(args, &session)?,
+        Width::F32 => explanation::<f32>(args, &session)?,
     };
-    print!("{explanation}");
-    Ok(())
+    explained("", &explanation)
 }
 
 enum Width {
@@ -29,16 +32,76 @@ enum Width {
     F64,
 }
 
-/// The element type of the left matrix decides; the right one must have the same.
-fn element(path: &Path) -> Result<Width, Failure> {
-    match flagstone::npy_descr(path)?.as_str() {
-        "<f8" | "|f8" | ">f8" => Ok(Width::F64),
-        "<f4" | "|f4" | ">f4" => Ok(Width::F32),
-        other => Err(Failure::Other(format!(
-            "{} holds {other} elements; products are made of f64 (<f8) or f32 (<f4)",
-            path.display()
-        ))),
+/// Looks at both headers. The element type of the left matrix decides; the right one must have
+/// the same, and their shapes must fit together.
+fn check(args: &Matmul) -> Result<Width, Failure> {
+    let (a, b) = (inspect_npy(&args.a)?, inspect_npy(&args.b)?);
+    let width = match a.descr.as_str() {
+        "<f8" | "|f8" | ">f8" => Width::F64,
+        "<f4" | "|f4" | ">f4" => Width::F32,
+        other => {
+            return Err(Failure::Other(format!(
+                "{} holds {other} elements; products are made of f64 (<f8) or f32 (<f4)",
+                args.a.display()
+            )));
+        }
+    };
+    let fits = |transpose_a: bool, transpose_b: bool| {
+        let columns = if transpose_a {
+            a.shape.first()
+        } else {
+            a.shape.last()
+        };
+        let rows = if transpose_b {
+            b.shape.last()
+        } else {
+            b.shape.first()
+        };
+        columns == rows
+    };
+    let flat = |shape: &[usize]| matches!(shape.len(), 1 | 2);
+    if flat(&a.shape) && flat(&b.shape) && !fits(args.transpose_a, args.transpose_b) {
+        return Err(Failure::Other(mismatch(args, &a.shape, &b.shape, &fits)));
     }
+    Ok(width)
+}
+
+/// Which two files do not fit together, and which flags would make them.
+fn mismatch(args: &Matmul, a: &[usize], b: &[usize], fits: &dyn Fn(bool, bool) -> bool) -> String {
+    let operand = |path: &Path, shape: &[usize], transposed: bool| {
+        let note = if transposed { ", transposed" } else { "" };
+        format!("{} ({}{note})", path.display(), by(shape))
+    };
+    let mut message = format!(
+        "{} and {} do not fit together: the first needs as many columns as the second has rows",
+        operand(&args.a, a, args.transpose_a),
+        operand(&args.b, b, args.transpose_b),
+    );
+    let ways = [(true, false), (false, true), (true, true)];
+    let way = ways.into_iter().find(|&(change_a, change_b)| {
+        fits(args.transpose_a != change_a, args.transpose_b != change_b)
+    });
+    if let Some((change_a, change_b)) = way {
+        let mut words = Vec::new();
+        for (change, given, flag) in [
+            (change_a, args.transpose_a, "--transpose-a"),
+            (change_b, args.transpose_b, "--transpose-b"),
+        ] {
+            match (change, given) {
+                (true, false) => words.push(format!("with {flag}")),
+                (true, true) => words.push(format!("without {flag}")),
+                (false, _) => {}
+            }
+        }
+        message.push_str(&format!("; they do {}", words.join(" and ")));
+    }
+    message
+}
+
+/// A shape as people write it: `300 x 200`.
+fn by(shape: &[usize]) -> String {
+    let lengths: Vec<String> = shape.iter().map(usize::to_string).collect();
+    lengths.join(" x ")
 }
 
 fn product<T: Element>(args: &Matmul) -> Array<T> {
@@ -49,20 +112,34 @@ fn product<T: Element>(args: &Matmul) -> Array<T> {
     open(&args.a, args.transpose_a).dot(&open(&args.b, args.transpose_b))
 }
 
+fn options(args: &Matmul) -> OutputOptions {
+    OutputOptions {
+        overwrite: args.output.overwrite,
+        keep_partial: args.output.keep_partial,
+    }
+}
+
+fn explanation<T: Element>(args: &Matmul, session: &Session) -> Result<Explanation, Failure> {
+    let product = product::<T>(args);
+    Ok(session.explain_store_npy(&product, &args.output.to, options(args))?)
+}
+
 fn typed<T: Element>(args: &Matmul) -> Result<(), Failure> {
-    with_session(&args.common, |session: &Session| {
+    let files = Files {
+        inputs: vec![args.a.clone(), args.b.clone()],
+        output: &args.output.to,
+    };
+    with_session(&args.common, &files, |session: &Session| {
         let product = product::<T>(args);
-        let options = OutputOptions {
-            overwrite: args.output.overwrite,
-            keep_partial: args.output.keep_partial,
-        };
-        session.store_npy_with(&product, &args.output.to, options)?;
+        session.store_npy_with(&product, &args.output.to, options(args))?;
         let stats = session.stats();
-        let shape = product.shape();
+        let shape = match product.shape() {
+            [] => "one number".to_owned(),
+            [length] => format!("{length} numbers"),
+            shape => by(shape),
+        };
         say(format_args!(
-            "{} x {} in {:.1} s: {} read, {} written, {} spilled, peak {} of {}",
-            shape[0],
-            shape.get(1).copied().unwrap_or(1),
+            "{shape} in {:.1} s: {} read, {} written, {} spilled, peak {} of {}",
             stats.wall_s,
             format_bytes(stats.counter(Counter::BytesRead)),
             format_bytes(stats.counter(Counter::BytesWritten)),

@@ -106,3 +106,58 @@ fn a_budget_too_small_is_refused_with_the_smallest_that_works() {
         fs::remove_file(place.path("s.json")).unwrap();
     }
 }
+
+#[test]
+fn explain_says_what_a_product_needs_and_does() {
+    let place = Place::new();
+    matrix(&place.path("a.npy"), 700, 1);
+    let product = ["matmul", "a.npy", "a.npy", "--to", "c.npy"];
+    let explain = |budget: &str| {
+        let command = [&["explain"], &product[..], &["--memory", budget]].concat();
+        place.run(&command)
+    };
+    let told = explain("64MiB").ok().out;
+    let line = |text: &str, head: &str| {
+        let line = text.lines().find(|line| line.starts_with(head));
+        line.unwrap_or_else(|| panic!("no {head} in: {text}"))[head.len()..]
+            .trim()
+            .to_owned()
+    };
+    let run = [&product[..], &["--memory", "64MiB", "--stats", "s.json"]].concat();
+    place.run(&run).ok();
+    let stats = place.json("s.json");
+    let bytes = |field: &str| flagstone::format_bytes(stats[field].as_u64().unwrap());
+    let io = line(&told, "predicted I/O");
+    assert!(
+        io.contains(&format!("{} read", bytes("bytes_read"))),
+        "{io} {stats}"
+    );
+    assert!(
+        io.contains(&format!("{} written", bytes("bytes_written"))),
+        "{io} {stats}"
+    );
+    assert!(
+        io.contains(&format!("{} spilled", bytes("bytes_spilled"))),
+        "{io} {stats}"
+    );
+    assert!(
+        line(&told, "certified peak").starts_with(&bytes("certified_peak_bytes")),
+        "{told}"
+    );
+    fs::remove_file(place.path("c.npy")).unwrap();
+    fs::remove_file(place.path("s.json")).unwrap();
+
+    // the smallest budget works, and a little less is refused by both in the same words
+    let smallest = flagstone::parse_bytes(&line(&told, "smallest budget")).unwrap();
+    let enough = smallest.to_string();
+    explain(&enough).ok();
+    place
+        .run(&[&product[..], &["--memory", &enough]].concat())
+        .ok();
+    fs::remove_file(place.path("c.npy")).unwrap();
+    let short = (smallest - (1 << 20)).to_string();
+    let refused = explain(&short).failed(1, &["smallest budget that works"]);
+    let ran = place.fails(1, &[&product[..], &["--memory", &short]].concat(), &[]);
+    assert_eq!(refused.err_without_tokens(), ran.err_without_tokens());
+    assert_eq!(named_budget(&ran.err), smallest);
+}

@@ -21,6 +21,22 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// What it said on standard error, without the tokens of keys: `multiply-7094e6[0]`. They
+    /// differ from run to run.
+    pub(crate) fn err_without_tokens(&self) -> String {
+        let mut out = String::new();
+        for word in self.err.split_inclusive(' ') {
+            match (word.rsplit_once('-'), word.find('[')) {
+                (Some((name, _)), Some(at)) if word.ends_with("]: ") => {
+                    out.push_str(name);
+                    out.push_str(&word[at..]);
+                }
+                _ => out.push_str(word),
+            }
+        }
+        out
+    }
+
     /// The run ended well.
     #[track_caller]
     pub(crate) fn ok(self) -> Self {
@@ -194,4 +210,21 @@ pub(crate) fn matrix(path: &Path, side: usize, seed: usize) {
         }
     }
     file.flush().unwrap();
+}
+
+/// The numbers from 0 on in this shape, of `f64` as npy.
+pub(crate) fn npy(path: &Path, shape: &[usize]) {
+    let lengths: String = shape.iter().map(|length| format!("{length},")).collect();
+    let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({lengths}), }}");
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    for i in 0..shape.iter().product() {
+        bytes.extend((i as f64).to_le_bytes());
+    }
+    fs::write(path, bytes).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Place, gzip, records};
+use crate::common::{Place, gzip, npy, records};
 
 #[test]
 fn a_truncated_gzip_is_named() {
@@ -353,7 +353,112 @@ fn a_column_or_condition_that_does_not_exist_is_named() {
         &[&to[..], &["--where", "nome = 'x'"]].concat(),
         &["nome"],
     );
-    place.fails(1, &[&to[..], &["--where", "name ="]].concat(), &["name ="]);
+    place.fails(2, &[&to[..], &["--where", "name ="]].concat(), &["name ="]);
+}
+
+#[test]
+fn mistakes_in_sql_name_the_flag_and_its_text_in_one_line() {
+    let place = Place::new();
+    place.write("a.json", "{\"a\":1,\"s\":\"x\"}\n{\"a\":0,\"s\":\"y\"}\n");
+    for (code, flag, text, word) in [
+        (2, "--select", "count(a)", "aggregate"),
+        (2, "--where", "sum(a) > 0", "aggregate"),
+        (2, "--where", "row_number() over () > 1", "window"),
+        (2, "--where", "a in (select 1)", "subquery"),
+        (2, "--select", "(select 1) as one", "subquery"),
+        (2, "--select", "a; s", "not expected"),
+        (1, "--where", "a = 'x'", "cannot cast"),
+        (1, "--where", "a", "non-boolean"),
+        (1, "--where", "upper(s, 2) = 'X'", "'upper' expects 1"),
+        (
+            1,
+            "--select",
+            "b",
+            "no field named b; valid fields are a, s",
+        ),
+    ] {
+        let ran = place.fails(
+            code,
+            &["convert", "a.json", "--to", "out", flag, text],
+            &[flag, text, word],
+        );
+        assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+        assert!(!ran.err.contains("made at"), "{}", ran.err);
+    }
+    // known only when the rows are there
+    let divided = ["convert", "a.json", "--to", "out", "--where", "1 / a > 0"];
+    place.fails(1, &divided, &["divide by zero", "1 / a > 0"]);
+}
+
+#[test]
+fn a_table_with_the_wrong_delimiter_is_told_and_can_be_inspected() {
+    let place = Place::new();
+    place.write("a.csv", "id|name\n1|x\n");
+    let hint = "--delimiter '|'";
+    let ran = place.run(&["convert", "a.csv", "--to", "out"]).ok();
+    assert!(ran.err.contains(hint), "{}", ran.err);
+    let ran = place.run(&["inspect", "a.csv"]).ok();
+    assert!(ran.err.contains(hint), "{}", ran.err);
+    let ran = place.run(&["inspect", "a.csv", "--delimiter", "|"]).ok();
+    assert!(ran.out.contains("id: Int64"), "{}", ran.out);
+    assert_eq!(ran.err, "");
+    // a name that says nothing: the error tells of --from, which is there
+    place.write("noise", "1;2\n");
+    place.fails(2, &["inspect", "noise"], &["--from"]);
+    let flags = ["--from", "csv", "--delimiter", ";", "--no-header"];
+    let ran = place
+        .run(&[&["inspect", "noise"], &flags[..]].concat())
+        .ok();
+    assert!(ran.out.contains("column_2: Int64"), "{}", ran.out);
+    place.records("a.json", 1);
+    place.fails(2, &["inspect", "a.json", "--null", "x"], &["--null"]);
+}
+
+#[test]
+fn what_was_found_is_said() {
+    let place = Place::new();
+    place.write("comma.json", "{\"a\":3,}\n");
+    let convert = |input| ["convert", input, "--to", "out"];
+    place.fails(
+        1,
+        &convert("comma.json"),
+        &["comma.json:1:8", "brace follows the comma"],
+    );
+    place.fails(2, &convert(""), &["empty"]);
+    place.fails(
+        2,
+        &["matmul", "", "", "--to", "c.npy"],
+        &["none was supplied"],
+    );
+    place.write("wide.csv", b"\xff\xfea\0,\0b\0\n\0");
+    place.fails(1, &convert("wide.csv"), &["wide.csv", "UTF-16"]);
+    place.write("wide.json", b"\xfe\xff\0{\0}\0\n");
+    place.fails(1, &convert("wide.json"), &["wide.json", "UTF-16"]);
+    place.fails(1, &["inspect", "wide.json"], &["wide.json", "UTF-16"]);
+    std::os::unix::fs::symlink("gone/there", place.path("link")).unwrap();
+    place.records("a.json", 100);
+    place.fails(
+        1,
+        &["convert", "a.json", "--to", "link"],
+        &["link to something"],
+    );
+}
+
+#[test]
+fn a_damaged_column_of_parquet_is_named() {
+    let place = Place::new();
+    place.records("a.json", 500);
+    place.run(&["convert", "a.json", "--to", "out"]).ok();
+    let mut bytes = fs::read(place.path("out/part-00000.parquet")).unwrap();
+    for byte in &mut bytes[8..60] {
+        *byte ^= 0x5a;
+    }
+    place.write("bad.parquet", &bytes);
+    place.fails(
+        1,
+        &["convert", "bad.parquet", "--to", "again"],
+        &["bad.parquet", "row group 0", "\"id\"", "leave it out"],
+    );
 }
 
 #[test]
@@ -383,9 +488,52 @@ fn matrices_that_do_not_fit_together_are_refused() {
     // cut in its data
     let bytes = fs::read(place.path("a.npy")).unwrap();
     place.write("cut.npy", &bytes[..bytes.len() - 100]);
+    place.fails(1, &["inspect", "cut.npy"], &["cut.npy", "truncated"]);
+    let mut impossible = bytes;
+    let at = impossible
+        .windows(6)
+        .position(|text| text == b"(8, 8)")
+        .unwrap();
+    impossible.splice(at..at + 42, *b"(9999999999999, 9999999999999)}           ");
+    place.write("impossible.npy", impossible);
+    place.fails(
+        1,
+        &["inspect", "impossible.npy"],
+        &["impossible.npy", "2^64"],
+    );
     place.fails(
         1,
         &["matmul", "cut.npy", "cut.npy", "--to", "c.npy"],
         &["cut.npy"],
     );
+}
+
+#[test]
+fn vectors_are_multiplied_and_a_missing_transpose_is_suggested() {
+    let place = Place::new();
+    npy(&place.path("v.npy"), &[4]);
+    npy(&place.path("a.npy"), &[4, 3]);
+    npy(&place.path("b.npy"), &[4, 5]);
+    let product = |a, b| place.run(&["matmul", a, b, "--to", "c.npy", "--overwrite"]);
+    assert!(product("v.npy", "v.npy").ok().err.contains("one number"));
+    let bytes = fs::read(place.path("c.npy")).unwrap();
+    let value = f64::from_le_bytes(bytes[bytes.len() - 8..].try_into().unwrap());
+    assert_eq!(value, 14.0); // 0 + 1 + 4 + 9
+    assert!(product("v.npy", "a.npy").ok().err.contains("3 numbers"));
+    let words = [
+        "a.npy (4 x 3)",
+        "b.npy (4 x 5)",
+        "they do with --transpose-a",
+    ];
+    product("a.npy", "b.npy").failed(1, &words);
+    let explain = ["explain", "matmul", "a.npy", "b.npy", "--to", "d.npy"];
+    place.fails(1, &explain, &words);
+    let missing = place.fails(
+        1,
+        &["matmul", "gone.npy", "v.npy", "--to", "d.npy"],
+        &["gone.npy"],
+    );
+    assert!(!missing.err.contains("os error"), "{}", missing.err);
+    let missing = place.fails(1, &["inspect", "gone.npy"], &["gone.npy", "no such file"]);
+    assert!(!missing.err.contains("os error"), "{}", missing.err);
 }

@@ -150,6 +150,8 @@ fn explain_tells_and_writes_nothing() {
     let product = place
         .run(&["explain", "matmul", "a.npy", "a.npy", "--to", "c.npy"])
         .ok();
+    // how much Parquet becomes of the records is not known beforehand
+    assert!(!convert.out.contains("written"), "{}", convert.out);
     for ran in [convert, product] {
         for word in ["certified peak", "smallest budget", "predicted I/O"] {
             assert!(ran.out.contains(word), "{}", ran.out);
@@ -174,4 +176,102 @@ fn inspect_shows_schema_shape_and_rows() {
         );
     }
     assert_eq!(place.rows("out"), 300);
+}
+
+#[test]
+fn explain_refuses_what_the_run_refuses() {
+    let place = Place::new();
+    place.records("a.json", 300);
+    matrix(&place.path("a.npy"), 50, 1);
+    fs::create_dir(place.path("there")).unwrap();
+    place.write("there/file", "");
+    place.write("there.npy", "");
+    let convert: &[&str] = &["convert", "a.json", "--to"];
+    let matmul: &[&str] = &["matmul", "a.npy", "a.npy", "--to"];
+    for (command, rest) in [
+        (convert, &["there"][..]),
+        (convert, &["gone/out"]),
+        (convert, &["there.npy"]),
+        (convert, &["out", "--memory", "2MiB"]),
+        (matmul, &["there.npy"]),
+        (matmul, &["gone/c.npy"]),
+        (matmul, &["there"]),
+    ] {
+        let command = [command, rest].concat();
+        let run = place.fails(1, &command, &[]);
+        let explain = place.fails(1, &[&["explain"], &command[..]].concat(), &[]);
+        assert_eq!(explain.err_without_tokens(), run.err_without_tokens());
+    }
+    for flag in ["--stats", "--trace", "--report"] {
+        let explain = ["explain", "convert", "a.json", "--to", "out", flag, "s"];
+        place.fails(2, &explain, &[flag]);
+    }
+}
+
+#[test]
+fn reports_that_cannot_be_written_are_refused_before_the_run() {
+    let place = Place::new();
+    place.records("a.json", 3);
+    matrix(&place.path("a.npy"), 5, 1);
+    fs::create_dir(place.path("dir")).unwrap();
+    let convert = ["convert", "*.json", "--to", "out"];
+    let with = |flags: &[&'static str]| [&convert[..], flags].concat();
+    place.fails(
+        1,
+        &with(&["--stats", "gone/s.json"]),
+        &["gone", "does not exist"],
+    );
+    place.fails(1, &with(&["--trace", "dir"]), &["dir", "is a directory"]);
+    place.fails(
+        1,
+        &with(&["--report", "a.json/r"]),
+        &["a.json", "not a directory"],
+    );
+    place.fails(2, &with(&["--stats", "./a.json"]), &["--stats", "input"]);
+    place.fails(
+        2,
+        &with(&["--stats", "s", "--trace", "dir/../s"]),
+        &["--stats", "--trace"],
+    );
+    place.fails(2, &with(&["--report", "out"]), &["--to", "--report"]);
+    let product = [
+        "matmul", "a.npy", "a.npy", "--to", "c.npy", "--stats", "a.npy",
+    ];
+    place.fails(2, &product, &["--stats", "input"]);
+    assert_eq!(place.names(), ["a.json", "a.npy", "dir"]);
+}
+
+#[test]
+fn a_quarantine_that_is_not_used_is_a_usage_error() {
+    let place = Place::new();
+    place.records("a.json", 3);
+    let convert = ["convert", "a.json", "--to", "out", "--quarantine", "q"];
+    place.fails(2, &convert, &["--quarantine", "--on-bad-record"]);
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_failure_and_a_full_disk_is_one() {
+    let place = Place::new();
+    place.records("a.json", 3);
+    let generate = ["generate", "words", "--size", "1KiB", "--to", "words"];
+    let inspect = ["inspect", "a.json"];
+    let explain = ["explain", "convert", "a.json", "--to", "out"];
+    for command in [&generate[..], &inspect, &explain] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = place.command(command).stdout(writer).output().unwrap();
+        assert_eq!(
+            (ran.status.code(), ran.stderr.contains(&b'!')),
+            (Some(0), false)
+        );
+        let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
+            eprintln!("skipped: there is no /dev/full");
+            continue;
+        };
+        let _ = fs::remove_dir_all(place.path("words"));
+        let ran = place.command(command).stdout(full).output().unwrap();
+        let err = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{err}");
+        assert!(err.contains("standard output: No space left"), "{err}");
+    }
 }

@@ -16,8 +16,8 @@ fn much(place: &Place) {
 const CONVERT: [&str; 4] = ["convert", "*.json.gz", "--to", "out"];
 
 /// Starts the conversion and waits until its output has begun.
-fn in_mid_run(place: &Place) -> Child {
-    let mut child = place.start(&CONVERT);
+fn in_mid_run(place: &Place, arguments: &[&str]) -> Child {
+    let mut child = place.start(arguments);
     let partial = place.path(&format!(".out.partial-{}", child.id()));
     let start = Instant::now();
     while !partial.exists() {
@@ -45,7 +45,7 @@ fn an_interrupted_run_leaves_nothing() {
         (libc::SIGINT, 130, "interrupted"),
         (libc::SIGTERM, 143, "terminated"),
     ] {
-        let child = in_mid_run(&place);
+        let child = in_mid_run(&place, &CONVERT);
         send(&child, signal);
         finish(child).failed(code, &[word]);
         assert_eq!(place.names(), before);
@@ -74,15 +74,29 @@ fn statistics_are_written_also_when_interrupted() {
 fn a_second_signal_exits_at_once() {
     let place = Place::new();
     much(&place);
-    let child = in_mid_run(&place);
-    let start = Instant::now();
+    // nobody reads the pipe: after the first signal the program waits to write its statistics
+    let pipe = std::ffi::CString::new(place.path("pipe").to_str().unwrap()).unwrap();
+    // SAFETY: a zero-terminated string that lives until the call returns.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    let mut arguments = CONVERT.to_vec();
+    arguments.extend(["--stats", "pipe"]);
+    let mut child = in_mid_run(&place, &arguments);
+    let partial = place.path(&format!(".out.partial-{}", child.id()));
     send(&child, libc::SIGINT);
-    std::thread::sleep(Duration::from_millis(5));
+    let start = Instant::now();
+    while partial.exists() {
+        assert!(start.elapsed() < Duration::from_secs(30), "it does not end");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "the first one ended it"
+    );
+    let start = Instant::now();
     send(&child, libc::SIGTERM);
-    let code = finish(child).code;
-    // the first one may have ended the run before the second one came
-    assert!(matches!(code, Some(143 | 130)), "{code:?}");
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(finish(child).code, Some(143));
+    assert!(start.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
@@ -90,7 +104,7 @@ fn a_killed_run_leaves_its_partial_output_which_the_next_one_sweeps() {
     let place = Place::new();
     much(&place);
     let before = place.names();
-    let child = in_mid_run(&place);
+    let child = in_mid_run(&place, &CONVERT);
     let partial = format!(".out.partial-{}", child.id());
     send(&child, libc::SIGKILL);
     assert_eq!(finish(child).code, None);
@@ -114,7 +128,7 @@ fn the_partial_output_of_a_living_run_is_left_alone() {
     let place = Place::new();
     much(&place);
     place.records("small.json", 10);
-    let child = in_mid_run(&place);
+    let child = in_mid_run(&place, &CONVERT);
     let partial = place.path(&format!(".out.partial-{}", child.id()));
     let other = place.run(&["convert", "small.json", "--to", "out"]);
     // whoever publishes first wins; the other one says that the output exists

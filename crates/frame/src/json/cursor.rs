@@ -141,6 +141,19 @@ impl<'a> Cursor<'a> {
         Ok(&self.text[open as usize + 1..close as usize])
     }
 
+    /// The error where a key belongs, with what was found.
+    #[cold]
+    fn no_key<T>(&self, other: &'static str) -> Walk<T> {
+        let what = match self.text.get(self.pos) {
+            None => "a key is missing: the record ends",
+            Some(b'}') => "a key is missing: a closing brace follows the comma",
+            Some(b',') => "a key is missing: a comma stands in its place",
+            Some(b'\'') => "a key is missing: single quotes stand where double ones belong",
+            Some(_) => other,
+        };
+        bad(self.pos, what)
+    }
+
     /// After `{` (`first`) or after a member: passes the next key and its colon, or `}`.
     #[inline(always)]
     pub(crate) fn key(&mut self, first: bool) -> Walk<Option<&'a [u8]>> {
@@ -157,11 +170,11 @@ impl<'a> Cursor<'a> {
                 self.skip_space();
             }
             b'"' if first => {}
-            _ if first => return bad(self.pos, "a key is missing"),
+            _ if first => return self.no_key("a key is missing: what stands here has no quotes"),
             _ => return bad(self.pos, "a comma or a closing brace is missing"),
         }
         if self.byte(self.pos) != b'"' {
-            return bad(self.pos, "a key is missing");
+            return self.no_key("a key is missing: what stands here has no quotes");
         }
         let key = self.string()?;
         self.skip_space();

@@ -102,7 +102,7 @@ impl Building {
         let column = |expr: &Arc<dyn PhysicalExpr>| {
             expr.evaluate(batch)
                 .and_then(|value| value.into_array(rows))
-                .map_err(run_error)
+                .map_err(|error| run_error(&**expr, error))
         };
         let keys = plan.keys.iter().map(column).collect::<Result<Vec<_>>>()?;
         // every row may be a new group

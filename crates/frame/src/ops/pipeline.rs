@@ -31,7 +31,7 @@ impl Step {
                 let mask = predicate
                     .evaluate(&batch)
                     .and_then(|value| value.into_array(rows));
-                let mask = mask.map_err(run_error)?;
+                let mask = mask.map_err(|error| run_error(&**predicate, error))?;
                 let Some(mask) = mask.as_boolean_opt() else {
                     return Err(Error::invalid("a filter's expression is not a condition"));
                 };
@@ -44,7 +44,7 @@ impl Step {
                 let column = |expr: &Arc<dyn PhysicalExpr>| {
                     expr.evaluate(&batch)
                         .and_then(|value| value.into_array(rows))
-                        .map_err(run_error)
+                        .map_err(|error| run_error(&**expr, error))
                 };
                 let columns = exprs.iter().map(column).collect::<Result<Vec<_>>>()?;
                 let options = RecordBatchOptions::new().with_row_count(Some(rows));

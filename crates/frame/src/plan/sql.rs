@@ -4,6 +4,7 @@
 //! dotted path, which is also its default name in the result.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -15,13 +16,56 @@ use datafusion_functions::core::planner::CoreFunctionPlanner;
 use datafusion_functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use datafusion_sql::sqlparser::ast::{Expr as Sql, SelectItem};
+use datafusion_sql::sqlparser::ast::{Expr as Sql, SelectItem, visit_expressions};
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 use datafusion_sql::sqlparser::tokenizer::Token;
 use flagstone_graph::{Error, Result};
 
-use crate::error::plan_error;
+use crate::error::{lower_case, plan_error};
+
+/// Looks at a select list before any file is read: whether it is SQL, and of rows alone.
+///
+/// # Errors
+/// The first mistake.
+pub fn check_select_list(list: &str) -> Result<()> {
+    for item in parse(list, |parser| parser.parse_projection())? {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = &item {
+            of_rows(expr)?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks at a condition before any file is read: whether it is SQL, and of rows alone.
+///
+/// # Errors
+/// The first mistake.
+pub fn check_condition(text: &str) -> Result<()> {
+    of_rows(&parse(text, |parser| parser.parse_expr())?)
+}
+
+/// Refuses what is about many rows: aggregates, windows and subqueries.
+fn of_rows(expr: &Sql) -> Result<()> {
+    let functions = Functions::new();
+    let found = visit_expressions(expr, |part| {
+        let what = match part {
+            Sql::Subquery(_) | Sql::InSubquery { .. } | Sql::Exists { .. } => "a subquery",
+            Sql::Function(call) if call.over.is_some() => "a window function",
+            Sql::Function(call) if functions.has_aggregate(&call.name.to_string()) => {
+                "an aggregate of many rows"
+            }
+            _ => return ControlFlow::Continue(()),
+        };
+        ControlFlow::Break(format!(
+            "{part} is {what}, but what is selected or asked for here follows from one row"
+        ))
+    });
+    match found {
+        ControlFlow::Break(message) => Err(Error::invalid(message)),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
 
 /// The expressions of `a, b.c AS x, count + 1`.
 pub(crate) fn select_list(list: &str, schema: &DFSchema) -> Result<Vec<Expr>> {
@@ -71,7 +115,7 @@ fn parse<T>(
 ) -> Result<T> {
     let wrong = |error: &dyn std::fmt::Display| {
         let reason = error.to_string();
-        let reason = reason.trim_start_matches("sql parser error: ").to_owned();
+        let reason = lower_case(reason.trim_start_matches("sql parser error: "));
         Error::invalid(format!("the SQL text {text:?} is wrong: {reason}"))
     };
     let dialect = GenericDialect {};
@@ -99,6 +143,7 @@ fn default_name(expr: &Sql) -> String {
 }
 
 fn to_expr(expr: Sql, schema: &DFSchema) -> Result<Expr> {
+    of_rows(&expr)?;
     let provider = Functions::new();
     let options = ParserOptions {
         enable_ident_normalization: false,
@@ -130,6 +175,12 @@ impl Functions {
                 Arc::new(UnicodeFunctionPlanner),
             ],
         }
+    }
+
+    fn has_aggregate(&self, name: &str) -> bool {
+        let is = |known: &str| known.eq_ignore_ascii_case(name);
+        let mut known = self.aggregates.iter();
+        known.any(|f| is(f.name()) || f.aliases().iter().any(|alias| is(alias)))
     }
 }
 

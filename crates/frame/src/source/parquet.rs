@@ -13,8 +13,8 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::expr::BinaryExpr;
 use datafusion_expr::{Expr, Operator};
 use flagstone_graph::{
-    Block, Counter, Deps, Error, Execute, Footprint, Graph, Inputs, IoBytes, Layer, Result,
-    TaskContext,
+    Block, Counter, Deps, Error, ErrorKind, Execute, Footprint, Graph, Inputs, IoBytes, Layer,
+    Result, TaskContext,
 };
 use flagstone_io::InputFile;
 use parquet::arrow::ProjectionMask;
@@ -25,7 +25,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::file::metadata::ParquetMetaData;
 
 use super::{BATCH_ROWS, PartitionSource, Scan};
-use crate::error::{arrow_error, file_error, parquet_error};
+use crate::error::{arrow_error, file_error, lower_case, parquet_error};
 use crate::json::Wanted;
 use crate::partition::batch_bytes;
 
@@ -150,14 +150,20 @@ impl PartitionSource for ParquetSource {
         }
         let _buffers = ctx.reserve(buffers)?;
         ctx.count(Counter::BytesRead, read);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        let damaged = |error: Error| {
+            let column = damaged_column(path, &metadata, place.row_group, &mask);
+            let column = column.map_or(String::new(), |name| format!(", column {name:?}"));
+            let what = format!("row group {}{column}", place.row_group);
+            located(path, &what, error)
+        };
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
             .with_row_groups(vec![place.row_group])
-            .with_projection(mask)
+            .with_projection(mask.clone())
             .with_batch_size(BATCH_ROWS)
             .build()
-            .map_err(|error| located(path, parquet_error(error)))?;
+            .map_err(|error| damaged(parquet_error(error)))?;
         for batch in reader {
-            let batch = batch.map_err(|error| located(path, arrow_error(error)))?;
+            let batch = batch.map_err(|error| damaged(arrow_error(error)))?;
             let _batch = ctx.reserve(batch_bytes(&batch))?;
             ctx.count(Counter::RowsIn, batch.num_rows() as u64);
             each(batch)?;
@@ -188,13 +194,52 @@ impl PartitionSource for ParquetSource {
     }
 }
 
-fn located(path: &Path, error: Error) -> Error {
-    Error::failed(format!("{}: {}", path.display(), error.message())).with_source(error)
+/// The error with its place and a way out. A failure of the disk stays what it was.
+fn located(path: &Path, place: &str, error: Error) -> Error {
+    if error.kind() != ErrorKind::Failed {
+        return error;
+    }
+    let mut reason = error.message();
+    for category in ["Parquet argument error: ", "External: ", "Parquet error: "] {
+        reason = reason.strip_prefix(category).unwrap_or(reason);
+    }
+    let reason = reason.strip_prefix("Parquet error: ").unwrap_or(reason);
+    let message = format!(
+        "{}: {place} cannot be read: {}; the file is damaged or cut short: write it again, or \
+         leave it out",
+        path.display(),
+        lower_case(reason.trim_end_matches('.'))
+    );
+    Error::failed(message).with_source(error)
+}
+
+/// The first of the wanted columns of a row group that cannot be decoded.
+fn damaged_column(
+    path: &Path,
+    metadata: &ArrowReaderMetadata,
+    row_group: usize,
+    mask: &ProjectionMask,
+) -> Option<String> {
+    let descriptor = metadata.metadata().file_metadata().schema_descr();
+    let leaves = (0..descriptor.num_columns()).filter(|&leaf| mask.leaf_included(leaf));
+    let is_damaged = |leaf: &usize| {
+        let Ok(file) = File::open(path) else {
+            return false;
+        };
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+            .with_row_groups(vec![row_group])
+            .with_projection(ProjectionMask::leaves(descriptor, [*leaf]))
+            .with_batch_size(BATCH_ROWS)
+            .build();
+        reader.map_or(true, |mut batches| batches.any(|batch| batch.is_err()))
+    };
+    let leaf = leaves.into_iter().find(is_damaged)?;
+    Some(descriptor.column(leaf).path().string())
 }
 
 fn load(file: &File, path: &Path) -> Result<ArrowReaderMetadata> {
     ArrowReaderMetadata::load(file, ArrowReaderOptions::default())
-        .map_err(|error| located(path, parquet_error(error)))
+        .map_err(|error| located(path, "its footer", parquet_error(error)))
 }
 
 /// How long a footer is at most: what is leased before its length is known.

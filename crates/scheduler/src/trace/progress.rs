@@ -1,5 +1,6 @@
 //! The progress line.
 
+use std::io::Write;
 use std::sync::Mutex;
 
 use flagstone_memory::format_bytes;
@@ -34,30 +35,30 @@ impl Progress {
         }
     }
 
+    /// What matters most first: a narrow terminal cuts off the end.
     fn line(snapshot: &Snapshot) -> String {
         let mut line = format!(
-            "{} | read {} | resident {} / {}",
-            snapshot.layer,
-            format_bytes(snapshot.bytes_read),
+            "{}/{}",
             format_bytes(snapshot.resident_bytes),
             format_bytes(snapshot.budget_bytes),
         );
-        if snapshot.bytes_written > 0 {
-            line.push_str(&format!(
-                " | written {}",
-                format_bytes(snapshot.bytes_written)
-            ));
-        }
         if snapshot.spilled_bytes > 0 {
             line.push_str(&format!(
-                " | spilled {}",
+                ", {} spilled",
                 format_bytes(snapshot.spilled_bytes)
             ));
         }
         if let Some(waiting) = &snapshot.waiting {
-            line.push_str(&format!(" | waiting: {waiting}"));
+            line.push_str(&format!(", waits: {waiting}"));
         }
-        line
+        line.push_str(&format!(", {} read", format_bytes(snapshot.bytes_read)));
+        if snapshot.bytes_written > 0 {
+            line.push_str(&format!(
+                ", {} written",
+                format_bytes(snapshot.bytes_written)
+            ));
+        }
+        format!("{line}, {}", snapshot.layer)
     }
 }
 
@@ -79,16 +80,16 @@ impl Observer for Progress {
             let mut last = self.last_line.lock().unwrap_or_else(|e| e.into_inner());
             // one line a second: the seconds are the first field
             if last.split("  ").next() != line.split("  ").next() {
-                eprintln!("{line}");
+                // a reader who has gone away is no failure of the run
+                let _ = writeln!(std::io::stderr(), "{line}");
                 *last = line;
             }
             return;
         }
         let mut bar = self.bar.lock().unwrap_or_else(|e| e.into_inner());
         let bar = bar.get_or_insert_with(|| {
-            let style =
-                ProgressStyle::with_template("{elapsed:>4} {bar:12} {pos}/{len}  {wide_msg}")
-                    .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{elapsed} {bar:5} {pos}/{len} {wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             let target = ProgressDrawTarget::stderr_with_hz(10);
             ProgressBar::with_draw_target(Some(snapshot.tasks_total), target).with_style(style)
         });
@@ -117,13 +118,16 @@ mod tests {
             resident_bytes: 1 << 29,
             budget_bytes: 1 << 30,
             spilled_bytes: 3 << 20,
-            waiting: Some("matmul-91c2f0[0,3] needs 402 MiB".into()),
+            waiting: Some("402 MiB for matmul-91c2f0[0,3], 1 running".into()),
             ..Snapshot::default()
         };
+        let line = Progress::line(&snapshot);
         assert_eq!(
-            Progress::line(&snapshot),
-            "matmul | read 1.00 MiB | resident 512 MiB / 1.00 GiB | spilled 3.00 MiB | waiting: \
-             matmul-91c2f0[0,3] needs 402 MiB"
+            line,
+            "512 MiB/1.00 GiB, 3.00 MiB spilled, waits: 402 MiB for matmul-91c2f0[0,3], 1 running, \
+             1.00 MiB read, matmul"
         );
+        // what 80 columns hold behind the time, the bar and the tasks
+        assert!(line[..62].contains("402 MiB for matmul"));
     }
 }

@@ -1,0 +1,117 @@
+//! The files of --stats, --trace and --report, looked at before the session starts: nobody computes
+//! for an hour to learn that the statistics have nowhere to go, or were written over the input.
+
+use std::ffi::CString;
+use std::fs::{self, OpenOptions};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::args::Common;
+use crate::run::{Failure, reason};
+
+/// The files that the work itself reads and writes.
+pub(crate) struct Files<'a> {
+    /// What is read, where that is known.
+    pub(crate) inputs: Vec<PathBuf>,
+    /// What is written.
+    pub(crate) output: &'a Path,
+}
+
+/// The reports that are asked for, with their flags.
+pub(crate) fn paths(common: &Common) -> impl Iterator<Item = (&'static str, &Path)> {
+    let flags = [
+        ("--stats", &common.stats),
+        ("--trace", &common.trace),
+        ("--report", &common.report),
+    ];
+    flags
+        .into_iter()
+        .filter_map(|(flag, path)| Some((flag, path.as_deref()?)))
+}
+
+/// Refuses paths that cannot be written, and those that are something else already.
+pub(crate) fn check(common: &Common, files: &Files<'_>) -> Result<(), Failure> {
+    let mut seen: Vec<(&str, PathBuf)> = vec![("--to", place(files.output))];
+    let mut inputs: Option<Vec<PathBuf>> = None;
+    for (flag, path) in paths(common) {
+        writable(path)?;
+        let at = place(path);
+        let inputs =
+            inputs.get_or_insert_with(|| files.inputs.iter().map(|input| place(input)).collect());
+        if inputs.contains(&at) {
+            return Err(Failure::Usage(format!(
+                "{flag} {} would replace an input: name another file",
+                path.display()
+            )));
+        }
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == at) {
+            return Err(Failure::Usage(format!(
+                "{other} and {flag} name the same file, {}: give each its own",
+                path.display()
+            )));
+        }
+        seen.push((flag, at));
+    }
+    Ok(())
+}
+
+pub(crate) fn cannot_write(path: &Path, reason: &str) -> Failure {
+    Failure::Other(format!("cannot write {}: {reason}", path.display()))
+}
+
+/// The path by which a file is known, whether it exists or not.
+fn place(path: &Path) -> PathBuf {
+    if let Ok(whole) = fs::canonicalize(path) {
+        return whole;
+    }
+    match (fs::canonicalize(parent(path)), path.file_name()) {
+        (Ok(parent), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Nothing is made or changed: a run that is refused leaves nothing.
+fn writable(path: &Path) -> Result<(), Failure> {
+    let cannot = |reason: &str| Err(cannot_write(path, reason));
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => cannot("it is a directory; name a file in it"),
+        // opening a pipe or a device may wait for somebody
+        Ok(metadata) if !metadata.is_file() => Ok(()),
+        Ok(_) => match OpenOptions::new().write(true).open(path) {
+            Err(error) => cannot(&reason(&error)),
+            Ok(_) => Ok(()),
+        },
+        Err(_) => {
+            let parent = parent(path);
+            match fs::metadata(parent) {
+                Ok(metadata) if !metadata.is_dir() => {
+                    cannot(&format!("{} is not a directory", parent.display()))
+                }
+                Ok(_) if path.file_name().is_none() => cannot("it has no name of its own"),
+                Ok(_) if !may_write(parent) => {
+                    cannot(&format!("{} may not be written to", parent.display()))
+                }
+                Ok(_) => Ok(()),
+                Err(_) => cannot(&format!(
+                    "the directory {} does not exist; create it first",
+                    parent.display()
+                )),
+            }
+        }
+    }
+}
+
+fn may_write(directory: &Path) -> bool {
+    let Ok(path) = CString::new(directory.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: a zero-terminated string that lives until the call returns.
+    unsafe { libc::access(path.as_ptr(), libc::W_OK | libc::X_OK) == 0 }
+}
