@@ -97,6 +97,8 @@ impl FilesPlan {
     fn options(&self) -> ReadOptions {
         let options = ReadOptions {
             line_limit: self.options.line_limit,
+            // in other encodings the bytes of a mark are letters
+            skip_bom: self.encoding == UTF_8,
             ..ReadOptions::default()
         };
         match self.parts {
