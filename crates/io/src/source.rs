@@ -31,7 +31,7 @@ pub trait Source: Send + Sync {
     /// All paths that match a pattern with `*`, `?`, `[...]` and `**`, in any order.
     ///
     /// # Errors
-    /// [`ErrorKind::Pattern`] for a pattern that cannot be understood, and errors of listing.
+    /// [`ErrorKind::Pattern`](crate::ErrorKind::Pattern) for a pattern that cannot be understood, and errors of listing.
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, Error>;
 }
 
