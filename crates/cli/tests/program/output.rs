@@ -56,9 +56,10 @@ fn generated_files_appear_whole_or_not_at_all() {
     let out = place.run(&generate).ok().out;
     assert!(out.lines().all(|line| place.path(line).is_file()), "{out}");
     place.fails(1, &generate, &["logs", "exists already"]);
-    let child = place.start(&["generate", "matrix", "--size", "2GiB", "--to", "m"]);
+    let mut child = place.start(&["generate", "matrix", "--size", "2GiB", "--to", "m"]);
     let partial = place.path(&format!(".m.partial-{}", child.id()));
     while !partial.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     // SAFETY: sends a signal to a child that was not waited for, so the id is still its own.
