@@ -181,12 +181,39 @@ pub struct Cost {
     pub read_bytes: u64,
 }
 
+impl Cost {
+    /// Of items that are at hand.
+    pub(crate) const FREE: Cost = Cost {
+        footprint: Footprint::exact(0),
+        read_bytes: 0,
+    };
+}
+
 /// The end of a source's loop: [`Stop::Enough`] is a way of being finished.
 pub(crate) fn ended(flow: Flow) -> Result<()> {
     match flow {
         Ok(()) | Err(Stop::Enough) => Ok(()),
         Err(Stop::Failed(error)) => Err(error),
     }
+}
+
+/// Pushes the items that a source has at hand to their end, and asks now and then whether the run
+/// was cancelled.
+pub(crate) fn push_all<'i, R: Root, C: Consumer<Source<R>>>(
+    run: &Run<'_>,
+    items: impl IntoIterator<Item = R::Item<'i>>,
+    mut consumer: C,
+) -> Result<()> {
+    for item in items {
+        if run.next_item() {
+            run.ctx().check_cancelled()?;
+        }
+        match consumer.push(item) {
+            Ok(()) => {}
+            stopped => return ended(stopped),
+        }
+    }
+    ended(consumer.finish())
 }
 
 /// The steps of a chain as `read-text | map | filter`.

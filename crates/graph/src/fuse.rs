@@ -121,14 +121,16 @@ fn drop_unused(graph: Graph, outputs: Vec<LayerId>) -> (Graph, Vec<LayerId>) {
     (compact, outputs)
 }
 
+/// A slot in which every task exists.
+const ANYTHING: Slot = Slot {
+    base: 0,
+    count: u32::MAX,
+};
+
 /// Whether a task of the layer reads another of the same layer: a block that fusing would unmake.
 fn reads_own(node: &Node) -> bool {
-    let anything = Slot {
-        base: 0,
-        count: u32::MAX,
-    };
     let nothing = Slot { base: 0, count: 0 };
-    let mut slots = vec![anything; node.inputs.len()];
+    let mut slots = vec![ANYTHING; node.inputs.len()];
     slots.push(nothing);
     let mut out = Vec::new();
     (0..node.layer.task_count()).any(|task| {
@@ -203,15 +205,11 @@ struct Stage {
 impl Stage {
     /// Appends the stage's dependencies but for the block of the stage before.
     fn deps(&self, task: u32, outer: &[Slot], out: &mut Vec<u32>, deps: &mut Deps<'_>) {
-        let anything = Slot {
-            base: 0,
-            count: u32::MAX,
-        };
-        let own = *outer.last().unwrap_or(&anything);
+        let own = *outer.last().unwrap_or(&ANYTHING);
         let slots: Vec<Slot> = self
             .slots
             .iter()
-            .map(|&slot| outer.get(slot).copied().unwrap_or(anything))
+            .map(|&slot| outer.get(slot).copied().unwrap_or(ANYTHING))
             .chain([own])
             .collect();
         let mut missing = None;
@@ -231,13 +229,7 @@ impl Stage {
     }
 
     fn dep_count(&self, task: u32) -> usize {
-        let anything = vec![
-            Slot {
-                base: 0,
-                count: u32::MAX
-            };
-            self.slots.len() + 1
-        ];
+        let anything = vec![ANYTHING; self.slots.len() + 1];
         let (mut out, mut missing) = (Vec::new(), None);
         self.layer
             .deps(task, &mut Deps::new(&anything, &mut out, &mut missing));

@@ -268,8 +268,8 @@ fn refuse_foreign(path: &Path) -> Result<(), Error> {
         let is_file = entry.file_type().map_err(failed)?.is_file();
         if !is_file || !entry.file_name().as_bytes().starts_with(b"part-") {
             let message = format!(
-                "the output holds {:?}, which no earlier output wrote, and is not overwritten; \
-                 choose another name, or remove it yourself",
+                "the output holds other files than an earlier output's, such as {:?}, and is not \
+                 overwritten; choose another name, or remove them yourself",
                 entry.file_name()
             );
             return Err(Error::new(ErrorKind::Exists, message).at_path(path));

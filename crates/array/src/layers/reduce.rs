@@ -243,11 +243,7 @@ impl<F: Fold> Layer for FoldChunks<F> {
         }
         // an empty axis has states, too
         states.resize(outer * inner, self.fold.empty());
-        let mut shape = lengths(&region);
-        match self.last {
-            true => _ = shape.remove(self.axis),
-            false => shape[self.axis] = 1,
-        }
+        let shape = folded_shape(&region, self.axis, self.last);
         output(&*self.fold, &states, shape, self.end)
     }
 
@@ -268,6 +264,17 @@ impl<F: Fold> Layer for FoldChunks<F> {
             written: 0,
         }
     }
+}
+
+/// The shape of a folded region: the axis goes when it is the last one folded, else it stays with
+/// length 1.
+fn folded_shape(region: &[Range<usize>], axis: usize, last: bool) -> Vec<usize> {
+    let mut shape = lengths(region);
+    match last {
+        true => _ = shape.remove(axis),
+        false => shape[axis] = 1,
+    }
+    shape
 }
 
 /// Folds chunks of states along another axis.
@@ -305,11 +312,7 @@ impl<F: Fold> Layer for FoldStates<F> {
         let region = self.grid.region(task as usize);
         let states = states_of(&*self.fold, &inputs, 0)?;
         let states = merge_block(&*self.fold, &states, around(&region, self.axis));
-        let mut shape = lengths(&region);
-        match self.last {
-            true => _ = shape.remove(self.axis),
-            false => shape[self.axis] = 1,
-        }
+        let shape = folded_shape(&region, self.axis, self.last);
         output(&*self.fold, &states, shape, self.end)
     }
 

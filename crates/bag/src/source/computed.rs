@@ -3,12 +3,12 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_graph::{Graph, Inputs, LayerId, Result};
 
 use crate::bag::Bag;
 use crate::item::Lower;
 use crate::run::Run;
-use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
+use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
 use crate::stored::{Portable, Stored};
 
 /// Items in the blocks of a layer that something else computes.
@@ -76,10 +76,7 @@ impl<T: Portable + Clone> Root for Computed<T> {
     }
 
     fn cost(&self, _: &u32, _: u32) -> Cost {
-        Cost {
-            footprint: Footprint::exact(0),
-            read_bytes: 0,
-        }
+        Cost::FREE
     }
 
     fn drive<C: Consumer<Source<Self>>>(
@@ -87,27 +84,17 @@ impl<T: Portable + Clone> Root for Computed<T> {
         _: &u32,
         run: &Run<'_>,
         mut inputs: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
-        let mut push = |item: T| {
-            if run.next_item() {
-                run.ctx().check_cancelled()?;
-            }
-            consumer.push(item)
-        };
         let block = inputs.take(0)?;
-        let flow = match block.take::<Stored<Vec<T>>>() {
-            Ok(stored) => stored.value.into_iter().try_for_each(&mut push),
+        match block.take::<Stored<Vec<T>>>() {
+            Ok(stored) => push_all::<Self, _>(run, stored.value, consumer),
             Err(block) => {
                 let stored = block.downcast_ref::<Stored<Vec<T>>>().ok_or_else(|| {
                     flagstone_graph::Error::invalid("a computed bag has another item type")
                 })?;
-                stored.value.iter().cloned().try_for_each(&mut push)
+                push_all::<Self, _>(run, stored.value.iter().cloned(), consumer)
             }
-        };
-        match flow {
-            Ok(()) => ended(consumer.finish()),
-            stopped => ended(stopped),
         }
     }
 

@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Lazy, Result};
+use flagstone_graph::{Deps, Error, Graph, Inputs, LayerId, Lazy, Result};
 
 use crate::bag::{Bag, Mistake};
 use crate::run::Run;
-use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
+use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
 
 /// Items of iterators that a closure makes; see [`Bag::from_fn`].
 pub struct Made<F, I> {
@@ -91,11 +91,6 @@ impl Bag<()> {
     }
 }
 
-const FREE: Cost = Cost {
-    footprint: Footprint::exact(0),
-    read_bytes: 0,
-};
-
 impl<F, I> Root for Made<F, I>
 where
     F: Fn(u32) -> I + Send + Sync + 'static,
@@ -114,7 +109,7 @@ where
     }
 
     fn cost(&self, (): &(), _: u32) -> Cost {
-        FREE
+        Cost::FREE
     }
 
     fn drive<C: Consumer<Source<Self>>>(
@@ -122,18 +117,9 @@ where
         (): &(),
         run: &Run<'_>,
         _: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
-        for item in (self.make)(run.partition()) {
-            if run.next_item() {
-                run.ctx().check_cancelled()?;
-            }
-            match consumer.push(item) {
-                Ok(()) => {}
-                stopped => return ended(stopped),
-            }
-        }
-        ended(consumer.finish())
+        push_all::<Self, _>(run, (self.make)(run.partition()), consumer)
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {
@@ -155,7 +141,7 @@ impl<T: Clone + Send + Sync + 'static> Root for Delayed<T> {
     }
 
     fn cost(&self, (): &(), _: u32) -> Cost {
-        FREE
+        Cost::FREE
     }
 
     fn deps(&self, (): &(), partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
@@ -171,21 +157,12 @@ impl<T: Clone + Send + Sync + 'static> Root for Delayed<T> {
         (): &(),
         run: &Run<'_>,
         mut inputs: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
         let block = inputs.take(0)?;
         let items = block.value_ref::<Vec<T>>();
         let items = items.ok_or_else(|| Error::invalid("a lazy value has another type"))?;
-        for item in items {
-            if run.next_item() {
-                run.ctx().check_cancelled()?;
-            }
-            match consumer.push(item.clone()) {
-                Ok(()) => {}
-                stopped => return ended(stopped),
-            }
-        }
-        ended(consumer.finish())
+        push_all::<Self, _>(run, items.iter().cloned(), consumer)
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {

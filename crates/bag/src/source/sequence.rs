@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_graph::{Graph, Inputs, LayerId, Result};
 
 use crate::bag::{Bag, Mistake};
 use crate::branch::{Branch, lower_alone};
 use crate::fork::Forks;
 use crate::run::Run;
-use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
+use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
 
 /// The values of a sequence; see [`Bag::from_sequence`].
 pub struct Sequence<T> {
@@ -123,10 +123,7 @@ impl<T: Clone + Send + Sync + 'static> Root for Sequence<T> {
     }
 
     fn cost(&self, (): &(), _: u32) -> Cost {
-        Cost {
-            footprint: Footprint::exact(0),
-            read_bytes: 0,
-        }
+        Cost::FREE
     }
 
     fn drive<C: Consumer<Source<Self>>>(
@@ -134,20 +131,15 @@ impl<T: Clone + Send + Sync + 'static> Root for Sequence<T> {
         (): &(),
         run: &Run<'_>,
         _: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
         let part = run.partition() as usize;
         let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
-        for item in &self.items[start..self.ends[part]] {
-            if run.next_item() {
-                run.ctx().check_cancelled()?;
-            }
-            match consumer.push(item.clone()) {
-                Ok(()) => {}
-                stopped => return ended(stopped),
-            }
-        }
-        ended(consumer.finish())
+        push_all::<Self, _>(
+            run,
+            self.items[start..self.ends[part]].iter().cloned(),
+            consumer,
+        )
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {
@@ -168,10 +160,7 @@ impl Root for Integers {
     }
 
     fn cost(&self, (): &(), _: u32) -> Cost {
-        Cost {
-            footprint: Footprint::exact(0),
-            read_bytes: 0,
-        }
+        Cost::FREE
     }
 
     fn drive<C: Consumer<Source<Self>>>(
@@ -179,7 +168,7 @@ impl Root for Integers {
         (): &(),
         run: &Run<'_>,
         _: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
         let len = self.range.end.saturating_sub(self.range.start);
         // u128: the product of a length and a partition may pass 64 bits
@@ -187,16 +176,11 @@ impl Root for Integers {
             let before = u128::from(len) * u128::from(part) / u128::from(self.partitions);
             self.range.start + before as u64
         };
-        for item in cut(run.partition())..cut(run.partition() + 1) {
-            if run.next_item() {
-                run.ctx().check_cancelled()?;
-            }
-            match consumer.push(item) {
-                Ok(()) => {}
-                stopped => return ended(stopped),
-            }
-        }
-        ended(consumer.finish())
+        push_all::<Self, _>(
+            run,
+            cut(run.partition())..cut(run.partition() + 1),
+            consumer,
+        )
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {

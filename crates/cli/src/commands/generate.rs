@@ -45,12 +45,9 @@ fn remove_on_signal(token: CancelToken, directory: std::path::PathBuf) {
         }
         // a file may be made between the listing and the end of the removal
         while directory.exists() && std::fs::remove_dir_all(&directory).is_err() {}
-        let word = match signals::exit_code() {
-            Some(143) => "terminated",
-            _ => "interrupted",
-        };
-        say(format_args!("{word}: nothing was written"));
-        std::process::exit(signals::exit_code().map_or(1, i32::from));
+        let stopped = Failure::Run(flagstone::Error::cancelled());
+        say(format_args!("{stopped}"));
+        std::process::exit(i32::from(stopped.code()));
     };
     // without the thread a signal is not answered, as the message of the operating system says
     let _ = std::thread::Builder::new()

@@ -181,7 +181,6 @@ pub(crate) struct Quarantine {
 
 impl Quarantine {
     pub(crate) fn create(target: &Path) -> Result<Self> {
-        refuse_foreign(target)?;
         let options = OutputOptions {
             overwrite: true,
             ..OutputOptions::default()
@@ -213,22 +212,4 @@ impl Quarantine {
         }
         self.directory.commit().map_err(io_error)
     }
-}
-
-/// A directory with other files in it is not an earlier quarantine, and is not replaced.
-fn refuse_foreign(target: &Path) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(target) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with("part-") {
-            let message = format!(
-                "{} has other files in it than quarantined records: name another directory for \
-                 them",
-                target.display()
-            );
-            return Err(Error::invalid(message));
-        }
-    }
-    Ok(())
 }

@@ -153,13 +153,7 @@ impl Core {
     /// Writes a block whose use is far before its bytes are needed: when memory is nearly full,
     /// the disk is idle, and the certificate or the run so far says that blocks have to go anyway.
     pub(crate) fn write_behind(&mut self, ledger: &Ledger) {
-        if self.io_running > 0
-            || self.spill_error.is_some()
-            || ledger.free() > ledger.budget() / 5
-            || !self
-                .runs
-                .values()
-                .any(|run| run.expects_spill || run.bytes_spilled > 0)
+        if self.io_running > 0 || self.spill_error.is_some() || ledger.free() > ledger.budget() / 5
         {
             return;
         }
