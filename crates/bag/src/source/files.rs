@@ -6,6 +6,7 @@
 //! budget or the threads: reading holds a block of a partition, whatever its size.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 use flagstone_graph::{Counter, Error, Footprint, Result};
@@ -51,6 +52,8 @@ pub struct FilesPlan {
     parts: Parts,
     options: TextOptions,
     encoding: &'static Encoding,
+    /// What the source is called in the data-quality ledger.
+    name: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -64,12 +67,14 @@ enum Parts {
 impl FilesPlan {
     pub(crate) fn new(patterns: &[PathBuf], options: TextOptions, want: Want) -> Result<FilesPlan> {
         let encoding = encoding_of(&options)?;
+        let name = source_name(patterns);
         if want == Want::First {
             let parts = Parts::Names(expand_names(patterns).map_err(io_error)?);
             return Ok(FilesPlan {
                 parts,
                 options,
                 encoding,
+                name,
             });
         }
         let files = expand(patterns).map_err(io_error)?;
@@ -83,6 +88,7 @@ impl FilesPlan {
             parts: Parts::Ranges(ranges),
             options,
             encoding,
+            name,
         })
     }
 
@@ -172,9 +178,21 @@ impl FilesPlan {
             }
             // only now: a task that has to be run again counts its rows once
             run.ctx().count(Counter::RowsIn, run.item_count());
-            run.left_out(too_long);
+            run.lines_of(&self.name, too_long);
             Ok(())
         })
+    }
+}
+
+/// `logs/*.gz`, `a.txt and 2 more`.
+fn source_name(patterns: &[PathBuf]) -> Arc<str> {
+    let first = patterns
+        .first()
+        .map(|pattern| pattern.display().to_string());
+    let first = first.unwrap_or_default();
+    match patterns.len() {
+        0 | 1 => first.into(),
+        more => format!("{first} and {} more", more - 1).into(),
     }
 }
 
