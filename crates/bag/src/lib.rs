@@ -69,7 +69,7 @@ pub use bag::Bag;
 pub use branch::{Branch, Sink, Started};
 pub use field::Field;
 pub use flagstone_graph::{Error, ErrorKind, KeySeen, Qualities, Quality, Result, ValueType};
-pub use flagstone_io::{Compression, LineLimit, OutputOptions};
+pub use flagstone_io::{Compression, Delimiter, LineLimit, OutputOptions};
 pub use fork::{Fork, Forks};
 pub use item::BagItem;
 pub use json::Json;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flagstone_graph::{Counter, Error, ErrorKind, Quality, Result, TaskContext};
-use flagstone_io::{BadRecord, ByteRange, InputFile, Io, IoCounters, line_number_at};
+use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, IoCounters, LineNumbers};
 
 use crate::bad::{BadRecords, LeftOut};
 use crate::quality::Keys;
@@ -46,6 +46,8 @@ struct LineLedger {
 /// The range of a file that items come from.
 struct Reading {
     file: InputFile,
+    /// Who knows line numbers, and what ends a line; none for items that are not lines.
+    numbers: Option<(Arc<LineNumbers>, Delimiter)>,
     /// Where its first line starts, and that line's number once somebody asked.
     first: Option<(u64, Option<u64>)>,
     /// Lines that were too long to be seen.
@@ -101,12 +103,22 @@ impl<'a> Run<'a> {
         item.is_multiple_of(4096)
     }
 
-    /// For sources: items now come from this range.
-    pub(crate) fn enter_range(&self, range: &ByteRange) {
+    /// For sources: items now are the lines of this range.
+    pub(crate) fn enter_range(
+        &self,
+        range: &ByteRange,
+        numbers: &Arc<LineNumbers>,
+        delimiter: &Delimiter,
+    ) {
+        self.enter(&range.file, Some((Arc::clone(numbers), *delimiter)));
+    }
+
+    fn enter(&self, file: &InputFile, numbers: Option<(Arc<LineNumbers>, Delimiter)>) {
         self.lines.set(0);
         self.offset.set(None);
         *self.reading.borrow_mut() = Some(Reading {
-            file: range.file.clone(),
+            file: file.clone(),
+            numbers,
             first: None,
             too_long: 0,
         });
@@ -134,7 +146,7 @@ impl<'a> Run<'a> {
 
     /// For sources without lines: the file that items come from.
     pub(crate) fn enter_file(&self, file: &InputFile) {
-        self.enter_range(&ByteRange::whole(file.clone()));
+        self.enter(file, None);
     }
 
     /// The file that the item comes from.
@@ -153,11 +165,22 @@ impl<'a> Run<'a> {
         let first = match number {
             Some(number) => *number,
             None => {
-                let found = self.with_io(|io| line_number_at(&reading.file, *start, io));
+                let (numbers, delimiter) = reading.numbers.as_ref()?;
+                let file = &reading.file;
+                let found = self.with_io(|io| numbers.number_at(file, *start, delimiter, io));
                 *number.insert(found.ok()?)
             }
         };
         Some(first + self.lines.get() - 1)
+    }
+
+    /// The number of the line that starts at a byte of the file that is read.
+    pub(crate) fn line_number_of(&self, offset: u64) -> Option<u64> {
+        let reading = self.reading.borrow();
+        let Reading { file, numbers, .. } = reading.as_ref()?;
+        let (numbers, delimiter) = numbers.as_ref()?;
+        let found = self.with_io(|io| numbers.number_at(file, offset, delimiter, io));
+        found.ok()
     }
 
     /// Leaves out the record that is being looked at, as the policy says (other than `Fail`).
