@@ -87,7 +87,7 @@ pub use ops::partition::{Held, MapPartitions, ReducePartitions, Reducing, WholeP
 pub use ops::path::{Pathing, WithPath};
 pub use ops::pluck::{Pluck, Plucking};
 pub use ops::random::{Drawing, RandomSample, Sampling};
-pub use ops::repartition::Repartition;
+pub use ops::repartition::{PartitionSize, Repartition};
 pub use ops::sort::SortBy;
 pub use ops::write::{FilesOptions, FilesWritten};
 pub use pattern::Pattern;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::*;
 use flagstone_io::{
-    BlockReader, ByteOrder, ByteRange, Delimiter, ErrorKind, Io, LineLimit, LineNumbers,
+    BlockReader, ByteOrder, ByteRange, Counters, Delimiter, ErrorKind, Io, LineLimit, LineNumbers,
     ReadOptions,
 };
 use flagstone_memory::Unlimited;
@@ -187,4 +187,26 @@ fn a_wide_mark_is_told_and_left_out() {
     let newline = Delimiter::LINE.wide(ByteOrder::Big).unwrap();
     let lines = lines_of(&whole, &cut_by(newline, 64)).unwrap();
     assert_eq!(lines, [(b"\0a".to_vec(), 2), (b"\0b".to_vec(), 6)]);
+}
+
+/// However many places are asked for, in whatever order of tasks, a file is read about once.
+#[test]
+fn many_line_numbers_take_one_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = sample_text(20_000);
+    let file = file(dir.path(), "t.txt", &text);
+    let places: Vec<u64> = reference_lines(&text).iter().map(|(_, at)| *at).collect();
+    let (numbers, memory, counters) = (LineNumbers::default(), Unlimited::new(), Counters::new());
+    let io = Io::new(&memory).counters(&counters);
+    for line in (0..places.len()).step_by(100) {
+        let number = numbers
+            .number_at(&file, places[line], &Delimiter::LINE, &io)
+            .unwrap();
+        assert_eq!(number, line as u64 + 1);
+    }
+    assert!(
+        counters.read_bytes() <= text.len() as u64,
+        "{} bytes",
+        counters.read_bytes()
+    );
 }
