@@ -89,10 +89,10 @@ impl<K: Eq, V> Table<K, V> {
 
     /// Whether the entry at a place is that of a key.
     #[inline]
-    pub(crate) fn is_at<Q: ?Sized>(&self, place: u32, key: &Q) -> bool
+    pub(crate) fn is_at<Q>(&self, place: u32, key: &Q) -> bool
     where
         K: Borrow<Q>,
-        Q: Eq,
+        Q: Eq + ?Sized,
     {
         self.entries[place as usize].key.borrow() == key
     }
