@@ -132,3 +132,35 @@ fn a_record_without_fixed_columns_is_refused_with_a_way_out() {
     let error = session(64, 1).compute(&bag.to_dataframe()).unwrap_err();
     assert!(error.to_string().contains("struct"), "{error}");
 }
+
+#[test]
+fn what_a_bag_was_reduced_to_becomes_a_frame_in_the_same_run() {
+    #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+    struct Count {
+        login: String,
+        events: u64,
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "0.json", lines(0..5000));
+    write(dir.path(), "1.json", lines(5000..9000));
+    let bag = Bag::read_json::<Event>(dir.path().join("*.json"));
+    let counts = bag.map(|event| event.actor.login).frequencies();
+    let counts = counts.map(|(login, events)| Count { login, events });
+    for (memory, threads) in [(192, 2), (64, 1)] {
+        let session = session(memory, threads);
+        let frame = counts.to_dataframe();
+        let top = frame.filter(col("events").gt(lit(529u64)));
+        let rows = session.compute(&top).unwrap();
+        let events = rows["events"].as_primitive::<UInt64Type>();
+        let expected = (0..17).filter(|user| (0..9000).filter(|id| id % 17 == *user).count() > 529);
+        assert_eq!(events.len(), expected.count());
+        // kept blocks of a bag are one more source
+        let kept = session.persist(&counts).unwrap().to_dataframe();
+        let out = dir.path().join(format!("out-{threads}"));
+        let report = session.write_parquet(&kept, &out).unwrap();
+        assert_eq!(report.rows, 17);
+        let back = DataFrame::read_parquet([out.join("*.parquet")]);
+        let all = session.compute(&back).unwrap();
+        assert_eq!(all, session.compute(&frame).unwrap());
+    }
+}

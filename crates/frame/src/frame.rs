@@ -205,7 +205,7 @@ impl DataFrame {
     pub fn build(&self, graph: &mut Graph, execute: &dyn Execute) -> Result<LayerId> {
         let lowered = self.lower(execute)?;
         let schema = lowered.schema.clone();
-        Ok(lowered.strict().push(graph, Arc::new(Collect { schema })))
+        lowered.strict().push(graph, Arc::new(Collect { schema }))
     }
 
     /// Pushes the layer that writes this frame's rows as they come, so that its needs can be
