@@ -164,3 +164,53 @@ fn what_a_bag_was_reduced_to_becomes_a_frame_in_the_same_run() {
         assert_eq!(all, session.compute(&frame).unwrap());
     }
 }
+
+#[test]
+fn dynamic_records_have_the_union_of_their_keys_and_say_which_came_late() {
+    let record = |i: u64| {
+        let mut record = serde_json::json!({"id": i, "who": {"login": format!("u{}", i % 5)}});
+        // after everything that is sampled: a new key, and a wider type
+        if i == 70_003 {
+            record["late"] = "here".into();
+            record["id"] = 0.5.into();
+        }
+        record
+    };
+    // the first partition is empty
+    let mut partitions = vec![Vec::new()];
+    partitions.extend((0..8).map(|p| (p * 10_000..(p + 1) * 10_000).collect()));
+    let bag = Bag::from_partitions(partitions).map(record);
+    let expected_sum: f64 = (0..80_000)
+        .map(|i| if i == 70_003 { 0.5 } else { i as f64 })
+        .sum();
+    for (memory, threads) in [(256, 2), (96, 1)] {
+        let session = session(memory, threads);
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let report = session.write_parquet(&bag.to_dataframe(), &out).unwrap();
+        assert_eq!((report.rows, report.rows_read), (80_000, 80_000));
+        let widened: Vec<String> = report.widened.iter().map(|w| w.to_string()).collect();
+        assert_eq!(widened.len(), 2, "{widened:?}");
+        assert!(
+            widened
+                .iter()
+                .any(|w| w.starts_with("late:") && w.contains("partition 8 record:4"))
+        );
+        let back = session
+            .compute(&DataFrame::read_parquet([out.join("*.parquet")]))
+            .unwrap();
+        assert_eq!(back["late"].null_count(), 79_999);
+        let ids = back["id"].as_primitive::<flagstone::arrow::datatypes::Float64Type>();
+        assert_eq!(ids.values().iter().sum::<f64>(), expected_sum);
+        // the collected frame is the same
+        assert_eq!(session.compute(&bag.to_dataframe()).unwrap(), back);
+    }
+    // records of a map, and none at all
+    let maps = Bag::range(0..10, 3)
+        .map(|i| std::collections::BTreeMap::from([(format!("k{}", i % 2), i)]));
+    let rows = session(64, 1).compute(&maps.to_dataframe()).unwrap();
+    assert_eq!((rows.num_rows(), rows["k1"].null_count()), (10, 5));
+    let none = bag.filter(|_| false).to_dataframe();
+    let rows = session(64, 1).compute(&none).unwrap();
+    assert_eq!((rows.num_rows(), rows.num_columns()), (0, 0));
+}

@@ -30,6 +30,7 @@ mod explain;
 mod inspect;
 mod pattern;
 mod persist;
+mod records;
 mod seams;
 mod session;
 

@@ -13,6 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
 
+use crate::records::{BagRecords, Keys, keys_of};
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -24,6 +26,10 @@ pub trait Seams: sealed::Sealed {
 
     /// A dataframe with a column per field of the record type, nested fields nested. The schema
     /// comes from the type: no record is looked at, an empty first partition is as good as any.
+    ///
+    /// Dynamic records ([`serde_json::Value`], maps, structs with such fields) have the union of
+    /// their keys as columns, as the lines of a JSON file would: the first records are sampled, and
+    /// a key or a wider type that comes later is reported by the terminals (`widened`).
     fn to_dataframe(&self) -> DataFrame;
 }
 
@@ -38,9 +44,16 @@ where
 
     #[track_caller]
     fn to_dataframe(&self) -> DataFrame {
+        let fields = fields_of::<T>();
+        match (keys_of::<T>(), &fields) {
+            (Keys::Own, _) | (Keys::Fields, Err(_)) => {
+                return DataFrame::from_records(Arc::new(BagRecords(self.clone())));
+            }
+            _ => {}
+        }
         DataFrame::from_source(Arc::new(FromBag {
             bag: self.clone(),
-            fields: fields_of::<T>(),
+            fields,
             rows: Arc::default(),
             record: PhantomData,
         }))

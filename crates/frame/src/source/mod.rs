@@ -11,6 +11,7 @@ pub(crate) mod detect;
 pub(crate) mod json;
 pub(crate) mod open;
 pub(crate) mod parquet;
+pub(crate) mod records;
 pub(crate) mod text;
 
 use std::path::{Path, PathBuf};
