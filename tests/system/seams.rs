@@ -214,3 +214,24 @@ fn dynamic_records_have_the_union_of_their_keys_and_say_which_came_late() {
     let rows = session(64, 1).compute(&none).unwrap();
     assert_eq!((rows.num_rows(), rows.num_columns()), (0, 0));
 }
+
+#[test]
+fn a_bag_is_written_as_csv_and_parquet_without_naming_a_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let bag = Bag::range(0..3000, 4).map(|id| Actor {
+        login: format!("user, \"{id}\""),
+        age: (id % 2 == 0).then_some(id as i64),
+    });
+    let (csv, parquet) = (dir.path().join("csv"), dir.path().join("parquet"));
+    assert_eq!(bag.to_csv(&csv).unwrap().rows, 3000);
+    assert_eq!(bag.to_parquet(&parquet).unwrap().rows, 3000);
+    let session = session(64, 2);
+    let read = DataFrame::read_csv([csv.join("*.csv")], flagstone::CsvOptions::default());
+    let read = session.compute(&read).unwrap();
+    let same = session
+        .compute(&DataFrame::read_parquet([parquet.join("*.parquet")]))
+        .unwrap();
+    assert_eq!(read.columns(), same.columns());
+    assert_eq!(read["login"].as_string::<i32>().value(7), "user, \"7\"");
+    assert!(bag.to_csv(&csv).unwrap_err().to_string().contains("exists"));
+}

@@ -33,6 +33,7 @@ mod persist;
 mod records;
 mod seams;
 mod session;
+mod write;
 
 pub use compute::Compute;
 pub use explain::Explanation;

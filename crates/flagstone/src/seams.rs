@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use flagstone_bag::{Bag, PartitionSource as BagPartitions, Stage};
-use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Outcome, PartitionSource, Scan};
+use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Outcome, PartitionSource, Scan, WriteReport};
 use flagstone_graph::{Deps, Error, Graph, Inputs, IoBytes, Result, TaskContext};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
 
 use crate::records::{BagRecords, Keys, keys_of};
+use crate::session::Session;
 
 mod sealed {
     pub trait Sealed {}
@@ -31,6 +33,24 @@ pub trait Seams: sealed::Sealed {
     /// their keys as columns, as the lines of a JSON file would: the first records are sampled, and
     /// a key or a wider type that comes later is reported by the terminals (`widened`).
     fn to_dataframe(&self) -> DataFrame;
+
+    /// Writes the records to a directory of Parquet files, on the process-wide session:
+    /// `session.write_parquet(&x.to_dataframe(), path)`.
+    ///
+    /// # Errors
+    /// As [`Session::write_parquet`].
+    fn to_parquet(&self, path: impl AsRef<Path>) -> Result<WriteReport> {
+        Session::global()?.write_parquet(&self.to_dataframe(), path)
+    }
+
+    /// Writes the records to a directory of CSV files, on the process-wide session; to compress
+    /// them, `session.write(&x.to_dataframe(), path, &output)`.
+    ///
+    /// # Errors
+    /// As [`Session::write_csv`].
+    fn to_csv(&self, path: impl AsRef<Path>) -> Result<WriteReport> {
+        Session::global()?.write_csv(&self.to_dataframe(), path)
+    }
 }
 
 impl<S> sealed::Sealed for Bag<S> {}
