@@ -168,6 +168,9 @@ impl AtomicDir {
     }
 }
 
+/// Whether a name in a directory, and whether it is a file, is an earlier output's.
+type Ours<'a> = dyn Fn(&OsStr, bool) -> bool + 'a;
+
 /// A claimed target; removes the partial output when dropped without being published.
 #[derive(Debug)]
 struct Output {
@@ -181,7 +184,7 @@ impl Output {
     fn claim(
         target: &Path,
         options: OutputOptions,
-        ours: Option<&dyn Fn(&OsStr, bool) -> bool>,
+        ours: Option<&Ours<'_>>,
     ) -> Result<Output, Error> {
         let is_dir = ours.is_some();
         let partial = Partial::claim(target)?;
@@ -287,7 +290,7 @@ fn is_empty_dir(path: &Path) -> Result<bool, Error> {
 }
 
 /// A directory with other files in it than output is not replaced, whatever was asked for.
-fn refuse_foreign(path: &Path, ours: &dyn Fn(&OsStr, bool) -> bool) -> Result<(), Error> {
+fn refuse_foreign(path: &Path, ours: &Ours<'_>) -> Result<(), Error> {
     let failed = |cause| Error::os("list", path, cause);
     for entry in fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
