@@ -27,9 +27,11 @@ mod ops;
 mod plan;
 mod promote;
 mod source;
+mod storing;
 mod tape;
 mod terminal;
 mod view;
+mod zarr;
 
 pub use array::Array;
 pub use dtype::DType;
@@ -39,4 +41,9 @@ pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
 pub use ops::{Axes, Index, IntoAxes, Pad, keep, meshgrid};
 pub use promote::Promote;
-pub use terminal::{Built, BuiltStore};
+pub use storing::{BuiltStore, StoreTo};
+pub use terminal::Built;
+pub use zarr::{
+    ZarrCompression, ZarrInfo, ZarrOptions, ZarrVersion, create_zarr_group, inspect_zarr,
+    zarr_members,
+};

@@ -75,6 +75,7 @@ pub use decode::DecompressingReader;
 pub use error::{Error, ErrorKind};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
+pub use natural::compare_paths;
 pub use options::{LineLimit, ReadOptions};
 pub use pack::PackedFile;
 pub use quarantine::{BadRecord, Quarantine};

@@ -3,6 +3,7 @@
 mod blocks;
 mod collect;
 mod evaluate;
+mod files;
 mod lines;
 mod product;
 mod reduce;
@@ -13,11 +14,12 @@ pub use blocks::BlockPlace;
 pub(crate) use blocks::MapBlocks;
 pub(crate) use collect::{collect, collected, gathered};
 pub(crate) use evaluate::Evaluate;
+pub(crate) use files::{FileSink, StackSink, stack_file, write_failed};
 pub(crate) use lines::AlongLines;
 pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};
 pub(crate) use reduce::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
 pub(crate) use scan::Running;
-pub(crate) use store::{Sink, Store, write_error};
+pub(crate) use store::{Cell, Sink, Store};
 
 use std::ops::Range;
 

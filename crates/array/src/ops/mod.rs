@@ -13,9 +13,11 @@ mod random;
 mod reduce;
 mod select;
 mod shape;
+mod storage;
 mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
+pub(crate) use create::check_shape;
 pub use create::meshgrid;
 pub use indices::Index;
 pub use pad::Pad;
