@@ -1,19 +1,23 @@
 //! The layers that arrays lower to.
 
 mod blocks;
+mod blockwise;
 mod collect;
 mod evaluate;
 mod lines;
+mod piecewise;
 mod product;
 mod reduce;
 mod scan;
 mod store;
 
 pub use blocks::BlockPlace;
-pub(crate) use blocks::MapBlocks;
+pub(crate) use blocks::{MapBlocks, Overlap};
+pub(crate) use blockwise::{Combine, Contraction, OfBlocks, Operand};
 pub(crate) use collect::{collect, collected, gathered};
 pub(crate) use evaluate::Evaluate;
 pub(crate) use lines::AlongLines;
+pub(crate) use piecewise::Tasks;
 pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};
 pub(crate) use reduce::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
 pub(crate) use scan::Running;

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod axes;
 mod blocks;
+mod blockwise;
 mod create;
 mod index;
 mod indices;
@@ -16,6 +17,8 @@ mod shape;
 mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
+pub use blocks::Boundary;
+pub use blockwise::{Blocks, Blockwise, Operands};
 pub use create::meshgrid;
 pub use indices::Index;
 pub use pad::Pad;
