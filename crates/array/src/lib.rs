@@ -20,6 +20,7 @@ mod element;
 mod grid;
 mod inspect;
 mod kernels;
+mod later;
 mod layers;
 mod lower;
 mod node;

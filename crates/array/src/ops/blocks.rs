@@ -8,7 +8,8 @@ use super::pad::Pad;
 use crate::array::Array;
 use crate::element::Element;
 use crate::grid::ChunkGrid;
-use crate::layers::{BlockPlace, MapBlocks, Overlap};
+use crate::later::early;
+use crate::layers::{BlockPlace, MapBlocks, OfBlock, Overlap};
 
 /// What blocks at the ends of an array have beyond it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +52,15 @@ impl<T: Element> Array<T> {
         block: &[usize],
         function: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
     ) -> Array<U> {
-        self.map_blocks_to(block, self.shape(), block, function)
+        self.map_equal_blocks(block, Arc::new(function))
+    }
+
+    #[track_caller]
+    fn map_equal_blocks<U: Element>(&self, block: &[usize], function: OfBlock<T, U>) -> Array<U> {
+        early!(self, block = block.to_vec(); |array| {
+            array.map_equal_blocks(&block, Arc::clone(&function))
+        });
+        self.map_any_blocks(block, (self.shape(), block), function)
     }
 
     /// A function of each block of (at most) `block` elements that gives a block of another shape:
@@ -79,6 +88,19 @@ impl<T: Element> Array<T> {
         result: &[usize],
         function: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
     ) -> Array<U> {
+        self.map_any_blocks(block, (shape, result), Arc::new(function))
+    }
+
+    #[track_caller]
+    fn map_any_blocks<U: Element>(
+        &self,
+        block: &[usize],
+        (shape, result): (&[usize], &[usize]),
+        function: OfBlock<T, U>,
+    ) -> Array<U> {
+        early!(self, block = block.to_vec(), shape = shape.to_vec(), result = result.to_vec(); |array| {
+            array.map_any_blocks(&block, (&shape, &result), Arc::clone(&function))
+        });
         let overlap = Overlap {
             depth: vec![0; self.ndim()],
             padded: true,
@@ -103,9 +125,20 @@ impl<T: Element> Array<T> {
         boundary: impl Into<Boundary<T>>,
         function: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
     ) -> Array<U> {
-        if let Some(mistake) = self.node.mistake() {
-            return Array::keep(mistake.clone());
-        }
+        self.map_with_edges(block, depth, boundary.into(), Arc::new(function))
+    }
+
+    #[track_caller]
+    fn map_with_edges<U: Element>(
+        &self,
+        block: &[usize],
+        depth: &[usize],
+        boundary: Boundary<T>,
+        function: OfBlock<T, U>,
+    ) -> Array<U> {
+        early!(self, block = block.to_vec(), depth = depth.to_vec(); |array| {
+            array.map_with_edges(&block, &depth, boundary, Arc::clone(&function))
+        });
         if depth.len() != self.ndim() || block.len() != self.ndim() {
             return Array::invalid(format!(
                 "an array of shape {:?} needs as many block lengths and depths, not {block:?} and \
@@ -113,7 +146,6 @@ impl<T: Element> Array<T> {
                 self.shape()
             ));
         }
-        let boundary = boundary.into();
         let operand = match boundary {
             Boundary::None => self.clone(),
             Boundary::Padded(pad) => {
@@ -143,7 +175,7 @@ impl<T: Element> Array<T> {
         block: &[usize],
         (overlap, operand): (Overlap, &Array<T>),
         results: ChunkGrid,
-        function: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
+        function: OfBlock<T, U>,
     ) -> Array<U> {
         if let Some(mistake) = operand.node.mistake() {
             return Array::keep(mistake.clone());
@@ -173,7 +205,7 @@ impl<T: Element> Array<T> {
             grid,
             overlap,
             results,
-            function: Arc::new(function),
+            function,
         };
         Array::layer(shape, lower, vec![Arc::clone(&operand.node)])
     }
@@ -182,9 +214,7 @@ impl<T: Element> Array<T> {
     /// which becomes shorter by `width - 1`, has elements `i..i + width`.
     #[track_caller]
     pub fn sliding_windows(&self, width: usize, axis: isize) -> Array<T> {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.sliding_windows(width, axis));
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),
@@ -206,9 +236,9 @@ impl<T: Element> Array<T> {
     /// order, by NumPy's name.
     #[track_caller]
     pub fn sliding_window_view(&self, widths: &[usize], axes: &[isize]) -> Array<T> {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self, widths = widths.to_vec(), axes = axes.to_vec(); |array| {
+            array.sliding_window_view(&widths, &axes)
+        });
         if widths.len() != axes.len() {
             return Array::invalid(format!(
                 "{} windows cannot slide along {} axes",

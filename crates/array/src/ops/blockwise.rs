@@ -42,6 +42,7 @@ use crate::node::Node;
 /// The function is given the block's place: coordinates and indices along the letters of the
 /// result, then along those that are contracted, in the order in which operands name them.
 #[must_use]
+#[derive(Clone)]
 pub struct Blockwise<U> {
     out: Vec<char>,
     blocks: Vec<(char, usize)>,
@@ -176,6 +177,19 @@ impl<U: Element> Blockwise<U> {
         function: OfBlocks<U>,
         location: &'static Location<'static>,
     ) -> Array<U> {
+        if operands
+            .iter()
+            .any(|operand| operand.0.uncounted().is_some())
+        {
+            let nodes: Vec<&Arc<Node>> = operands.iter().map(|operand| &operand.0).collect();
+            let letters: Vec<Vec<char>> = operands.iter().map(|of| of.1.clone()).collect();
+            return Array::after(&nodes, move |inputs| {
+                let operands = inputs.iter().cloned().zip(letters.clone());
+                let operands = operands.map(|(node, letters)| OperandNode(node, letters));
+                let (blockwise, function) = (self.clone(), Arc::clone(&function));
+                blockwise.build(operands.collect(), function, location)
+            });
+        }
         match self.plan(&operands) {
             Ok((grid, results, axes)) => {
                 let shape = results.shape().to_vec();

@@ -5,6 +5,7 @@ mod axes;
 mod blocks;
 mod blockwise;
 mod create;
+mod filter;
 mod index;
 mod indices;
 mod lines;
