@@ -20,6 +20,7 @@ mod element;
 mod grid;
 mod inspect;
 mod kernels;
+mod later;
 mod layers;
 mod lower;
 mod node;
@@ -27,9 +28,11 @@ mod ops;
 mod plan;
 mod promote;
 mod source;
+mod storing;
 mod tape;
 mod terminal;
 mod view;
+mod zarr;
 
 pub use array::Array;
 pub use dtype::DType;
@@ -37,6 +40,11 @@ pub use element::{Bits, Element, Float, Integer};
 pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
-pub use ops::{Axes, Index, IntoAxes, Pad, keep, meshgrid};
+pub use ops::{Axes, Blocks, Blockwise, Boundary, Index, IntoAxes, Operands, Pad, keep, meshgrid};
 pub use promote::Promote;
-pub use terminal::{Built, BuiltStore};
+pub use storing::{BuiltStore, StoreTo};
+pub use terminal::Built;
+pub use zarr::{
+    ZarrCompression, ZarrInfo, ZarrOptions, ZarrVersion, create_zarr_group, inspect_zarr,
+    zarr_members,
+};

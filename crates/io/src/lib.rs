@@ -78,6 +78,7 @@ pub use delimiter::{ByteOrder, DELIMITER_BYTES_MAX, Delimiter};
 pub use error::{Error, ErrorKind};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
+pub use natural::compare_paths;
 pub use numbers::LineNumbers;
 pub use options::{LineLimit, ReadOptions};
 pub use pack::PackedFile;

@@ -6,6 +6,7 @@
 //! so whoever wants them in other pieces first has them cut.
 
 mod product;
+mod rechunk;
 mod reduce;
 
 use std::collections::{HashMap, HashSet};
@@ -89,6 +90,9 @@ impl<'g> Lowering<'g> {
                 continue;
             }
             if let Op::Mistake(mistake) = &node.op {
+                return Err(mistake.error());
+            }
+            if let Some(mistake) = node.uncounted() {
                 return Err(mistake.error());
             }
             if matches!(node.op, Op::Layer { .. }) {
