@@ -125,12 +125,15 @@ impl<T: Send + Sync + 'static> Layer for ReadItem<T> {
         Footprint::estimated(size_of::<T>() as u64).resident()
     }
 
-    fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let block = inputs.take(0)?;
-        let heap_bytes = block.nbytes();
-        let _lease = ctx.reserve(heap_bytes)?;
-        let value = self.0.value(vec![block])?;
-        Ok(Block::new(Value { value, heap_bytes }))
+    fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let run = Run::new(ctx, task);
+        run.catch(Vec::new, || {
+            let block = inputs.take(0)?;
+            let heap_bytes = block.nbytes();
+            let _lease = ctx.reserve(heap_bytes)?;
+            let value = self.0.value(vec![block])?;
+            Ok(Block::new(Value { value, heap_bytes }))
+        })
     }
 }
 
