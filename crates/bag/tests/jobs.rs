@@ -54,7 +54,7 @@ fn top<'e>(names: impl Iterator<Item = &'e str>, n: usize) -> Vec<(String, u64)>
     names.for_each(|name| *counts.entry(name.to_owned()).or_default() += 1);
     let mut all: Vec<(String, u64)> = counts.into_iter().collect();
     // of equal counts the first name
-    all.sort_by(|a, b| b.1.cmp(&a.1));
+    all.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     all.truncate(n);
     all
 }
