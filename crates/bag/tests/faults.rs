@@ -201,6 +201,8 @@ fn faults_of_files_are_told_with_the_file_by_every_source() {
     }
 }
 
+type MakeItem = Box<dyn Fn(Hook) -> BagItem<u64>>;
+
 /// Sources of every kind under a closure that panics, and a run that is cancelled.
 #[test]
 fn panics_and_cancellation_end_every_source() {
@@ -208,7 +210,7 @@ fn panics_and_cancellation_end_every_source() {
     write(dir.path(), "a.json", lines());
     write(dir.path(), "b.json", lines());
     let pattern = dir.path().join("*.json");
-    let mut sources: Vec<(&str, Box<dyn Fn(Hook) -> BagItem<u64>>)> = Vec::new();
+    let mut sources: Vec<(&str, MakeItem)> = Vec::new();
     for (name, _, source) in FILE_SOURCES {
         let pattern = pattern.clone();
         sources.push((name, Box::new(move |hook| source(&pattern, hook))));
