@@ -39,7 +39,7 @@ pub use element::{Bits, Element, Float, Integer};
 pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
-pub use ops::{Axes, Chunks, Index, IntoAxes, Pad, keep, meshgrid};
+pub use ops::{Axes, Chunks, Index, IntoAxes, Pad, RowBlocks, keep, meshgrid};
 pub use promote::Promote;
 pub use storing::{BuiltStore, StoreTo};
 pub use terminal::Built;

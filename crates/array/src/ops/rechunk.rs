@@ -86,6 +86,18 @@ impl Chunks {
         }
     }
 
+    /// The grid for an array, unless the plan is to choose it.
+    pub(super) fn explicit(
+        &self,
+        shape: &[usize],
+        item: usize,
+    ) -> std::result::Result<ChunkGrid, String> {
+        match self.spec {
+            Spec::Auto => Err("chunks have to be given here, not chosen".to_owned()),
+            _ => self.grid(shape, item, 1),
+        }
+    }
+
     /// The grid for an array, or the sentence that says why there is none.
     fn grid(
         &self,
