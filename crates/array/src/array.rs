@@ -80,9 +80,20 @@ impl<T: Element> Array<T> {
         Array::mistake(ErrorKind::Invalid, message, Location::caller())
     }
 
+    /// The array of a node, whose elements are of this type.
+    pub(crate) fn of_node(node: Arc<Node>) -> Self {
+        Array {
+            node,
+            element: PhantomData,
+        }
+    }
+
     /// The same array seen another way.
     #[track_caller]
     pub(crate) fn viewed(&self, shape: Vec<usize>, view: View) -> Self {
+        if let Some(mistake) = self.node.uncounted() {
+            return Array::keep(mistake);
+        }
         let of = Arc::clone(&self.node);
         Array::make(shape, Op::View { of, view })
     }
@@ -97,6 +108,9 @@ impl<T: Element> Array<T> {
         if let Some(mistake) = inputs.iter().find_map(|input| input.mistake()) {
             return Array::keep(mistake.clone());
         }
+        if let Some(mistake) = inputs.iter().find_map(|input| input.uncounted()) {
+            return Array::keep(mistake);
+        }
         let lower = Arc::new(lower);
         Array::make(shape, Op::Layer { lower, inputs })
     }
@@ -104,13 +118,23 @@ impl<T: Element> Array<T> {
     /// A function of the elements at the same place of `inputs`, which are broadcast.
     #[track_caller]
     pub(crate) fn apply(kernel: Kernel, inputs: &[&Arc<Node>]) -> Self {
+        Array::apply_shared(Arc::new(kernel), inputs)
+    }
+
+    #[track_caller]
+    fn apply_shared(kernel: Arc<Kernel>, inputs: &[&Arc<Node>]) -> Self {
         if let Some(mistake) = inputs.iter().find_map(|input| input.mistake()) {
             return Array::keep(mistake.clone());
+        }
+        if inputs.iter().any(|input| input.uncounted().is_some()) {
+            return Array::after(inputs, move |inputs| {
+                let inputs: Vec<&Arc<Node>> = inputs.iter().collect();
+                Array::apply_shared(Arc::clone(&kernel), &inputs)
+            });
         }
         let shapes: Vec<&[usize]> = inputs.iter().map(|input| &input.shape[..]).collect();
         match broadcast(&shapes) {
             Some(shape) => {
-                let kernel = Arc::new(kernel);
                 let inputs = inputs.iter().map(|&input| Arc::clone(input)).collect();
                 Array::make(shape, Op::Apply { kernel, inputs })
             }
@@ -126,7 +150,8 @@ impl<T: Element> Array<T> {
         }
     }
 
-    /// The length of each axis. Empty for a mistaken array.
+    /// The length of each axis. Empty for a mistaken array, and for one whose lengths depend on the
+    /// data: see [`Array::has_shape`].
     pub fn shape(&self) -> &[usize] {
         &self.node.shape
     }
@@ -180,6 +205,9 @@ impl<T: Element> fmt::Debug for Array<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(mistake) = self.node.mistake() {
             return write!(f, "Array<{}>(mistake: {})", T::DTYPE, mistake.error());
+        }
+        if !self.has_shape() {
+            return write!(f, "Array<{}>(shape depends on the data)", T::DTYPE);
         }
         let size = flagstone_memory::format_bytes(self.nbytes());
         write!(f, "Array<{}>(shape {:?}, {size})", T::DTYPE, self.shape())

@@ -37,6 +37,10 @@ impl Chunk {
         &self.values
     }
 
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
     /// Where the bytes start, for writing while nobody else holds the chunk.
     pub(crate) fn start_mut(&mut self) -> *mut u8 {
         self.values.start()

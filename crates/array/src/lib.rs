@@ -20,6 +20,7 @@ mod element;
 mod grid;
 mod inspect;
 mod kernels;
+mod later;
 mod layers;
 mod lower;
 mod node;
@@ -39,7 +40,10 @@ pub use element::{Bits, Element, Float, Integer};
 pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
-pub use ops::{Axes, Chunks, Index, IntoAxes, Pad, RowBlocks, keep, meshgrid};
+pub use ops::{
+    Axes, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Operands, Pad, RowBlocks, keep,
+    meshgrid,
+};
 pub use promote::Promote;
 pub use storing::{BuiltStore, StoreTo};
 pub use terminal::Built;

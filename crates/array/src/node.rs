@@ -15,6 +15,7 @@ use crate::dtype::DType;
 use crate::element::Element;
 use crate::grid::ChunkGrid;
 use crate::kernels::map::Kernel;
+use crate::later::Later;
 use crate::lower::{Lowered, Lowering};
 use crate::source::Source;
 use crate::view::View;
@@ -54,6 +55,11 @@ pub(crate) enum Op {
     /// Everything that is computed as blocks of its own.
     Layer {
         lower: Arc<dyn Lower>,
+        inputs: Vec<Arc<Node>>,
+    },
+    /// Known once something was computed.
+    Later {
+        later: Arc<dyn Later>,
         inputs: Vec<Arc<Node>>,
     },
     Mistake(Mistake),
@@ -126,7 +132,9 @@ impl Node {
         match &self.op {
             Op::Source(_) | Op::Constant(_) | Op::Mistake(_) => &[],
             Op::View { of, .. } | Op::Reshape { of } => std::slice::from_ref(of),
-            Op::Apply { inputs, .. } | Op::Layer { inputs, .. } => inputs,
+            Op::Apply { inputs, .. } | Op::Layer { inputs, .. } | Op::Later { inputs, .. } => {
+                inputs
+            }
             Op::Concat { parts, .. } => parts,
         }
     }
@@ -136,6 +144,20 @@ impl Node {
             Op::Mistake(mistake) => Some(mistake),
             _ => None,
         }
+    }
+
+    /// Why a node without shape cannot be used where a shape is needed.
+    pub(crate) fn uncounted(&self) -> Option<Mistake> {
+        let Op::Later { .. } = self.op else {
+            return None;
+        };
+        Some(Mistake {
+            kind: ErrorKind::Invalid,
+            message: "the shape of this array depends on the data and is known once it was \
+                      counted: call `counted_with` first"
+                .to_owned(),
+            location: self.location,
+        })
     }
 
     pub(crate) fn ndim(&self) -> usize {
@@ -161,6 +183,7 @@ impl Node {
             Op::Concat { .. } => "concatenate",
             Op::Reshape { .. } => "reshape",
             Op::Layer { lower, .. } => lower.name(),
+            Op::Later { later, .. } => later.name(),
             Op::Mistake(_) => "mistake",
         }
     }
@@ -192,7 +215,9 @@ impl Node {
         };
         match std::mem::replace(&mut self.op, gone()) {
             Op::View { of, .. } | Op::Reshape { of } => into.push(of),
-            Op::Apply { inputs, .. } | Op::Layer { inputs, .. } => into.extend(inputs),
+            Op::Apply { inputs, .. } | Op::Layer { inputs, .. } | Op::Later { inputs, .. } => {
+                into.extend(inputs);
+            }
             Op::Concat { parts, .. } => into.extend(parts),
             Op::Source(_) | Op::Constant(_) | Op::Mistake(_) => {}
         }

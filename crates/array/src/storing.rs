@@ -130,8 +130,9 @@ impl<T: Element> Array<T> {
     /// A mistake in how the array was built, a target that does not fit it, those of the run, and
     /// those of writing.
     pub fn store_with(&self, executor: &dyn Execute, to: &StoreTo<'_>) -> Result<()> {
-        self.build_store_to(executor.resources(), to)?
-            .finish_with(executor)
+        let array = self.counted_with(executor)?;
+        let store = array.build_store_to(executor.resources(), to)?;
+        store.finish_with(executor)
     }
 
     /// Lowers the computation of the array into an npy file; see [`Array::build_store_to`].

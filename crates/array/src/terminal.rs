@@ -74,7 +74,7 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// When they are not this layer's.
     pub fn whole(&self, blocks: Vec<Block>) -> Result<ArrayD<T>> {
-        collected(blocks, self.shape())
+        collected(blocks)
     }
 
     /// Computes the array and returns it as one in memory. The memory is part of the plan: chunks
@@ -84,7 +84,8 @@ impl<T: Element> Array<T> {
     /// A mistake in how the array was built, and those of the run.
     pub fn compute_with(&self, executor: &dyn Execute) -> Result<ArrayD<T>> {
         let mut graph = Graph::new();
-        let layer = self.push_whole(&mut graph, executor.resources())?;
+        let array = self.counted_with(executor)?;
+        let layer = array.push_whole(&mut graph, executor.resources())?;
         let blocks = executor.execute(&graph, &[layer])?;
         self.whole(blocks.into_iter().next().unwrap_or_default())
     }

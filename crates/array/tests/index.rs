@@ -4,7 +4,7 @@
 #[allow(unreachable_pub, dead_code, reason = "shared by several test programs")]
 mod common;
 
-use common::Harness;
+use common::{Harness, numbers};
 use flagstone_array::{Array, Index, Pad, index};
 use flagstone_graph::SerialExecutor;
 use ndarray::{Array1, Array2, ArrayD, IxDyn, arr2};
@@ -29,13 +29,6 @@ fn entry(name: &str) -> Index {
 
 fn digest(array: &ArrayD<i64>) -> i64 {
     (1..).zip(array.iter()).map(|(i, value)| i * value).sum()
-}
-
-fn numbers(shape: &[usize]) -> ArrayD<i64> {
-    let count = shape.iter().product::<usize>() as i64;
-    Array1::from_iter(0..count)
-        .into_shape_with_order(IxDyn(shape))
-        .unwrap()
 }
 
 /// The same numbers from memory, and as blocks of a layer.

@@ -199,8 +199,7 @@ fn partitions_of_known_lengths_become_rows() {
         }
         let of = |lengths: Option<&[usize]>, columns| {
             let parts = parts.clone();
-            let push =
-                move |graph: &mut Graph| Ok(graph.push(Partitions(parts.clone()), &[]));
+            let push = move |graph: &mut Graph| Ok(graph.push(Partitions(parts.clone()), &[]));
             Array::from_partitions(lengths, columns, push, read)
         };
         let x = of(Some(cut), Some(3));

@@ -4,7 +4,7 @@
 mod common;
 
 use common::Harness;
-use flagstone_array::{Array, Chunks, StoreTo, ZarrCompression, ZarrOptions, inspect_zarr};
+use flagstone_array::{Array, Chunks, StoreTo, ZarrCompression, ZarrOptions, index, inspect_zarr};
 use flagstone_graph::{Counter, Execute, SerialExecutor};
 use flagstone_scheduler::Session;
 use ndarray::{ArrayD, IxDyn};
@@ -112,6 +112,24 @@ fn chunks_show_where_they_are_asked_for() {
     assert_eq!(
         lists.compute_with(&Harness::new(1 << 10, 1)).unwrap(),
         numbers(&[10, 6])
+    );
+    let firsts = lists.map_chunks(|place, chunk| {
+        assert_eq!(chunk.shape()[0], place.stop[0] - place.start[0]);
+        chunk.mapv(|_| chunk[[0, 0]])
+    });
+    let firsts = firsts.compute_with(&Harness::new(1 << 10, 1)).unwrap();
+    assert_eq!((firsts[[7, 4]], firsts[[9, 5]]), (7.0, 54.0));
+    // the lengths of these depend on the data
+    let some = x.index(index![
+        x.slice(ndarray::s![.., 0]).less(&Array::scalar(30.0))
+    ]);
+    let sums = some
+        .rechunk([2, -1])
+        .map_chunks(|_, chunk| chunk.mapv(|_| chunk.sum()));
+    let sums = sums.compute_with(&Harness::new(1 << 10, 1)).unwrap();
+    assert_eq!(
+        (sums.shape(), sums[[4, 0]]),
+        (&[5, 6][..], (25..=30).sum::<i32>() as f64)
     );
     assert_eq!(
         x.rechunk(Chunks::along([(-1, 2)]))

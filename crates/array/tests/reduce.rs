@@ -4,28 +4,11 @@
 #[allow(unreachable_pub, dead_code, reason = "shared by several test programs")]
 mod common;
 
-use common::Harness;
-use flagstone_array::{Array, Element, Pad, index, keep};
+use common::at;
+use flagstone_array::{Array, Pad, index, keep};
 use flagstone_graph::SerialExecutor;
 use ndarray::{Array1, ArrayD, Axis, IxDyn};
 use proptest::prelude::*;
-
-/// Computes at a tiny budget, at a larger one and without: with equal bits.
-fn at<T: Element>(array: Array<T>) -> ArrayD<T> {
-    let whole = array.compute_with(&SerialExecutor).unwrap();
-    for (budget, threads, round_trip) in [(4096, 1, 2), (1 << 20, 2, 0)] {
-        let mut harness = Harness::new(budget, threads);
-        harness.round_trip = round_trip;
-        let cut = array.compute_with(&harness).unwrap();
-        let bits = |x: &ArrayD<T>| x.iter().map(|v| v.token_bits()).collect::<Vec<_>>();
-        assert_eq!(
-            (cut.shape(), bits(&cut)),
-            (whole.shape(), bits(&whole)),
-            "{budget}"
-        );
-    }
-    whole
-}
 
 fn values(shape: &[usize], seed: usize, holes: bool) -> ArrayD<f64> {
     let mut state = seed as u64 * 2 + 1;

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Error, ErrorKind, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_graph::{Block, Error, ErrorKind, Result, TokenHasher};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
-use super::evaluate::coords;
-use super::{declared, evaluate_into};
+use super::piecewise::{Piece, Piecewise, Tasks};
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
-use crate::element::{Element, as_bytes_mut};
+use crate::element::Element;
 use crate::grid::{ChunkGrid, Region, lengths, volume};
 use crate::lower::{Lowered, Lowering, check_count};
 use crate::node::{Lower, Node};
@@ -22,20 +19,47 @@ use crate::tape::Fused;
 pub struct BlockPlace {
     /// The block's coordinates among the blocks.
     pub coords: Vec<usize>,
+    /// How many blocks there are along each axis.
+    pub counts: Vec<usize>,
     /// The index of its first element (without what it has of its neighbours).
     pub start: Vec<usize>,
+    /// One after the index of its last element along each axis.
+    pub stop: Vec<usize>,
+}
+
+impl BlockPlace {
+    pub(crate) fn of(grid: &ChunkGrid, block: usize) -> Self {
+        let region = grid.region(block);
+        BlockPlace {
+            coords: grid.coords(block),
+            counts: grid.counts().to_vec(),
+            start: region.iter().map(|range| range.start).collect(),
+            stop: region.iter().map(|range| range.end).collect(),
+        }
+    }
 }
 
 /// A block from a block.
 pub(crate) type OfBlock<T, U> =
     Arc<dyn Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync>;
 
-/// The operation: blocks of an array that was padded by `depth` on both sides of each axis.
+/// What blocks have of their neighbours.
+#[derive(Debug, Clone)]
+pub(crate) struct Overlap {
+    /// Elements on both sides of each axis.
+    pub(crate) depth: Vec<usize>,
+    /// The operand was padded by as much; else blocks at its ends have less.
+    pub(crate) padded: bool,
+}
+
+/// The operation.
 pub(crate) struct MapBlocks<T, U> {
     pub(crate) name: &'static str,
-    /// How the result is cut.
+    /// How the operand is cut (without the padding).
     pub(crate) grid: ChunkGrid,
-    pub(crate) depth: Vec<usize>,
+    pub(crate) overlap: Overlap,
+    /// How the results lie: one for each block, in the same order.
+    pub(crate) results: ChunkGrid,
     pub(crate) function: OfBlock<T, U>,
 }
 
@@ -53,12 +77,13 @@ impl<T: Element, U: Element> Lower for MapBlocks<T, U> {
             name: self.name,
             fused: parts.fused,
             grid: self.grid.clone(),
-            depth: self.depth.clone(),
+            overlap: self.overlap.clone(),
+            results: self.results.clone(),
             function: Arc::clone(&self.function),
         };
         Ok(Lowered {
-            layer: lowering.push(layer, &inputs, node),
-            grid: self.grid.clone(),
+            layer: lowering.push(Tasks(layer), &inputs, node),
+            grid: self.results.clone(),
             stride: 1,
             item_bytes: size_of::<U>(),
         })
@@ -70,94 +95,111 @@ struct Blocks<T, U> {
     name: &'static str,
     fused: Fused,
     grid: ChunkGrid,
-    depth: Vec<usize>,
+    overlap: Overlap,
+    results: ChunkGrid,
     function: OfBlock<T, U>,
 }
 
-impl<T: Element, U: Element> Blocks<T, U> {
-    /// A block with its neighbours' edges, in the padded array.
-    fn padded(&self, task: u32) -> Region {
-        let region = self.grid.region(task as usize);
-        region
-            .iter()
-            .zip(&self.depth)
-            .map(|(range, depth)| range.start..range.end + 2 * depth)
-            .collect()
-    }
-
-    /// Output and scratch: the block, and what the function returns.
-    fn sizes(&self, task: u32) -> (u64, u64) {
-        let padded = self.padded(task);
-        let output = volume(&self.grid.region(task as usize)) * size_of::<U>();
-        let scratch = volume(&padded) * (size_of::<T>() + size_of::<U>());
-        let scratch = scratch as u64 + self.fused.scratch_bytes(&padded);
-        (output as u64, scratch)
-    }
-}
-
-impl<T: Element, U: Element> Layer for Blocks<T, U> {
-    fn name(&self) -> &str {
+impl<T: Element, U: Element> Piecewise for Blocks<T, U> {
+    fn name(&self) -> &'static str {
         self.name
     }
 
-    fn task_count(&self) -> u32 {
-        self.grid.len() as u32
+    fn operands(&self) -> &[Fused] {
+        std::slice::from_ref(&self.fused)
     }
 
-    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        self.fused.deps(&self.padded(task), None, deps);
+    fn grid(&self) -> &ChunkGrid {
+        &self.grid
     }
 
-    fn footprint(&self, task: u32) -> Footprint {
-        let (output, scratch) = self.sizes(task);
-        Footprint::exact(output).with_scratch(scratch)
+    /// A block with its neighbours' edges.
+    fn region(&self, _: usize, task: u32) -> Region {
+        let region = self.grid.region(task as usize);
+        let axes = region.iter().zip(&self.overlap.depth).enumerate();
+        axes.map(|(axis, (range, depth))| match self.overlap.padded {
+            true => range.start..range.end + 2 * depth,
+            false => {
+                let length = self.grid.shape()[axis];
+                range.start.saturating_sub(*depth)..(range.end + depth).min(length)
+            }
+        })
+        .collect()
     }
 
-    fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let (region, padded) = (self.grid.region(task as usize), self.padded(task));
-        let memory = declared(self.sizes(task).1);
-        let blocks = self.fused.blocks(&padded, None, &mut inputs, &mut 0)?;
-        let mut values = Buffer::<T>::leased(volume(&padded), &memory)?;
-        let bytes = as_bytes_mut(&mut values);
-        evaluate_into(&self.fused, &padded, bytes, &blocks, &memory, ctx)?;
-        let view = ArrayViewD::from_shape(IxDyn(&lengths(&padded)), &values[..]);
-        let view = view.map_err(Error::failed)?;
-        let place = BlockPlace {
-            coords: self.grid.coords(task as usize),
-            start: region.iter().map(|range| range.start).collect(),
+    fn output_bytes(&self, task: u32) -> u64 {
+        (volume(&self.results.region(task as usize)) * size_of::<U>()) as u64
+    }
+
+    /// The block, and what the function returns.
+    fn scratch_bytes(&self, task: u32) -> u64 {
+        let region = self.region(0, task);
+        let returned = match self.same_shape() {
+            true => volume(&region),
+            false => volume(&self.results.region(task as usize)),
         };
+        let bytes = volume(&region) * size_of::<T>() + returned * size_of::<U>();
+        bytes as u64 + self.fused.scratch_bytes(&region)
+    }
+
+    fn run(&self, piece: Piece<'_, '_>) -> Result<Block> {
+        let block = piece.task as usize;
+        let shape = lengths(piece.region());
+        let values = piece.values::<T>(0, &self.fused)?;
+        let view = ArrayViewD::from_shape(IxDyn(&shape), &values[..]).map_err(Error::failed)?;
+        let place = BlockPlace::of(&self.grid, block);
         let mapped = (self.function)(&place, view);
-        if mapped.shape() != lengths(&padded) {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!(
-                    "the function of block {:?} returned the shape {:?} for a block of shape {:?}",
-                    place.coords,
-                    mapped.shape(),
-                    lengths(&padded)
-                ),
-            ));
+        let result = self.results.region(block);
+        let expected = match self.same_shape() {
+            true => shape,
+            false => lengths(&result),
+        };
+        check_shape(&place, mapped.shape(), &expected)?;
+        let mut out = Buffer::<U>::granted(volume(&result))?;
+        if self.same_shape() {
+            let inside = mapped.slice_each_axis(|axis| {
+                let axis = axis.axis.index();
+                let start = match self.overlap.padded {
+                    true => self.overlap.depth[axis],
+                    false => place.start[axis] - piece.region()[axis].start,
+                };
+                ndarray::Slice::from(start..start + result[axis].len())
+            });
+            fill(&mut out, inside.iter());
+        } else {
+            fill(&mut out, mapped.iter());
         }
-        let inside = mapped.slice_each_axis(|axis| {
-            let axis = axis.axis.index();
-            let start = self.depth[axis];
-            ndarray::Slice::from(start..start + region[axis].len())
-        });
-        let mut out = Buffer::<U>::granted(volume(&region))?;
-        for (to, &from) in out.iter_mut().zip(inside.iter()) {
-            *to = from;
-        }
-        Ok(Block::new(Chunk::new(out, lengths(&region))))
+        Ok(Block::new(Chunk::new(out, lengths(&result))))
     }
 
-    fn coords(&self, task: u32) -> Vec<u32> {
-        coords(&self.grid, task)
+    fn token(&self, hasher: &mut TokenHasher) {
+        hasher.unique();
     }
+}
 
-    fn io_bytes(&self, task: u32) -> IoBytes {
-        IoBytes {
-            read: self.fused.storage_bytes(&self.padded(task)),
-            written: 0,
-        }
+impl<T, U> Blocks<T, U> {
+    /// Whether results have the blocks' shapes, with their edges.
+    fn same_shape(&self) -> bool {
+        self.grid == self.results
     }
+}
+
+pub(super) fn fill<'v, U: Element>(out: &mut [U], values: impl Iterator<Item = &'v U>) {
+    out.iter_mut()
+        .zip(values)
+        .for_each(|(to, &from)| *to = from);
+}
+
+/// Checks what a user's function returned.
+pub(super) fn check_shape(place: &BlockPlace, shape: &[usize], expected: &[usize]) -> Result<()> {
+    if shape == expected {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Invalid,
+        format!(
+            "the function of block {:?} returned the shape {shape:?}, not {expected:?}",
+            place.coords
+        ),
+    ))
 }

@@ -32,6 +32,7 @@ struct Whole<T> {
     values: UnsafeCell<Vec<T>>,
     /// Where the values are, from before they were shared.
     start: *mut T,
+    shape: Vec<usize>,
     bytes: u64,
 }
 
@@ -58,7 +59,11 @@ pub(crate) fn collect<T: Element>(
         return lowered.layer;
     }
     let memory = graph.push_at(
-        Arc::new(WholeMemory { bytes, element }),
+        Arc::new(WholeMemory {
+            shape: lowered.grid.shape().to_vec(),
+            bytes,
+            element,
+        }),
         &[],
         Some(location),
     );
@@ -76,18 +81,18 @@ pub(crate) fn collect<T: Element>(
 }
 
 /// The array from the block of the last layer.
-pub(crate) fn collected<T: Element>(blocks: Vec<Block>, shape: &[usize]) -> Result<ArrayD<T>> {
+pub(crate) fn collected<T: Element>(blocks: Vec<Block>) -> Result<ArrayD<T>> {
     let missing = || Error::invalid("the executor returned no result");
     let block = blocks.into_iter().next().ok_or_else(missing)?;
-    let values = match block.take::<Whole<T>>() {
-        Ok(whole) => whole.values.into_inner(),
+    let (values, shape) = match block.take::<Whole<T>>() {
+        Ok(whole) => (whole.values.into_inner(), whole.shape),
         // one chunk is the result itself
         Err(block) => {
             let chunk: &Chunk = block.downcast_ref().ok_or_else(missing)?;
-            chunk.values::<T>()?.to_vec()
+            (chunk.values::<T>()?.to_vec(), chunk.shape().to_vec())
         }
     };
-    ArrayD::from_shape_vec(IxDyn(shape), values).map_err(Error::failed)
+    ArrayD::from_shape_vec(IxDyn(&shape), values).map_err(Error::failed)
 }
 
 /// Puts chunks together outside of any plan.
@@ -108,6 +113,7 @@ pub(crate) fn gathered<T: Element>(blocks: Vec<Block>, grid: &ChunkGrid) -> Resu
 
 /// Makes the memory of the result.
 struct WholeMemory<T> {
+    shape: Vec<usize>,
     bytes: u64,
     element: PhantomData<fn() -> T>,
 }
@@ -133,6 +139,7 @@ impl<T: Element> Layer for WholeMemory<T> {
         Ok(Block::new(Whole {
             start: values.as_mut_ptr(),
             values: UnsafeCell::new(values),
+            shape: self.shape.clone(),
             bytes: self.bytes,
         }))
     }

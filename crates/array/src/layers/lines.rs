@@ -5,15 +5,12 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
-};
+use flagstone_graph::{Block, Result, TokenHasher};
 
-use super::evaluate::coords;
-use super::{declared, evaluate_into};
+use super::piecewise::{Piece, Piecewise, Tasks};
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
-use crate::element::{Element, as_bytes_mut};
+use crate::element::Element;
 use crate::grid::{ChunkGrid, lengths, volume};
 use crate::lower::{Lowered, Lowering, check_count};
 use crate::node::{Lower, Node};
@@ -60,7 +57,7 @@ impl<T: Element, U: Element> Lower for AlongLines<T, U> {
             function: Arc::clone(&self.function),
         };
         Ok(Lowered {
-            layer: lowering.push(layer, &inputs, node),
+            layer: lowering.push(Tasks(layer), &inputs, node),
             grid: ChunkGrid::new(&shape, &chunk),
             stride: 1,
             item_bytes: size_of::<U>(),
@@ -81,54 +78,43 @@ struct Lines<T, U> {
     function: OfLine<T, U>,
 }
 
-impl<T: Element, U: Element> Lines<T, U> {
-    /// Output and scratch.
-    fn sizes(&self, task: u32) -> (u64, u64) {
-        let region = self.grid.region(task as usize);
-        let line = region[self.axis].len();
-        let lines = volume(&region) / line.max(1);
-        let values = volume(&region) * size_of::<T>();
-        let one = line * size_of::<T>() + self.length * size_of::<U>();
-        let scratch = (values + one) as u64 + self.line_scratch_bytes;
-        let output = (lines * self.length * size_of::<U>()) as u64;
-        (output, scratch + self.fused.scratch_bytes(&region))
-    }
-}
-
-impl<T: Element, U: Element> Layer for Lines<T, U> {
-    fn name(&self) -> &str {
+impl<T: Element, U: Element> Piecewise for Lines<T, U> {
+    fn name(&self) -> &'static str {
         self.name
     }
 
-    fn task_count(&self) -> u32 {
-        self.grid.len() as u32
+    fn operands(&self) -> &[Fused] {
+        std::slice::from_ref(&self.fused)
     }
 
-    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+    fn grid(&self) -> &ChunkGrid {
+        &self.grid
+    }
+
+    fn output_bytes(&self, task: u32) -> u64 {
         let region = self.grid.region(task as usize);
-        self.fused.deps(&region, None, deps);
+        let lines = volume(&region) / region[self.axis].len().max(1);
+        (lines * self.length * size_of::<U>()) as u64
     }
 
-    fn footprint(&self, task: u32) -> Footprint {
-        let (output, scratch) = self.sizes(task);
-        Footprint::exact(output).with_scratch(scratch)
-    }
-
-    fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+    fn scratch_bytes(&self, task: u32) -> u64 {
         let region = self.grid.region(task as usize);
-        let memory = declared(self.sizes(task).1);
-        let blocks = self.fused.blocks(&region, None, &mut inputs, &mut 0)?;
-        let mut values = Buffer::<T>::leased(volume(&region), &memory)?;
-        let bytes = as_bytes_mut(&mut values);
-        evaluate_into(&self.fused, &region, bytes, &blocks, &memory, ctx)?;
+        let values = volume(&region) * size_of::<T>();
+        let line = region[self.axis].len() * size_of::<T>() + self.length * size_of::<U>();
+        (values + line) as u64 + self.line_scratch_bytes + self.fused.scratch_bytes(&region)
+    }
+
+    fn run(&self, piece: Piece<'_, '_>) -> Result<Block> {
+        let (region, memory) = (piece.region(), &piece.memory);
+        let mut values = piece.values::<T>(0, &self.fused)?;
         let (outer, inner) = (
             volume(&region[..self.axis]),
             volume(&region[self.axis + 1..]),
         );
         let line = region[self.axis].len();
         let mut out = Buffer::<U>::granted(outer * self.length * inner)?;
-        let mut elements = Buffer::<T>::leased(line, &memory)?;
-        let mut results = Buffer::<U>::leased(self.length, &memory)?;
+        let mut elements = Buffer::<T>::leased(line, memory)?;
+        let mut results = Buffer::<U>::leased(self.length, memory)?;
         for o in 0..outer {
             if inner == 1 {
                 let from = &mut values[o * line..(o + 1) * line];
@@ -145,34 +131,19 @@ impl<T: Element, U: Element> Layer for Lines<T, U> {
                     out[(o * self.length + k) * inner + i] = result;
                 }
             }
-            ctx.check_cancelled()?;
+            piece.ctx.check_cancelled()?;
         }
-        let mut shape = lengths(&region);
+        let mut shape = lengths(region);
         shape[self.axis] = self.length;
         Ok(Block::new(Chunk::new(out, shape)))
     }
 
-    fn hash(&self, hasher: &mut TokenHasher) {
+    fn token(&self, hasher: &mut TokenHasher) {
         match &self.token {
             Some(token) => _ = hasher.str(token),
             None => _ = hasher.unique(),
         }
         let types = (T::DTYPE, U::DTYPE);
-        hasher.str(&format!(
-            "{types:?} {} {} {:?}",
-            self.axis, self.length, self.grid
-        ));
-        self.fused.hash(hasher);
-    }
-
-    fn coords(&self, task: u32) -> Vec<u32> {
-        coords(&self.grid, task)
-    }
-
-    fn io_bytes(&self, task: u32) -> IoBytes {
-        IoBytes {
-            read: self.fused.storage_bytes(&self.grid.region(task as usize)),
-            written: 0,
-        }
+        hasher.str(&format!("{types:?} {} {}", self.axis, self.length));
     }
 }

@@ -1,23 +1,29 @@
 //! The layers that arrays lower to.
 
 mod blocks;
+mod blockwise;
 mod collect;
 mod evaluate;
 mod files;
+mod filter;
 mod lines;
 mod outside;
+mod piecewise;
 mod product;
 mod reduce;
 mod scan;
 mod store;
 
 pub use blocks::BlockPlace;
-pub(crate) use blocks::MapBlocks;
+pub(crate) use blocks::{MapBlocks, OfBlock, Overlap};
+pub(crate) use blockwise::{Combine, Contraction, OfBlocks, Operand};
 pub(crate) use collect::{collect, collected, gathered};
 pub(crate) use evaluate::Evaluate;
 pub(crate) use files::{FileSink, StackSink, stack_file, write_failed};
-pub(crate) use lines::AlongLines;
+pub(crate) use filter::{CountTrue, TakeTrue, granule};
+pub(crate) use lines::{AlongLines, OfLine};
 pub(crate) use outside::{FromBlocks, FromDelayed, FromLayer, FromPartitions};
+pub(crate) use piecewise::Tasks;
 pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};
 pub(crate) use reduce::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
 pub(crate) use scan::Running;

@@ -95,10 +95,7 @@ impl<T: Element> Layer for FromBlocks<T> {
 
     fn run(&self, task: u32, _: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
         let region = self.grid.region(task as usize);
-        let place = BlockPlace {
-            coords: self.grid.coords(task as usize),
-            start: region.iter().map(|range| range.start).collect(),
-        };
+        let place = BlockPlace::of(&self.grid, task as usize);
         let values = (self.function)(&place, &region);
         let what = format!("block {:?}", place.coords);
         check_shape(&what, values.shape(), &lengths(&region))?;

@@ -10,12 +10,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flagstone_graph::{
-    Block, Counter, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
-    TokenHasher,
+    Block, Counter, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext, TokenHasher,
 };
 
-use super::declared;
 use super::evaluate::coords;
+use super::piecewise::{Piece, Piecewise};
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::element::{Element, as_bytes_mut, from_bytes};
@@ -159,8 +158,28 @@ impl<F: Fold> FoldChunks<F> {
         axis.end = axis.end.min(axis.start + along);
         piece
     }
+}
 
-    fn sizes(&self, task: u32) -> (u64, u64) {
+impl<F: Fold> Piecewise for FoldChunks<F> {
+    fn name(&self) -> &'static str {
+        self.fold.name()
+    }
+
+    fn operands(&self) -> &[Fused] {
+        std::slice::from_ref(&self.fused)
+    }
+
+    fn grid(&self) -> &ChunkGrid {
+        &self.grid
+    }
+
+    fn output_bytes(&self, task: u32) -> u64 {
+        let region = self.grid.region(task as usize);
+        let (outer, _, inner) = around(&region, self.axis);
+        output_bytes::<F>(outer * inner, self.end)
+    }
+
+    fn scratch_bytes(&self, task: u32) -> u64 {
         let region = self.grid.region(task as usize);
         let (outer, length, inner) = around(&region, self.axis);
         let piece = self.first_piece(&region);
@@ -171,45 +190,22 @@ impl<F: Fold> FoldChunks<F> {
         let tree = (piece_outer * inner * state * depth) as u64;
         let states = (outer * inner * state) as u64;
         // a window that is mapped, or found to be in another order, is held beside the buffer
-        let scratch = 2 * values + self.fused.scratch_bytes(&piece) + tree + states;
-        (output_bytes::<F>(outer * inner, self.end), scratch)
-    }
-}
-
-impl<F: Fold> Layer for FoldChunks<F> {
-    fn name(&self) -> &str {
-        self.fold.name()
+        2 * values + self.fused.scratch_bytes(&piece) + tree + states
     }
 
-    fn task_count(&self) -> u32 {
-        self.grid.len() as u32
-    }
-
-    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        let region = self.grid.region(task as usize);
-        self.fused.deps(&region, None, deps);
-    }
-
-    fn footprint(&self, task: u32) -> Footprint {
-        let (output, scratch) = self.sizes(task);
-        Footprint::exact(output).with_scratch(scratch)
-    }
-
-    fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let region = self.grid.region(task as usize);
-        let memory = declared(self.sizes(task).1);
-        let blocks = self.fused.blocks(&region, None, &mut inputs, &mut 0)?;
-        let (rows, along) = self.piece(&region);
-        let mut values = Buffer::<F::In>::leased(volume(&self.first_piece(&region)), &memory)?;
+    fn run(&self, task: Piece<'_, '_>) -> Result<Block> {
+        let (region, memory, ctx) = (task.region(), &task.memory, task.ctx);
+        let (rows, along) = self.piece(region);
+        let mut values = Buffer::<F::In>::leased(volume(&self.first_piece(region)), memory)?;
         let merge = |left: &mut F::State, right: &F::State| self.fold.merge(left, right);
         let after: usize = self.grid.shape()[self.axis + 1..].iter().product();
         let lanes = after == 1;
         let count_read = |bytes| ctx.count(Counter::BytesRead, bytes);
         let scope = Scope {
-            memory: &memory,
+            memory,
             count_read: &count_read,
         };
-        let (outer, _, inner) = around(&region, self.axis);
+        let (outer, _, inner) = around(region, self.axis);
         let mut states = Vec::with_capacity(outer * inner);
         let mut piece = region.clone();
         let row_steps = match self.axis {
@@ -235,7 +231,7 @@ impl<F: Fold> Layer for FoldChunks<F> {
                 };
                 let buffer = as_bytes_mut(&mut values);
                 self.fused
-                    .with_values(&piece, buffer, &blocks, &scope, &mut fold)?;
+                    .with_values(&piece, buffer, &task.blocks[0], &scope, &mut fold)?;
             }
             let (outer, _, inner) = around(&piece, self.axis);
             let empty = || vec![self.fold.empty(); outer * inner];
@@ -243,26 +239,14 @@ impl<F: Fold> Layer for FoldChunks<F> {
         }
         // an empty axis has states, too
         states.resize(outer * inner, self.fold.empty());
-        let shape = folded_shape(&region, self.axis, self.last);
+        let shape = folded_shape(region, self.axis, self.last);
         output(&*self.fold, &states, shape, self.end)
     }
 
-    fn hash(&self, hasher: &mut TokenHasher) {
+    fn token(&self, hasher: &mut TokenHasher) {
         let types = (F::In::DTYPE, F::Out::DTYPE);
         let parameters = (self.axis, self.last, self.end, self.fold.token());
-        hasher.str(&format!("{types:?} {parameters:?} {:?}", self.grid));
-        self.fused.hash(hasher);
-    }
-
-    fn coords(&self, task: u32) -> Vec<u32> {
-        coords(&self.grid, task)
-    }
-
-    fn io_bytes(&self, task: u32) -> IoBytes {
-        IoBytes {
-            read: self.fused.storage_bytes(&self.grid.region(task as usize)),
-            written: 0,
-        }
+        hasher.str(&format!("{types:?} {parameters:?}"));
     }
 }
 

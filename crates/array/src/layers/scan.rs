@@ -4,15 +4,13 @@
 //! order of operations is that of a single loop and the bits do not depend on the chunks. Chunks
 //! side by side are independent.
 
-use flagstone_graph::{
-    Block, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
-};
+use flagstone_graph::{Block, Deps, Result, TokenHasher};
 
-use super::evaluate::coords;
-use super::{Evaluate, declared, evaluate_into};
+use super::Evaluate;
+use super::piecewise::{Piece, Piecewise, Tasks};
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
-use crate::element::{Element, as_bytes_mut};
+use crate::element::Element;
 use crate::grid::{ChunkGrid, lengths, volume};
 use crate::lower::{Lowered, Lowering, leaf_alone};
 use crate::node::{Lower, Node};
@@ -43,7 +41,7 @@ impl<T: Element> Lower for Running<T> {
             combine: self.combine,
         };
         let running = Lowered {
-            layer: lowering.push(layer, &inputs, node),
+            layer: lowering.push(Tasks(layer), &inputs, node),
             grid: grid.clone(),
             stride: 1,
             item_bytes: size_of::<T>(),
@@ -86,41 +84,41 @@ impl<T> Scan<T> {
     }
 }
 
-impl<T: Element> Layer for Scan<T> {
-    fn name(&self) -> &str {
+impl<T: Element> Piecewise for Scan<T> {
+    fn name(&self) -> &'static str {
         self.name
     }
 
-    fn task_count(&self) -> u32 {
-        self.grid.len() as u32
+    fn operands(&self) -> &[Fused] {
+        std::slice::from_ref(&self.fused)
     }
 
-    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        let region = self.grid.region(task as usize);
-        self.fused.deps(&region, None, deps);
+    fn grid(&self) -> &ChunkGrid {
+        &self.grid
+    }
+
+    fn output_bytes(&self, task: u32) -> u64 {
+        (volume(&self.grid.region(task as usize)) * size_of::<T>()) as u64
+    }
+
+    fn scratch_bytes(&self, task: u32) -> u64 {
+        self.fused.scratch_bytes(&self.grid.region(task as usize))
+    }
+
+    fn more_deps(&self, task: u32, deps: &mut Deps<'_>) {
         if let Some(before) = self.before(task) {
             deps.own(before);
         }
     }
 
-    fn footprint(&self, task: u32) -> Footprint {
-        let region = self.grid.region(task as usize);
-        let output = (volume(&region) * size_of::<T>()) as u64;
-        Footprint::exact(output).with_scratch(self.fused.scratch_bytes(&region))
-    }
-
-    fn run(&self, task: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let region = self.grid.region(task as usize);
-        let memory = declared(self.fused.scratch_bytes(&region));
-        let mut next = 0;
-        let blocks = self.fused.blocks(&region, None, &mut inputs, &mut next)?;
-        let mut values = Buffer::<T>::granted(volume(&region))?;
-        let bytes = as_bytes_mut(&mut values);
-        evaluate_into(&self.fused, &region, bytes, &blocks, &memory, ctx)?;
+    fn run(&self, piece: Piece<'_, '_>) -> Result<Block> {
+        let region = piece.region();
+        let mut values = Buffer::<T>::granted(volume(region))?;
+        piece.evaluate((0, &self.fused), region, &mut values)?;
         let (length, inner) = (region[self.axis].len(), volume(&region[self.axis + 1..]));
         let row = length * inner;
-        if self.before(task).is_some() {
-            let before = inputs.get::<Chunk>(next)?.values::<T>()?;
+        if self.before(piece.task).is_some() {
+            let before = piece.inputs.get::<Chunk>(piece.next)?.values::<T>()?;
             let last = before.len() / volume(&region[..self.axis]).max(1);
             for (block, before) in values
                 .chunks_exact_mut(row.max(1))
@@ -136,25 +134,10 @@ impl<T: Element> Layer for Scan<T> {
                 block[i] = (self.combine)(block[i - inner], block[i]);
             }
         }
-        Ok(Block::new(Chunk::new(values, lengths(&region))))
+        Ok(Block::new(Chunk::new(values, lengths(region))))
     }
 
-    fn hash(&self, hasher: &mut TokenHasher) {
-        let parameters = (T::DTYPE, self.axis);
-        hasher
-            .str(self.name)
-            .str(&format!("{parameters:?} {:?}", self.grid));
-        self.fused.hash(hasher);
-    }
-
-    fn coords(&self, task: u32) -> Vec<u32> {
-        coords(&self.grid, task)
-    }
-
-    fn io_bytes(&self, task: u32) -> IoBytes {
-        IoBytes {
-            read: self.fused.storage_bytes(&self.grid.region(task as usize)),
-            written: 0,
-        }
+    fn token(&self, hasher: &mut TokenHasher) {
+        hasher.str(&format!("{:?}", (T::DTYPE, self.axis)));
     }
 }

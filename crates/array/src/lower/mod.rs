@@ -99,6 +99,9 @@ impl<'g> Lowering<'g> {
             if let Op::Mistake(mistake) = &node.op {
                 return Err(mistake.error());
             }
+            if let Some(mistake) = node.uncounted() {
+                return Err(mistake.error());
+            }
             if matches!(node.op, Op::Layer { .. }) {
                 stack.push((node, true));
             }

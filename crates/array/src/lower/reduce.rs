@@ -6,7 +6,7 @@ use flagstone_graph::{LayerId, Result};
 
 use super::{Lowered, Lowering, check_count};
 use crate::kernels::fold::Fold;
-use crate::layers::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
+use crate::layers::{End, FoldChunks, FoldStates, MergeStates, Tasks, folded_grid, merged_grid};
 use crate::node::{Lower, Node};
 
 /// A reduction along axes, ascending, which are dropped.
@@ -54,7 +54,7 @@ impl<F: Fold> Lower for Reduction<F> {
                         last,
                         end: end(last),
                     };
-                    lowering.push(layer, &inputs, node)
+                    lowering.push(Tasks(layer), &inputs, node)
                 }
                 None => {
                     let layer = FoldStates {

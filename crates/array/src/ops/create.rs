@@ -10,6 +10,7 @@ use ndarray::{ArrayBase, Data, Dimension};
 
 use crate::array::Array;
 use crate::element::{Element, Float};
+use crate::later::early;
 use crate::node::{Constant, Op};
 use crate::source::{Function, InMemory, NpyFile, Source};
 use crate::view::View;
@@ -117,10 +118,8 @@ impl<T: Element> Array<T> {
     /// One value, in the shape of this array.
     #[track_caller]
     pub fn full_like<U: Element>(&self, value: U) -> Array<U> {
-        match self.node.mistake() {
-            Some(mistake) => Array::keep(mistake.clone()),
-            None => Array::full(self.shape(), value),
-        }
+        early!(self; |array| array.full_like(value));
+        Array::full(self.shape(), value)
     }
 
     /// Zeros in the shape and type of this array.
@@ -222,20 +221,19 @@ impl<T: Element> Array<T> {
     /// The elements of the last two axes on and below the diagonal `offset`; zeros above.
     #[track_caller]
     pub fn tril(&self, offset: isize) -> Self {
+        early!(self; |array| array.tril(offset));
         self.triangle(move |row, column| column - row <= offset)
     }
 
     /// The elements of the last two axes on and above the diagonal `offset`; zeros below.
     #[track_caller]
     pub fn triu(&self, offset: isize) -> Self {
+        early!(self; |array| array.triu(offset));
         self.triangle(move |row, column| column - row >= offset)
     }
 
     #[track_caller]
     fn triangle(&self, inside: impl Fn(isize, isize) -> bool + Send + Sync + 'static) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
         let [.., rows, columns] = *self.shape() else {
             return Array::invalid(format!(
                 "an array of shape {:?} has no triangle: it needs two axes",
@@ -252,9 +250,7 @@ impl<T: Element> Array<T> {
     /// last axis of the result; of a one-dimensional array the matrix with that diagonal.
     #[track_caller]
     pub fn diag(&self, offset: isize) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.diag(offset));
         let up = offset.unsigned_abs();
         if let [length] = *self.shape() {
             let edge = length + up;

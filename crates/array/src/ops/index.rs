@@ -4,6 +4,7 @@ use ndarray::SliceInfoElem;
 
 use crate::array::Array;
 use crate::element::Element;
+use crate::later::early;
 use crate::view::{Along, AxisView, View};
 
 impl<T: Element> Array<T> {
@@ -11,9 +12,7 @@ impl<T: Element> Array<T> {
     /// indices (which drop their axis) and `NewAxis`. Axes that are not named are taken whole.
     #[track_caller]
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self, info = info.as_ref().to_vec(); |array| array.slice(&info[..]));
         match slice_view(self.shape(), info.as_ref()) {
             Ok((view, shape)) => self.viewed(shape, view),
             Err(message) => Array::invalid(message),

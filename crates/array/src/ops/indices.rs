@@ -2,8 +2,11 @@
 
 use ndarray::ArrayD;
 
+use crate::array::Array;
+
 /// One entry between the brackets.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Index {
     /// One place, which drops the axis. Negative ones count from the end.
     At(isize),
@@ -25,6 +28,9 @@ pub enum Index {
     List(ArrayD<i64>),
     /// Where it is true; it takes as many axes as it has.
     Mask(ArrayD<bool>),
+    /// The same with a mask that is computed: how much is taken is counted by a first pass (see
+    /// [`Array::has_shape`]). It cannot stand beside lists and other masks.
+    Lazy(Array<bool>),
 }
 
 impl Index {
@@ -101,6 +107,18 @@ integers!(i32, isize, usize, i64);
 impl From<std::ops::RangeFull> for Index {
     fn from(_: std::ops::RangeFull) -> Self {
         Index::slice(None, None, 1)
+    }
+}
+
+impl From<&Array<bool>> for Index {
+    fn from(mask: &Array<bool>) -> Self {
+        Index::Lazy(mask.clone())
+    }
+}
+
+impl From<Array<bool>> for Index {
+    fn from(mask: Array<bool>) -> Self {
+        Index::Lazy(mask)
     }
 }
 

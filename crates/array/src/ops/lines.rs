@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::array::Array;
 use crate::element::{Element, Float};
-use crate::layers::{AlongLines, Running};
+use crate::later::early;
+use crate::layers::{AlongLines, OfLine, Running};
 use crate::ops::reduce::Real;
 
 /// The order of elements: numbers ascending, then what is not a number.
@@ -30,9 +31,20 @@ impl<T: Element> Array<T> {
         token: Option<String>,
         function: impl Fn(&mut [T], &mut [U]) + Send + Sync + 'static,
     ) -> Array<U> {
-        if let Some(mistake) = self.node.mistake() {
-            return Array::keep(mistake.clone());
-        }
+        self.lines_shared(name, (axis, length), token, Arc::new(function))
+    }
+
+    #[track_caller]
+    fn lines_shared<U: Element>(
+        &self,
+        name: &'static str,
+        (axis, length): (isize, Option<usize>),
+        token: Option<String>,
+        function: OfLine<T, U>,
+    ) -> Array<U> {
+        early!(self; |array| {
+            array.lines_shared(name, (axis, length), token.clone(), Arc::clone(&function))
+        });
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),
@@ -47,7 +59,7 @@ impl<T: Element> Array<T> {
             token,
             // places beside the elements, and the half that a stable sort copies
             scratch_bytes: (line * (2 * size_of::<usize>() + size_of::<T>())) as u64,
-            function: Arc::new(function),
+            function,
         };
         Array::layer(shape, lower, vec![Arc::clone(&self.node)])
     }
@@ -76,6 +88,7 @@ impl<T: Element> Array<T> {
     /// larger than everything. More than there are is a mistake.
     #[track_caller]
     pub fn topk(&self, count: usize, axis: isize) -> Array<T> {
+        early!(self; |array| array.topk(count, axis));
         if let Some(wrong) = self.too_many(count, axis) {
             return Array::invalid(wrong);
         }
@@ -89,6 +102,7 @@ impl<T: Element> Array<T> {
     /// The places of the `count` largest elements along an axis; of equal ones the first.
     #[track_caller]
     pub fn argtopk(&self, count: usize, axis: isize) -> Array<i64> {
+        early!(self; |array| array.argtopk(count, axis));
         if let Some(wrong) = self.too_many(count, axis) {
             return Array::invalid(wrong);
         }
@@ -157,9 +171,7 @@ impl<T: Element> Array<T> {
         axis: isize,
         combine: fn(T::Sum, T::Sum) -> T::Sum,
     ) -> Array<T::Sum> {
-        if let Some(mistake) = self.node.mistake() {
-            return Array::keep(mistake.clone());
-        }
+        early!(self; |array| array.running(name, axis, combine));
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),
@@ -176,9 +188,7 @@ impl<T: Element> Array<T> {
     /// The differences of neighbours along an axis, which loses one place.
     #[track_caller]
     pub fn diff(&self, axis: isize) -> Array<T> {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.diff(axis));
         match self.axis(axis) {
             Ok(axis) if self.shape()[axis] > 0 => {
                 let length = self.shape()[axis];
@@ -276,10 +286,7 @@ fn between<T: Element>(line: &mut [T], q: f64) -> f64 {
 impl<T: Element> Array<T> {
     #[track_caller]
     fn squeeze_first(&self) -> Array<T> {
-        match self.node.mistake() {
-            Some(_) => self.clone(),
-            None => self.squeeze(0),
-        }
+        self.squeeze(0)
     }
 }
 

@@ -3,7 +3,9 @@
 mod arithmetic;
 mod axes;
 mod blocks;
+mod blockwise;
 mod create;
+mod filter;
 mod index;
 mod indices;
 mod lines;
@@ -19,6 +21,8 @@ mod storage;
 mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
+pub use blocks::Boundary;
+pub use blockwise::{Blocks, Blockwise, Operands};
 pub(crate) use create::check_shape;
 pub use create::meshgrid;
 pub use indices::Index;

@@ -158,7 +158,10 @@ impl<T: Element> Array<T> {
     ) -> Result<RowBlocks> {
         self.check()?;
         let Some(&count) = self.shape().first() else {
-            let error = Error::invalid("an array without axes has no rows");
+            let error = Error::invalid(match self.has_shape() {
+                true => "an array without axes has no rows",
+                false => "how many rows there are depends on the data: call `counted_with` first",
+            });
             return Err(error.with_location(self.node.location));
         };
         let plan = Plan::new(resources);

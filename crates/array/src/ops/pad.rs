@@ -3,6 +3,7 @@
 use super::indices::Index;
 use crate::array::Array;
 use crate::element::Element;
+use crate::later::early;
 
 /// What stands beyond the ends of an array.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,9 +27,7 @@ impl<T: Element> Array<T> {
     /// with a constant.
     #[track_caller]
     pub fn pad(&self, widths: &[(usize, usize)], mode: Pad<T>) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self, widths = widths.to_vec(); |array| array.pad(&widths, mode));
         if widths.len() != self.ndim() {
             return Array::invalid(format!(
                 "an array of shape {:?} needs {} pairs of widths to be padded, not {}",

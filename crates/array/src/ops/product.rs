@@ -10,6 +10,7 @@ use super::axes::{IntoAxes, keep};
 use crate::array::Array;
 use crate::element::{Element, Float};
 use crate::kernels::map::unary;
+use crate::later::early;
 use crate::lower::Product;
 
 impl<T: Element> Array<T> {
@@ -25,8 +26,8 @@ impl<T: Element> Array<T> {
     /// recognised: half of it is computed.
     #[track_caller]
     pub fn matmul(&self, other: &Array<T>) -> Self {
-        if let Some(mistake) = [self, other].iter().find_map(|array| array.node.mistake()) {
-            return Array::keep(mistake.clone());
+        if self.is_early() || other.is_early() {
+            return Array::after_all(&[self, other], |both| both[0].matmul(both[1]));
         }
         let location = Location::caller();
         let mismatch = |reason: &str| {
@@ -84,8 +85,11 @@ impl<T: Element> Array<T> {
     /// come first, then those of the other. Axes that do not pair up are a mistake.
     #[track_caller]
     pub fn tensordot(&self, other: &Array<T>, axes: &[usize], other_axes: &[usize]) -> Self {
-        if let Some(mistake) = [self, other].iter().find_map(|array| array.node.mistake()) {
-            return Array::keep(mistake.clone());
+        if self.is_early() || other.is_early() {
+            let (axes, other_axes) = (axes.to_vec(), other_axes.to_vec());
+            return Array::after_all(&[self, other], move |both| {
+                both[0].tensordot(both[1], &axes, &other_axes)
+            });
         }
         let distinct = |axes: &[usize], ndim: usize| {
             let mut sorted = axes.to_vec();
@@ -143,6 +147,9 @@ impl<T: Float> Array<T> {
     /// The means along an axis, weighted; the weights are broadcast.
     #[track_caller]
     pub fn average(&self, weights: &Array<T>, axis: isize) -> Array<T> {
+        if self.is_early() || weights.is_early() {
+            return Array::after_all(&[self, weights], move |both| both[0].average(both[1], axis));
+        }
         let weights = weights.broadcast_to(self.shape());
         (self * &weights).sum_axis(axis) / weights.sum_axis(axis)
     }
@@ -151,9 +158,7 @@ impl<T: Float> Array<T> {
     /// divided by the number of observations less `ddof`.
     #[track_caller]
     pub fn cov(&self, ddof: usize) -> Array<T> {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.cov(ddof));
         let &[_, observations] = self.shape() else {
             return Array::invalid(format!(
                 "covariances are of the rows of a matrix, not of an array of shape {:?}",
@@ -168,8 +173,9 @@ impl<T: Float> Array<T> {
     /// The correlations of the rows; see [`Array::cov`].
     #[track_caller]
     pub fn corrcoef(&self) -> Array<T> {
+        early!(self; |array| array.corrcoef());
         let covariances = self.cov(0);
-        if covariances.node.mistake().is_some() {
+        if covariances.is_early() {
             return covariances;
         }
         let kernel = unary("root", |x: T| x.map_f64(f64::sqrt));

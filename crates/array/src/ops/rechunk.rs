@@ -11,7 +11,8 @@ use ndarray::{ArrayD, ArrayViewD};
 use crate::array::Array;
 use crate::element::Element;
 use crate::grid::ChunkGrid;
-use crate::layers::BlockPlace;
+use crate::later::early;
+use crate::layers::{BlockPlace, MapBlocks, OfBlock, Overlap};
 use crate::lower::{Lowered, Lowering};
 use crate::node::{Lower, Node, Op};
 use crate::plan::Plan;
@@ -255,10 +256,8 @@ impl<T: Element> Array<T> {
     /// Chunks that do not fit the shape are a mistake.
     #[track_caller]
     pub fn rechunk(&self, chunks: impl Into<Chunks>) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
         let chunks = chunks.into();
+        early!(self, chunks = chunks.clone(); |array| array.rechunk(chunks.clone()));
         // the grid of `auto` follows from the budget
         let grid = match chunks.grid(self.shape(), size_of::<T>(), 1) {
             Ok(grid) => (chunks.spec != Spec::Auto).then_some(grid),
@@ -297,23 +296,37 @@ impl<T: Element> Array<T> {
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     ///
-    /// An array that was not rechunked, or to chunks of many lengths or that the plan chooses, is a
-    /// mistake.
+    /// An array that was not rechunked, or to chunks that the plan is to choose, is a mistake.
     #[track_caller]
     pub fn map_chunks<U: Element>(
         &self,
         function: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
     ) -> Array<U> {
-        if let Some(mistake) = self.node.mistake() {
-            return Array::keep(mistake.clone());
-        }
-        match self.chunks().filter(|grid| grid.is_regular()) {
-            Some(grid) => self.map_blocks(grid.chunk_shape(), function),
-            None => Array::invalid(
-                "only chunks of one shape can be mapped: give it to `rechunk` first, or blocks to \
-                 `map_blocks`",
-            ),
-        }
+        self.map_own_chunks(Arc::new(function))
+    }
+
+    #[track_caller]
+    fn map_own_chunks<U: Element>(&self, function: OfBlock<T, U>) -> Array<U> {
+        early!(self, function = Arc::clone(&function); |array| {
+            array.map_own_chunks(Arc::clone(&function))
+        });
+        let Some(grid) = self.chunks() else {
+            return Array::invalid(
+                "only chunks that were given can be mapped: give them to `rechunk` first, or \
+                 blocks to `map_blocks`",
+            );
+        };
+        let lower = MapBlocks {
+            name: "map_chunks",
+            grid: grid.clone(),
+            overlap: Overlap {
+                depth: vec![0; self.ndim()],
+                padded: true,
+            },
+            results: grid.clone(),
+            function,
+        };
+        Array::layer(self.shape().to_vec(), lower, vec![Arc::clone(&self.node)])
     }
 
     /// What the plan for these resources has to say of itself: how arrays are rechunked on the way,

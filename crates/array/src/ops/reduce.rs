@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::axes::IntoAxes;
+use super::axes::{Axes, IntoAxes};
 use crate::array::Array;
 use crate::element::{Element, Float};
 use crate::kernels::fold::Fold;
@@ -14,6 +14,7 @@ use crate::kernels::folds::{
     KnownMean, Moment, Moments, Position, Simple, Spread, Sum, greater, greater_known, lesser,
     lesser_known,
 };
+use crate::later::early;
 use crate::lower::Reduction;
 use crate::promote::Promote;
 
@@ -23,23 +24,26 @@ pub(crate) type Real<T> = <T as Promote<T>>::Quotient;
 impl<T: Element> Array<T> {
     #[track_caller]
     fn fold<F: Fold<In = T>>(&self, axes: impl IntoAxes, fold: F) -> Array<F::Out> {
-        if let Some(mistake) = self.node.mistake() {
-            return Array::keep(mistake.clone());
-        }
-        let (axes, keep) = match axes.into_axes().resolve(self.shape()) {
+        self.fold_shared(axes.into_axes(), Arc::new(fold))
+    }
+
+    #[track_caller]
+    fn fold_shared<F: Fold<In = T>>(&self, axes: Axes, fold: Arc<F>) -> Array<F::Out> {
+        early!(self; |array| array.fold_shared(axes.clone(), Arc::clone(&fold)));
+        let (axes, keep) = match axes.resolve(self.shape()) {
             Ok(resolved) => resolved,
             Err(message) => return Array::invalid(message),
         };
         if axes.is_empty() {
             // every element by itself
-            return self.expand_dims(-1).fold(-1, fold);
+            return self.expand_dims(-1).fold_shared((-1).into_axes(), fold);
         }
         let mut shape = self.shape().to_vec();
         for &axis in axes.iter().rev() {
             shape.remove(axis);
         }
         let lower = Reduction {
-            fold: Arc::new(fold),
+            fold,
             axes: axes.clone(),
         };
         let result = Array::layer(shape, lower, vec![Arc::clone(&self.node)]);
@@ -54,7 +58,12 @@ impl<T: Element> Array<T> {
     /// A fold that needs at least one element.
     #[track_caller]
     fn extreme<F: Fold<In = T>>(&self, axes: impl IntoAxes, fold: F) -> Array<F::Out> {
-        let axes = axes.into_axes();
+        self.extreme_shared(axes.into_axes(), Arc::new(fold))
+    }
+
+    #[track_caller]
+    fn extreme_shared<F: Fold<In = T>>(&self, axes: Axes, fold: Arc<F>) -> Array<F::Out> {
+        early!(self; |array| array.extreme_shared(axes.clone(), Arc::clone(&fold)));
         if let Ok((places, _)) = axes.resolve(self.shape())
             && places.iter().any(|&axis| self.shape()[axis] == 0)
         {
@@ -64,7 +73,7 @@ impl<T: Element> Array<T> {
                 self.shape()
             ));
         }
-        self.fold(axes, fold)
+        self.fold_shared(axes, fold)
     }
 
     /// The sum of all elements, as an array without axes: of integers and booleans as 64-bit

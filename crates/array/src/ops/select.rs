@@ -10,6 +10,7 @@ use ndarray::{ArrayD, IxDyn};
 use super::indices::Index;
 use crate::array::Array;
 use crate::element::Element;
+use crate::later::early;
 use crate::view::{Along, AxisView, View};
 
 /// An index against a shape: what is basic as a view, what is advanced as points.
@@ -55,12 +56,13 @@ fn plan(shape: &[usize], indices: Vec<Index>) -> Result<Plan, String> {
     let takes = |index: &Index| match index {
         Index::At(_) | Index::Slice { .. } | Index::List(_) => 1,
         Index::Mask(mask) => mask.ndim(),
+        Index::Lazy(mask) => mask.ndim(),
         Index::Ellipsis | Index::NewAxis => 0,
     };
     let named: usize = indices.iter().map(takes).sum();
     let ellipses = indices
         .iter()
-        .filter(|index| **index == Index::Ellipsis)
+        .filter(|index| matches!(index, Index::Ellipsis))
         .count();
     if ellipses > 1 {
         return Err("an index has at most one ellipsis".to_owned());
@@ -96,6 +98,9 @@ fn plan(shape: &[usize], indices: Vec<Index>) -> Result<Plan, String> {
             plan.shape.push(shape[axis]);
         };
         match index {
+            Index::Lazy(_) => {
+                return Err("a lazy mask is only assigned a single value".to_owned());
+            }
             Index::NewAxis => plan.shape.push(1),
             Index::Ellipsis => (axis..axis + rest).for_each(|axis| whole(&mut plan, axis)),
             Index::At(at) => {
@@ -190,10 +195,12 @@ impl<T: Element> Array<T> {
     /// computed into blocks once.
     #[track_caller]
     pub fn index(&self, indices: impl IntoIterator<Item = Index>) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
+        early!(self, indices = indices.into_iter().collect::<Vec<Index>>(); |array| array.index(indices.clone()));
+        let indices: Vec<Index> = indices.into_iter().collect();
+        if indices.iter().any(|index| matches!(index, Index::Lazy(_))) {
+            return self.index_lazily(indices);
         }
-        let plan = match plan(self.shape(), indices.into_iter().collect()) {
+        let plan = match plan(self.shape(), indices) {
             Ok(plan) => plan,
             Err(message) => return Array::invalid(message),
         };
@@ -253,7 +260,7 @@ impl<T: Element> Array<T> {
 
     /// The array with some axes merged into one, in front of the others.
     #[track_caller]
-    fn merged(&self, axes: &[usize]) -> Self {
+    pub(super) fn merged(&self, axes: &[usize]) -> Self {
         let rest: Vec<usize> = (0..self.ndim())
             .filter(|axis| !axes.contains(axis))
             .collect();
@@ -277,9 +284,7 @@ impl<T: Element> Array<T> {
 
     #[track_caller]
     fn along(&self, axis: isize, index: Index) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.along(axis, index.clone()));
         match self.axis(axis) {
             Ok(axis) => {
                 let mut indices = vec![Index::from(..); axis];
@@ -298,10 +303,18 @@ impl<T: Element> Array<T> {
         indices: impl IntoIterator<Item = Index>,
         value: &Array<T>,
     ) -> Self {
-        if let Some(mistake) = [self, value].iter().find_map(|array| array.node.mistake()) {
-            return Array::keep(mistake.clone());
+        let indices: Vec<Index> = indices.into_iter().collect();
+        if self.is_early() || value.is_early() {
+            return Array::after_all(&[self, value], move |both| {
+                both[0].with_assigned(indices.clone(), both[1])
+            });
         }
-        let plan = match plan(self.shape(), indices.into_iter().collect()) {
+        if let [Index::Lazy(mask)] = &indices[..]
+            && value.len() == 1
+        {
+            return self.with_mask_assigned(mask, value);
+        }
+        let plan = match plan(self.shape(), indices) {
             Ok(plan) => plan,
             Err(message) => return Array::invalid(message),
         };
@@ -313,7 +326,7 @@ impl<T: Element> Array<T> {
             target.splice(plan.at..plan.at, plan.points_shape.iter().copied());
         }
         let value = value.broadcast_to(&target);
-        if value.node.mistake().is_some() || target.contains(&0) {
+        if value.is_early() || target.contains(&0) {
             return if target.contains(&0) {
                 self.clone()
             } else {
@@ -379,6 +392,25 @@ impl<T: Element> Array<T> {
             back[axis] = i;
         }
         assigned.reshape(&apart).permuted(&back)
+    }
+
+    /// The array with one value where a lazy mask of its first axes is true.
+    #[track_caller]
+    fn with_mask_assigned(&self, mask: &Array<bool>, value: &Array<T>) -> Self {
+        if mask.is_early() {
+            let (array, value) = (self.clone(), value.clone());
+            return mask.then(move |mask| array.with_mask_assigned(mask, &value));
+        }
+        if self.shape().get(..mask.ndim()) != Some(mask.shape()) {
+            return Array::invalid(format!(
+                "a mask of shape {:?} does not fit an array of shape {:?}",
+                mask.shape(),
+                self.shape()
+            ));
+        }
+        let mut shape = mask.shape().to_vec();
+        shape.resize(self.ndim(), 1);
+        mask.reshape(&shape).select(&value.reshape(&[]), self)
     }
 
     /// The array with what a view shows replaced; every axis of the array is seen by itself.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::create::check_shape;
 use crate::array::Array;
 use crate::element::Element;
+use crate::later::early;
 use crate::node::Op;
 use crate::view::{Along, AxisView, View};
 
@@ -14,6 +15,7 @@ impl<T: Element> Array<T> {
     /// The array with its axes reversed. Never materialised: readers and products take strides.
     #[track_caller]
     pub fn t(&self) -> Self {
+        early!(self; |array| array.t());
         let axes: Vec<usize> = (0..self.ndim()).rev().collect();
         self.permuted(&axes)
     }
@@ -21,9 +23,7 @@ impl<T: Element> Array<T> {
     /// The array with its axes in the given order: axis `i` of the result is axis `axes[i]`.
     #[track_caller]
     pub fn permuted(&self, axes: &[usize]) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self, axes = axes.to_vec(); |array| array.permuted(&axes));
         let mut sorted = axes.to_vec();
         sorted.sort_unstable();
         if sorted != (0..self.ndim()).collect::<Vec<_>>() {
@@ -46,9 +46,7 @@ impl<T: Element> Array<T> {
     /// The array with two axes exchanged. Negative axes count from the end.
     #[track_caller]
     pub fn swapaxes(&self, first: isize, second: isize) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.swapaxes(first, second));
         match (self.axis(first), self.axis(second)) {
             (Ok(first), Ok(second)) => {
                 let mut axes: Vec<usize> = (0..self.ndim()).collect();
@@ -62,9 +60,7 @@ impl<T: Element> Array<T> {
     /// The array with one axis moved to another place, the others in order.
     #[track_caller]
     pub fn moveaxis(&self, from: isize, to: isize) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.moveaxis(from, to));
         match (self.axis(from), self.axis(to)) {
             (Ok(from), Ok(to)) => {
                 let mut axes: Vec<usize> = (0..self.ndim()).collect();
@@ -79,9 +75,7 @@ impl<T: Element> Array<T> {
     /// The array with a new axis of length 1 before axis `at`; `-1` puts it last.
     #[track_caller]
     pub fn expand_dims(&self, at: isize) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.expand_dims(at));
         let ndim = self.ndim() as isize;
         let at = if at < 0 { at + ndim + 1 } else { at };
         if !(0..=ndim).contains(&at) {
@@ -104,9 +98,7 @@ impl<T: Element> Array<T> {
     /// The array without an axis, which must have length 1.
     #[track_caller]
     pub fn squeeze(&self, axis: isize) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.squeeze(axis));
         let axis = match self.axis(axis) {
             Ok(axis) if self.shape()[axis] == 1 => axis,
             Ok(axis) => {
@@ -127,6 +119,7 @@ impl<T: Element> Array<T> {
     /// The array without all its axes of length 1.
     #[track_caller]
     pub fn squeeze_all(&self) -> Self {
+        early!(self; |array| array.squeeze_all());
         let ones = (0..self.ndim())
             .rev()
             .filter(|&axis| self.shape()[axis] == 1);
@@ -137,9 +130,7 @@ impl<T: Element> Array<T> {
     /// Holds no copies.
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self, shape = shape.to_vec(); |array| array.broadcast_to(&shape));
         let skip = shape.len().checked_sub(self.ndim());
         let fits = skip.is_some_and(|skip| {
             let pairs = self.shape().iter().zip(&shape[skip..]);
@@ -163,9 +154,7 @@ impl<T: Element> Array<T> {
     /// The array with the order of an axis reversed.
     #[track_caller]
     pub fn flip(&self, axis: isize) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.flip(axis));
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),
@@ -185,6 +174,7 @@ impl<T: Element> Array<T> {
     /// second.
     #[track_caller]
     pub fn rot90(&self, times: isize, axes: (isize, isize)) -> Self {
+        early!(self; |array| array.rot90(times, axes));
         match times.rem_euclid(4) {
             1 => self.flip(axes.1).swapaxes(axes.0, axes.1),
             2 => self.flip(axes.0).flip(axes.1),
@@ -197,9 +187,7 @@ impl<T: Element> Array<T> {
     /// is a mistake.
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self, shape = shape.to_vec(); |array| array.reshape(&shape));
         if let Err(message) = check_shape(shape) {
             return Array::invalid(message);
         }
@@ -242,14 +230,15 @@ impl<T: Element> Array<T> {
     /// All elements in C order along one axis.
     #[track_caller]
     pub fn ravel(&self) -> Self {
+        early!(self; |array| array.ravel());
         self.reshape(&[self.len()])
     }
 
     /// Arrays one after the other along an axis. Their other axes must have equal lengths.
     #[track_caller]
     pub fn concatenate(arrays: &[&Array<T>], axis: isize) -> Self {
-        if let Some(mistake) = arrays.iter().find_map(|array| array.node.mistake()) {
-            return Array::keep(mistake.clone());
+        if arrays.iter().any(|array| array.is_early()) {
+            return Array::after_all(arrays, move |arrays| Array::concatenate(arrays, axis));
         }
         let Some(first) = arrays.first() else {
             return Array::invalid("cannot concatenate no arrays");
@@ -302,6 +291,9 @@ impl<T: Element> Array<T> {
     /// Arrays of one shape along a new axis at place `axis`.
     #[track_caller]
     pub fn stack(arrays: &[&Array<T>], axis: isize) -> Self {
+        if arrays.iter().any(|array| array.is_early()) {
+            return Array::after_all(arrays, move |arrays| Array::stack(arrays, axis));
+        }
         let spread: Vec<Array<T>> = arrays.iter().map(|array| array.expand_dims(axis)).collect();
         let ndim = spread.first().map_or(0, Array::ndim) as isize;
         let axis = if axis < 0 { axis + ndim } else { axis };
@@ -325,8 +317,9 @@ impl<T: Element> Array<T> {
     /// front.
     #[track_caller]
     pub fn tile(&self, times: &[usize]) -> Self {
+        early!(self, times = times.to_vec(); |array| array.tile(&times));
         let mut array = self.clone();
-        while array.ndim() < times.len() && array.node.mistake().is_none() {
+        while array.ndim() < times.len() {
             array = array.expand_dims(0);
         }
         let skip = array.ndim() - times.len().min(array.ndim());
@@ -334,9 +327,6 @@ impl<T: Element> Array<T> {
             let axis = skip + i;
             // an axis of repeats before the axis, then both as one
             let mut spread = array.shape().to_vec();
-            if array.node.mistake().is_some() {
-                return array;
-            }
             spread.insert(axis, times);
             let mut shape = array.shape().to_vec();
             shape[axis] *= times;
@@ -353,9 +343,7 @@ impl<T: Element> Array<T> {
     /// The array with every element repeated `times` times along an axis.
     #[track_caller]
     pub fn repeat(&self, times: usize, axis: isize) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.repeat(times, axis));
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),
@@ -372,9 +360,7 @@ impl<T: Element> Array<T> {
     /// The array shifted along an axis; what leaves at the end comes back at the start.
     #[track_caller]
     pub fn roll(&self, by: isize, axis: isize) -> Self {
-        if self.node.mistake().is_some() {
-            return self.clone();
-        }
+        early!(self; |array| array.roll(by, axis));
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),

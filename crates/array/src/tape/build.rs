@@ -138,6 +138,8 @@ fn tape(
         }
         let base = match &node.op {
             Op::Mistake(mistake) => return Err(mistake.error()),
+            // `lower` refused it before
+            Op::Later { .. } => return Err(Error::invalid("an array was not counted")),
             Op::View { of, view: inner } => {
                 let composed = inner.then(&view);
                 steps.push(Step::Visit(Arc::clone(of), composed));

@@ -21,6 +21,32 @@ pub struct Harness {
     pub largest_bytes: AtomicU64,
 }
 
+/// Computes on the reference executor, and on a tiny budget and a larger one with blocks that go
+/// through their codec: with equal bits.
+pub fn at<T: flagstone_array::Element>(array: flagstone_array::Array<T>) -> ndarray::ArrayD<T> {
+    let whole = array
+        .compute_with(&flagstone_graph::SerialExecutor)
+        .unwrap();
+    for (budget, threads, round_trip) in [(4096, 1, 2), (1 << 20, 2, 0)] {
+        let mut harness = Harness::new(budget, threads);
+        harness.round_trip = round_trip;
+        let cut = array.compute_with(&harness).unwrap();
+        let bits = |x: &ndarray::ArrayD<T>| x.iter().map(|v| v.token_bits()).collect::<Vec<_>>();
+        assert_eq!(
+            (cut.shape(), bits(&cut)),
+            (whole.shape(), bits(&whole)),
+            "{budget}"
+        );
+    }
+    whole
+}
+
+/// 0, 1, 2 and so on, in C order.
+pub fn numbers(shape: &[usize]) -> ndarray::ArrayD<i64> {
+    let mut next = 0..;
+    ndarray::ArrayD::from_shape_simple_fn(shape, || next.next().unwrap_or(0))
+}
+
 impl Harness {
     pub fn new(budget_bytes: u64, threads: usize) -> Self {
         Harness {

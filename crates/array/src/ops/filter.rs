@@ -1,0 +1,188 @@
+//! Elements where a lazy mask is true, and where elements are not zero.
+//!
+//! How many there are depends on the data. It is counted by a first pass over the mask at the
+//! terminal; see [`Array::has_shape`].
+
+use std::sync::Arc;
+
+use flagstone_graph::{Execute, Result};
+
+use super::indices::Index;
+use crate::array::Array;
+use crate::element::Element;
+use crate::later::{Later, early};
+use crate::layers::{CountTrue, TakeTrue, granule};
+use crate::node::Node;
+
+/// Rows of the first input where the second, a mask of one dimension, is true.
+struct WhereTrue<T>(std::marker::PhantomData<fn() -> T>);
+
+impl<T: Element> Later for WhereTrue<T> {
+    fn name(&self) -> &'static str {
+        "filter"
+    }
+
+    fn resolve(&self, inputs: &[Arc<Node>], executor: &dyn Execute) -> Result<Arc<Node>> {
+        let [of, mask] = inputs else {
+            return Err(flagstone_graph::Error::invalid("a filter has two operands"));
+        };
+        let length = mask.shape[0];
+        let granule = granule(length);
+        let counting = vec![Arc::clone(mask)];
+        let counts = Array::<i64>::layer(vec![length.div_ceil(granule)], CountTrue, counting);
+        let mut before = vec![0];
+        let mut rows = 0;
+        for count in counts.compute_with(executor)? {
+            rows += count as usize;
+            before.push(rows);
+        }
+        let mut shape = of.shape.clone();
+        shape[0] = rows;
+        let lower = TakeTrue {
+            before: before.into(),
+            granule,
+        };
+        Ok(Array::<T>::layer(shape, lower, inputs.to_vec()).node)
+    }
+}
+
+impl<T: Element> Array<T> {
+    /// The array at a lazy mask, which stands before `rest` axes of it; other entries are basic.
+    #[track_caller]
+    pub(super) fn index_lazily(&self, indices: Vec<Index>) -> Self {
+        let Some(place) = indices
+            .iter()
+            .position(|index| matches!(index, Index::Lazy(_)))
+        else {
+            return self.index(indices);
+        };
+        let Index::Lazy(mask) = indices[place].clone() else {
+            return self.index(indices);
+        };
+        if self.is_early() || mask.is_early() {
+            return Array::after(&[&self.node, &mask.node], move |inputs| {
+                let mut indices = indices.clone();
+                indices[place] = Index::Lazy(Array::of_node(Arc::clone(&inputs[1])));
+                Array::of_node(Arc::clone(&inputs[0])).index_lazily(indices)
+            });
+        }
+        let advanced =
+            |index: &Index| matches!(index, Index::List(_) | Index::Mask(_) | Index::Lazy(_));
+        if indices.iter().filter(|index| advanced(index)).count() > 1 {
+            return Array::invalid(
+                "a lazy mask cannot stand beside lists and other masks: compute it first, or index \
+                 twice",
+            );
+        }
+        // integers beside a mask count as lists: where they do not stand together, the mask's axis
+        // comes first
+        let integers = |index: &Index| matches!(index, Index::At(_));
+        let entries: Vec<usize> = (0..indices.len())
+            .filter(|&i| i == place || integers(&indices[i]))
+            .collect();
+        let together = entries.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let mut basic = indices;
+        let whole = vec![Index::from(..); mask.ndim()];
+        basic.splice(place..=place, whole);
+        let seen = self.index(basic.clone());
+        if seen.is_early() {
+            return seen;
+        }
+        // the axis of the result where the mask's axes start
+        let named: usize = basic
+            .iter()
+            .filter(|index| !matches!(index, Index::Ellipsis | Index::NewAxis))
+            .count();
+        let hidden = self.ndim() - named.min(self.ndim());
+        let axes = basic[..place].iter().map(|index| match index {
+            Index::At(_) => 0,
+            Index::Ellipsis => hidden,
+            _ => 1,
+        });
+        let at: usize = axes.sum();
+        let masked: Vec<usize> = (at..at + mask.ndim()).collect();
+        if seen.shape().get(at..at + mask.ndim()) != Some(mask.shape()) {
+            return Array::invalid(format!(
+                "a mask of shape {:?} does not fit axes from {place} on of an array of shape {:?}",
+                mask.shape(),
+                self.shape()
+            ));
+        }
+        let rows = seen.merged(&masked);
+        let result = Array::later(
+            WhereTrue::<T>(std::marker::PhantomData),
+            vec![rows.node, mask.ravel().node],
+        );
+        let to = if together { at as isize } else { 0 };
+        match to {
+            0 => result,
+            to => result.moveaxis(0, to),
+        }
+    }
+
+    /// The places along an axis where a lazy mask of one dimension is true.
+    #[track_caller]
+    pub fn compress_where(&self, mask: &Array<bool>, axis: isize) -> Self {
+        if self.is_early() || mask.is_early() {
+            return Array::after(&[&self.node, &mask.node], move |inputs| {
+                let array = Array::<T>::of_node(Arc::clone(&inputs[0]));
+                array.compress_where(&Array::of_node(Arc::clone(&inputs[1])), axis)
+            });
+        }
+        match self.axis(axis) {
+            Ok(axis) => {
+                let mut indices = vec![Index::from(..); axis];
+                indices.push(Index::from(mask));
+                self.index(indices)
+            }
+            Err(message) => Array::invalid(message),
+        }
+    }
+
+    /// The elements where a mask of as many elements is true, both in C order.
+    #[track_caller]
+    pub fn extract(&self, mask: &Array<bool>) -> Self {
+        self.ravel().index([Index::from(mask.ravel())])
+    }
+
+    /// Where the elements are that are not zero, counted in C order.
+    #[track_caller]
+    pub fn flatnonzero(&self) -> Array<i64> {
+        early!(self; |array| array.flatnonzero());
+        let places = Array::arange(0i64, self.len() as i64, 1);
+        places.extract(&self.cast::<bool>())
+    }
+
+    /// The index of each element that is not zero: a row an element, a column an axis.
+    #[track_caller]
+    pub fn argwhere(&self) -> Array<i64> {
+        early!(self; |array| array.argwhere());
+        let columns = self.nonzero();
+        match columns.is_empty() {
+            // of no axes: as many empty rows as there are elements that are not zero
+            true => self
+                .flatnonzero()
+                .then(|rows| Array::zeros(&[rows.len(), 0])),
+            false => Array::stack(&columns.iter().collect::<Vec<_>>(), 1),
+        }
+    }
+
+    /// The index of each element that is not zero: one array an axis. Without a known shape the
+    /// number of axes is not known either: that is a mistake.
+    #[track_caller]
+    pub fn nonzero(&self) -> Vec<Array<i64>> {
+        if self.is_early() {
+            let uncounted = self.node.mistake().cloned().or(self.node.uncounted());
+            return uncounted.into_iter().map(Array::keep).collect();
+        }
+        let flat = self.flatnonzero();
+        let mut stride = self.len() as i64;
+        let axis = |&length: &usize| {
+            let length = length as i64;
+            stride /= length.max(1);
+            let stride = stride.max(1);
+            flat.map(move |place: i64| place / stride % length.max(1))
+        };
+        self.shape().iter().map(axis).collect()
+    }
+}
