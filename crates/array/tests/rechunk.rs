@@ -3,7 +3,7 @@
 #[allow(unreachable_pub, dead_code, reason = "shared by several test programs")]
 mod common;
 
-use common::Harness;
+use common::{Harness, quick_directory};
 use flagstone_array::{Array, Chunks, StoreTo, ZarrCompression, ZarrOptions, index, inspect_zarr};
 use flagstone_graph::{Counter, Execute, SerialExecutor};
 use flagstone_scheduler::Session;
@@ -40,7 +40,7 @@ proptest! {
         let to: Vec<usize> = axes.iter().map(|axis| axis.2).collect();
         let x = numbers(&shape);
         let harness = Harness { round_trip: 3, ..Harness::new(1 << budget, 2) };
-        let directory = tempfile::tempdir().unwrap();
+        let directory = quick_directory();
         let path = directory.path().join("x.zarr");
         let lazy = Array::from_ndarray(x.clone());
         lazy.store_zarr_with(&SerialExecutor, &path, &zarr(&from)).unwrap();
@@ -143,7 +143,7 @@ fn chunks_show_where_they_are_asked_for() {
 /// Rows to columns of four times the budget: each element is spilled at most once.
 #[test]
 fn rows_to_columns_of_four_times_the_budget_in_one_pass() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let rows = directory.path().join("rows.zarr");
     let shape = [2048, 2048];
     let x = Array::<f64>::random_uniform(&shape, 0.0, 1.0, 11);
@@ -203,7 +203,7 @@ fn plain_columns() -> ZarrOptions {
 /// Chunks that lie across what an operation goes along are decoded once all the same.
 #[test]
 fn awkward_chunks_are_decoded_once() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let path = directory.path().join("x.zarr");
     let x = Array::<f64>::random_normal(&[300, 350], 0.0, 1.0, 5);
     for chunks in [[1, 350], [300, 1], [7, 166], [300, 350]] {
@@ -284,7 +284,7 @@ fn bytes_in(path: &std::path::Path) -> u64 {
 
 #[test]
 fn a_store_into_other_chunks_goes_through_the_same_plan() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let rows = directory.path().join("rows.zarr");
     let columns = directory.path().join("columns.zarr");
     let x = Array::<f64>::random_uniform(&[500, 400], 0.0, 1.0, 2);

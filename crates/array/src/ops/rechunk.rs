@@ -23,7 +23,7 @@ use crate::plan::Plan;
 /// use flagstone_array::{Array, Chunks};
 ///
 /// let x = Array::<f64>::zeros(&[1000, 70]);
-/// let chunks = |spec: Chunks| x.rechunk(spec).chunks().unwrap();
+/// let chunks = |spec: Chunks| x.rechunk(spec).chunks().cloned().unwrap();
 /// assert_eq!(chunks(300.into()).chunk_shape(), [300, 70]);
 /// assert_eq!(chunks([100, -1].into()).counts(), [10, 1]);
 /// assert_eq!(chunks((300, 20).into()).chunk_lengths(0), [300, 300, 300, 100]);
