@@ -306,3 +306,96 @@ fn a_store_into_other_chunks_goes_through_the_same_plan() {
     let doubled = back.compute_with(&SerialExecutor).unwrap();
     assert_eq!(doubled, x.compute_with(&SerialExecutor).unwrap() * 2.0);
 }
+
+/// The heaviest operand's blocks are used by one task each, however the others lie.
+#[test]
+fn the_heavy_operand_keeps_its_chunks() {
+    let directory = quick_directory();
+    let path = directory.path().join("x.zarr");
+    let x = Array::<f64>::random_uniform(&[600, 400], 0.0, 1.0, 2);
+    x.store_zarr_with(&SerialExecutor, &path, &zarr(&[50, 80]))
+        .unwrap();
+    let lazy = Array::<f64>::open_zarr(&path);
+    let light = Array::<f64>::open_zarr(&path).mean(0);
+    for budget in [4 << 20, 16 << 20] {
+        for array in [
+            &lazy * 2.0 - &light,
+            &light + lazy.slice(ndarray::s![100.., ..]),
+        ] {
+            let built = array.build(Harness::new(budget, 2).resources()).unwrap();
+            for axis in 0..2 {
+                let lengths = built.grid.chunk_lengths(axis);
+                let (last, inner) = lengths.split_last().unwrap();
+                let unit = [50, 80][axis];
+                let whole = inner.iter().chain([last]).all(|length| length % unit == 0);
+                assert!(whole, "axis {axis}: {lengths:?}");
+            }
+        }
+    }
+    // small chunks are taken together, large ones are cut
+    let many = Array::<f64>::open_zarr(&path) + 0.0;
+    let joined = many
+        .build(Harness::new(64 << 20, 2).resources())
+        .unwrap()
+        .grid;
+    assert!(joined.len() < 60 / 4, "{joined:?}");
+    // where it cannot be worked on in place
+    let cut = (&lazy + lazy.flip(0))
+        .build(Harness::new(256 << 10, 2).resources())
+        .unwrap()
+        .grid;
+    assert!(cut.len() > 60 && cut.chunk_shape()[1] == 80, "{cut:?}");
+}
+
+/// Every family of operations on compressed chunks, at a budget below the array.
+#[test]
+fn families_of_operations_on_stored_chunks_stay_inside_the_budget() {
+    let directory = quick_directory();
+    let path = directory.path().join("x.zarr");
+    let of = Array::<f64>::random_normal(&[1500, 1000], 0.0, 1.0, 7);
+    of.store_zarr_with(&SerialExecutor, &path, &zarr(&[11, 1000]))
+        .unwrap();
+    let npy = directory.path().join("x.npy");
+    of.store_npy_with(&SerialExecutor, &npy).unwrap();
+    let places: Vec<i64> = (0..1500).map(|i| (i * 7) % 1500).collect();
+    let cases = |x: Array<f64>| {
+        [
+            ("standardise", (&x - x.mean(0)) / x.std(0)),
+            ("both", &x + x.flip(0)),
+            ("transpose", x.t() * 2.0),
+            ("list", x.take(&places, 0)),
+            ("concatenate", Array::concatenate(&[&x, &x.flip(0)], 1)),
+            ("reshape", x.reshape(&[250, 6000]) * 2.0),
+            ("sort", x.sort(0)),
+            ("median", x.median(0)),
+            ("running", x.cumsum(0)),
+            ("product", x.t().slice(ndarray::s![..64, ..]).dot(&x)),
+            ("slices", x.slice(ndarray::s![..;3, 1..;2]) + 1.0),
+        ]
+    };
+    let session = Session::builder()
+        .memory("8MiB")
+        .threads(2)
+        .build()
+        .unwrap();
+    let pairs = cases(Array::open_zarr(&path))
+        .into_iter()
+        .zip(cases(Array::open_npy(&npy)));
+    for ((name, array), (_, expected)) in pairs {
+        let target = directory.path().join(format!("{name}.npy"));
+        array.store_npy_with(&session, &target).unwrap();
+        let stats = session.last_stats();
+        assert!(stats.ledger_peak_bytes <= stats.budget_bytes, "{name}");
+        assert!(
+            stats.ledger_peak_bytes <= stats.certified_peak_bytes,
+            "{name}"
+        );
+        let result = Array::<f64>::open_npy(&target);
+        let same = result
+            .equal(&expected)
+            .all(..)
+            .compute_with(&SerialExecutor);
+        assert!(same.unwrap()[[]], "{name}");
+        std::fs::remove_file(&target).unwrap();
+    }
+}

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, Graph, Resources, Result};
+use flagstone_graph::{Error, ErrorKind, Resources, Result};
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::array::Array;
@@ -15,7 +15,6 @@ use crate::later::early;
 use crate::layers::{BlockPlace, MapBlocks, OfBlock, Overlap};
 use crate::lower::{Lowered, Lowering};
 use crate::node::{Lower, Node, Op};
-use crate::plan::Plan;
 
 /// How an array is to be cut into chunks.
 ///
@@ -335,9 +334,6 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// A mistake in how the array was built.
     pub fn notes_with(&self, resources: Resources) -> Result<Vec<String>> {
-        let mut graph = Graph::new();
-        let mut lowering = Lowering::new(&mut graph, Plan::new(resources));
-        lowering.lower_chunks(&self.node)?;
-        Ok(lowering.notes)
+        Ok(self.build(resources)?.notes)
     }
 }
