@@ -40,7 +40,10 @@ pub use element::{Bits, Element, Float, Integer};
 pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
-pub use ops::{Axes, Blocks, Blockwise, Boundary, Index, IntoAxes, Operands, Pad, keep, meshgrid};
+pub use ops::{
+    Axes, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Operands, Pad, RowBlocks, keep,
+    meshgrid,
+};
 pub use promote::Promote;
 pub use storing::{BuiltStore, StoreTo};
 pub use terminal::Built;

@@ -38,10 +38,11 @@ impl<T: Element, U: Element> Lower for AlongLines<T, U> {
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
         let of = &node.inputs()[0];
-        let parts = lowering.operand(of)?;
+        let mut parts = lowering.operand(of)?;
         let item = size_of::<T>().max(size_of::<U>());
         let grid = lowering.plan.lines_grid(&of.shape, item, self.axis);
         check_count(grid.len() as u64, node)?;
+        lowering.fit_leaves(&mut parts, &grid, node)?;
         let inputs = parts.inputs();
         let (mut shape, mut chunk) = (of.shape.clone(), grid.chunk_shape().to_vec());
         (shape[self.axis], chunk[self.axis]) = (self.length, self.length);
