@@ -38,6 +38,8 @@ pub use element::{Bits, Element, Float, Integer};
 pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
-pub use ops::{Axes, Blocks, Blockwise, Boundary, Index, IntoAxes, Operands, Pad, keep, meshgrid};
+pub use ops::{
+    Axes, Bins, Blocks, Blockwise, Boundary, Index, IntoAxes, Operands, Pad, keep, meshgrid,
+};
 pub use promote::Promote;
 pub use terminal::{Built, BuiltStore};

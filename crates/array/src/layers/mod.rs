@@ -1,5 +1,6 @@
 //! The layers that arrays lower to.
 
+mod bins;
 mod blocks;
 mod blockwise;
 mod collect;
@@ -12,6 +13,7 @@ mod reduce;
 mod scan;
 mod store;
 
+pub(crate) use bins::{Binning, CountBins};
 pub use blocks::BlockPlace;
 pub(crate) use blocks::{MapBlocks, OfBlock, Overlap};
 pub(crate) use blockwise::{Combine, Contraction, OfBlocks, Operand};

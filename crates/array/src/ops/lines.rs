@@ -297,6 +297,30 @@ impl<T: Float> Array<T> {
         self.nanquantile(0.5, axis)
     }
 
+    /// The same of a percentage; see [`Array::nanquantile`].
+    #[track_caller]
+    pub fn nanpercentile(&self, percent: f64, axis: isize) -> Array<Real<T>> {
+        self.nanquantile(percent / 100.0, axis)
+    }
+
+    /// The running sums along an axis, to which what is not a number adds nothing.
+    #[track_caller]
+    pub fn nancumsum(&self, axis: isize) -> Array<T> {
+        self.known_or(T::ZERO).cumsum(axis)
+    }
+
+    /// The running products along an axis, to which what is not a number is 1.
+    #[track_caller]
+    pub fn nancumprod(&self, axis: isize) -> Array<T> {
+        self.known_or(T::ONE).cumprod(axis)
+    }
+
+    #[track_caller]
+    fn known_or(&self, other: T) -> Array<T> {
+        let known = self.isnan().logical_not();
+        known.select(self, &Array::scalar(other))
+    }
+
     /// The quantile of the elements that are numbers; see [`Array::quantile`].
     #[track_caller]
     pub fn nanquantile(&self, q: f64, axis: isize) -> Array<Real<T>> {

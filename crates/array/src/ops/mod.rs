@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod axes;
+mod bins;
 mod blocks;
 mod blockwise;
 mod create;
@@ -18,6 +19,7 @@ mod shape;
 mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
+pub use bins::Bins;
 pub use blocks::Boundary;
 pub use blockwise::{Blocks, Blockwise, Operands};
 pub use create::meshgrid;
