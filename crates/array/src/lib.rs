@@ -25,6 +25,7 @@ mod layers;
 mod lower;
 mod node;
 mod ops;
+mod order;
 mod plan;
 mod promote;
 mod source;

@@ -11,6 +11,7 @@ mod piecewise;
 mod product;
 mod reduce;
 mod scan;
+mod sorted;
 mod store;
 
 pub(crate) use bins::{Binning, CountBins};
@@ -20,11 +21,15 @@ pub(crate) use blockwise::{Combine, Contraction, OfBlocks, Operand};
 pub(crate) use collect::{collect, collected, gathered};
 pub(crate) use evaluate::Evaluate;
 pub(crate) use filter::{CountTrue, TakeTrue, granule};
-pub(crate) use lines::{AlongLines, OfLine};
+pub(crate) use lines::{AlongLines, LongLines, OfLine};
 pub(crate) use piecewise::Tasks;
 pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};
 pub(crate) use reduce::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
 pub(crate) use scan::Running;
+pub(crate) use sorted::{
+    Ascending, Descending, FirstRanks, LineQuantiles, PlacesAscending, PlacesDescending, Ranking,
+    interpolated, place,
+};
 pub(crate) use store::{Sink, Store, write_error};
 
 use std::ops::Range;
