@@ -132,3 +132,106 @@ fn a_record_without_fixed_columns_is_refused_with_a_way_out() {
     let error = session(64, 1).compute(&bag.to_dataframe()).unwrap_err();
     assert!(error.to_string().contains("struct"), "{error}");
 }
+
+#[test]
+fn what_a_bag_was_reduced_to_becomes_a_frame_in_the_same_run() {
+    #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+    struct Count {
+        login: String,
+        events: u64,
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "0.json", lines(0..5000));
+    write(dir.path(), "1.json", lines(5000..9000));
+    let bag = Bag::read_json::<Event>(dir.path().join("*.json"));
+    let counts = bag.map(|event| event.actor.login).frequencies();
+    let counts = counts.map(|(login, events)| Count { login, events });
+    for (memory, threads) in [(192, 2), (64, 1)] {
+        let session = session(memory, threads);
+        let frame = counts.to_dataframe();
+        let top = frame.filter(col("events").gt(lit(529u64)));
+        let rows = session.compute(&top).unwrap();
+        let events = rows["events"].as_primitive::<UInt64Type>();
+        let expected = (0..17).filter(|user| (0..9000).filter(|id| id % 17 == *user).count() > 529);
+        assert_eq!(events.len(), expected.count());
+        // kept blocks of a bag are one more source
+        let kept = session.persist(&counts).unwrap().to_dataframe();
+        let out = dir.path().join(format!("out-{threads}"));
+        let report = session.write_parquet(&kept, &out).unwrap();
+        assert_eq!(report.rows, 17);
+        let back = DataFrame::read_parquet([out.join("*.parquet")]);
+        let all = session.compute(&back).unwrap();
+        assert_eq!(all, session.compute(&frame).unwrap());
+    }
+}
+
+#[test]
+fn dynamic_records_have_the_union_of_their_keys_and_say_which_came_late() {
+    let record = |i: u64| {
+        let mut record = serde_json::json!({"id": i, "who": {"login": format!("u{}", i % 5)}});
+        // after everything that is sampled: a new key, and a wider type
+        if i == 70_003 {
+            record["late"] = "here".into();
+            record["id"] = 0.5.into();
+        }
+        record
+    };
+    // the first partition is empty
+    let mut partitions = vec![Vec::new()];
+    partitions.extend((0..8).map(|p| (p * 10_000..(p + 1) * 10_000).collect()));
+    let bag = Bag::from_partitions(partitions).map(record);
+    let expected_sum: f64 = (0..80_000)
+        .map(|i| if i == 70_003 { 0.5 } else { i as f64 })
+        .sum();
+    for (memory, threads) in [(256, 2), (96, 1)] {
+        let session = session(memory, threads);
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let report = session.write_parquet(&bag.to_dataframe(), &out).unwrap();
+        assert_eq!((report.rows, report.rows_read), (80_000, 80_000));
+        let widened: Vec<String> = report.widened.iter().map(|w| w.to_string()).collect();
+        assert_eq!(widened.len(), 2, "{widened:?}");
+        assert!(
+            widened
+                .iter()
+                .any(|w| w.starts_with("late:") && w.contains("partition 8 record:4"))
+        );
+        let back = session
+            .compute(&DataFrame::read_parquet([out.join("*.parquet")]))
+            .unwrap();
+        assert_eq!(back["late"].null_count(), 79_999);
+        let ids = back["id"].as_primitive::<flagstone::arrow::datatypes::Float64Type>();
+        assert_eq!(ids.values().iter().sum::<f64>(), expected_sum);
+        // the collected frame is the same
+        assert_eq!(session.compute(&bag.to_dataframe()).unwrap(), back);
+    }
+    // records of a map, and none at all
+    let maps = Bag::range(0..10, 3)
+        .map(|i| std::collections::BTreeMap::from([(format!("k{}", i % 2), i)]));
+    let rows = session(64, 1).compute(&maps.to_dataframe()).unwrap();
+    assert_eq!((rows.num_rows(), rows["k1"].null_count()), (10, 5));
+    let none = bag.filter(|_| false).to_dataframe();
+    let rows = session(64, 1).compute(&none).unwrap();
+    assert_eq!((rows.num_rows(), rows.num_columns()), (0, 0));
+}
+
+#[test]
+fn a_bag_is_written_as_csv_and_parquet_without_naming_a_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let bag = Bag::range(0..3000, 4).map(|id| Actor {
+        login: format!("user, \"{id}\""),
+        age: (id % 2 == 0).then_some(id as i64),
+    });
+    let (csv, parquet) = (dir.path().join("csv"), dir.path().join("parquet"));
+    assert_eq!(bag.to_csv(&csv).unwrap().rows, 3000);
+    assert_eq!(bag.to_parquet(&parquet).unwrap().rows, 3000);
+    let session = session(64, 2);
+    let read = DataFrame::read_csv([csv.join("*.csv")], flagstone::CsvOptions::default());
+    let read = session.compute(&read).unwrap();
+    let same = session
+        .compute(&DataFrame::read_parquet([parquet.join("*.parquet")]))
+        .unwrap();
+    assert_eq!(read.columns(), same.columns());
+    assert_eq!(read["login"].as_string::<i32>().value(7), "user, \"7\"");
+    assert!(bag.to_csv(&csv).unwrap_err().to_string().contains("exists"));
+}

@@ -1,6 +1,7 @@
 //! The grid of chunks: which part of an array is which chunk, by arithmetic.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::view::Along;
 
@@ -24,6 +25,9 @@ pub struct ChunkGrid {
     shape: Vec<usize>,
     chunk: Vec<usize>,
     counts: Vec<usize>,
+    /// Per axis, where its chunks start and the last one ends; `None` where all but the last are
+    /// as long as `chunk` says.
+    cuts: Option<Arc<[Option<Vec<usize>>]>>,
 }
 
 impl ChunkGrid {
@@ -44,6 +48,77 @@ impl ChunkGrid {
             shape: shape.to_vec(),
             chunk,
             counts,
+            cuts: None,
+        }
+    }
+
+    /// Cuts each axis into chunks of the lengths listed, which add up to the axis.
+    ///
+    /// # Errors
+    /// Lists that do not, with the axis.
+    pub(crate) fn irregular(shape: &[usize], lists: &[Vec<usize>]) -> Result<Self, String> {
+        let (mut chunk, mut cuts) = (Vec::new(), Vec::new());
+        for (axis, (&length, list)) in shape.iter().zip(lists).enumerate() {
+            let sum = list.iter().try_fold(0, |sum: usize, &n| sum.checked_add(n));
+            if sum != Some(length) || (list.contains(&0) && length > 0) || list.is_empty() {
+                return Err(format!(
+                    "chunks of {list:?} do not cut axis {axis}, which has {length} elements, into \
+                     parts"
+                ));
+            }
+            let longest = list.iter().copied().max().unwrap_or(1).max(1);
+            let even = list[..list.len() - 1].iter().all(|&n| n == longest);
+            cuts.push((!even).then(|| {
+                let ends = list.iter().scan(0, |end, &n| {
+                    *end += n;
+                    Some(*end)
+                });
+                std::iter::once(0).chain(ends).collect::<Vec<usize>>()
+            }));
+            chunk.push(longest);
+        }
+        let mut grid = ChunkGrid::new(shape, &chunk);
+        if cuts.iter().any(Option::is_some) {
+            for (count, cuts) in grid.counts.iter_mut().zip(&cuts) {
+                *count = cuts.as_ref().map_or(*count, |cuts| cuts.len() - 1);
+            }
+            grid.cuts = Some(cuts.into());
+        }
+        Ok(grid)
+    }
+
+    fn cuts(&self, axis: usize) -> Option<&[usize]> {
+        self.cuts.as_ref()?[axis].as_deref()
+    }
+
+    /// Whether all chunks but those at the ends have one shape.
+    pub fn is_regular(&self) -> bool {
+        self.cuts.is_none()
+    }
+
+    /// The lengths of the chunks along an axis.
+    pub fn chunk_lengths(&self, axis: usize) -> Vec<usize> {
+        (0..self.counts[axis])
+            .map(|coord| self.span(axis, coord).len())
+            .collect()
+    }
+
+    /// The part of an axis that the chunks at a coordinate have.
+    pub(crate) fn span(&self, axis: usize, coord: usize) -> Range<usize> {
+        match self.cuts(axis) {
+            Some(cuts) => cuts[coord]..cuts[coord + 1],
+            None => {
+                let start = coord * self.chunk[axis];
+                start..(start + self.chunk[axis]).min(self.shape[axis])
+            }
+        }
+    }
+
+    /// The coordinate of the chunks that have a place of an axis.
+    pub(crate) fn coord_at(&self, axis: usize, place: usize) -> usize {
+        match self.cuts(axis) {
+            Some(cuts) => cuts.partition_point(|&cut| cut <= place).saturating_sub(1),
+            None => place / self.chunk[axis],
         }
     }
 
@@ -52,7 +127,8 @@ impl ChunkGrid {
         &self.shape
     }
 
-    /// The shape of every chunk but those at the ends of the axes.
+    /// The shape of every chunk but those at the ends of the axes; of chunks of many lengths, the
+    /// longest along each axis.
     pub fn chunk_shape(&self) -> &[usize] {
         &self.chunk
     }
@@ -86,10 +162,7 @@ impl ChunkGrid {
     pub(crate) fn region(&self, chunk: usize) -> Region {
         let coords = self.coords(chunk);
         (0..self.shape.len())
-            .map(|axis| {
-                let start = coords[axis] * self.chunk[axis];
-                start..(start + self.chunk[axis]).min(self.shape[axis])
-            })
+            .map(|axis| self.span(axis, coords[axis]))
             .collect()
     }
 
@@ -97,11 +170,15 @@ impl ChunkGrid {
     pub(crate) fn overlapping(&self, region: &[Range<usize>]) -> Vec<usize> {
         let spans: Vec<Range<usize>> = region
             .iter()
-            .zip(&self.chunk)
             .zip(&self.counts)
-            .map(|((range, &chunk), &count)| {
-                let first = (range.start / chunk).min(count - 1);
-                first..range.end.div_ceil(chunk).clamp(first + 1, count)
+            .enumerate()
+            .map(|(axis, (range, &count))| {
+                let first = self.coord_at(axis, range.start).min(count - 1);
+                let last = match range.end {
+                    0 => 0,
+                    end => self.coord_at(axis, end - 1) + 1,
+                };
+                first..last.clamp(first + 1, count)
             })
             .collect();
         let mut chunks = vec![0];
@@ -117,16 +194,22 @@ impl ChunkGrid {
     /// The chunks that hold one of the places of a window, ascending.
     pub(crate) fn touching(&self, window: &[Along]) -> Vec<usize> {
         let mut chunks = vec![0];
-        for ((along, &chunk), &count) in window.iter().zip(&self.chunk).zip(&self.counts) {
+        for (axis, (along, &count)) in window.iter().zip(&self.counts).enumerate() {
+            let chunk = self.chunk[axis];
+            let regular = self.cuts(axis).is_none();
             let touched: Vec<usize> = match along {
                 _ if along.len() == 0 => vec![0],
-                Along::Span { step, .. } if step.unsigned_abs() <= chunk => {
+                Along::Span { step, .. }
+                    if step.unsigned_abs() <= if regular { chunk } else { 1 } =>
+                {
                     let cover = along.cover();
-                    (cover.start / chunk..=(cover.end - 1) / chunk).collect()
+                    (self.coord_at(axis, cover.start)..=self.coord_at(axis, cover.end - 1))
+                        .collect()
                 }
                 _ => {
+                    let places = (0..along.len()).map(|i| along.at(i));
                     let mut touched: Vec<usize> =
-                        (0..along.len()).map(|i| along.at(i) / chunk).collect();
+                        places.map(|place| self.coord_at(axis, place)).collect();
                     touched.sort_unstable();
                     touched.dedup();
                     touched
@@ -164,6 +247,37 @@ mod tests {
         assert_eq!(grid.overlapping(&[1..3, 3..6]), [1, 4]);
         assert_eq!(ChunkGrid::new(&[0, 4], &[2, 2]).region(0), [0..0, 0..2]);
         assert_eq!(ChunkGrid::new(&[], &[]).len(), 1);
+    }
+
+    #[test]
+    fn chunks_of_many_lengths_are_found_by_their_starts() {
+        let grid = ChunkGrid::irregular(&[7, 4], &[vec![3, 1, 3], vec![2, 2]]).unwrap();
+        assert_eq!(
+            (grid.len(), grid.counts(), grid.is_regular()),
+            (6, &[3, 2][..], false)
+        );
+        assert_eq!(grid.region(3), [3..4, 2..4]);
+        assert_eq!(grid.region(5), [4..7, 2..4]);
+        assert_eq!(grid.overlapping(&[2..4, 0..1]), [0, 2]);
+        assert_eq!(
+            grid.touching(&[Along::all(7), Along::range(3..4)]),
+            [1, 3, 5]
+        );
+        let far = Along::Span {
+            start: 0,
+            step: 4,
+            count: 2,
+        };
+        assert_eq!(grid.touching(&[far, Along::range(0..1)]), [0, 4]);
+        assert_eq!(grid.chunk_lengths(0), [3, 1, 3]);
+        assert_eq!(grid.chunk_shape(), [3, 2]);
+        let even = ChunkGrid::irregular(&[7], &[vec![3, 3, 1]]).unwrap();
+        assert_eq!(even, ChunkGrid::new(&[7], &[3]));
+        assert!(
+            ChunkGrid::irregular(&[7], &[vec![3, 3]])
+                .unwrap_err()
+                .contains("axis 0")
+        );
     }
 
     proptest! {

@@ -29,9 +29,11 @@ mod order;
 mod plan;
 mod promote;
 mod source;
+mod storing;
 mod tape;
 mod terminal;
 mod view;
+mod zarr;
 
 pub use array::Array;
 pub use dtype::DType;
@@ -43,4 +45,9 @@ pub use ops::{
     Axes, Bins, Blocks, Blockwise, Boundary, Index, IntoAxes, Operands, Pad, keep, meshgrid,
 };
 pub use promote::Promote;
-pub use terminal::{Built, BuiltStore};
+pub use storing::{BuiltStore, StoreTo};
+pub use terminal::Built;
+pub use zarr::{
+    ZarrCompression, ZarrInfo, ZarrOptions, ZarrVersion, create_zarr_group, inspect_zarr,
+    zarr_members,
+};

@@ -1,21 +1,14 @@
 //! Terminals: where an expression is lowered, executed, and its result handed out.
 
-use std::io::Write;
-use std::path::Path;
-use std::sync::Arc;
-
-use flagstone_graph::{Block, Error, ErrorKind, Execute, Graph, LayerId, Resources, Result};
-use flagstone_io::{AtomicFile, OutputOptions};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Resources, Result};
 use ndarray::ArrayD;
 
 use crate::array::Array;
 use crate::element::Element;
 use crate::grid::ChunkGrid;
-use crate::layers::{Sink, Store, collect, collected, gathered, write_error};
+use crate::layers::{collect, collected, gathered};
 use crate::lower::Lowering;
 use crate::plan::Plan;
-use crate::source::header_bytes;
-use crate::tape::Leaf;
 
 /// A built graph: what [`Array::build`] returns.
 pub struct Built {
@@ -25,15 +18,6 @@ pub struct Built {
     pub output: LayerId,
     /// How the chunks lie in the array.
     pub grid: ChunkGrid,
-}
-
-/// A built store: what [`Array::build_store`] returns.
-pub struct BuiltStore {
-    /// The layers.
-    pub graph: Graph,
-    /// The layer that writes.
-    pub output: LayerId,
-    target: AtomicFile,
 }
 
 impl<T: Element> Array<T> {
@@ -104,77 +88,5 @@ impl<T: Element> Array<T> {
         let layer = array.push_whole(&mut graph, executor.resources())?;
         let blocks = executor.execute(&graph, &[layer])?;
         self.whole(blocks.into_iter().next().unwrap_or_default())
-    }
-
-    /// Computes the array into an npy file, which appears whole or not at all. An existing file is
-    /// an error.
-    ///
-    /// # Errors
-    /// A mistake in how the array was built, those of the run, and those of writing.
-    pub fn store_npy_with(&self, executor: &dyn Execute, path: impl AsRef<Path>) -> Result<()> {
-        self.store_npy_options_with(executor, path, OutputOptions::default())
-    }
-
-    /// The same with options.
-    ///
-    /// # Errors
-    /// As [`Array::store_npy_with`].
-    pub fn store_npy_options_with(
-        &self,
-        executor: &dyn Execute,
-        path: impl AsRef<Path>,
-        options: OutputOptions,
-    ) -> Result<()> {
-        let array = self.counted_with(executor)?;
-        let store = array.build_store(executor.resources(), path, options)?;
-        executor.execute(&store.graph, &[store.output])?;
-        store.target.commit().map_err(Error::failed)
-    }
-
-    /// Lowers the computation of the array into an npy file without running it, and opens the
-    /// file: what stands in the way of the output is an error here already. Dropped, it leaves
-    /// nothing.
-    ///
-    /// # Errors
-    /// A mistake in how the array was built, and an output that cannot be written.
-    pub fn build_store(
-        &self,
-        resources: Resources,
-        path: impl AsRef<Path>,
-        options: OutputOptions,
-    ) -> Result<BuiltStore> {
-        let path = path.as_ref();
-        let mut graph = Graph::new();
-        let plan = Plan::new(resources);
-        let lowered = Lowering::new(&mut graph, plan).lower_chunks(&self.node)?;
-        let failed = |error: std::io::Error| {
-            let message = write_error(&path.display().to_string(), &error);
-            Error::new(ErrorKind::Failed, message).with_source(error)
-        };
-        let header = header_bytes(T::DTYPE.npy_code(), self.shape());
-        let mut target = AtomicFile::create(path, options).map_err(Error::failed)?;
-        target.write_all(&header).map_err(failed)?;
-        let file = target.file().try_clone().map_err(failed)?;
-        let bytes = (self.len() * size_of::<T>()) as u64;
-        file.set_len(header.len() as u64 + bytes).map_err(failed)?;
-        let store = Store {
-            sink: Arc::new(Sink {
-                file,
-                data_offset: header.len() as u64,
-                path: path.display().to_string(),
-            }),
-            leaf: Leaf {
-                slot: 0,
-                grid: lowered.grid.clone(),
-                stride: lowered.stride,
-                dtype: T::DTYPE,
-            },
-        };
-        let output = graph.push_at(Arc::new(store), &[lowered.layer], Some(self.node.location));
-        Ok(BuiltStore {
-            graph,
-            output,
-            target,
-        })
     }
 }

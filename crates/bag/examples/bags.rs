@@ -131,14 +131,18 @@ fn gharchive(session: &Session, pattern: &str) -> Result<Value> {
 
 /// Words in lower case, without what stands around them.
 fn word_count(session: &Session, pattern: &str) -> Result<Value> {
-    let words = Bag::read_text(pattern).emit(|line, out: &mut dyn FnMut(String)| {
+    let words = Bag::read_text(pattern).emit_str(|line, out: &mut dyn FnMut(&str)| {
+        let mut lower = String::new();
         for word in line.split_ascii_whitespace() {
             let word = word.trim_end_matches([',', '.', '!', ':', ';', '\'', '-', '"']);
             let word = word.trim_start_matches(['\'', '"']);
-            out(word.to_ascii_lowercase());
+            lower.clear();
+            lower.push_str(word);
+            lower.make_ascii_lowercase();
+            out(&lower);
         }
     });
-    let counts = words.frequencies().shared();
+    let counts = words.frequencies_str().shared();
     let top = counts.map(|pair| pair.clone());
     let top = top.topk_by(10, |(word, n)| (*n, std::cmp::Reverse(word.clone())));
     let found = counts.fold(

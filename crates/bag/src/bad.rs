@@ -4,23 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 use flagstone_graph::{Counter, Result, TaskContext};
+pub use flagstone_io::BadRecords;
 use flagstone_io::{BadRecord, Quarantine};
 
 use crate::run::io_error;
-
-/// What happens to a record that cannot be read, or that a closure refuses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum BadRecords {
-    /// The run ends with an error that names file, line and byte.
-    #[default]
-    Fail,
-    /// The record is left out, and counted in the run's statistics.
-    Skip,
-    /// The record is left out, counted, and kept with its file, line, byte and error as a line of
-    /// JSON in `part-NNNNN.jsonl` in this directory, one file per partition that has any. Give each
-    /// bag a directory of its own.
-    Quarantine(PathBuf),
-}
 
 /// What one partition left out so far. It counts, and its files get their names, when the partition
 /// is done: a task that is run again leaves out each record once.

@@ -35,6 +35,11 @@ impl Field {
         }
     }
 
+    /// The keys that lead to it.
+    pub(crate) fn path(&self) -> &[String] {
+        &self.path
+    }
+
     /// The field `inner` of this field, where that is the same as one after the other: a default
     /// of either would be given for what the other lacks.
     pub(crate) fn then(&self, inner: &Field) -> Option<Field> {

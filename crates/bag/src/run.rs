@@ -8,10 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Counter, Error, ErrorKind, Result, TaskContext};
-use flagstone_io::{BadRecord, ByteRange, InputFile, Io, IoCounters, line_number_at};
+use flagstone_graph::{Counter, Error, ErrorKind, Quality, Result, TaskContext};
+use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, IoCounters, LineNumbers};
 
 use crate::bad::{BadRecords, LeftOut};
+use crate::quality::Keys;
 use crate::stage::Step;
 
 /// A partition being run.
@@ -25,11 +26,28 @@ pub struct Run<'a> {
     lines: Cell<u64>,
     reading: RefCell<Option<Reading>>,
     left_out: LeftOut,
+    ledger: LineLedger,
+}
+
+/// What becomes of the lines of a partition, for the data-quality ledger.
+#[derive(Default)]
+struct LineLedger {
+    /// What the source is called; none for items that are not lines.
+    source: RefCell<Option<Arc<str>>>,
+    blank: Cell<u64>,
+    too_long: Cell<u64>,
+    /// The item that was refused last: one line counts once, however many closures refuse it.
+    refused: Cell<u64>,
+    skipped: Cell<u64>,
+    quarantined: Cell<u64>,
+    keys: RefCell<Keys>,
 }
 
 /// The range of a file that items come from.
 struct Reading {
     file: InputFile,
+    /// Who knows line numbers, and what ends a line; none for items that are not lines.
+    numbers: Option<(Arc<LineNumbers>, Delimiter)>,
     /// Where its first line starts, and that line's number once somebody asked.
     first: Option<(u64, Option<u64>)>,
     /// Lines that were too long to be seen.
@@ -53,6 +71,7 @@ impl<'a> Run<'a> {
             lines: Cell::new(0),
             reading: RefCell::new(None),
             left_out: LeftOut::default(),
+            ledger: LineLedger::default(),
         }
     }
 
@@ -84,12 +103,22 @@ impl<'a> Run<'a> {
         item.is_multiple_of(4096)
     }
 
-    /// For sources: items now come from this range.
-    pub(crate) fn enter_range(&self, range: &ByteRange) {
+    /// For sources: items now are the lines of this range.
+    pub(crate) fn enter_range(
+        &self,
+        range: &ByteRange,
+        numbers: &Arc<LineNumbers>,
+        delimiter: &Delimiter,
+    ) {
+        self.enter(&range.file, Some((Arc::clone(numbers), *delimiter)));
+    }
+
+    fn enter(&self, file: &InputFile, numbers: Option<(Arc<LineNumbers>, Delimiter)>) {
         self.lines.set(0);
         self.offset.set(None);
         *self.reading.borrow_mut() = Some(Reading {
-            file: range.file.clone(),
+            file: file.clone(),
+            numbers,
             first: None,
             too_long: 0,
         });
@@ -117,7 +146,7 @@ impl<'a> Run<'a> {
 
     /// For sources without lines: the file that items come from.
     pub(crate) fn enter_file(&self, file: &InputFile) {
-        self.enter_range(&ByteRange::whole(file.clone()));
+        self.enter(file, None);
     }
 
     /// The file that the item comes from.
@@ -136,11 +165,22 @@ impl<'a> Run<'a> {
         let first = match number {
             Some(number) => *number,
             None => {
-                let found = self.with_io(|io| line_number_at(&reading.file, *start, io));
+                let (numbers, delimiter) = reading.numbers.as_ref()?;
+                let file = &reading.file;
+                let found = self.with_io(|io| numbers.number_at(file, *start, delimiter, io));
                 *number.insert(found.ok()?)
             }
         };
         Some(first + self.lines.get() - 1)
+    }
+
+    /// The number of the line that starts at a byte of the file that is read.
+    pub(crate) fn line_number_of(&self, offset: u64) -> Option<u64> {
+        let reading = self.reading.borrow();
+        let Reading { file, numbers, .. } = reading.as_ref()?;
+        let (numbers, delimiter) = numbers.as_ref()?;
+        let found = self.with_io(|io| numbers.number_at(file, offset, delimiter, io));
+        found.ok()
     }
 
     /// Leaves out the record that is being looked at, as the policy says (other than `Fail`).
@@ -152,6 +192,17 @@ impl<'a> Run<'a> {
         record: Option<&[u8]>,
     ) -> Result<()> {
         let keep = matches!(policy, BadRecords::Quarantine(_));
+        if self.ledger.refused.replace(self.item.get()) != self.item.get() {
+            let ledger = &self.ledger;
+            add(
+                if keep {
+                    &ledger.quarantined
+                } else {
+                    &ledger.skipped
+                },
+                1,
+            );
+        }
         let line = if keep { self.line_number() } else { None };
         let reading = self.reading.borrow();
         let record = BadRecord {
@@ -169,9 +220,43 @@ impl<'a> Run<'a> {
         self.left_out.told()
     }
 
-    /// Counts records that a reader left out.
-    pub(crate) fn left_out(&self, records: u64) {
-        self.left_out.add(records);
+    /// For sources: items are lines of this source, of which a reader left out so many for being
+    /// too long.
+    pub(crate) fn lines_of(&self, source: &Arc<str>, too_long: u64) {
+        self.left_out.add(too_long);
+        self.ledger.too_long.set(too_long);
+        *self.ledger.source.borrow_mut() = Some(Arc::clone(source));
+    }
+
+    /// For sources: a line was blank, and is no item.
+    pub(crate) fn blank_line(&self) {
+        add(&self.ledger.blank, 1);
+    }
+
+    /// For sources: looks at the keys of a record.
+    #[cold]
+    pub(crate) fn look(&self, look: impl FnOnce(&mut Keys, &TaskContext<'_>)) {
+        look(&mut self.ledger.keys.borrow_mut(), self.ctx);
+    }
+
+    /// Tells the data-quality ledger what became of every line.
+    fn tell(&self) {
+        let ledger = &self.ledger;
+        let Some(source) = ledger.source.take() else {
+            return;
+        };
+        let (items, too_long) = (self.item.get(), ledger.too_long.get());
+        let (skipped, quarantined) = (ledger.skipped.get(), ledger.quarantined.get());
+        let blank = ledger.blank.get();
+        let quality = Quality {
+            lines: items + blank + too_long,
+            blank,
+            records: items - skipped - quarantined,
+            skipped: skipped + too_long,
+            quarantined,
+            ..ledger.keys.take().into_quality()
+        };
+        self.ctx.tell(&source, &quality);
     }
 
     /// Calls `read` with what a reader may use.
@@ -214,6 +299,7 @@ impl<'a> Run<'a> {
         });
         let value = result?;
         self.left_out.settle(self.ctx)?;
+        self.tell();
         Ok(value)
     }
 
@@ -246,6 +332,10 @@ impl Run<'_> {
             _ => self.place(),
         }
     }
+}
+
+fn add(count: &Cell<u64>, more: u64) {
+    count.set(count.get() + more);
 }
 
 /// Byte counts of readers, told to the executor.

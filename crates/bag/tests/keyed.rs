@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use common::small;
 use flagstone_bag::{Bag, ErrorKind, Portable, Stage};
-use flagstone_graph::SerialExecutor;
+use flagstone_graph::{Execute, SerialExecutor};
 use medium::Faults;
 use proptest::prelude::*;
 
@@ -342,4 +342,30 @@ fn a_panic_while_keys_are_folded_names_the_closure() {
         message.contains("cannot combine") && message.contains("foldby at"),
         "{message}"
     );
+}
+
+#[test]
+fn borrowed_text_is_counted_like_owned_text_also_where_tables_overflow() {
+    // longer than what waits to be looked up together, empty, and of every length between
+    let long = "x".repeat(70 << 10);
+    let word = move |i: u64| match i % 1000 {
+        999 => long.clone(),
+        n => "ab".repeat((n * n % 50) as usize) + &(i * 7 % 4001).to_string(),
+    };
+    let owned = Bag::range(0..40_000, 7).map(word);
+    let texts = owned.emit_str(|word, out: &mut dyn FnMut(&str)| out(&word));
+    let expected = owned.frequencies().compute_with(&SerialExecutor).unwrap();
+    let distinct: Vec<String> = expected.iter().map(|(word, _)| word.clone()).collect();
+    let sessions = [(32, 1), (12, 3)].map(|(mib, threads)| small(mib << 20, threads));
+    let executors: [&dyn Execute; 3] = [&SerialExecutor, &sessions[0], &sessions[1]];
+    for executor in executors {
+        assert_eq!(
+            texts.frequencies_str().compute_with(executor).unwrap(),
+            expected
+        );
+        assert_eq!(
+            texts.distinct_str().compute_with(executor).unwrap(),
+            distinct
+        );
+    }
 }

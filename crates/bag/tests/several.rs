@@ -3,7 +3,7 @@
 mod common;
 
 use common::{everywhere as item_everywhere, small};
-use flagstone_bag::{Bag, ErrorKind, Portable, Stage};
+use flagstone_bag::{Bag, ErrorKind, FilesOptions, PartitionSize, Portable, Stage};
 use flagstone_graph::SerialExecutor;
 use proptest::prelude::*;
 
@@ -179,4 +179,74 @@ fn what_a_filter_leaves_is_made_into_full_partitions() {
             .compute_with(&SerialExecutor)
             .unwrap()
     );
+}
+
+/// Records of very different sizes, most of the bytes in a few partitions.
+#[test]
+fn partitions_are_evened_by_bytes_within_five_percent() {
+    let text =
+        |n: u64| "x".repeat((n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (54 + n / 4000)) as usize);
+    let bag = Bag::range(0..20_000, 214).map(text);
+    let size = |text: &String| text.len() as u64 + 40;
+    let few = bag.repartition_by_bytes(4);
+    let bytes = few.reduce_partitions(|| 0u64, move |sum, text| *sum += size(&text));
+    let bytes = bytes.compute_with(&small(32 << 20, 2)).unwrap();
+    let mean = bytes.iter().sum::<u64>() / 4;
+    let is_even = |bytes: &u64| bytes.abs_diff(mean) * 20 <= mean;
+    assert!(bytes.len() == 4 && bytes.iter().all(is_even), "{bytes:?}");
+    let by_rows = bag.repartition(4);
+    let by_rows = by_rows.reduce_partitions(|| 0u64, move |sum, text| *sum += size(&text));
+    let by_rows = by_rows.compute_with(&small(32 << 20, 2)).unwrap();
+    assert!(
+        !by_rows.iter().all(is_even),
+        "{by_rows:?} are even without it"
+    );
+    assert_eq!(
+        few.compute_with(&small(64 << 20, 2)).unwrap(),
+        bag.compute_with(&SerialExecutor).unwrap()
+    );
+    // one large partition
+    let one = Bag::range(0..20_000, 1).map(text).repartition_by_bytes(4);
+    let one = one.reduce_partitions(|| 0u64, move |sum, text| *sum += size(&text));
+    let bytes = one.compute_with(&small(32 << 20, 2)).unwrap();
+    assert!(bytes.iter().all(is_even), "{bytes:?}");
+}
+
+#[test]
+fn partitions_of_a_size_are_as_many_as_it_takes() {
+    let bag = Bag::range(0..1000, 50);
+    let rows = |size, most| sizes(&bag.repartition_to(size, most));
+    assert_eq!(
+        rows(PartitionSize::Rows(300), 6),
+        [250, 250, 250, 250, 0, 0]
+    );
+    assert_eq!(rows(PartitionSize::Rows(10), 3), [333, 333, 334]);
+    assert_eq!(rows(PartitionSize::Bytes(4000), 4), [500, 500, 0, 0]);
+    assert_eq!(rows(PartitionSize::Rows(0), 2), [500, 500]);
+    assert_eq!(
+        everywhere(&bag.repartition_to(PartitionSize::Rows(7), 40)),
+        (0..1000).collect::<Vec<_>>()
+    );
+    let few = bag.filter(|n| *n < 3).repartition_by_bytes(5);
+    assert_eq!(sizes(&few).iter().sum::<u64>(), 3);
+    // what is empty becomes no file
+    let dir = tempfile::tempdir().unwrap();
+    let lines = bag
+        .map(|n| n.to_string())
+        .repartition_to(PartitionSize::Rows(300), 6);
+    let options = FilesOptions {
+        target_bytes: 1,
+        ..FilesOptions::default()
+    };
+    let out = dir.path().join("out");
+    let written = lines
+        .to_textfiles(&small(32 << 20, 2), out, &options)
+        .unwrap();
+    assert!(
+        written
+            .files
+            .iter()
+            .all(|file| file.metadata().unwrap().len() > 0)
+    );
+    assert_eq!((written.files.len(), written.rows), (4, 1000));
 }

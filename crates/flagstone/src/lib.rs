@@ -30,8 +30,10 @@ mod explain;
 mod inspect;
 mod pattern;
 mod persist;
+mod records;
 mod seams;
 mod session;
+mod write;
 
 pub use compute::Compute;
 pub use explain::Explanation;

@@ -1,16 +1,21 @@
 //! The seams between collections.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use flagstone_bag::{Bag, PartitionSource as BagPartitions, Stage};
-use flagstone_frame::{BATCH_ROWS, DataFrame, Outcome, PartitionSource, Scan};
-use flagstone_graph::{Error, Graph, Inputs, IoBytes, Result, TaskContext};
+use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Outcome, PartitionSource, Scan, WriteReport};
+use flagstone_graph::{Deps, Error, Graph, Inputs, IoBytes, Result, TaskContext};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
+
+use crate::records::{BagRecords, Keys, keys_of};
+use crate::session::Session;
 
 mod sealed {
     pub trait Sealed {}
@@ -23,7 +28,29 @@ pub trait Seams: sealed::Sealed {
 
     /// A dataframe with a column per field of the record type, nested fields nested. The schema
     /// comes from the type: no record is looked at, an empty first partition is as good as any.
+    ///
+    /// Dynamic records ([`serde_json::Value`], maps, structs with such fields) have the union of
+    /// their keys as columns, as the lines of a JSON file would: the first records are sampled, and
+    /// a key or a wider type that comes later is reported by the terminals (`widened`).
     fn to_dataframe(&self) -> DataFrame;
+
+    /// Writes the records to a directory of Parquet files, on the process-wide session:
+    /// `session.write_parquet(&x.to_dataframe(), path)`.
+    ///
+    /// # Errors
+    /// As [`Session::write_parquet`].
+    fn to_parquet(&self, path: impl AsRef<Path>) -> Result<WriteReport> {
+        Session::global()?.write_parquet(&self.to_dataframe(), path)
+    }
+
+    /// Writes the records to a directory of CSV files, on the process-wide session; to compress
+    /// them, `session.write(&x.to_dataframe(), path, &output)`.
+    ///
+    /// # Errors
+    /// As [`Session::write_csv`].
+    fn to_csv(&self, path: impl AsRef<Path>) -> Result<WriteReport> {
+        Session::global()?.write_csv(&self.to_dataframe(), path)
+    }
 }
 
 impl<S> sealed::Sealed for Bag<S> {}
@@ -37,11 +64,18 @@ where
 
     #[track_caller]
     fn to_dataframe(&self) -> DataFrame {
+        let fields = fields_of::<T>();
+        match (keys_of::<T>(), &fields) {
+            (Keys::Own, _) | (Keys::Fields, Err(_)) => {
+                return DataFrame::from_records(Arc::new(BagRecords(self.clone())));
+            }
+            _ => {}
+        }
         DataFrame::from_source(Arc::new(FromBag {
             bag: self.clone(),
-            planned: OnceLock::new(),
-            rows: Mutex::default(),
-            fields: fields_of::<T>(),
+            fields,
+            rows: Arc::default(),
+            record: PhantomData,
         }))
     }
 }
@@ -63,37 +97,17 @@ fn fields_of<T: DeserializeOwned>() -> std::result::Result<Vec<FieldRef>, String
 /// A bag as a source of batches.
 struct FromBag<S: Stage, T> {
     bag: Bag<S>,
-    planned: OnceLock<std::result::Result<Box<dyn BagPartitions<T>>, String>>,
-    /// Rows per partition: one that is streamed again, by a second run, is counted once.
-    rows: Mutex<BTreeMap<u32, u64>>,
     fields: std::result::Result<Vec<FieldRef>, String>,
+    /// Rows per partition: one that is streamed again, by a second run, is counted once.
+    rows: Arc<Mutex<BTreeMap<u32, u64>>>,
+    record: PhantomData<fn() -> T>,
 }
 
-impl<S, T> FromBag<S, T>
-where
-    S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Serialize + DeserializeOwned + Send + Sync + 'static,
-{
-    fn planned(&self) -> Result<&dyn BagPartitions<T>> {
-        let planned = self.planned.get_or_init(|| {
-            let mut graph = Graph::new();
-            let source = self
-                .bag
-                .partition_source(&mut graph)
-                .map_err(|e| e.to_string())?;
-            match source.inputs().is_empty() {
-                true => Ok(Box::new(source) as Box<dyn BagPartitions<T>>),
-                false => Err(
-                    "a bag that is the result of a reduction becomes a dataframe after \
-                              it was computed: collect it and use Bag::from_sequence"
-                        .to_owned(),
-                ),
-            }
-        });
-        planned
-            .as_deref()
-            .map_err(|message| Error::invalid(message.clone()))
-    }
+/// The same in a graph: its partitions are known, and the layers that they are computed from.
+struct BoundBag<T> {
+    partitions: Box<dyn BagPartitions<T>>,
+    fields: Vec<FieldRef>,
+    rows: Arc<Mutex<BTreeMap<u32, u64>>>,
 }
 
 impl<S, T> PartitionSource for FromBag<S, T>
@@ -113,9 +127,61 @@ where
         Arc::new(Schema::new(fields))
     }
 
+    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
+        let mistake = |message: &String| Error::invalid(message.clone());
+        let fields = self.fields.as_ref().map_err(mistake)?;
+        let partitions = Box::new(self.bag.partition_source(graph)?) as Box<dyn BagPartitions<T>>;
+        let inputs = partitions.inputs().to_vec();
+        let source = Arc::new(BoundBag {
+            partitions,
+            fields: fields.clone(),
+            rows: Arc::clone(&self.rows),
+        });
+        Ok(Some(Bound { source, inputs }))
+    }
+
     fn partition_count(&self) -> u32 {
-        // a bag that cannot be planned has one partition, which says why
-        self.planned().map_or(1, |bag| bag.partition_count())
+        0 // not known before it is bound
+    }
+
+    fn stream(
+        &self,
+        _: u32,
+        _: &Scan,
+        _: &TaskContext<'_>,
+        _: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        Err(Error::invalid("a bag is streamed without a graph"))
+    }
+
+    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
+        0
+    }
+
+    fn outcome(&self) -> Outcome {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        Outcome {
+            rows: rows.values().sum(),
+            ..Outcome::default()
+        }
+    }
+}
+
+impl<T: Serialize + 'static> PartitionSource for BoundBag<T> {
+    fn name(&self) -> &str {
+        "from-bag"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.fields.clone()))
+    }
+
+    fn partition_count(&self) -> u32 {
+        self.partitions.partition_count()
+    }
+
+    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
+        self.partitions.deps(partition, 0, deps);
     }
 
     fn stream(
@@ -125,31 +191,33 @@ where
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let fields = self
-            .fields
-            .as_ref()
-            .map_err(|message| Error::invalid(message.clone()))?;
-        let bag = self.planned()?;
+        self.stream_from(partition, Inputs::new(&mut []), scan, ctx, each)
+    }
+
+    fn stream_from(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        scan: &Scan,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
         let mut total = 0u64;
-        let inputs = Inputs::new(&mut []);
+        let bag = &self.partitions;
         bag.for_each_batch(partition, inputs, ctx, BATCH_ROWS, &mut |rows, bytes| {
             total += rows.len() as u64;
             // the columns that are made of the records, beside them
             let _lease = ctx.reserve(bytes)?;
-            let batch = serde_arrow::to_record_batch(fields, &rows).map_err(Error::failed)?;
+            let batch = serde_arrow::to_record_batch(&self.fields, &rows).map_err(Error::failed)?;
             each(batch.project(&scan.columns).map_err(Error::failed)?)
         })?;
-        self.rows
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .insert(partition, total);
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.insert(partition, total);
         Ok(())
     }
 
     fn scratch_bytes(&self, partition: u32, _: &Scan) -> u64 {
-        self.planned()
-            .map_or(0, |bag| bag.footprint(partition).own_bytes())
-            + (4 << 20)
+        self.partitions.footprint(partition).own_bytes() + (4 << 20)
     }
 
     fn assumption(&self) -> Option<String> {
@@ -159,19 +227,6 @@ where
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
-        self.planned()
-            .map_or(IoBytes::default(), |bag| bag.io_bytes(partition))
-    }
-
-    fn outcome(&self) -> Outcome {
-        Outcome {
-            rows: self
-                .rows
-                .lock()
-                .unwrap_or_else(|e| e.into_inner())
-                .values()
-                .sum(),
-            ..Outcome::default()
-        }
+        self.partitions.io_bytes(partition)
     }
 }

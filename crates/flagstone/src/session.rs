@@ -1,12 +1,9 @@
 //! The session with its typed terminals.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use flagstone_array::{Array, Element};
-use flagstone_frame::{DataFrame, Output, ParquetOptions, WriteReport};
-use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Program, Resources, Result};
-use flagstone_io::{AtomicDir, OutputOptions};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Program, Resources, Result};
 use flagstone_scheduler::{CancelToken, Certificate, Observer, Persisted, Stats, Trace};
 
 use crate::compute::Compute;
@@ -118,110 +115,6 @@ impl Session {
     /// A task that does not exist, or a cycle.
     pub fn freeze(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Program> {
         self.inner.freeze(graph, outputs)
-    }
-
-    /// Writes a dataframe to a directory of Parquet files of even size. The directory appears when
-    /// all is written, or not at all.
-    ///
-    /// # Errors
-    /// As [`compute`](Self::compute), and an output that exists.
-    pub fn write_parquet(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
-        self.write_parquet_with(frame, path, &ParquetOptions::default())
-    }
-
-    /// The same with options.
-    ///
-    /// # Errors
-    /// As [`write_parquet`](Self::write_parquet).
-    pub fn write_parquet_with(
-        &self,
-        frame: &DataFrame,
-        path: impl AsRef<Path>,
-        options: &ParquetOptions,
-    ) -> Result<WriteReport> {
-        frame.write_parquet_with(self, path, options)
-    }
-
-    /// Computes an array into an npy file, which appears whole or not at all.
-    ///
-    /// # Errors
-    /// As [`compute`](Self::compute), and a file that exists.
-    pub fn store_npy<T: Element>(&self, array: &Array<T>, path: impl AsRef<Path>) -> Result<()> {
-        array.store_npy_with(self, path)
-    }
-
-    /// The same with options.
-    ///
-    /// # Errors
-    /// As [`store_npy`](Self::store_npy).
-    pub fn store_npy_with<T: Element>(
-        &self,
-        array: &Array<T>,
-        path: impl AsRef<Path>,
-        options: OutputOptions,
-    ) -> Result<()> {
-        array.store_npy_options_with(self, path, options)
-    }
-
-    /// What [`store_npy_with`](Self::store_npy_with) would do. The output is opened as the run opens
-    /// it, so that what stands in its way is found, and nothing of it is left.
-    ///
-    /// # Errors
-    /// As [`store_npy`](Self::store_npy), but for the budget: see [`Explanation::refusal`].
-    pub fn explain_store_npy<T: Element>(
-        &self,
-        array: &Array<T>,
-        path: impl AsRef<Path>,
-        options: OutputOptions,
-    ) -> Result<Explanation> {
-        let path = path.as_ref();
-        let options = OutputOptions {
-            keep_partial: false,
-            ..options
-        };
-        let explain = |resources: Resources| -> Result<Explanation> {
-            let store = array.build_store(resources, path, options)?;
-            let program = self.inner.freeze(&store.graph, &[store.output])?;
-            let certificate = self.inner.certify(&program);
-            Ok(Explanation::new(program, certificate))
-        };
-        let resources = self.resources();
-        let explanation = explain(resources)?;
-        // in a smaller budget the array is cut into smaller chunks
-        let smallest = explain(Resources {
-            budget_bytes: resources.budget_bytes.min(1 << 20),
-            ..resources
-        })?;
-        Ok(explanation.or_with(smallest.smallest_budget_bytes()))
-    }
-
-    /// What writing a dataframe would do: its first pass, which decides what it needs. The output
-    /// is opened as the run opens it, so that what stands in its way is found, and nothing of it
-    /// is left.
-    ///
-    /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), but for the budget: see
-    /// [`Explanation::refusal`].
-    pub fn explain_write(
-        &self,
-        frame: &DataFrame,
-        path: impl AsRef<Path>,
-        output: &Output,
-    ) -> Result<Explanation> {
-        let mut graph = Graph::new();
-        let layer = frame.build_write(&mut graph, self, output)?;
-        let overwrite = match output {
-            Output::Parquet(options) => options.overwrite,
-            Output::Rows(options) => options.overwrite,
-        };
-        let options = OutputOptions {
-            overwrite,
-            keep_partial: false,
-        };
-        drop(AtomicDir::create(path, options).map_err(Error::failed)?);
-        let program = self.inner.freeze(&graph, &[layer])?;
-        let certificate = self.inner.certify(&program);
-        Ok(Explanation::new(program, certificate))
     }
 
     /// The budget of the whole process, in bytes.

@@ -18,6 +18,7 @@ use crate::source::batches::BatchSource;
 use crate::source::csv::CsvOptions;
 use crate::source::json::JsonOptions;
 use crate::source::open::{Format, Origin};
+use crate::source::records::Records;
 use crate::terminal;
 use crate::terminal::{Output, WriteReport};
 
@@ -89,6 +90,15 @@ impl DataFrame {
     #[track_caller]
     pub fn from_source(source: Arc<dyn PartitionSource>) -> Self {
         Self::make(Operation::Source(Origin::Ready(source)))
+    }
+
+    /// Records that can be written as JSON, without a known schema: the first of them propose one,
+    /// and it becomes the union of all their keys, which the terminals of the frame report. The
+    /// facade makes such a frame of a bag of dynamic records.
+    #[track_caller]
+    pub fn from_records(records: Arc<dyn Records>) -> Self {
+        let opened = Mutex::new(None);
+        Self::make(Operation::Source(Origin::Records { records, opened }))
     }
 
     #[track_caller]
@@ -205,7 +215,7 @@ impl DataFrame {
     pub fn build(&self, graph: &mut Graph, execute: &dyn Execute) -> Result<LayerId> {
         let lowered = self.lower(execute)?;
         let schema = lowered.schema.clone();
-        Ok(lowered.strict().push(graph, Arc::new(Collect { schema })))
+        lowered.strict().push(graph, Arc::new(Collect { schema }))
     }
 
     /// Pushes the layer that writes this frame's rows as they come, so that its needs can be

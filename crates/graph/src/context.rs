@@ -1,12 +1,13 @@
 //! What a task is given beside its inputs: memory, cancellation, idle workers, counters, scratch
 //! files. The one seam between kernels and whoever executes them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flagstone_memory::{Account, Lease, Memory, NeedsMemory, Unlimited};
 
 use crate::error::{Error, Result};
+use crate::quality::{Qualities, Quality};
 
 /// Quantities that tasks report while they run; the sums stand in the run's statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +59,8 @@ pub trait TaskHost: Send + Sync {
     fn is_cancelled(&self) -> bool;
     /// Adds to a counter.
     fn count(&self, counter: Counter, amount: u64);
+    /// Adds to the data-quality ledger of a source, once the task has ended well.
+    fn tell(&self, _source: &str, _quality: &Quality) {}
     /// Calls `body` for every index below `count`, on this thread and on workers that are idle.
     fn for_each_index(&self, count: usize, body: &(dyn Fn(usize) + Sync));
     /// How many threads `for_each_index` could use now, this one included.
@@ -116,6 +119,12 @@ impl<'a> TaskContext<'a> {
         self.host.count(counter, amount);
     }
 
+    /// Adds to the data-quality ledger of a source: once or a few times in a task, not for every
+    /// record. It counts when the task ends well.
+    pub fn tell(&self, source: &str, quality: &Quality) {
+        self.host.tell(source, quality);
+    }
+
     /// Calls `body(i)` for every `i` below `count`, in any order, on this thread and on workers
     /// that are idle now. Never runs another task on this stack, so admission stays intact.
     /// What `body` computes must not depend on which thread runs which index.
@@ -154,6 +163,7 @@ impl Memory for TaskContext<'_> {
 pub struct SerialHost {
     memory: Unlimited,
     counters: [AtomicU64; Counter::ALL.len()],
+    told: Mutex<Qualities>,
 }
 
 impl SerialHost {
@@ -165,6 +175,12 @@ impl SerialHost {
     /// What was counted so far.
     pub fn counted(&self, counter: Counter) -> u64 {
         self.counters[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// What was told of every source so far.
+    pub fn qualities(&self) -> Qualities {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.clone()
     }
 
     /// The account that the tasks lease from.
@@ -184,6 +200,11 @@ impl TaskHost for SerialHost {
 
     fn count(&self, counter: Counter, amount: u64) {
         self.counters[counter as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    fn tell(&self, source: &str, quality: &Quality) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.entry(source.to_owned()).or_default().add(quality);
     }
 
     fn for_each_index(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {

@@ -14,6 +14,7 @@
 
 #[cfg(target_os = "linux")]
 use std::ffi::CString;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -46,7 +47,7 @@ impl AtomicFile {
     /// [`ErrorKind::Exists`] when the target exists (or is being written by this process),
     /// [`ErrorKind::NotAFile`] when it is a directory, and what the file system says.
     pub fn create(target: impl AsRef<Path>, options: OutputOptions) -> Result<Self, Error> {
-        let output = Output::claim(target.as_ref(), options, false)?;
+        let output = Output::claim(target.as_ref(), options, None)?;
         let file = OpenOptions::new()
             .write(true)
             .read(true)
@@ -120,7 +121,22 @@ impl AtomicDir {
     /// [`ErrorKind::Exists`] when the target has files in it (or is being written by this process),
     /// [`ErrorKind::NotAFile`] when it is not a directory, and what the file system says.
     pub fn create(target: impl AsRef<Path>, options: OutputOptions) -> Result<Self, Error> {
-        let output = Output::claim(target.as_ref(), options, true)?;
+        AtomicDir::create_replacing(target, options, &|name, is_file| {
+            is_file && name.as_bytes().starts_with(b"part-")
+        })
+    }
+
+    /// The same for output of other names: with `overwrite`, a directory is replaced if `ours` says
+    /// of every name in it, and whether that is a file, that an earlier output made it.
+    ///
+    /// # Errors
+    /// As [`AtomicDir::create`].
+    pub fn create_replacing(
+        target: impl AsRef<Path>,
+        options: OutputOptions,
+        ours: &dyn Fn(&OsStr, bool) -> bool,
+    ) -> Result<Self, Error> {
+        let output = Output::claim(target.as_ref(), options, Some(ours))?;
         fs::create_dir(&output.partial.path)
             .map_err(|cause| Error::os("create", &output.partial.path, cause))?;
         let lock = File::open(&output.partial.path).ok();
@@ -152,6 +168,9 @@ impl AtomicDir {
     }
 }
 
+/// Whether a name in a directory, and whether it is a file, is an earlier output's.
+type Ours<'a> = dyn Fn(&OsStr, bool) -> bool + 'a;
+
 /// A claimed target; removes the partial output when dropped without being published.
 #[derive(Debug)]
 struct Output {
@@ -161,7 +180,13 @@ struct Output {
 }
 
 impl Output {
-    fn claim(target: &Path, options: OutputOptions, is_dir: bool) -> Result<Output, Error> {
+    /// Claims a file, or a directory of which `ours` says what may be replaced.
+    fn claim(
+        target: &Path,
+        options: OutputOptions,
+        ours: Option<&Ours<'_>>,
+    ) -> Result<Output, Error> {
+        let is_dir = ours.is_some();
         let partial = Partial::claim(target)?;
         let output = Output {
             partial,
@@ -179,8 +204,12 @@ impl Output {
                 };
                 return Err(Error::new(ErrorKind::NotAFile, message).at_path(target));
             }
-            Ok(_) if options.overwrite && is_dir => refuse_foreign(target)?,
-            Ok(_) if options.overwrite || is_dir && is_empty_dir(target)? => {}
+            Ok(_) if options.overwrite => {
+                if let Some(ours) = ours {
+                    refuse_foreign(target, ours)?;
+                }
+            }
+            Ok(_) if is_dir && is_empty_dir(target)? => {}
             Ok(_) => return Err(exists(target)),
         }
         Ok(output)
@@ -261,12 +290,12 @@ fn is_empty_dir(path: &Path) -> Result<bool, Error> {
 }
 
 /// A directory with other files in it than output is not replaced, whatever was asked for.
-fn refuse_foreign(path: &Path) -> Result<(), Error> {
+fn refuse_foreign(path: &Path, ours: &Ours<'_>) -> Result<(), Error> {
     let failed = |cause| Error::os("list", path, cause);
     for entry in fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let is_file = entry.file_type().map_err(failed)?.is_file();
-        if !is_file || !entry.file_name().as_bytes().starts_with(b"part-") {
+        if !ours(&entry.file_name(), is_file) {
             let message = format!(
                 "the output holds other files than an earlier output's, such as {:?}, and is not \
                  overwritten; choose another name, or remove them yourself",

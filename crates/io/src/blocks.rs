@@ -14,15 +14,14 @@ use flagstone_memory::{Lease, format_bytes};
 
 use crate::compression::Compression;
 use crate::decode::DecompressingReader;
+use crate::delimiter::{ByteOrder, Delimiter};
 use crate::error::{Error, ErrorKind};
 use crate::options::{LineLimit, ReadOptions, TAIL_BYTES};
 use crate::range::ByteRange;
-use crate::source::Io;
+use crate::source::{Io, ReadAt};
 use crate::whole::{Whole, open_gzip};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// The marks of text that is not UTF-8, in both orders of bytes.
-const UTF16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// Some whole lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +60,7 @@ pub struct BlockReader<'a> {
     done: bool,
     lines_before: Option<u64>,
     skipped_lines: u64,
+    byte_order: Option<ByteOrder>,
 }
 
 enum Input<'a> {
@@ -78,6 +78,7 @@ impl<'a> BlockReader<'a> {
     /// Those of opening, reading and leasing.
     pub fn open(range: &ByteRange, options: &ReadOptions, io: &Io<'a>) -> Result<Self, Error> {
         io.check()?;
+        options.delimiter.check()?;
         let file = &range.file;
         let opened = io
             .source
@@ -97,11 +98,12 @@ impl<'a> BlockReader<'a> {
             done: false,
             lines_before: (range.start == 0).then_some(0),
             skipped_lines: 0,
+            byte_order: None,
         };
         reader.input = Some(match file.compression() {
             Compression::None => {
-                // one byte early, to see whether a line starts exactly at `start`
-                let position = range.start.saturating_sub(1);
+                // a delimiter early, to see whether a line starts exactly at `start`
+                let position = quiet_place(range, &*opened, &options.delimiter, io)?;
                 reader.base = position;
                 Input::Plain {
                     file: opened,
@@ -121,11 +123,13 @@ impl<'a> BlockReader<'a> {
             },
             _ => Input::Packed(DecompressingReader::over(file, opened, io)?),
         });
+        // what may be the start of a delimiter stays in the buffer, and must leave room
+        let least = options.block_bytes.max(options.delimiter.len());
         if let Some(Input::Plain { .. }) = reader.input {
             let wanted = range.len().saturating_add(1 + TAIL_BYTES as u64);
-            reader.enlarge(wanted.min(options.block_bytes.max(1) as u64) as usize)?;
+            reader.enlarge(wanted.min(least as u64) as usize)?;
         } else {
-            reader.enlarge(options.block_bytes.max(1))?;
+            reader.enlarge(least)?;
         }
         reader.start().map_err(|error| error.at_path(file.path()))?;
         Ok(reader)
@@ -166,6 +170,17 @@ impl<'a> BlockReader<'a> {
         self.skipped_lines
     }
 
+    /// What ends its lines.
+    pub fn delimiter(&self) -> Delimiter {
+        self.options.delimiter
+    }
+
+    /// The order of bytes that a UTF-16 mark at the start of the file told, once the first block
+    /// was asked for. A mark that was not expected is also an error then.
+    pub fn byte_order(&self) -> Option<ByteOrder> {
+        self.byte_order
+    }
+
     /// The range that is read.
     pub fn range(&self) -> &ByteRange {
         &self.range
@@ -180,7 +195,7 @@ impl<'a> BlockReader<'a> {
             };
             let start = self.pos;
             if (end - start) as u64 > limit
-                && let Some((from, to)) = long_line(&self.buffer[start..end], limit)
+                && let Some((from, to)) = self.long_line(start, end, limit)
             {
                 let offset = self.base + (start + from) as u64;
                 if let LineLimit::Fail(_) = self.options.line_limit {
@@ -194,22 +209,8 @@ impl<'a> BlockReader<'a> {
                 return Ok(Some(self.pass(start + from)));
             }
             let mut span = self.pass(end);
-            if self.options.skip_bom
-                && self.base + start as u64 == 0
-                && UTF16
-                    .iter()
-                    .any(|bom| self.buffer[start..end].starts_with(bom))
-            {
-                let message = "this is UTF-16 text; convert it to UTF-8 first, for example with \
-                               iconv -f UTF-16 -t UTF-8";
-                return Err(Error::new(ErrorKind::BadRecord, message));
-            }
-            // part of the first line as far as ownership goes, but not of what it says
-            if self.options.skip_bom
-                && self.base + start as u64 == 0
-                && self.buffer[start..end].starts_with(BOM)
-            {
-                span.start += BOM.len();
+            if self.options.skip_bom && self.base + start as u64 == 0 {
+                span.start += self.mark(start, end)?;
                 if span.start == span.end {
                     continue;
                 }
@@ -218,12 +219,34 @@ impl<'a> BlockReader<'a> {
         }
     }
 
+    /// How long the mark at the start of the file is: part of the first line as far as ownership
+    /// goes, but not of what it says.
+    fn mark(&mut self, start: usize, end: usize) -> Result<usize, Error> {
+        let text = &self.buffer[start..end];
+        self.byte_order = ByteOrder::of_mark(text);
+        match (self.options.delimiter.is_wide(), self.byte_order) {
+            (true, Some(_)) => Ok(2),
+            (true, None) => Ok(0),
+            (false, None) if text.starts_with(BOM) => Ok(BOM.len()),
+            (false, None) => Ok(0),
+            (false, Some(_)) => {
+                let message = "this is UTF-16 text; convert it to UTF-8 first, for example with \
+                               iconv -f UTF-16 -t UTF-8";
+                Err(Error::new(ErrorKind::BadRecord, message))
+            }
+        }
+    }
+
     /// Moves past `buffer[pos..end]`, counting its lines.
     fn pass(&mut self, end: usize) -> Span {
         let (start, lines_before) = (self.pos, self.lines_before);
         if let Some(before) = &mut self.lines_before {
             let bytes = &self.buffer[start..end];
-            *before += memchr::memchr_iter(b'\n', bytes).count() as u64;
+            *before += self
+                .options
+                .delimiter
+                .count(bytes, self.base + start as u64)
+                .0;
         }
         self.pos = end;
         Span {
@@ -250,16 +273,8 @@ impl<'a> BlockReader<'a> {
             } else {
                 self.filled
             };
-            // the line that holds byte `end - 1` is the last one
-            let last = self.range.end.saturating_sub(1);
-            if self.base + window as u64 > last {
-                let from = searched.max((last - self.base) as usize);
-                if let Some(at) = memchr::memchr(b'\n', &self.buffer[from..window]) {
-                    return Ok(Some(from + at + 1));
-                }
-            }
-            if let Some(at) = memchr::memrchr(b'\n', &self.buffer[searched..window]) {
-                return Ok(Some(searched + at + 1));
+            if let Some(end) = self.end_within(searched, window) {
+                return Ok(Some(end));
             }
             searched = window;
             if window == self.filled && self.at_end {
@@ -272,12 +287,42 @@ impl<'a> BlockReader<'a> {
         }
     }
 
+    /// The end of the last line in `buffer[pos..window]` that the range owns; nothing ends before
+    /// `searched`.
+    fn end_within(&self, searched: usize, window: usize) -> Option<usize> {
+        let delimiter = &self.options.delimiter;
+        let Some(byte) = delimiter.byte() else {
+            // from left to right: only so it is clear which bytes are delimiters
+            let mut from = searched.saturating_sub(delimiter.len() - 1).max(self.pos);
+            let mut end = None;
+            while end.is_none_or(|end| self.base + (end as u64) < self.range.end)
+                && let Some(at) =
+                    delimiter.find(&self.buffer[from..window], self.base + from as u64)
+            {
+                from += at + delimiter.len();
+                end = Some(from);
+            }
+            return end;
+        };
+        // the line that holds byte `end - 1` is the last one
+        let last = self.range.end.saturating_sub(1);
+        if self.base + window as u64 > last {
+            let from = searched.max((last - self.base) as usize);
+            if let Some(at) = memchr::memchr(byte, &self.buffer[from..window]) {
+                return Some(from + at + 1);
+            }
+        }
+        let at = memchr::memrchr(byte, &self.buffer[searched..window])?;
+        Some(searched + at + 1)
+    }
+
     /// One line fills the buffer: makes room, or gives the line up.
     fn grow_for_line(&mut self, searched: &mut usize) -> Result<(), Error> {
         let limit = self.options.line_limit.bytes();
         let len = (self.filled - self.pos) as u64;
-        // one more may be the `\r` of its line end
-        if len > limit.saturating_add(1) {
+        // more may be the start of its line end
+        let line_end = self.options.delimiter.len_max() as u64;
+        if len > limit.saturating_add(line_end - 1) {
             let offset = self.base + self.pos as u64;
             if let LineLimit::Fail(_) = self.options.line_limit {
                 return Err(too_long(limit).at_offset(offset));
@@ -288,51 +333,84 @@ impl<'a> BlockReader<'a> {
             return Ok(());
         }
         if self.filled == self.buffer.len() && self.pos == 0 {
-            let most = limit.saturating_add(2).min(usize::MAX as u64) as usize;
+            let most = limit.saturating_add(line_end).min(usize::MAX as u64) as usize;
             let wanted = (self.buffer.len() * 2).min(most.max(self.buffer.len() + 1));
             self.enlarge(wanted)?;
         }
         Ok(())
     }
 
-    /// Reads on to just after the next newline, keeping nothing.
+    /// The first line of `buffer[start..end]` that is longer than `limit`, with its line end.
+    fn long_line(&self, start: usize, end: usize, limit: u64) -> Option<(usize, usize)> {
+        let delimiter = &self.options.delimiter;
+        let mut at = start;
+        while at < end {
+            let found = delimiter.find(&self.buffer[at..end], self.base + at as u64);
+            let next = found.map_or(end, |found| at + found + delimiter.len());
+            if delimiter.strip(&self.buffer[at..next]).len() as u64 > limit {
+                return Some((at - start, next - start));
+            }
+            at = next;
+        }
+        None
+    }
+
+    /// Reads on to just after the next delimiter, keeping nothing.
     fn discard_line(&mut self) -> Result<(), Error> {
         loop {
-            if let Some(at) = memchr::memchr(b'\n', &self.buffer[self.pos..self.filled]) {
-                self.pass(self.pos + at + 1);
+            if let Some(at) = self.next_delimiter() {
+                self.pass(self.pos + at + self.options.delimiter.len());
                 return Ok(());
             }
-            self.pos = self.filled;
             if self.at_end {
+                self.pos = self.filled;
                 return Ok(());
             }
+            self.pass_searched();
             self.io.check()?;
             self.refill()?;
         }
     }
 
+    /// Where the next delimiter starts, from `pos` on.
+    fn next_delimiter(&self) -> Option<usize> {
+        let rest = &self.buffer[self.pos..self.filled];
+        self.options
+            .delimiter
+            .find(rest, self.base + self.pos as u64)
+    }
+
+    /// No delimiter starts in the buffer, unless its end is still to be read.
+    fn pass_searched(&mut self) {
+        let kept = self.options.delimiter.len() - 1;
+        self.pos = self.filled.saturating_sub(kept).max(self.pos);
+    }
+
     /// Finds the first line that the range owns.
     fn start(&mut self) -> Result<(), Error> {
-        if self.range.start > 0 {
-            // a newline at `end - 1` or later starts a line that belongs to a later range
-            while self.base + (self.pos as u64) < self.range.end.saturating_sub(1) {
-                if self.pos == self.filled {
-                    if self.at_end {
-                        break;
+        let len = self.options.delimiter.len();
+        while self.range.start > 0 {
+            match self.next_delimiter() {
+                Some(at) => {
+                    self.pos += at + len;
+                    // a line that starts at `end` or later belongs to a later range
+                    let here = self.base + self.pos as u64;
+                    self.done = here >= self.range.end;
+                    if here >= self.range.start {
+                        return Ok(());
+                    }
+                }
+                None => {
+                    self.pass_searched();
+                    let earliest = self.base + (self.pos + len) as u64;
+                    if self.at_end || earliest >= self.range.end {
+                        self.done = true;
+                        return Ok(());
                     }
                     self.io.check()?;
                     self.refill()?;
-                    continue;
-                }
-                match memchr::memchr(b'\n', &self.buffer[self.pos..self.filled]) {
-                    Some(at) => {
-                        self.pos += at + 1;
-                        return Ok(());
-                    }
-                    None => self.pos = self.filled,
                 }
             }
-            self.done = true;
         }
         Ok(())
     }
@@ -409,25 +487,49 @@ impl<'a> BlockReader<'a> {
     }
 }
 
-/// The first line of `block` that is longer than `limit`, with its line end.
-fn long_line(block: &[u8], limit: u64) -> Option<(usize, usize)> {
-    let mut start = 0;
-    while start < block.len() {
-        let end = memchr::memchr(b'\n', &block[start..]).map_or(block.len(), |at| start + at + 1);
-        if without_line_end(&block[start..end]).len() as u64 > limit {
-            return Some((start, end));
+/// Where a reader of a range begins: early enough to see whether a line starts exactly at the
+/// range's start, and where no delimiter begins before and ends after.
+fn quiet_place(
+    range: &ByteRange,
+    file: &dyn ReadAt,
+    delimiter: &Delimiter,
+    io: &Io<'_>,
+) -> Result<u64, Error> {
+    let len = delimiter.len() as u64;
+    let mut place = range.start.saturating_sub(len);
+    if !delimiter.may_overlap() {
+        return Ok(place);
+    }
+    // of a run of delimiters that share bytes, only the first is one for sure: looks back for a
+    // place that none of them reaches across
+    let (mut quiet, mut window_bytes) = (0, 4 << 10);
+    while place > 0 {
+        let from = place.saturating_sub(window_bytes);
+        let _lease = io.memory.reserve(place + len - from)?;
+        let mut window = vec![0; (place + len - from) as usize];
+        let mut filled = 0;
+        while filled < window.len() {
+            let at = from + filled as u64;
+            match io.read_at(file, range.file.path(), at, &mut window[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
         }
-        start = end;
+        for at in (from..place).rev() {
+            let rest = window.get((at - from) as usize..filled).unwrap_or_default();
+            quiet = if rest.starts_with(delimiter.bytes()) {
+                0
+            } else {
+                quiet + 1
+            };
+            if quiet == len - 1 {
+                return Ok(at + quiet);
+            }
+        }
+        place = from;
+        window_bytes = (window_bytes * 2).min(1 << 20);
     }
-    None
-}
-
-/// A line without its `\n` or `\r\n`.
-pub(crate) fn without_line_end(line: &[u8]) -> &[u8] {
-    match line {
-        [line @ .., b'\r', b'\n'] | [line @ .., b'\n'] => line,
-        line => line,
-    }
+    Ok(0)
 }
 
 fn too_long(limit: u64) -> Error {

@@ -59,7 +59,9 @@ mod decode;
 mod whole;
 
 mod blocks;
+mod delimiter;
 mod lines;
+mod numbers;
 mod options;
 
 mod atomic;
@@ -72,11 +74,14 @@ pub use blocks::{Block, BlockReader};
 pub use compression::Compression;
 pub use count::{Counters, CountingWriter, IoCounters};
 pub use decode::DecompressingReader;
+pub use delimiter::{ByteOrder, DELIMITER_BYTES_MAX, Delimiter};
 pub use error::{Error, ErrorKind};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
+pub use natural::compare_paths;
+pub use numbers::LineNumbers;
 pub use options::{LineLimit, ReadOptions};
 pub use pack::PackedFile;
-pub use quarantine::{BadRecord, Quarantine};
+pub use quarantine::{BadRecord, BadRecords, Quarantine};
 pub use range::{ByteRange, split_files};
 pub use source::{Io, LocalFs, ReadAt, Source, Stat};

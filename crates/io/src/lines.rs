@@ -1,14 +1,15 @@
 //! Single lines, over blocks of lines.
 
-use crate::blocks::{BlockReader, Span, without_line_end};
-use crate::decode::DecompressingReader;
+use crate::blocks::{BlockReader, Span};
+use crate::delimiter::Delimiter;
 use crate::error::Error;
 use crate::files::InputFile;
+use crate::numbers::count;
 use crate::options::ReadOptions;
 use crate::range::ByteRange;
 use crate::source::Io;
 
-/// One line, without its `\n` or `\r\n`.
+/// One line, without what ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'b> {
     /// What it says.
@@ -36,7 +37,7 @@ pub fn for_each_line<E: From<Error>>(
             pos: 0,
             number: block.lines_before,
         };
-        while let Some(line) = cut.next(block.bytes, block.offset) {
+        while let Some(line) = cut.next(block.bytes, block.offset, &options.delimiter) {
             each(line)?;
         }
     }
@@ -51,17 +52,23 @@ struct Cut {
 }
 
 impl Cut {
-    fn next<'b>(&mut self, block: &'b [u8], offset: u64) -> Option<Line<'b>> {
+    fn next<'b>(
+        &mut self,
+        block: &'b [u8],
+        offset: u64,
+        delimiter: &Delimiter,
+    ) -> Option<Line<'b>> {
         let rest = &block[self.pos..];
         if rest.is_empty() {
             return None;
         }
-        let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
         let offset = offset + self.pos as u64;
+        let end = delimiter.find(rest, offset);
+        let len = end.map_or(rest.len(), |at| at + delimiter.len());
         self.pos += len;
         self.number = self.number.map(|number| number + 1);
         Some(Line {
-            bytes: without_line_end(&rest[..len]),
+            bytes: delimiter.strip(&rest[..len]),
             number: self.number,
             offset,
         })
@@ -104,8 +111,9 @@ impl<'a> LineReader<'a> {
                 number: span.lines_before,
             };
         }
+        let delimiter = self.blocks.delimiter();
         let block = self.blocks.block(self.span);
-        Ok(self.cut.next(block.bytes, block.offset))
+        Ok(self.cut.next(block.bytes, block.offset, &delimiter))
     }
 
     /// How many lines were left out for being too long, so far.
@@ -116,24 +124,11 @@ impl<'a> LineReader<'a> {
 
 /// The number (from 1) of the line that byte `offset` of a file's text is in.
 ///
-/// Reads the file from its start up to that byte: for error messages, not for loops.
+/// Reads the file from its start up to that byte: for error messages, not for loops, for which
+/// there is [`LineNumbers`](crate::LineNumbers).
 ///
 /// # Errors
 /// Those of reading the file.
 pub fn line_number_at(file: &InputFile, offset: u64, io: &Io<'_>) -> Result<u64, Error> {
-    let buffer_bytes = offset.clamp(1, 256 << 10);
-    let _lease = io.memory.reserve(buffer_bytes)?;
-    let mut buffer = vec![0; buffer_bytes as usize];
-    let mut reader = DecompressingReader::open(file, io)?;
-    let (mut left, mut number) = (offset, 1);
-    while left > 0 {
-        let wanted = left.min(buffer_bytes) as usize;
-        let read = reader.read_bytes(&mut buffer[..wanted])?;
-        if read == 0 {
-            break;
-        }
-        number += memchr::memchr_iter(b'\n', &buffer[..read]).count() as u64;
-        left -= read as u64;
-    }
-    Ok(number)
+    Ok(1 + count(file, 0, offset, &Delimiter::LINE, io)?)
 }

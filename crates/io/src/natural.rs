@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Compares paths with digit runs as numbers; equal only for equal paths.
-pub(crate) fn compare_paths(a: &Path, b: &Path) -> Ordering {
+pub fn compare_paths(a: &Path, b: &Path) -> Ordering {
     let (a, b) = (a.as_os_str().as_bytes(), b.as_os_str().as_bytes());
     compare(a, b).then_with(|| a.cmp(b))
 }

@@ -19,6 +19,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
 
+/// What happens to a record that cannot be read, or that a closure refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum BadRecords {
+    /// The run ends with an error that names file, line and byte.
+    #[default]
+    Fail,
+    /// The record is left out, and counted in the run's statistics.
+    Skip,
+    /// The record is left out, counted, and kept with its file, line, byte and error as a line of
+    /// JSON in `part-NNNNN.jsonl` in this directory, one file per partition that has any. Give each
+    /// bag a directory of its own.
+    Quarantine(PathBuf),
+}
+
 /// What was wrong, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct BadRecord<'a> {

@@ -5,7 +5,6 @@ mod common;
 use common::*;
 use flagstone_io::{
     BlockReader, ByteRange, ErrorKind, Io, LineLimit, LineReader, ReadOptions, line_number_at,
-    split_files,
 };
 use flagstone_memory::{Bounded, Unlimited};
 use proptest::prelude::*;
@@ -70,39 +69,6 @@ fn every_range_owns_exactly_the_lines_that_start_in_it() {
             for block_bytes in [1, 5, 64] {
                 let lines = lines_of(&range(&file, start, end), &options(block_bytes)).unwrap();
                 assert_eq!(lines, owned, "[{start}, {end}) in blocks of {block_bytes}");
-            }
-        }
-    }
-}
-
-/// Four lines of a letter, 1022 zeros and a letter: a 1024-byte rhythm that hits block borders.
-#[test]
-fn block_sizes_around_the_rhythm_of_the_lines_give_the_same_lines() {
-    let dir = tempfile::tempdir().unwrap();
-    for line_end in ["\n", "\r\n"] {
-        for final_newline in [true, false] {
-            let line = |letter: char| format!("{letter}{}{letter}", "0".repeat(1022));
-            let mut text = ["a", "b", "c", "d"]
-                .map(|l| line(l.chars().next().unwrap()))
-                .join(line_end);
-            if final_newline {
-                text.push_str(line_end);
-            }
-            let file = file(dir.path(), "rhythm.txt", text.as_bytes());
-            let expected = reference_lines(text.as_bytes());
-            assert_eq!(expected.len(), 4);
-            let sizes = [123, 512, 768, 1024, 1536, 1537, 2048, 3096];
-            for size in sizes.into_iter().chain((1..5000).step_by(97)) {
-                let ranges = split_files(std::slice::from_ref(&file), size as u64);
-                assert_eq!(
-                    ranges.len() as u64,
-                    (text.len() as u64).div_ceil(size as u64)
-                );
-                let lines: Vec<_> = ranges
-                    .iter()
-                    .flat_map(|range| lines_of(range, &options(size)).unwrap())
-                    .collect();
-                assert_eq!(lines, expected, "cut every {size} bytes");
             }
         }
     }

@@ -66,6 +66,7 @@ impl Shared {
             wait_s: run.wait_ns as f64 * 1e-9,
             counters,
             layers: run.layers,
+            sources: run.sources,
         };
         let names = |index: usize| match index.checked_sub(self.threads) {
             None => format!("worker {index}"),

@@ -1,5 +1,6 @@
 //! Functions on slices and views. Nothing of graphs is known here.
 
+pub(crate) mod boxes;
 pub(crate) mod fold;
 pub(crate) mod folds;
 pub(crate) mod gemm;

@@ -5,6 +5,7 @@ mod blocks;
 mod blockwise;
 mod collect;
 mod evaluate;
+mod files;
 mod filter;
 mod lines;
 mod piecewise;
@@ -20,6 +21,7 @@ pub(crate) use blocks::{MapBlocks, OfBlock, Overlap};
 pub(crate) use blockwise::{Combine, Contraction, OfBlocks, Operand};
 pub(crate) use collect::{collect, collected, gathered};
 pub(crate) use evaluate::Evaluate;
+pub(crate) use files::{FileSink, StackSink, stack_file, write_failed};
 pub(crate) use filter::{CountTrue, TakeTrue, granule};
 pub(crate) use lines::{AlongLines, LongLines, OfLine};
 pub(crate) use piecewise::Tasks;
@@ -30,7 +32,7 @@ pub(crate) use sorted::{
     Ascending, Descending, FirstRanks, LineQuantiles, PlacesAscending, PlacesDescending, Ranking,
     interpolated, place,
 };
-pub(crate) use store::{Sink, Store, write_error};
+pub(crate) use store::{Cell, Sink, Store};
 
 use std::ops::Range;
 

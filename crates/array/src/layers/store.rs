@@ -1,104 +1,69 @@
-//! Writes chunks into a file, each at its place.
+//! Writes chunks to where they are kept: each by one task, and no place by two.
+//!
+//! A *sink* is a file or a directory that holds an array. The layer gives it each chunk with its
+//! place there; the sink's own chunks, if it has any, are never shared by two of the layer's, so
+//! nothing is locked.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
+use std::ops::Range;
+use std::sync::Arc;
 
 use flagstone_graph::{
-    Block, Counter, Deps, Error, ErrorKind, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
+    Block, Counter, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
 };
 
+use super::declared;
 use super::evaluate::coords;
 use crate::chunk::Chunk;
-use crate::grid::{ChunkGrid, lengths, volume};
+use crate::grid::{ChunkGrid, Region, volume};
 use crate::tape::Leaf;
+use flagstone_memory::Memory;
 
-/// A file of the whole array in C order, written at offsets by many tasks.
-pub(crate) struct Sink {
-    pub(crate) file: File,
-    pub(crate) data_offset: u64,
-    pub(crate) path: String,
+/// A chunk and its place in a sink.
+pub(crate) struct Cell<'a> {
+    /// The elements of `region`, in C order.
+    pub(crate) bytes: &'a [u8],
+    /// Where they lie, in the places of the sink.
+    pub(crate) region: &'a [Range<usize>],
+    /// The part of it that is to be written.
+    pub(crate) part: &'a [Range<usize>],
+}
+
+/// Where chunks go.
+pub(crate) trait Sink: Send + Sync {
+    /// The layer's name in keys.
+    fn name(&self) -> &'static str;
+
+    /// What writing a chunk holds beside it, at most.
+    fn scratch_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Writes a chunk and returns how many bytes that were. May be called again for a chunk.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    fn write(&self, cell: &Cell<'_>, memory: &dyn Memory, ctx: &TaskContext<'_>) -> Result<u64>;
 }
 
 /// Writes one chunk a task and returns nothing.
 pub(crate) struct Store {
-    pub(crate) sink: std::sync::Arc<Sink>,
+    pub(crate) sink: Arc<dyn Sink>,
     pub(crate) leaf: Leaf,
+    /// The place in the sink of the first element of the grid.
+    pub(crate) offset: Vec<usize>,
+    /// What is written, in the places of the sink.
+    pub(crate) inside: Region,
 }
 
 impl Store {
     fn grid(&self) -> &ChunkGrid {
         &self.leaf.grid
     }
-
-    fn write_chunk(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<()> {
-        let chunk: &Chunk = inputs.get(0)?;
-        let bytes_of = self.leaf.dtype.size();
-        let region = self.grid().region(task as usize);
-        let shape = self.grid().shape();
-        // the axes from `whole` on are taken entirely; with the one before them they make a run
-        let whole = (0..shape.len())
-            .rev()
-            .take_while(|&axis| region[axis] == (0..shape[axis]))
-            .last()
-            .unwrap_or(shape.len());
-        let run: usize = region[whole.saturating_sub(1)..]
-            .iter()
-            .map(ExactSizeIterator::len)
-            .product();
-        if run == 0 {
-            return Ok(());
-        }
-        let outer = lengths(&region[..whole.saturating_sub(1)]);
-        let runs: usize = outer.iter().product();
-        let place = |mut index: usize| {
-            let (mut offset, mut stride) = (0, 1);
-            for axis in (0..shape.len()).rev() {
-                let at = match outer.get(axis) {
-                    Some(&length) => {
-                        let at = index % length;
-                        index /= length;
-                        at
-                    }
-                    None => 0,
-                };
-                offset += (region[axis].start + at) * stride;
-                stride *= shape[axis];
-            }
-            offset
-        };
-        // a megabyte or more a call, on as many threads as are idle
-        let per_item = ((1 << 20) / (run * bytes_of)).clamp(1, runs);
-        let failed: Mutex<Option<Error>> = Mutex::new(None);
-        ctx.for_each_index(runs.div_ceil(per_item), &|item| {
-            for index in item * per_item..((item + 1) * per_item).min(runs) {
-                let bytes = &chunk.bytes()[index * run * bytes_of..(index + 1) * run * bytes_of];
-                let offset = self.sink.data_offset + (place(index) * bytes_of) as u64;
-                if let Err(error) = self.sink.file.write_all_at(bytes, offset) {
-                    let message = write_error(&self.sink.path, &error);
-                    let error = Error::new(ErrorKind::Failed, message).with_source(error);
-                    failed
-                        .lock()
-                        .unwrap_or_else(|poisoned| poisoned.into_inner())
-                        .get_or_insert(error);
-                    return;
-                }
-            }
-        });
-        if let Some(error) = failed
-            .into_inner()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-        {
-            return Err(error);
-        }
-        ctx.count(Counter::BytesWritten, chunk.bytes().len() as u64);
-        Ok(())
-    }
 }
 
 impl Layer for Store {
     fn name(&self) -> &str {
-        "store-npy"
+        self.sink.name()
     }
 
     fn task_count(&self) -> u32 {
@@ -113,11 +78,31 @@ impl Layer for Store {
     }
 
     fn footprint(&self, _: u32) -> Footprint {
-        Footprint::exact(0)
+        Footprint::exact(0).with_scratch(self.sink.scratch_bytes())
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        self.write_chunk(task, inputs, ctx)?;
+        let chunk: &Chunk = inputs.get(0)?;
+        let region: Region = self
+            .grid()
+            .region(task as usize)
+            .iter()
+            .zip(&self.offset)
+            .map(|(range, offset)| range.start + offset..range.end + offset)
+            .collect();
+        let part: Region = region
+            .iter()
+            .zip(&self.inside)
+            .map(|(a, b)| a.start.max(b.start)..a.end.min(b.end))
+            .collect();
+        let cell = Cell {
+            bytes: chunk.bytes(),
+            region: &region,
+            part: &part,
+        };
+        let memory = declared(self.sink.scratch_bytes());
+        let written = self.sink.write(&cell, &memory, ctx)?;
+        ctx.count(Counter::BytesWritten, written);
         Ok(Block::unit())
     }
 

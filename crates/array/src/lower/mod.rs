@@ -6,6 +6,7 @@
 //! so whoever wants them in other pieces first has them cut.
 
 mod product;
+mod rechunk;
 mod reduce;
 
 use std::collections::{HashMap, HashSet};

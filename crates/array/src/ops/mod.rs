@@ -16,12 +16,14 @@ mod random;
 mod reduce;
 mod select;
 mod shape;
+mod storage;
 mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
 pub use bins::Bins;
 pub use blocks::Boundary;
 pub use blockwise::{Blocks, Blockwise, Operands};
+pub(crate) use create::check_shape;
 pub use create::meshgrid;
 pub use indices::Index;
 pub use pad::Pad;

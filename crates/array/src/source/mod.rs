@@ -13,7 +13,8 @@ use crate::view::Along;
 pub(crate) use function::Function;
 pub(crate) use header::{Header, header_bytes};
 pub(crate) use memory::InMemory;
-pub(crate) use npy::{NpyFile, data_bytes, unreadable};
+pub(crate) use npy::{NpyFile, data_bytes, failure, unreadable};
+pub(crate) use runs::Runs;
 
 /// The order in which a source hands out the elements of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

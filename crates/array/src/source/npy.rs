@@ -109,6 +109,18 @@ impl NpyFile {
         })
     }
 
+    /// The shape and where the elements start, for writing a part of them.
+    ///
+    /// # Errors
+    /// A file whose first axis varies fastest.
+    pub(crate) fn c_order_layout(&self) -> Result<(Vec<usize>, u64)> {
+        if self.header.fortran_order {
+            let message = "it is in Fortran order, in which regions are not stored";
+            return Err(failure(&self.path, message, None));
+        }
+        Ok((self.header.shape.clone(), self.header.data_offset))
+    }
+
     /// The runs of a window, from the slowest axis to the fastest as they lie in the file.
     fn runs(&self, window: &[Along]) -> Runs {
         let (shape, window) = self.stored(window);
@@ -185,7 +197,7 @@ fn truncated(length: u64, expected: u64) -> String {
     )
 }
 
-fn failure(path: &Path, what: &str, source: Option<io::Error>) -> Error {
+pub(crate) fn failure(path: &Path, what: &str, source: Option<io::Error>) -> Error {
     let error = Error::new(
         ErrorKind::Failed,
         format!("cannot read {}: {what}", path.display()),

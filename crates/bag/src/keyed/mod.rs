@@ -35,6 +35,7 @@ mod scatter;
 mod shards;
 mod spool;
 mod table;
+mod text;
 mod weights;
 
 use std::hash::Hash;

@@ -22,6 +22,10 @@ const TABLE_BYTES_MAX: u64 = 32 << 20;
 /// When so many keys are in the table and nearly every row brought a new one, no more enter: folding
 /// early saves nothing where keys hardly come again.
 const TRIED_KEYS: usize = 1 << 15;
+/// So many rows are looked up together (see [`Table::likely`]), if their keys hold no more on the
+/// heap than this.
+pub(super) const BATCH: usize = 64;
+pub(super) const BATCH_HEAP_BYTES_MAX: u64 = 64 << 10;
 /// Places of items within a partition have so many bits, partitions the rest.
 pub(super) const PLACE_BITS: u32 = 40;
 
@@ -42,33 +46,43 @@ impl<S: Stage> Bag<S> {
     {
         let (bag, split, rule) = (self.clone(), Arc::new(split), Arc::clone(rule));
         Box::new(move |graph, exchange| {
-            let scatter = Scatter {
-                rule: Arc::clone(&rule),
-                split: Arc::clone(&split),
-                exchange: Arc::clone(exchange),
-                step,
-            };
+            let scatter = Scatter::new(&rule, &split, exchange, step);
             bag.lower_into(graph, scatter)
         })
     }
 }
 
-struct Scatter<X, F> {
+pub(super) struct Scatter<X, F> {
     rule: Arc<X>,
     split: Arc<F>,
     exchange: Arc<Exchange>,
     step: Step,
 }
 
-struct Scattering<X: Keying> {
+pub(super) struct Scattering<X: Keying> {
     /// `None` once all states were written, or when folding early saves nothing.
-    table: Option<Table<X::Key, X::State>>,
+    pub(super) table: Option<Table<X::Key, X::State>>,
     weights: Weights,
     /// No new keys enter the table.
     full: bool,
     out: Shards,
     bits: u32,
-    place: u64,
+    pub(super) place: u64,
+    waiting: Waiting<X>,
+}
+
+/// Rows that are looked up together.
+struct Waiting<X: Keying> {
+    rows: Vec<Row<X>>,
+    heap_bytes: u64,
+    places: Vec<Option<u32>>,
+}
+
+pub(super) struct Row<X: Keying> {
+    pub(super) hash: u64,
+    pub(super) place: u64,
+    pub(super) key: X::Key,
+    pub(super) row: X::Row,
 }
 
 impl<S, T, X, F> Sink<S> for Scatter<X, F>
@@ -85,6 +99,65 @@ where
     }
 
     fn start(&self, run: &Run<'_>) -> Result<Scattering<X>> {
+        self.begin(run)
+    }
+
+    #[inline]
+    fn push(&self, state: &mut Scattering<X>, item: T, run: &Run<'_>) -> Flow {
+        let (key, row) = (self.split)(item);
+        let hash = hash_of(&key);
+        let place = state.place;
+        state.place += 1;
+        let row = Row {
+            hash,
+            place,
+            key,
+            row,
+        };
+        // what such rows hold is that of their keys
+        let waits = !std::mem::needs_drop::<X::Row>();
+        if !waits || state.table.is_none() {
+            return Ok(self.add(state, row, run.ctx())?);
+        }
+        let waiting = &mut state.waiting;
+        waiting.heap_bytes += heap_bytes(&row.key);
+        waiting.rows.push(row);
+        if waiting.rows.len() == BATCH || waiting.heap_bytes > BATCH_HEAP_BYTES_MAX {
+            self.add_waiting(state, run.ctx())?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, mut state: Scattering<X>, run: &Run<'_>) -> Result<Block> {
+        self.add_waiting(&mut state, run.ctx())?;
+        self.end(state, run)
+    }
+
+    fn output(&self) -> Footprint {
+        output()
+    }
+}
+
+/// The receipt of a scatter task, and what its table starts with.
+pub(super) fn output() -> Footprint {
+    Footprint::estimated(16 << 10).with_scratch(1 << 20)
+}
+
+impl<X: Keying, F> Scatter<X, F> {
+    pub(super) fn new(rule: &Arc<X>, split: &Arc<F>, exchange: &Arc<Exchange>, step: Step) -> Self {
+        Scatter {
+            rule: Arc::clone(rule),
+            split: Arc::clone(split),
+            exchange: Arc::clone(exchange),
+            step,
+        }
+    }
+
+    pub(super) fn step(&self) -> Step {
+        self.step
+    }
+
+    pub(super) fn begin(&self, run: &Run<'_>) -> Result<Scattering<X>> {
         let bits = self.exchange.shape()?.bits;
         let table = match X::COMBINES {
             true => Some(Table::new(TABLE_BYTES_MAX, run.ctx())?),
@@ -97,19 +170,15 @@ where
             out: Shards::new(1 << bits, run.ctx())?,
             bits,
             place: 0,
+            waiting: Waiting {
+                rows: Vec::with_capacity(BATCH),
+                heap_bytes: 0,
+                places: Vec::with_capacity(BATCH),
+            },
         })
     }
 
-    #[inline]
-    fn push(&self, state: &mut Scattering<X>, item: T, run: &Run<'_>) -> Flow {
-        let (key, row) = (self.split)(item);
-        let hash = hash_of(&key);
-        let place = state.place;
-        state.place += 1;
-        Ok(self.add(state, hash, place, key, row, run.ctx())?)
-    }
-
-    fn finish(&self, mut state: Scattering<X>, run: &Run<'_>) -> Result<Block> {
+    pub(super) fn end(&self, mut state: Scattering<X>, run: &Run<'_>) -> Result<Block> {
         self.write_states(&mut state, run.ctx())?;
         let here_bytes_max = self.exchange.shape()?.here_bytes_max;
         let receipt = state
@@ -120,71 +189,98 @@ where
         Ok(Stored::block(receipt, heap))
     }
 
-    fn output(&self) -> Footprint {
-        Footprint::estimated(16 << 10).with_scratch(1 << 20)
+    fn add_waiting(&self, state: &mut Scattering<X>, ctx: &TaskContext<'_>) -> Result<()> {
+        let Waiting { rows, places, .. } = &mut state.waiting;
+        let (mut rows, mut places) = (std::mem::take(rows), std::mem::take(places));
+        places.resize(rows.len(), None);
+        if let Some(table) = &state.table {
+            table.likely(rows.iter().map(|row| row.hash), &mut places);
+        }
+        for (row, place) in rows.drain(..).zip(places.drain(..)) {
+            match (&mut state.table, place) {
+                (Some(table), Some(at)) if table.is_at(at, &row.key) => {
+                    self.fold(state, at as usize, row.row, ctx)?;
+                }
+                _ => self.add(state, row, ctx)?,
+            }
+        }
+        let heap_bytes = 0;
+        state.waiting = Waiting {
+            rows,
+            heap_bytes,
+            places,
+        };
+        Ok(())
     }
-}
 
-impl<X: Keying, F> Scatter<X, F> {
-    fn add(
+    pub(super) fn add(
         &self,
         state: &mut Scattering<X>,
-        hash: u64,
-        place: u64,
-        key: X::Key,
+        row: Row<X>,
+        ctx: &TaskContext<'_>,
+    ) -> Result<()> {
+        let Some(table) = &mut state.table else {
+            return self.write_row(state, &row, ctx);
+        };
+        if let Some(at) = table.find(row.hash, &row.key) {
+            return self.fold(state, at, row.row, ctx);
+        }
+        if state.full {
+            return self.write_row(state, &row, ctx);
+        }
+        let own = heap_bytes(&row.key) + state.weights.width();
+        if !table.has_room(own + heap_bytes(&row.row), ctx) {
+            state.full = true;
+            return self.write_row(state, &row, ctx);
+        }
+        let value = self.rule.first(row.row);
+        let heap = own + state.weights.enter(|| heap_bytes(&value));
+        let entry = Entry {
+            hash: row.hash,
+            seq: row.place,
+            key: row.key,
+            value,
+        };
+        table.insert(entry, heap);
+        let len = table.len();
+        state.full = len == TRIED_KEYS && row.place / 8 * 9 < len as u64;
+        match table.grown(0, ctx) {
+            true => Ok(()),
+            false => self.write_states(state, ctx),
+        }
+    }
+
+    /// Folds a row into the state at a place of the table.
+    #[inline]
+    pub(super) fn fold(
+        &self,
+        state: &mut Scattering<X>,
+        at: usize,
         row: X::Row,
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
         let Some(table) = &mut state.table else {
-            return self.write_row(state, hash, place, &key, &row, ctx);
-        };
-        let fits = match table.find(hash, &key) {
-            Some(at) => {
-                let growth = self.rule.growth(&row);
-                self.rule.fold(table.value(at), row);
-                state.weights.folded(at, growth, table, heap_bytes, ctx)
-            }
-            None if state.full => return self.write_row(state, hash, place, &key, &row, ctx),
-            None => {
-                let own = heap_bytes(&key) + state.weights.width();
-                if !table.has_room(own + heap_bytes(&row), ctx) {
-                    state.full = true;
-                    return self.write_row(state, hash, place, &key, &row, ctx);
-                }
-                let value = self.rule.first(row);
-                let heap = own + state.weights.enter(|| heap_bytes(&value));
-                let entry = Entry {
-                    hash,
-                    seq: place,
-                    key,
-                    value,
-                };
-                table.insert(entry, heap);
-                let len = table.len();
-                state.full = len == TRIED_KEYS && place / 8 * 9 < len as u64;
-                table.grown(0, ctx)
-            }
-        };
-        if fits {
             return Ok(());
+        };
+        let growth = self.rule.growth(&row);
+        self.rule.fold(table.value(at), row);
+        match state.weights.folded(at, growth, table, heap_bytes, ctx) {
+            true => Ok(()),
+            false => self.write_states(state, ctx),
         }
-        self.write_states(state, ctx)
     }
 
     fn write_row(
         &self,
         state: &mut Scattering<X>,
-        hash: u64,
-        place: u64,
-        key: &X::Key,
-        row: &X::Row,
+        row: &Row<X>,
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
-        let shard = (hash >> (64 - state.bits)) as u32;
+        let shard = (row.hash >> (64 - state.bits)) as u32;
         state
             .out
             .write(shard, &self.exchange.spool, ctx, |out, scratch| {
-                record::write(out, scratch, false, hash, place, key, row)
+                record::write(out, scratch, false, row.hash, row.place, &row.key, &row.row)
             })
     }
 

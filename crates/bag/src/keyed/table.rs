@@ -1,6 +1,7 @@
 //! Keys and what is kept for each, in memory: leased before it grows, and it says when there is no
 //! room rather than fail.
 
+use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
 use flagstone_graph::{Result, TaskContext};
@@ -63,6 +64,37 @@ impl<K: Eq, V> Table<K, V> {
             |&(place, other): &(u32, u32)| other == tag && self.entries[place as usize].key == *key;
         let found = self.index.find(spread(tag), same);
         found.map(|&(place, _)| place as usize)
+    }
+
+    /// For each hash the place of an entry that has it, if there is one: most likely the entry of
+    /// the key, which is not compared.
+    ///
+    /// A large table lies outside the caches. One look-up is a chain of waits for memory; those of
+    /// many hashes do not depend on each other, so the processor waits for all of them at once.
+    pub(crate) fn likely(
+        &self,
+        hashes: impl Iterator<Item = u64> + Clone,
+        places: &mut Vec<Option<u32>>,
+    ) {
+        places.clear();
+        places.extend(hashes.clone().map(|hash| {
+            let tag = short(hash);
+            let found = self.index.find(spread(tag), |&(_, other)| other == tag);
+            found.map(|&(place, _)| place)
+        }));
+        for (place, hash) in places.iter_mut().zip(hashes) {
+            *place = place.filter(|&place| self.entries[place as usize].hash == hash);
+        }
+    }
+
+    /// Whether the entry at a place is that of a key.
+    #[inline]
+    pub(crate) fn is_at<Q>(&self, place: u32, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.entries[place as usize].key.borrow() == key
     }
 
     pub(crate) fn value(&mut self, place: usize) -> &mut V {

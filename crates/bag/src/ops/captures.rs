@@ -4,12 +4,11 @@ use std::marker::PhantomData;
 use std::panic::Location;
 
 use flagstone_graph::Error;
-use regex::CaptureLocations;
 use serde::de::DeserializeOwned;
 
 use crate::bad::BadRecords;
 use crate::bag::{Bag, Mistake};
-use crate::pattern::{Pattern, Refused, fields_of, record};
+use crate::pattern::{Matcher, Pattern, Refused, fields_of, record};
 use crate::stage::{Consumer, Flow, Stage, Stop};
 use crate::then::{At, Then, Work};
 
@@ -24,7 +23,7 @@ pub type Matched<S> = Then<S, Finding>;
 pub struct Match<'a> {
     line: &'a str,
     pattern: &'a Pattern,
-    locations: &'a CaptureLocations,
+    matcher: &'a Matcher,
 }
 
 impl<'a> Match<'a> {
@@ -35,7 +34,7 @@ impl<'a> Match<'a> {
 
     /// What a group matched, by its place in [`Pattern::names`]; `None` when it takes no part.
     pub fn group(&self, group: usize) -> Option<&'a str> {
-        self.pattern.group(group, self.line, self.locations)
+        self.pattern.group(group, self.line, self.matcher)
     }
 }
 
@@ -114,25 +113,25 @@ where
     S: for<'a> Stage<Item<'a> = &'a str>,
 {
     type Output<'a> = Match<'a>;
-    type State = Option<CaptureLocations>;
+    type State = Option<Matcher>;
 
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(
         &self,
-        locations: &mut Option<CaptureLocations>,
+        matcher: &mut Option<Matcher>,
         line: &str,
         at: At<'_>,
         next: &mut C,
     ) -> Flow {
         let pattern = &self.pattern;
-        let locations = locations.get_or_insert_with(|| pattern.locations());
-        if !pattern.read(line, locations) {
+        let matcher = matcher.get_or_insert_with(|| pattern.matcher());
+        if !pattern.read(line, matcher) {
             return refuse(line, &Refused::no_match(), &self.policy, at);
         }
         next.push(Match {
             line,
             pattern,
-            locations,
+            matcher,
         })
     }
 }
@@ -165,20 +164,20 @@ where
     T: DeserializeOwned + 'static,
 {
     type Output<'a> = T;
-    type State = Option<CaptureLocations>;
+    type State = Option<Matcher>;
 
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(
         &self,
-        locations: &mut Option<CaptureLocations>,
+        matcher: &mut Option<Matcher>,
         line: &str,
         at: At<'_>,
         next: &mut C,
     ) -> Flow {
         let missing = || Error::invalid("a bag without a pattern was run");
         let pattern = self.pattern.as_ref().ok_or_else(missing)?;
-        let locations = locations.get_or_insert_with(|| pattern.locations());
-        match record(pattern, line, locations) {
+        let matcher = matcher.get_or_insert_with(|| pattern.matcher());
+        match record(pattern, line, matcher) {
             Ok(record) => next.push(record),
             Err(refused) => refuse(line, &refused, &self.policy, at),
         }

@@ -52,7 +52,31 @@ impl<S: Stage> Bag<S> {
         let item = PhantomData;
         self.then("emit", Emitting { f, item })
     }
+
+    /// Every item becomes any number of texts, handed to `emit` one by one, which need not outlive
+    /// the call: no string is made for them. With [`Bag::frequencies_str`] this counts words:
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let lines = Bag::from_sequence(["to be or", "not to be"], 2);
+    /// let words = lines.emit_str(|line, out: &mut dyn FnMut(&str)| line.split(' ').for_each(out));
+    /// let top = words.frequencies_str().topk_by(2, |(_, n)| *n);
+    /// let top = top.compute_with(&SerialExecutor)?;
+    /// assert_eq!(top, [("to".to_owned(), 2), ("be".to_owned(), 2)]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn emit_str<F>(&self, f: F) -> Bag<EmitStr<S, F>>
+    where
+        F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(&str)) + Send + Sync + 'static,
+    {
+        self.then("emit_str", EmittingStr(f))
+    }
 }
+
+/// The stage of [`Bag::emit_str`].
+pub type EmitStr<S, F> = Then<S, EmittingStr<F>>;
 
 /// See [`Bag::flat_map`].
 pub struct Flattening<F, I> {
@@ -111,6 +135,35 @@ where
             // the closure cannot be stopped in its middle; what it still emits is dropped
             if flow.is_ok() {
                 flow = next.push(item);
+            }
+        });
+        flow
+    }
+}
+
+/// See [`Bag::emit_str`].
+pub struct EmittingStr<F>(F);
+
+impl<S, F> Work<S> for EmittingStr<F>
+where
+    S: Stage,
+    F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(&str)) + Send + Sync + 'static,
+{
+    type Output<'a> = &'a str;
+    type State = ();
+
+    #[inline]
+    fn push<C: Consumer<Then<S, Self>>>(
+        &self,
+        (): &mut (),
+        item: S::Item<'_>,
+        _: At<'_>,
+        next: &mut C,
+    ) -> Flow {
+        let mut flow = Ok(());
+        (self.0)(item, &mut |text| {
+            if flow.is_ok() {
+                flow = next.push(text);
             }
         });
         flow

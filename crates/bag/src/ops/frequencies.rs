@@ -82,6 +82,38 @@ impl<S: Stage> Bag<S> {
     }
 }
 
+impl<S> Bag<S>
+where
+    S: for<'a> Stage<Item<'a> = &'a str>,
+{
+    /// As [`Bag::frequencies`], of text that is borrowed: a `String` is made for every different
+    /// text, not for every item.
+    #[track_caller]
+    pub fn frequencies_str(&self) -> Bag<Frequencies<String>> {
+        let step = Step {
+            name: "frequencies_str",
+            location: Location::caller(),
+        };
+        let rule = Arc::new(Counting(PhantomData));
+        let source = self.scattered_text(&rule, step);
+        let counted = self.keyed(step, &rule, vec![source], false);
+        counted.by_first_seen(step, |item, count| (item, count))
+    }
+
+    /// As [`Bag::distinct`], of text that is borrowed.
+    #[track_caller]
+    pub fn distinct_str(&self) -> Bag<Distinct<String>> {
+        let step = Step {
+            name: "distinct_str",
+            location: Location::caller(),
+        };
+        let rule = Arc::new(First(PhantomData));
+        let source = self.scattered_text(&rule, step);
+        let firsts = self.keyed(step, &rule, vec![source], false);
+        firsts.by_first_seen(step, |item, ()| item)
+    }
+}
+
 struct Counting<K>(PhantomData<fn() -> K>);
 
 impl<K: Portable + Hash + Eq> Keying for Counting<K> {

@@ -42,6 +42,7 @@ impl<X: Keying> Bag<Source<Keyed<X>>> {
                     rank: Arc::clone(&rank),
                     sorting: Arc::clone(sorting),
                     step,
+                    weighs: false,
                     row: PhantomData,
                 },
             )?;

@@ -1,23 +1,32 @@
-//! The same items in another number of partitions.
+//! The same items in another number of partitions, even by rows or by bytes.
+//!
+//! A filter that leaves little of much leaves many nearly empty partitions; a source whose records
+//! differ in size has partitions of very different weight. Here the bag is run once: what every
+//! partition gives is written as it comes (or kept when it is little), and cut when all is counted.
 
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::{Bag, Mistake};
-use crate::sorted::{Runs, Sorted, Split};
+use crate::sorted::{CutsOf, Load, Runs, Sorted, Split};
 use crate::stage::{Source, Stage, Step};
 use crate::stored::Portable;
 
 /// The stage of [`Bag::repartition`].
 pub type Repartition<T> = Source<Sorted<u64, T>>;
 
+/// How large a partition is, about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionSize {
+    /// So many items, or a few less so that all have equally many.
+    Rows(u64),
+    /// So many bytes of items in memory.
+    Bytes(u64),
+}
+
 impl<S: Stage> Bag<S> {
     /// The same items in the same order, in so many partitions whose lengths differ by at most one.
-    ///
-    /// The bag is run once: the items of every partition are written as they come, or kept when
-    /// they are few, and cut when all are counted. After a filter that leaves little of much, this
-    /// makes few full partitions of many nearly empty ones.
     ///
     /// ```
     /// # use flagstone_bag::Bag;
@@ -33,8 +42,67 @@ impl<S: Stage> Bag<S> {
         S: for<'a> Stage<Item<'a> = T>,
         T: Portable,
     {
+        let cuts: CutsOf<u64> = Arc::new(move |loads| even_rows(loads, npartitions));
+        self.cut("repartition", npartitions, false, cuts)
+    }
+
+    /// As [`Bag::repartition`], into partitions of about equally many bytes in memory: cut within
+    /// a hundredth of what a partition of this bag holds, at items.
+    ///
+    /// None is empty as long as there are as many items as partitions.
+    #[track_caller]
+    pub fn repartition_by_bytes<T>(&self, npartitions: u32) -> Bag<Repartition<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable,
+    {
+        let cuts: CutsOf<u64> = Arc::new(move |loads| even_bytes(loads, npartitions));
+        self.cut("repartition_by_bytes", npartitions, true, cuts)
+    }
+
+    /// The same items in the same order, in partitions of a size: as many as it takes, but no more
+    /// than `most`, which then are larger.
+    ///
+    /// How many it takes is known when the bag has run. Those of the `most` that are not needed
+    /// come last and are empty; a sink writes no file for them.
+    #[track_caller]
+    pub fn repartition_to<T>(&self, size: PartitionSize, most: u32) -> Bag<Repartition<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable,
+    {
+        let needed = move |total: u64, each: u64| {
+            let count = total.div_ceil(each.max(1)).max(1);
+            u32::try_from(count).unwrap_or(u32::MAX).min(most)
+        };
+        let (weighs, cuts): (bool, CutsOf<u64>) = match size {
+            PartitionSize::Rows(rows) => {
+                let count = move |loads: &[Load]| needed(loads.iter().map(|l| l.count).sum(), rows);
+                (false, Arc::new(move |loads| even_rows(loads, count(loads))))
+            }
+            PartitionSize::Bytes(bytes) => {
+                let count =
+                    move |loads: &[Load]| needed(loads.iter().map(|l| l.bytes).sum(), bytes);
+                (true, Arc::new(move |loads| even_bytes(loads, count(loads))))
+            }
+        };
+        self.cut("repartition_to", most, weighs, cuts)
+    }
+
+    #[track_caller]
+    fn cut<T>(
+        &self,
+        name: &'static str,
+        npartitions: u32,
+        weighs: bool,
+        cuts: CutsOf<u64>,
+    ) -> Bag<Repartition<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable,
+    {
         let step = Step {
-            name: "repartition",
+            name,
             location: Location::caller(),
         };
         let mistake = (npartitions == 0)
@@ -45,49 +113,137 @@ impl<S: Stage> Bag<S> {
                 rank: Arc::clone(&rank),
                 sorting: Arc::clone(sorting),
                 step,
+                weighs,
                 row: PhantomData,
             };
             let runs = bag.lower_into(graph, runs)?;
-            Ok((runs, Split::ByCounts(npartitions.max(1), even_cuts)))
+            Ok((runs, Split::ByLoads(npartitions.max(1), Arc::clone(&cuts))))
         };
         let sorted = Sorted::new(self.steps(), step, false, Box::new(lower));
         self.with_stage(Source(Arc::new(sorted))).mistaken(mistake)
     }
 }
 
-/// The places of the items that start a partition, from how many items each old partition has.
-fn even_cuts(counts: &[u64], npartitions: u32) -> Vec<u64> {
-    let total: u64 = counts.iter().sum();
+/// `total * part / parts`, whatever the product is.
+fn share(total: u64, part: u32, parts: u32) -> u64 {
+    (u128::from(total) * u128::from(part) / u128::from(parts)) as u64
+}
+
+/// The places of the items that divide all evenly.
+fn even_rows(loads: &[Load], npartitions: u32) -> Vec<u64> {
+    let total: u64 = loads.iter().map(|load| load.count).sum();
+    places(
+        loads,
+        (1..npartitions).map(|part| share(total, part, npartitions)),
+    )
+}
+
+/// The places of the items that divide the bytes evenly.
+fn even_bytes(loads: &[Load], npartitions: u32) -> Vec<u64> {
+    let bytes: u64 = loads.iter().map(|load| load.bytes).sum();
+    let rows: u64 = loads.iter().map(|load| load.count).sum();
+    let mut from = 0;
+    let (mut rows_before, mut bytes_before, mut last) = (0, 0, 0);
+    let cuts = (1..npartitions).map(|part| {
+        let wanted = share(bytes, part, npartitions);
+        while from + 1 < loads.len() && bytes_before + loads[from].bytes <= wanted {
+            rows_before += loads[from].count;
+            bytes_before += loads[from].bytes;
+            from += 1;
+        }
+        let own = loads
+            .get(from)
+            .map_or(0, |load| row_at(load, wanted - bytes_before));
+        // one item in each partition at least, as long as there are enough
+        let after = u64::from(npartitions - part);
+        last = (rows_before + own)
+            .max(last + 1)
+            .min(rows.saturating_sub(after));
+        last
+    });
+    let cuts: Vec<u64> = cuts.collect();
+    places(loads, cuts.into_iter())
+}
+
+/// About how many items of a task are before so many bytes: exact at its marks, and in proportion
+/// between them.
+fn row_at(load: &Load, bytes: u64) -> u64 {
+    let next = load.marks.partition_point(|before| *before <= bytes);
+    let Some(mark) = next.checked_sub(1) else {
+        return 0;
+    };
+    let (row, start) = (mark as u64 * load.stride, load.marks[mark]);
+    let end = load.marks.get(next).copied().unwrap_or(load.bytes);
+    let rows = load.stride.min(load.count - row);
+    let within = u128::from(bytes - start) * u128::from(rows) / u128::from((end - start).max(1));
+    row + (within as u64).min(rows)
+}
+
+/// Where items are that have so many before them in all tasks together, in ascending order.
+fn places(loads: &[Load], cuts: impl Iterator<Item = u64>) -> Vec<u64> {
     let (mut part, mut before) = (0, 0);
-    (1..u64::from(npartitions))
-        .map(|cut| {
-            let cut = u128::from(total) * u128::from(cut) / u128::from(npartitions);
-            let cut = cut as u64;
-            while part + 1 < counts.len() && before + counts[part] <= cut {
-                before += counts[part];
-                part += 1;
-            }
-            (part as u64) << 40 | (cut - before)
-        })
-        .collect()
+    cuts.map(|cut| {
+        while part + 1 < loads.len() && before + loads[part].count <= cut {
+            before += loads[part].count;
+            part += 1;
+        }
+        (part as u64) << 40 | (cut - before)
+    })
+    .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn place(part: u64, place: u64) -> u64 {
+        part << 40 | place
+    }
+
+    fn load(sizes: &[u64], stride: u64) -> Load {
+        let before = |row: usize| sizes[..row].iter().sum();
+        Load {
+            count: sizes.len() as u64,
+            bytes: sizes.iter().sum(),
+            marks: (0..sizes.len())
+                .step_by(stride as usize)
+                .map(before)
+                .collect(),
+            stride,
+        }
+    }
+
     #[test]
     fn cuts_lie_at_the_items_that_divide_all_evenly() {
-        let place = |part: u64, place: u64| part << 40 | place;
+        let cuts = |counts: &[usize], n| {
+            let loads: Vec<Load> = counts.iter().map(|n| load(&vec![1; *n], 1)).collect();
+            // items of one size are divided alike by rows and by bytes, if there are enough
+            if counts.iter().sum::<usize>() >= n as usize {
+                assert_eq!(even_bytes(&loads, n), even_rows(&loads, n));
+            }
+            even_rows(&loads, n)
+        };
+        assert_eq!(cuts(&[4, 0, 4], 4), [place(0, 2), place(2, 0), place(2, 2)]);
+        assert_eq!(cuts(&[10], 1), [0; 0]);
+        assert_eq!(cuts(&[0, 0], 2), [place(1, 0)]);
+        assert_eq!(cuts(&[1, 1], 4), [place(0, 0), place(1, 0), place(1, 0)]);
+        assert_eq!(even_rows(&[], 2), [0]);
+    }
+
+    #[test]
+    fn bytes_are_cut_between_marks_in_proportion_and_no_part_is_empty() {
+        let loads = [load(&[10, 10, 10, 10], 1), load(&[40, 40], 1)];
+        assert_eq!(even_bytes(&loads, 3), [place(1, 0), place(1, 1)]);
+        let loads = [load(&[10; 100], 64)];
         assert_eq!(
-            even_cuts(&[4, 0, 4], 4),
-            [place(0, 2), place(2, 0), place(2, 2)]
+            even_bytes(&loads, 4),
+            [place(0, 25), place(0, 50), place(0, 75)]
         );
-        assert_eq!(even_cuts(&[10], 1), [0; 0]);
-        assert_eq!(even_cuts(&[0, 0], 2), [place(1, 0)]);
+        let loads = [load(&[1, 1000, 1, 1], 1)];
         assert_eq!(
-            even_cuts(&[1, 1], 4),
-            [place(0, 0), place(1, 0), place(1, 0)]
+            even_bytes(&loads, 4),
+            [place(0, 1), place(0, 2), place(0, 3)]
         );
+        assert_eq!(even_bytes(&[], 3), [0, 0]);
     }
 }

@@ -49,6 +49,7 @@ impl<S: Stage> Bag<S> {
                     rank: Arc::clone(&rank),
                     sorting: Arc::clone(sorting),
                     step,
+                    weighs: false,
                     row: PhantomData,
                 },
             )?;

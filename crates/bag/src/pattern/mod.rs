@@ -19,6 +19,14 @@ pub struct Pattern {
     groups: Vec<(String, usize)>,
 }
 
+/// What matching line after line needs: a copy of the expression, whose caches nobody else waits
+/// for, and room for the places of the groups.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    regex: Regex,
+    locations: CaptureLocations,
+}
+
 impl Pattern {
     /// Compiles an expression.
     ///
@@ -60,31 +68,30 @@ impl Pattern {
         self.groups.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Room for the places of a match, to be used for every line.
-    pub fn locations(&self) -> CaptureLocations {
-        self.regex.capture_locations()
+    /// Room for the places of a match, to be used for every line of a thread.
+    pub fn matcher(&self) -> Matcher {
+        Matcher {
+            regex: self.regex.clone(),
+            locations: self.regex.capture_locations(),
+        }
     }
 
     /// Matches a line, and says whether it does; [`Pattern::group`] then gives its parts.
     #[inline]
-    pub fn read(&self, line: &str, locations: &mut CaptureLocations) -> bool {
+    pub fn read(&self, line: &str, matcher: &mut Matcher) -> bool {
+        let Matcher { regex, locations } = matcher;
         match self.groups.is_empty() {
-            true => self.regex.is_match(line),
-            false => self.regex.captures_read(locations, line).is_some(),
+            true => regex.is_match(line),
+            false => regex.captures_read(locations, line).is_some(),
         }
     }
 
     /// The part of the line that a group matched (by its place in [`Pattern::names`]); `None` when
     /// the match does not use the group.
     #[inline]
-    pub fn group<'l>(
-        &self,
-        group: usize,
-        line: &'l str,
-        locations: &CaptureLocations,
-    ) -> Option<&'l str> {
+    pub fn group<'l>(&self, group: usize, line: &'l str, matcher: &Matcher) -> Option<&'l str> {
         let (_, number) = self.groups.get(group)?;
-        let (start, end) = locations.get(*number)?;
+        let (start, end) = matcher.locations.get(*number)?;
         line.get(start..end)
     }
 }
@@ -123,10 +130,10 @@ mod tests {
     use super::*;
 
     fn parts(pattern: &Pattern, line: &str) -> Option<Vec<(String, Option<String>)>> {
-        let mut locations = pattern.locations();
-        pattern.read(line, &mut locations).then(|| {
+        let mut matcher = pattern.matcher();
+        pattern.read(line, &mut matcher).then(|| {
             let part = |(group, name): (usize, &str)| {
-                let text = pattern.group(group, line, &locations);
+                let text = pattern.group(group, line, &matcher);
                 (name.to_owned(), text.map(str::to_owned))
             };
             pattern.names().enumerate().map(part).collect()

@@ -1,28 +1,27 @@
 //! A matched line as a serde record: each field is parsed from the part of the line that its group
 //! matched.
 
-use regex::CaptureLocations;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
     Visitor,
 };
 use serde::forward_to_deserialize_any;
 
-use super::Pattern;
+use super::{Matcher, Pattern};
 
 /// The record that a line matches, or what is wrong with the line.
 pub(crate) fn record<T: DeserializeOwned>(
     pattern: &Pattern,
     line: &str,
-    locations: &mut CaptureLocations,
+    matcher: &mut Matcher,
 ) -> Result<T, Refused> {
-    if !pattern.read(line, locations) {
+    if !pattern.read(line, matcher) {
         return Err(Refused::no_match());
     }
     T::deserialize(Groups {
         pattern,
         line,
-        locations,
+        matcher,
     })
 }
 
@@ -95,14 +94,14 @@ impl<'de> Deserializer<'de> for Asked<'_> {
 struct Groups<'a> {
     pattern: &'a Pattern,
     line: &'a str,
-    locations: &'a CaptureLocations,
+    matcher: &'a Matcher,
 }
 
 impl<'a> Groups<'a> {
     fn text(&self, group: usize) -> Text<'a> {
         Text {
             name: self.pattern.groups.get(group).map_or("", |(name, _)| name),
-            text: self.pattern.group(group, self.line, self.locations),
+            text: self.pattern.group(group, self.line, self.matcher),
         }
     }
 
@@ -349,8 +348,8 @@ mod tests {
 
     fn read<T: DeserializeOwned>(pattern: &str, line: &str) -> Result<T, String> {
         let pattern = Pattern::new(pattern).unwrap();
-        let mut locations = pattern.locations();
-        record(&pattern, line, &mut locations).map_err(|refused| refused.to_string())
+        let mut matcher = pattern.matcher();
+        record(&pattern, line, &mut matcher).map_err(|refused| refused.to_string())
     }
 
     #[test]

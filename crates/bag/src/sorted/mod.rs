@@ -19,7 +19,7 @@ mod merge;
 mod root;
 mod runs;
 
-pub(crate) use root::{RANGES_MAX, Split};
+pub(crate) use root::{CutsOf, RANGES_MAX, Split};
 pub use root::{Ranges, Sorted};
 pub(crate) use runs::Runs;
 
@@ -36,8 +36,18 @@ pub(crate) struct Receipt<R> {
     pub(crate) sample: Vec<R>,
     /// How many items each of these stands for.
     pub(crate) stride: u64,
-    /// How many items there were.
+    /// How many items there were, and how many bytes.
+    pub(crate) load: Load,
+}
+
+/// How many items a task had, and how large they were.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Load {
     pub(crate) count: u64,
+    pub(crate) bytes: u64,
+    /// The bytes before every so many items, where ranges are cut by bytes.
+    pub(crate) marks: Vec<u64>,
+    pub(crate) stride: u64,
 }
 
 /// All runs, and where the ranges are cut.

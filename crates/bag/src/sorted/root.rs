@@ -9,7 +9,7 @@ use flagstone_graph::{
 };
 
 use super::merge::{Range as Ranks, merge};
-use super::{Collected, Receipt};
+use super::{Collected, Load, Receipt};
 use crate::keyed::{PerGraph, Spool};
 use crate::run::Run;
 use crate::size::heap_bytes;
@@ -27,9 +27,12 @@ pub(crate) enum Split<R> {
     At(Vec<R>),
     /// Into so many ranges of about equal size.
     Evenly(u32),
-    /// Into so many ranges, where this says, from how many items each task had.
-    ByCounts(u32, fn(&[u64], u32) -> Vec<R>),
+    /// Into so many ranges at most, where this says, from what each task had.
+    ByLoads(u32, CutsOf<R>),
 }
+
+/// Where ranges are cut, from what each task had.
+pub(crate) type CutsOf<R> = Arc<dyn Fn(&[Load]) -> Vec<R> + Send + Sync>;
 
 /// One sort in one graph.
 pub(crate) struct Sorting<R> {
@@ -55,7 +58,7 @@ impl<R> Sorting<R> {
     fn range_count(&self) -> Result<u32> {
         Ok(match &self.plan()?.0 {
             Split::At(cuts) => cuts.len() as u32 + 1,
-            Split::Evenly(count) | Split::ByCounts(count, _) => *count,
+            Split::Evenly(count) | Split::ByLoads(count, _) => *count,
         })
     }
 }
@@ -217,7 +220,7 @@ impl<R: Portable + Ord + Clone> Layer for Barrier<R> {
     fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let mut lease = ctx.reserve(0)?;
         let mut heap = 0;
-        let (mut all, mut sample, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut all, mut sample, mut loads) = (Vec::new(), Vec::new(), Vec::new());
         for source in 0..inputs.len() {
             let copy = |receipt: &Receipt<R>, _| Ok(receipt.clone());
             let (receipt, bytes) = take_or(&mut inputs, source, copy)?;
@@ -226,12 +229,12 @@ impl<R: Portable + Ord + Clone> Layer for Barrier<R> {
             let weight = receipt.stride;
             all.extend(receipt.runs);
             sample.extend(receipt.sample.into_iter().map(|rank| (rank, weight)));
-            counts.push(receipt.count);
+            loads.push(receipt.load);
         }
         let cuts = match &self.sorting.plan()?.0 {
             Split::At(cuts) => cuts.clone(),
             Split::Evenly(count) => cut(sample, *count),
-            Split::ByCounts(count, cuts) => cuts(&counts, *count),
+            Split::ByLoads(_, cuts) => cuts(&loads),
         };
         let heap = heap + heap_bytes(&cuts);
         let collected: Collected<R> = (all, cuts);

@@ -7,7 +7,7 @@ use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
 use flagstone_memory::Lease;
 
 use super::root::Sorting;
-use super::{Receipt, Run};
+use super::{Load, Receipt, Run};
 use crate::branch::Sink;
 use crate::keyed::{Bytes, Spool, encode};
 use crate::run::Run as Partition;
@@ -28,6 +28,8 @@ pub(crate) struct Runs<R, T, F> {
     pub(crate) rank: Arc<F>,
     pub(crate) sorting: Arc<Sorting<R>>,
     pub(crate) step: Step,
+    /// Whether ranges are cut by bytes.
+    pub(crate) weighs: bool,
     pub(crate) row: PhantomData<fn() -> T>,
 }
 
@@ -40,6 +42,8 @@ pub(crate) struct Sorter<R, T> {
     listed: Lease,
     listed_bytes: u64,
     sample: Sample<R>,
+    marks: Sample<u64>,
+    bytes: u64,
     place: u64,
 }
 
@@ -65,6 +69,8 @@ where
             listed: run.ctx().reserve(0)?,
             listed_bytes: 0,
             sample: Sample::default(),
+            marks: Sample::default(),
+            bytes: 0,
             place: 0,
         })
     }
@@ -78,8 +84,13 @@ where
         if self.sorting.is_sampled()? {
             sorter.sample.see(sorter.place, &rank);
         }
+        let row_heap = heap_bytes(&row);
+        if self.weighs {
+            sorter.marks.see(sorter.place, &sorter.bytes);
+            sorter.bytes += row_heap + size_of::<T>() as u64;
+        }
         sorter.place += 1;
-        let heap = heap_bytes(&rank) + heap_bytes(&row);
+        let heap = heap_bytes(&rank) + row_heap;
         if !sorter.has_room(heap) {
             self.write_run(sorter, run.ctx())?;
             if !sorter.has_room(heap) {
@@ -94,12 +105,18 @@ where
 
     fn finish(&self, mut sorter: Sorter<R, T>, run: &Partition<'_>) -> Result<Block> {
         self.write_run(&mut sorter, run.ctx())?;
-        let heap = heap_bytes(&sorter.sample.ranks) + sorter.listed_bytes;
+        let samples = heap_bytes(&sorter.sample.ranks) + heap_bytes(&sorter.marks.ranks);
+        let heap = samples + sorter.listed_bytes;
         let receipt = Receipt {
             runs: sorter.runs,
             sample: sorter.sample.ranks,
             stride: sorter.sample.stride,
-            count: sorter.place,
+            load: Load {
+                count: sorter.place,
+                bytes: sorter.bytes,
+                marks: sorter.marks.ranks,
+                stride: sorter.marks.stride,
+            },
         };
         Ok(Stored::block(receipt, heap))
     }

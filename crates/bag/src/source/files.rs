@@ -6,14 +6,15 @@
 //! budget or the threads: reading holds a block of a partition, whatever its size.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 use flagstone_graph::{Counter, Error, Footprint, Result};
 use flagstone_io::{
-    BlockReader, ByteRange, Error as IoError, ErrorKind, InputFile, LineLimit, LocalFs,
-    ReadOptions, expand, expand_names, line_number_at, split_files,
+    BlockReader, ByteRange, Delimiter, Error as IoError, ErrorKind, InputFile, LineLimit,
+    LineNumbers, LocalFs, ReadOptions, expand, expand_names, split_files,
 };
 
+use super::coding::{Coding, decoded};
 use crate::run::{Run, io_error};
 use crate::stage::{Cost, Flow, Stop, Want};
 
@@ -30,8 +31,15 @@ pub struct TextOptions {
     /// What happens to a line that is longer than a limit.
     pub line_limit: LineLimit,
     /// The files' encoding, by its name on the Web: `"utf-8"`, `"latin1"`, `"windows-1252"`,
-    /// `"shift_jis"` ... Lines are cut at bytes 10, so UTF-16 must be converted before.
+    /// `"shift_jis"`, `"utf-16"` ... A file of UTF-8 that starts with the mark of UTF-16 is read as
+    /// that. `"utf-16"` goes by the mark, and has the low byte first where there is none;
+    /// `"utf-16le"` and `"utf-16be"` do not look at it.
     pub encoding: &'static str,
+    /// What ends a line instead of `\n` or `\r\n`: any bytes, also across the borders of blocks
+    /// and partitions. For UTF-16, the same characters in UTF-8.
+    pub delimiter: Option<Delimiter>,
+    /// A partition for every so many files, however large they are.
+    pub files_per_partition: Option<usize>,
 }
 
 impl Default for TextOptions {
@@ -41,6 +49,8 @@ impl Default for TextOptions {
             partition_bytes: 32 << 20,
             line_limit,
             encoding: "utf-8",
+            delimiter: None,
+            files_per_partition: None,
         }
     }
 }
@@ -50,7 +60,10 @@ impl Default for TextOptions {
 pub struct FilesPlan {
     parts: Parts,
     options: TextOptions,
-    encoding: &'static Encoding,
+    coding: Coding,
+    numbers: Arc<LineNumbers>,
+    /// What the source is called in the data-quality ledger.
+    name: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -63,18 +76,37 @@ enum Parts {
 
 impl FilesPlan {
     pub(crate) fn new(patterns: &[PathBuf], options: TextOptions, want: Want) -> Result<FilesPlan> {
-        let encoding = encoding_of(&options)?;
+        let coding = Coding::of(options.encoding)?;
+        coding
+            .delimiter(options.delimiter)?
+            .check()
+            .map_err(io_error)?;
+        if options.files_per_partition == Some(0) {
+            let message = "a partition has at least one file, not files_per_partition: Some(0)";
+            return Err(Error::invalid(message));
+        }
+        let numbers = Arc::default();
+        let name = source_name(patterns);
         if want == Want::First {
             let parts = Parts::Names(expand_names(patterns).map_err(io_error)?);
             return Ok(FilesPlan {
                 parts,
                 options,
-                encoding,
+                coding,
+                numbers,
+                name,
             });
         }
         let files = expand(patterns).map_err(io_error)?;
         let size = options.partition_bytes;
-        let mut ranges = group(split_files(&files, size), size);
+        let mut ranges = match options.files_per_partition {
+            None => group(split_files(&files, size), size),
+            Some(count) => {
+                let whole =
+                    |files: &[InputFile]| files.iter().cloned().map(ByteRange::whole).collect();
+                files.chunks(count).map(whole).collect()
+            }
+        };
         if ranges.is_empty() {
             // empty files have no range, but a bag has a partition
             ranges.push(files.into_iter().take(1).map(ByteRange::whole).collect());
@@ -82,7 +114,9 @@ impl FilesPlan {
         Ok(FilesPlan {
             parts: Parts::Ranges(ranges),
             options,
-            encoding,
+            coding,
+            numbers,
+            name,
         })
     }
 
@@ -94,28 +128,29 @@ impl FilesPlan {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    fn options(&self) -> ReadOptions {
+    fn options(&self, coding: Coding) -> Result<ReadOptions> {
         let options = ReadOptions {
             line_limit: self.options.line_limit,
+            delimiter: coding.delimiter(self.options.delimiter)?,
             // in other encodings the bytes of a mark are letters
-            skip_bom: self.encoding == UTF_8,
+            skip_bom: !matches!(coding, Coding::Other(_)),
             ..ReadOptions::default()
         };
-        match self.parts {
+        Ok(match self.parts {
             Parts::Ranges(_) => options,
             Parts::Names(_) => ReadOptions {
                 block_bytes: FIRST_BLOCK_BYTES,
                 whole_file_bytes: 0,
                 ..options
             },
-        }
+        })
     }
 
     pub(crate) fn cost(&self, partition: u32) -> Cost {
         match &self.parts {
             Parts::Ranges(partitions) => {
                 let ranges = &partitions[partition as usize];
-                let options = self.options();
+                let options = ReadOptions::default();
                 let scratch = ranges
                     .iter()
                     .map(|range| options.lease_bytes_needed(range))
@@ -139,7 +174,6 @@ impl FilesPlan {
         run: &Run<'_>,
         mut each: impl FnMut(&str, Place<'_>) -> Flow,
     ) -> Result<()> {
-        let options = self.options();
         let looked;
         let ranges = match &self.parts {
             Parts::Ranges(partitions) => &partitions[run.partition() as usize][..],
@@ -153,14 +187,37 @@ impl FilesPlan {
         run.with_io(|io| {
             let mut too_long = 0;
             'files: for range in ranges {
-                run.enter_range(range);
+                let mut coding = self.coding.of_range(range, io).map_err(io_error)?;
+                let mut options = self.options(coding)?;
                 let mut reader = BlockReader::open(range, &options, io).map_err(io_error)?;
-                while let Some(block) = reader.next_block().map_err(io_error)? {
+                run.enter_range(range, &self.numbers, &options.delimiter);
+                loop {
+                    let block = match reader.next_block() {
+                        Ok(Some(block)) => block,
+                        Ok(None) => break,
+                        Err(error) => match (coding, reader.byte_order()) {
+                            // the mark says that it is another encoding
+                            (Coding::Utf8, Some(order)) => {
+                                coding = Coding::Utf16(order);
+                                options = self.options(coding)?;
+                                drop(reader);
+                                reader =
+                                    BlockReader::open(range, &options, io).map_err(io_error)?;
+                                run.enter_range(range, &self.numbers, &options.delimiter);
+                                continue;
+                            }
+                            _ => return Err(io_error(error)),
+                        },
+                    };
                     run.enter_block(block.offset, block.skipped_before);
                     let (bytes, offset) = (block.bytes, block.offset);
-                    let flow = match self.encoding == UTF_8 {
-                        true => lines_of(range, run, bytes, offset, &mut each),
-                        false => decoded(self.encoding, range, run, bytes, offset, &mut each),
+                    let flow = match (coding, options.delimiter) {
+                        (Coding::Utf8, Delimiter::LINE) => {
+                            lines_of(range, run, bytes, offset, &mut each)
+                        }
+                        (_, delimiter) => {
+                            decoded((coding, &delimiter), range, run, bytes, offset, &mut each)
+                        }
                     };
                     match flow {
                         Ok(()) => {}
@@ -172,9 +229,21 @@ impl FilesPlan {
             }
             // only now: a task that has to be run again counts its rows once
             run.ctx().count(Counter::RowsIn, run.item_count());
-            run.left_out(too_long);
+            run.lines_of(&self.name, too_long);
             Ok(())
         })
+    }
+}
+
+/// `logs/*.gz`, `a.txt and 2 more`.
+fn source_name(patterns: &[PathBuf]) -> Arc<str> {
+    let first = patterns
+        .first()
+        .map(|pattern| pattern.display().to_string());
+    let first = first.unwrap_or_default();
+    match patterns.len() {
+        0 | 1 => first.into(),
+        more => format!("{first} and {} more", more - 1).into(),
     }
 }
 
@@ -185,7 +254,11 @@ pub(crate) struct Place<'a> {
     offset: u64,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    pub(super) fn new(range: &'a ByteRange, offset: u64) -> Self {
+        Place { range, offset }
+    }
+
     /// An error about `column` bytes into the line, with file, line number and byte.
     pub(crate) fn error(&self, run: &Run<'_>, column: u64, message: String) -> Stop {
         let offset = self.offset + column;
@@ -193,13 +266,10 @@ impl Place<'_> {
             .at_path(self.range.file.path())
             .at_offset(offset);
         // counts the lines before it: only now, since nobody needs to know as long as all is well
-        let file = &self.range.file;
-        Stop::Failed(
-            match run.with_io(|io| line_number_at(file, self.offset, io)) {
-                Ok(line) => io_error(error.at_line(line)),
-                Err(_) => io_error(error),
-            },
-        )
+        Stop::Failed(match run.line_number_of(self.offset) {
+            Some(line) => io_error(error.at_line(line)),
+            None => io_error(error),
+        })
     }
 }
 
@@ -253,60 +323,6 @@ fn lines_of(
         column as u64,
         format!("the text is not UTF-8: byte {byte:#04x}"),
     ))
-}
-
-/// Cuts a block, and decodes each line.
-fn decoded(
-    encoding: &'static Encoding,
-    range: &ByteRange,
-    run: &Run<'_>,
-    bytes: &[u8],
-    offset: u64,
-    each: &mut impl FnMut(&str, Place<'_>) -> Flow,
-) -> Flow {
-    let mut lease = run.ctx().reserve(0)?;
-    let mut start = 0;
-    while start < bytes.len() {
-        let rest = &bytes[start..];
-        let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-        let line = &rest[..len];
-        let line = line
-            .strip_suffix(b"\n")
-            .map_or(line, |l| l.strip_suffix(b"\r").unwrap_or(l));
-        let place = Place {
-            range,
-            offset: offset + start as u64,
-        };
-        run.at_line(place.offset);
-        // no encoding has characters that take more than three times as much in UTF-8
-        lease.ensure(3 * len as u64)?;
-        match encoding.decode_without_bom_handling_and_without_replacement(line) {
-            Some(text) => each(&text, place)?,
-            None => {
-                let message = format!("the text is not {}", encoding.name());
-                return Err(place.error(run, 0, message));
-            }
-        }
-        start += len;
-    }
-    Ok(())
-}
-
-fn encoding_of(options: &TextOptions) -> Result<&'static Encoding> {
-    let label = options.encoding;
-    let encoding = Encoding::for_label(label.as_bytes()).ok_or_else(|| {
-        Error::invalid(format!(
-            "there is no encoding {label:?}; names are those of the Web, like \"latin1\""
-        ))
-    })?;
-    // the line end of such text is no byte of its own
-    if encoding == UTF_16LE || encoding == UTF_16BE || encoding == REPLACEMENT {
-        return Err(Error::invalid(format!(
-            "{} text cannot be cut into lines; convert it to UTF-8 first",
-            encoding.name()
-        )));
-    }
-    Ok(encoding)
 }
 
 /// Small neighbours share a partition of about so many bytes.

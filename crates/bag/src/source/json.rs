@@ -12,7 +12,7 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Graph, Inputs, LayerId, Result};
+use flagstone_graph::{Graph, Inputs, LayerId, Result, TaskContext};
 use flagstone_memory::Lease;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +20,7 @@ use crate::bad::BadRecords;
 use crate::bag::Bag;
 use crate::field::Field;
 use crate::json::Json;
+use crate::quality::{Keys, looks_into};
 use crate::run::Run;
 use crate::source::files::{FilesPlan, Place, TextOptions};
 use crate::stage::{Consumer, Cost, Root, Source, Step, Stop, Want, ended};
@@ -142,6 +143,9 @@ pub trait Parse<T>: Default + 'static {
         field: Option<&Field>,
         run: &Run<'_>,
     ) -> Result<serde_json::Result<T>>;
+
+    /// Looks at the keys of a line that was parsed, for the data-quality ledger.
+    fn look(line: &str, field: Option<&Field>, keys: &mut Keys, ctx: &TaskContext<'_>);
 }
 
 /// Parses records of a known type.
@@ -157,6 +161,10 @@ impl<T: DeserializeOwned> Parse<T> for Typed {
         _: &Run<'_>,
     ) -> Result<serde_json::Result<T>> {
         Ok(serde_json::from_str(line))
+    }
+
+    fn look(line: &str, _: Option<&Field>, keys: &mut Keys, ctx: &TaskContext<'_>) {
+        keys.look_typed::<T>(line, ctx);
     }
 }
 
@@ -208,6 +216,10 @@ impl Parse<Json> for Dynamic {
             Err(_) => serde_json::from_str(line).map(Json),
         })
     }
+
+    fn look(line: &str, field: Option<&Field>, keys: &mut Keys, ctx: &TaskContext<'_>) {
+        keys.look_dynamic(line, field, ctx);
+    }
 }
 
 impl<T, P> Root for ReadJson<T, P>
@@ -244,11 +256,16 @@ where
         let mut enough = false;
         plan.for_each_line(run, |line, place| {
             if line.trim_ascii().is_empty() {
+                run.blank_line();
                 return Ok(());
             }
             run.next_item();
             match parser.parse(line, self.field.as_ref(), run)? {
                 Ok(record) => {
+                    if looks_into(run.item_count()) {
+                        let field = self.field.as_ref();
+                        run.look(|keys, ctx| P::look(line, field, keys, ctx));
+                    }
                     let flow = consumer.push(record);
                     enough |= matches!(flow, Err(Stop::Enough));
                     flow

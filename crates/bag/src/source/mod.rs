@@ -1,6 +1,7 @@
 //! Where items come from: files of text or JSON, sequences, other bags.
 
 pub(crate) mod binary;
+mod coding;
 pub(crate) mod computed;
 pub(crate) mod files;
 pub(crate) mod json;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use flagstone_bag::{BagItem, Result};
 use flagstone_graph::{Counter, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially};
 use flagstone_scheduler::Session;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// A session with a small budget.
 pub(crate) fn small(budget: u64, threads: usize) -> Session {
@@ -57,4 +59,32 @@ pub(crate) fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text.as_ref()).unwrap();
     encoder.finish().unwrap()
+}
+
+/// What the events of [`events`] are about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Actor {
+    pub(crate) login: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) id: String,
+    pub(crate) r#type: String,
+    pub(crate) actor: Actor,
+}
+
+/// Events as lines of JSON, with fields that the type does not have.
+pub(crate) fn events(range: std::ops::Range<usize>) -> String {
+    let kinds = ["PushEvent", "CreateEvent", "PushEvent", "ForkEvent"];
+    range
+        .map(|i| {
+            let record = json!({
+                "id": i.to_string(), "type": kinds[i % 4], "public": true,
+                "actor": {"login": format!("user-{}", i % 7), "id": i},
+                "payload": {"commits": [{"sha": "abc\u{e9}", "n": i}], "size": 1.5},
+            });
+            format!("{record}\n")
+        })
+        .collect()
 }

@@ -138,7 +138,9 @@ impl Layer for PipelineLayer {
         }
     }
 
-    fn deps(&self, _: u32, _: &mut Deps<'_>) {}
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        self.source.deps(self.partition(task), deps);
+    }
 
     fn footprint(&self, task: u32) -> Footprint {
         let sink = self.sink.footprint();
@@ -151,12 +153,12 @@ impl Layer for PipelineLayer {
         }
     }
 
-    fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+    fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let partition = self.partition(task);
         let mut drain = self.sink.start(partition, ctx)?;
         let mut lease = ctx.reserve(0)?;
         self.source
-            .stream(partition, &self.scan, ctx, &mut |batch| {
+            .stream_from(partition, inputs, &self.scan, ctx, &mut |batch| {
                 ctx.check_cancelled()?;
                 if !self.steps.is_empty() {
                     lease.ensure(batch_bytes(&batch).min(8 << 20))?;

@@ -22,7 +22,7 @@ use crate::kernels::state::State;
 use crate::ops::aggregate::{Aggregation, Function, GroupPlan, GroupSink, MergeLayer};
 use crate::ops::pipeline::{PipelineLayer, Sink, Step, TailLayer};
 use crate::source::batches::BatchSource;
-use crate::source::{PartitionSource, Scan};
+use crate::source::{Bound, PartitionSource, Scan};
 
 /// A plan as our operators run it.
 pub(crate) struct Lowered {
@@ -123,10 +123,11 @@ impl Lowered {
         graph: &mut Graph,
         sink: Arc<dyn Sink>,
         partitions: Vec<u32>,
-    ) -> LayerId {
-        let mut layer = PipelineLayer::new(self.source, self.scan, Arc::new(self.steps), sink);
+    ) -> Result<LayerId> {
+        let (source, inputs) = bound(self.source, graph)?;
+        let mut layer = PipelineLayer::new(source, self.scan, Arc::new(self.steps), sink);
         layer.only = Some(partitions);
-        graph.push(layer, &[])
+        Ok(graph.push(layer, &inputs))
     }
 
     /// Whether rows are grouped, so that states are held in memory.
@@ -135,7 +136,10 @@ impl Lowered {
     }
 
     /// Pushes the layers that end in `sink` and returns the last one.
-    pub(crate) fn push(self, graph: &mut Graph, sink: Arc<dyn Sink>) -> LayerId {
+    ///
+    /// # Errors
+    /// Those of lowering what the source is computed from.
+    pub(crate) fn push(self, graph: &mut Graph, sink: Arc<dyn Sink>) -> Result<LayerId> {
         let Lowered {
             source,
             scan,
@@ -144,6 +148,7 @@ impl Lowered {
             strict,
             ..
         } = self;
+        let (source, inputs) = bound(source, graph)?;
         let steps = Arc::new(steps);
         let pipeline = |sink: Arc<dyn Sink>| {
             let mut layer = PipelineLayer::new(source.clone(), scan, steps, sink);
@@ -151,17 +156,17 @@ impl Lowered {
             layer
         };
         let Some((plan, after)) = groups else {
-            return graph.push(pipeline(sink), &[]);
+            return Ok(graph.push(pipeline(sink), &inputs));
         };
         let partition_count = source.partition_count();
         let plan = Arc::new(plan);
         let partial = Arc::new(GroupSink { plan: plan.clone() });
-        let tables = graph.push(pipeline(partial), &[]);
+        let tables = graph.push(pipeline(partial), &inputs);
         let merge = MergeLayer::new(plan, partition_count);
         let input_task = merge.root();
         let merged = graph.push(merge, &[tables]);
         let name = sink.name().to_owned();
-        graph.push(
+        Ok(graph.push(
             TailLayer {
                 name,
                 input_task,
@@ -169,8 +174,19 @@ impl Lowered {
                 sink,
             },
             &[merged],
-        )
+        ))
     }
+}
+
+/// The source as part of a graph, and the layers that it reads.
+fn bound(
+    source: Arc<dyn PartitionSource>,
+    graph: &mut Graph,
+) -> Result<(Arc<dyn PartitionSource>, Vec<LayerId>)> {
+    Ok(match source.bind(graph)? {
+        Some(Bound { source, inputs }) => (source, inputs),
+        None => (source, Vec::new()),
+    })
 }
 
 fn chain(plan: &LogicalPlan) -> Result<Chain> {

@@ -11,6 +11,7 @@ pub(crate) mod detect;
 pub(crate) mod json;
 pub(crate) mod open;
 pub(crate) mod parquet;
+pub(crate) mod records;
 pub(crate) mod text;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion_expr::Expr;
-use flagstone_graph::{Counter, IoBytes, Result, TaskContext};
+use flagstone_graph::{Counter, Deps, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
 use flagstone_io::{Io, IoCounters};
 
 use crate::json::Wanted;
@@ -66,6 +67,33 @@ pub trait PartitionSource: Send + Sync {
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()>;
 
+    /// Joins a graph: lowers the layers that the rows are computed from, and gives the source that
+    /// reads them there. `None` when they are computed from none.
+    ///
+    /// # Errors
+    /// Those of lowering.
+    fn bind(&self, _graph: &mut Graph) -> Result<Option<Bound>> {
+        Ok(None)
+    }
+
+    /// What a partition of a bound source reads of its layers.
+    fn deps(&self, _partition: u32, _deps: &mut Deps<'_>) {}
+
+    /// As [`stream`](Self::stream), with the blocks that [`deps`](Self::deps) asked for.
+    ///
+    /// # Errors
+    /// As `stream`.
+    fn stream_from(
+        &self,
+        partition: u32,
+        _inputs: Inputs<'_>,
+        scan: &Scan,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        self.stream(partition, scan, ctx, each)
+    }
+
     /// What streaming a partition needs at once, batches included.
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64;
 
@@ -109,6 +137,14 @@ pub trait PartitionSource: Send + Sync {
     ///
     /// [`quarantine`]: Self::quarantine
     fn stage_quarantine(&self, _directory: Option<PathBuf>) {}
+}
+
+/// A source whose rows are computed from layers of a graph.
+pub struct Bound {
+    /// The source; its partitions read blocks of `inputs`.
+    pub source: Arc<dyn PartitionSource>,
+    /// The layers.
+    pub inputs: Vec<LayerId>,
 }
 
 /// What came of reading a source.

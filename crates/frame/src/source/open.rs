@@ -15,6 +15,7 @@ use flagstone_io::{BlockReader, ByteRange, InputFile, ReadOptions, expand};
 use super::csv::{self, CsvOptions, CsvSource};
 use super::json::{JsonOptions, JsonSource};
 use super::parquet::ParquetSource;
+use super::records::{RecordSource, Records};
 use super::{PartitionSource, with_io};
 use crate::error::io_error;
 use crate::json::Sampler;
@@ -37,6 +38,11 @@ pub(crate) enum Origin {
         format: Format,
         opened: Mutex<Option<Arc<dyn PartitionSource>>>,
     },
+    /// Records that nobody has looked at yet.
+    Records {
+        records: Arc<dyn Records>,
+        opened: Mutex<Option<Arc<dyn PartitionSource>>>,
+    },
 }
 
 /// How files are read.
@@ -49,21 +55,20 @@ pub(crate) enum Format {
 impl Origin {
     /// The source, listed and sampled.
     pub(crate) fn open(&self, execute: &dyn Execute) -> Result<Arc<dyn PartitionSource>> {
-        let (patterns, format, opened) = match self {
-            Origin::Ready(source) => return Ok(source.clone()),
-            Origin::Files {
-                patterns,
-                format,
-                opened,
-            } => (patterns, format, opened),
-        };
-        let known = opened
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(source) = known {
+        if let Some(source) = self.known() {
             return Ok(source);
         }
+        let (patterns, format) = match self {
+            Origin::Ready(source) => return Ok(source.clone()),
+            Origin::Records { records, .. } => {
+                let source = Arc::new(RecordSource::open(records, execute)?);
+                self.keep(source.clone());
+                return Ok(source);
+            }
+            Origin::Files {
+                patterns, format, ..
+            } => (patterns, format),
+        };
         let files = expand(patterns).map_err(io_error)?;
         let source = match format {
             Format::Json(options) => open_json(&files, options, execute)?,
@@ -75,6 +80,16 @@ impl Origin {
         };
         self.keep(source.clone());
         Ok(source)
+    }
+
+    fn known(&self) -> Option<Arc<dyn PartitionSource>> {
+        match self {
+            Origin::Ready(source) => Some(source.clone()),
+            Origin::Files { opened, .. } | Origin::Records { opened, .. } => opened
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
     }
 
     /// A file that is read and lies in `directory`, if there is one.
@@ -95,7 +110,7 @@ impl Origin {
 
     /// Remembers a source with a better schema.
     pub(crate) fn keep(&self, source: Arc<dyn PartitionSource>) {
-        if let Origin::Files { opened, .. } = self {
+        if let Origin::Files { opened, .. } | Origin::Records { opened, .. } = self {
             *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
         }
     }

@@ -66,18 +66,7 @@ impl TextFiles {
 
     /// The same files, read with another kind; what partitions counted is kept.
     fn again(&self, kind: Kind) -> TextFiles {
-        let log: BTreeMap<u32, PartitionLog> = self
-            .log()
-            .iter()
-            .map(|(&partition, entry)| {
-                let counted = PartitionLog {
-                    kind: None,
-                    widened: Vec::new(),
-                    ..entry.clone()
-                };
-                (partition, counted)
-            })
-            .collect();
+        let log = counted(&self.log());
         TextFiles {
             partitions: self.partitions.clone(),
             kind,
@@ -165,41 +154,71 @@ impl TextFiles {
         merge: fn(&mut Kind, Kind),
         next: impl FnOnce(TextFiles) -> Arc<dyn PartitionSource>,
     ) -> Outcome {
-        let mut kind = self.kind.clone();
-        let mut outcome = Outcome::default();
-        let mut differ = Vec::new();
-        for (&partition, entry) in self.log().iter() {
-            outcome.rows += entry.rows;
-            outcome.bad_records += entry.bad_records;
-            if outcome.first_bad.is_none() {
-                outcome.first_bad.clone_from(&entry.first_bad);
-            }
-            if let Some(met) = &entry.kind {
-                if !self.kind.holds(met) {
-                    differ.push(partition);
-                }
-                merge(&mut kind, met.clone());
-            }
-            for (range, widened) in &entry.widened {
-                // several partitions meet the same: the first in file order is told
-                let known = |known: &Widening| known.column == widened.path;
-                if !outcome.widened.iter().any(known) {
-                    let range = &self.ranges(partition)[*range];
-                    outcome.widened.push(describe(range, widened));
-                }
-            }
-        }
-        for widening in &mut outcome.widened {
-            if let Some(known) = kind.at_path(&widening.column) {
-                widening.to = known.name().into();
-            }
-        }
-        if !differ.is_empty() {
-            outcome.differ = self.kind.casts_to(&kind).then_some(differ);
+        let describe = |partition: u32, (range, widened): &(usize, Widened)| {
+            describe(&self.ranges(partition)[*range], widened)
+        };
+        let (mut outcome, wider) = told(&self.kind, &self.log(), merge, describe);
+        if let Some(kind) = wider {
             outcome.next = Some(next(self.again(kind)));
         }
         outcome
     }
+}
+
+/// What came of reading partitions as one kind, and the kind that holds everything, if it is
+/// another. `describe` says where a column of a partition was met.
+pub(crate) fn told(
+    taken_for: &Kind,
+    log: &BTreeMap<u32, PartitionLog>,
+    merge: fn(&mut Kind, Kind),
+    describe: impl Fn(u32, &(usize, Widened)) -> Widening,
+) -> (Outcome, Option<Kind>) {
+    let mut kind = taken_for.clone();
+    let mut outcome = Outcome::default();
+    let mut differ = Vec::new();
+    for (&partition, entry) in log {
+        outcome.rows += entry.rows;
+        outcome.bad_records += entry.bad_records;
+        if outcome.first_bad.is_none() {
+            outcome.first_bad.clone_from(&entry.first_bad);
+        }
+        if let Some(met) = &entry.kind {
+            if !taken_for.holds(met) {
+                differ.push(partition);
+            }
+            merge(&mut kind, met.clone());
+        }
+        for widened in &entry.widened {
+            // several partitions meet the same: the first in file order is told
+            let known = |known: &Widening| known.column == widened.1.path;
+            if !outcome.widened.iter().any(known) {
+                outcome.widened.push(describe(partition, widened));
+            }
+        }
+    }
+    for widening in &mut outcome.widened {
+        if let Some(known) = kind.at_path(&widening.column) {
+            widening.to = known.name().into();
+        }
+    }
+    if differ.is_empty() {
+        return (outcome, None);
+    }
+    outcome.differ = taken_for.casts_to(&kind).then_some(differ);
+    (outcome, Some(kind))
+}
+
+/// The log of a pass, for the pass after it: what was counted stays, what was met is met again.
+pub(crate) fn counted(log: &BTreeMap<u32, PartitionLog>) -> BTreeMap<u32, PartitionLog> {
+    let entries = log.iter().map(|(&partition, entry)| {
+        let counted = PartitionLog {
+            kind: None,
+            widened: Vec::new(),
+            ..entry.clone()
+        };
+        (partition, counted)
+    });
+    entries.collect()
 }
 
 /// A column that turned out wider, with its line.

@@ -171,7 +171,7 @@ pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<Record
             Arc::new(Collect {
                 schema: schema.clone(),
             }),
-        );
+        )?;
         let partition_count = graph.layer(rows).task_count();
         let concat = ConcatLayer {
             schema: schema.clone(),
@@ -203,7 +203,7 @@ pub(crate) fn count(frame: &DataFrame, execute: &dyn Execute) -> Result<u64> {
 fn count_rows(frame: &DataFrame, execute: &dyn Execute) -> Result<(u64, Met)> {
     let attempt = |lowered: Lowered| {
         let mut graph = Graph::new();
-        let counts = lowered.push(&mut graph, Arc::new(CountRows));
+        let counts = lowered.push(&mut graph, Arc::new(CountRows))?;
         let blocks = execute.execute(&graph, &[counts])?;
         Ok(blocks
             .iter()

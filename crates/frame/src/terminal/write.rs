@@ -115,7 +115,7 @@ pub(crate) fn build_write(
     let lowered = lower(frame, execute)?;
     output.check(&lowered.schema)?;
     let schema = file_schema(&lowered.schema);
-    Ok(lowered.push(graph, output.sink(schema, Path::new("."))))
+    lowered.push(graph, output.sink(schema, Path::new(".")))
 }
 
 pub(crate) fn write(
@@ -204,7 +204,7 @@ impl Job<'_> {
         let schema = file_schema(&lowered.schema);
         let mut graph = Graph::new();
         let sink = self.output.sink(schema.clone(), self.directory);
-        let layer = lowered.push(&mut graph, sink);
+        let layer = lowered.push(&mut graph, sink)?;
         let blocks = self.execute.execute(&graph, &[layer])?;
         Ok((schema, written(&blocks)?))
     }
@@ -234,7 +234,7 @@ impl Job<'_> {
         let mut graph = Graph::new();
         let again = self.output.sink(schema.clone(), self.directory);
         let differ = mend.differ.to_vec();
-        let read = mend.wider.push_only(&mut graph, again, differ.clone());
+        let read = mend.wider.push_only(&mut graph, again, differ.clone())?;
         let of = |&partition: &u32| (partition, partitions[partition as usize].clone());
         let adapt = AdaptLayer {
             sink,

@@ -1,10 +1,14 @@
 //! What the tests of this crate share: a reference reader, and files in every format.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use flagstone_io::{ByteRange, Error, InputFile, Io, LocalFs, ReadOptions, for_each_line};
+use flagstone_io::{
+    ByteRange, Error, InputFile, Io, LocalFs, ReadAt, ReadOptions, Source, Stat, for_each_line,
+    split_files,
+};
 use flagstone_memory::{Bounded, Memory};
 
 /// A line as a reader saw it: bytes and offset.
@@ -50,6 +54,77 @@ pub(crate) fn lines_in(
         Ok::<(), Error>(())
     })?;
     Ok(lines)
+}
+
+/// A text that every path opens: for tests that open it very often.
+pub(crate) struct InMemory(pub(crate) Arc<[u8]>);
+
+struct Opened(Arc<[u8]>);
+
+impl Source for InMemory {
+    fn open(&self, _: &Path) -> io::Result<Box<dyn ReadAt>> {
+        Ok(Box::new(Opened(Arc::clone(&self.0))))
+    }
+
+    fn stat(&self, _: &Path) -> io::Result<Stat> {
+        Ok(Stat {
+            len: self.0.len() as u64,
+            is_dir: false,
+            is_special: false,
+        })
+    }
+
+    fn glob(&self, _: &str) -> Result<Vec<PathBuf>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+impl ReadAt for Opened {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = self.0.get(offset as usize..).unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+}
+
+/// The lines of a text in memory that is cut into ranges of so many bytes.
+pub(crate) fn lines_cut(text: &Arc<[u8]>, size: u64, options: &ReadOptions) -> Vec<Seen> {
+    let source = InMemory(Arc::clone(text));
+    let file = InputFile::look(Path::new("text"), &source).unwrap();
+    let memory = Bounded::new(u64::MAX);
+    let io = Io::new(&memory).source(&source);
+    let mut lines = Vec::new();
+    for range in split_files(&[file], size) {
+        for_each_line(&range, &io, options, |line| {
+            lines.push((line.bytes.to_vec(), line.offset));
+            Ok::<(), Error>(())
+        })
+        .unwrap();
+    }
+    lines
+}
+
+/// The pieces of a text between delimiters, the slow and obvious way.
+pub(crate) fn reference_pieces(text: &[u8], delimiter: &[u8]) -> Vec<Seen> {
+    let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
+    while at < text.len() {
+        if text[at..].starts_with(delimiter) {
+            pieces.push((text[start..at].to_vec(), start as u64));
+            at += delimiter.len();
+            start = at;
+        } else {
+            at += 1;
+        }
+    }
+    if start < text.len() {
+        pieces.push((text[start..].to_vec(), start as u64));
+    }
+    pieces
 }
 
 /// Writes a file and looks at it.

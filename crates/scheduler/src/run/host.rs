@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{Counter, Result, ScratchFile, TaskHost};
+use flagstone_graph::{Counter, Qualities, Quality, Result, ScratchFile, TaskHost};
 use flagstone_memory::Account;
+use parking_lot::Mutex;
 
 use super::task_run::{RunShared, Scratched};
 use crate::memory::task::TaskAccount;
@@ -43,6 +44,8 @@ pub(crate) struct Host<'a> {
     pub(crate) granted: u64,
     /// Opened when the task first leases.
     account: OnceLock<Arc<TaskAccount>>,
+    /// What the task told of its sources; mostly nothing.
+    told: Mutex<Option<Box<Qualities>>>,
 }
 
 impl<'a> Host<'a> {
@@ -58,6 +61,7 @@ impl<'a> Host<'a> {
             rank,
             granted,
             account: OnceLock::new(),
+            told: Mutex::new(None),
         }
     }
 
@@ -67,6 +71,11 @@ impl<'a> Host<'a> {
             Some(account) => account.granted.load(Ordering::Relaxed),
             None => self.granted,
         }
+    }
+
+    /// What the task told of its sources.
+    pub(crate) fn told(&self) -> Option<Box<Qualities>> {
+        self.told.lock().take()
     }
 }
 
@@ -91,6 +100,12 @@ impl TaskHost for Host<'_> {
 
     fn count(&self, counter: Counter, amount: u64) {
         self.run.counters[counter as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    fn tell(&self, source: &str, quality: &Quality) {
+        let mut told = self.told.lock();
+        let sources = told.get_or_insert_default();
+        sources.entry(source.to_owned()).or_default().add(quality);
     }
 
     fn for_each_index(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {

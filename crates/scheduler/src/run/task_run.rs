@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use flagstone_graph::{Block, Certainty, Counter, Error, ErrorKind, Footprint, Program, Result};
+use flagstone_graph::{
+    Block, Certainty, Counter, Error, ErrorKind, Footprint, Program, Qualities, Result,
+};
 use hashbrown::HashMap;
 
 use super::admission::Claim;
@@ -74,6 +76,8 @@ pub(crate) struct Run {
     /// Per layer: the largest grant that a task with an estimated footprint ended with.
     learned: Vec<u64>,
     pub(crate) layers: Vec<LayerStats>,
+    /// The data-quality ledger: what tasks whose blocks were accepted told of their sources.
+    pub(crate) sources: Qualities,
     /// Finished outputs not yet handed over.
     pub(crate) delivery: VecDeque<u32>,
     pub(crate) deliver: bool,
@@ -100,6 +104,8 @@ pub(crate) struct Outcome {
     pub(crate) granted: u64,
     pub(crate) nanoseconds: u64,
     pub(crate) result: Result<Block>,
+    /// What it told of its sources.
+    pub(crate) told: Option<Box<Qualities>>,
 }
 
 impl Run {
@@ -126,6 +132,7 @@ impl Run {
             victims: None,
             learned: vec![0; program.layer_count()],
             layers: (0..program.layer_count()).map(layer).collect(),
+            sources: Qualities::new(),
             delivery: VecDeque::new(),
             deliver,
             held_bytes: 0,
@@ -256,6 +263,9 @@ impl Run {
                 stats.granted_bytes_max = stats.granted_bytes_max.max(granted.max(bytes));
                 let learned = &mut self.learned[claim.layer as usize];
                 *learned = (*learned - *learned / 8).max(granted.max(bytes));
+                for (source, quality) in outcome.told.into_iter().flat_map(|told| *told) {
+                    self.sources.entry(source).or_default().add(&quality);
+                }
                 self.publish(shared, ledger, worker, claim.rank, block, bytes, garbage);
             }
             Err(error) => self.give_back(&shared.program, ledger, worker, claim, granted, error),

@@ -149,6 +149,7 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
             granted,
             nanoseconds: end_ns - start_ns,
             result,
+            told: host.told(),
         });
         start_ns = end_ns;
     }

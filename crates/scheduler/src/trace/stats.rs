@@ -1,6 +1,6 @@
 //! What a run did, as numbers.
 
-use flagstone_graph::Counter;
+use flagstone_graph::{Counter, Qualities};
 
 /// The statistics of one computation.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Stats {
     pub counters: [u64; Counter::ALL.len()],
     /// Per layer.
     pub layers: Vec<LayerStats>,
+    /// The data-quality ledger: what became of the lines of every source.
+    pub sources: Qualities,
 }
 
 impl Stats {
@@ -45,6 +47,9 @@ impl Stats {
             *sum += more;
         }
         self.layers.extend(later.layers.iter().cloned());
+        for (source, quality) in &later.sources {
+            self.sources.entry(source.clone()).or_default().add(quality);
+        }
     }
 
     /// What tasks counted.

@@ -1,0 +1,191 @@
+//! Files of elements in C order as sinks: one file, or one for each part of an axis.
+
+use std::fs::{File, OpenOptions};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
+use flagstone_memory::Memory;
+
+use super::store::{Cell, Sink, write_error};
+use crate::grid::{Region, lengths};
+use crate::kernels::boxes::{Place, copy_box};
+
+/// The failure of a write, with the file.
+pub(crate) fn write_failed(path: &str, error: std::io::Error) -> Error {
+    let message = write_error(path, &error);
+    Error::new(ErrorKind::Failed, message).with_source(error)
+}
+
+/// A file of a whole array, written at offsets by many tasks.
+pub(crate) struct FileSink {
+    pub(crate) name: &'static str,
+    pub(crate) file: File,
+    pub(crate) data_offset: u64,
+    pub(crate) path: String,
+    /// The shape of the array in the file.
+    pub(crate) shape: Vec<usize>,
+    pub(crate) item: usize,
+}
+
+impl FileSink {
+    /// Writes the elements of a region, in C order.
+    fn write_region(
+        &self,
+        region: &[Range<usize>],
+        bytes: &[u8],
+        ctx: &TaskContext<'_>,
+    ) -> Result<u64> {
+        let (shape, item_bytes) = (&self.shape, self.item);
+        // the axes from `whole` on are taken entirely; with the one before them they make a run
+        let whole = (0..shape.len())
+            .rev()
+            .take_while(|&axis| region[axis] == (0..shape[axis]))
+            .last()
+            .unwrap_or(shape.len());
+        let run: usize = region[whole.saturating_sub(1)..]
+            .iter()
+            .map(ExactSizeIterator::len)
+            .product();
+        if run == 0 {
+            return Ok(0);
+        }
+        let outer = lengths(&region[..whole.saturating_sub(1)]);
+        let runs: usize = outer.iter().product();
+        let place = |mut index: usize| {
+            let (mut offset, mut stride) = (0, 1);
+            for axis in (0..shape.len()).rev() {
+                let at = match outer.get(axis) {
+                    Some(&length) => {
+                        let at = index % length;
+                        index /= length;
+                        at
+                    }
+                    None => 0,
+                };
+                offset += (region[axis].start + at) * stride;
+                stride *= shape[axis];
+            }
+            offset
+        };
+        // a megabyte or more a call, on as many threads as are idle
+        let per_item = ((1 << 20) / (run * item_bytes)).clamp(1, runs);
+        let failed: Mutex<Option<Error>> = Mutex::new(None);
+        ctx.for_each_index(runs.div_ceil(per_item), &|item| {
+            for index in item * per_item..((item + 1) * per_item).min(runs) {
+                let bytes = &bytes[index * run * item_bytes..(index + 1) * run * item_bytes];
+                let offset = self.data_offset + (place(index) * item_bytes) as u64;
+                if let Err(error) = self.file.write_all_at(bytes, offset) {
+                    failed
+                        .lock()
+                        .unwrap_or_else(|poisoned| poisoned.into_inner())
+                        .get_or_insert(write_failed(&self.path, error));
+                    return;
+                }
+            }
+        });
+        let failed = failed
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(bytes.len() as u64),
+        }
+    }
+}
+
+impl Sink for FileSink {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn write(&self, cell: &Cell<'_>, _: &dyn Memory, ctx: &TaskContext<'_>) -> Result<u64> {
+        self.write_region(cell.region, cell.bytes, ctx)
+    }
+}
+
+/// A directory of npy files, each a part of one axis.
+pub(crate) struct StackSink {
+    pub(crate) directory: PathBuf,
+    pub(crate) axis: usize,
+    /// How much of the axis a file has.
+    pub(crate) length: usize,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) item: usize,
+    /// The header's bytes of every file but the last, and of the last.
+    pub(crate) data_offsets: [u64; 2],
+    /// What the largest chunk has.
+    pub(crate) chunk_bytes: u64,
+}
+
+/// The name of a stack's file.
+pub(crate) fn stack_file(part: usize) -> String {
+    format!("part-{part:05}.npy")
+}
+
+impl Sink for StackSink {
+    fn name(&self) -> &'static str {
+        "store-npy-stack"
+    }
+
+    /// The part of a chunk that goes to one file.
+    fn scratch_bytes(&self) -> u64 {
+        self.chunk_bytes
+    }
+
+    fn write(&self, cell: &Cell<'_>, memory: &dyn Memory, ctx: &TaskContext<'_>) -> Result<u64> {
+        let along = &cell.region[self.axis];
+        let mut written = 0;
+        let parts = along.start / self.length..along.end.div_ceil(self.length);
+        let last = self.shape[self.axis]
+            .div_ceil(self.length)
+            .saturating_sub(1);
+        for part in parts {
+            let own = part * self.length..((part + 1) * self.length).min(self.shape[self.axis]);
+            let meet = along.start.max(own.start)..along.end.min(own.end);
+            let mut region: Region = cell.region.to_vec();
+            region[self.axis] = meet.start - own.start..meet.end - own.start;
+            let mut shape = self.shape.clone();
+            shape[self.axis] = own.len();
+            let path = self.directory.join(stack_file(part));
+            let name = path.display().to_string();
+            let file = OpenOptions::new().write(true).open(&path);
+            let sink = FileSink {
+                name: self.name(),
+                file: file.map_err(|error| write_failed(&name, error))?,
+                data_offset: self.data_offsets[usize::from(part == last)],
+                path: name,
+                shape,
+                item: self.item,
+            };
+            if meet == *along {
+                written += sink.write_region(&region, cell.bytes, ctx)?;
+                continue;
+            }
+            let own_lengths = lengths(&region);
+            let bytes = own_lengths.iter().product::<usize>() * self.item;
+            let mut values = crate::buffer::Buffer::<u8>::leased(bytes, memory)?;
+            let mut at = vec![0; region.len()];
+            let zeros = at.clone();
+            at[self.axis] = meet.start - along.start;
+            let from = Place {
+                shape: &lengths(cell.region),
+                at: &at,
+            };
+            let to = Place {
+                shape: &own_lengths,
+                at: &zeros,
+            };
+            copy_box(
+                (cell.bytes, from),
+                (&mut values, to),
+                &own_lengths,
+                self.item,
+            );
+            written += sink.write_region(&region, &values, ctx)?;
+        }
+        Ok(written)
+    }
+}

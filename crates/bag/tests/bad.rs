@@ -1,0 +1,212 @@
+//! Bad records: named, left out and counted, or quarantined.
+
+mod common;
+
+use common::{Event, counted, events, gzip, small, write};
+use flagstone_bag::{BadRecords, Bag, ErrorKind, JsonOptions, LineLimit, TextOptions};
+use flagstone_graph::{Counter, SerialExecutor};
+use serde_json::json;
+
+#[test]
+fn an_invalid_line_is_named_with_file_line_and_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "e-0.json", events(0..10));
+    let good = events(10..15);
+    let bad = format!("{good}{{\"id\": 7,}}\n{}", events(15..20));
+    for (name, text) in [
+        ("e-1.json", bad.clone().into_bytes()),
+        ("e-1.json.gz", gzip(&bad)),
+    ] {
+        let path = write(dir.path(), name, text);
+        let bag = Bag::read_json_values(dir.path().join("e-*"));
+        let error = bag.count().compute_with(&SerialExecutor).unwrap_err();
+        let text = error.to_string();
+        // the comma before the brace: "trailing comma" points at the brace
+        let byte = good.len() + 9;
+        assert!(
+            text.contains(&format!(
+                "{}:6:{byte}: the line is not JSON",
+                path.display()
+            )),
+            "{text}"
+        );
+        assert_eq!(error.kind(), ErrorKind::Failed);
+        assert!(error.location().unwrap().file().ends_with("bad.rs"));
+
+        let typed = Bag::read_json::<Event>(&path);
+        let text = typed
+            .count()
+            .compute_with(&small(48 << 20, 2))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains(":6:") && text.contains("does not fit the record type"),
+            "{text}"
+        );
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn text_that_is_not_utf8_is_named_with_file_line_and_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(
+        dir.path(),
+        "t.txt",
+        b"fine\nalso fine\nnot \xff fine\nlast\n",
+    );
+    let seen = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counter = std::sync::Arc::clone(&seen);
+    let bag = Bag::read_text(&path).inspect(move |_| {
+        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    });
+    let error = bag
+        .count()
+        .compute_with(&SerialExecutor)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(":3:19: the text is not UTF-8: byte 0xff"),
+        "{error}"
+    );
+    assert_eq!(seen.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+#[test]
+fn bad_records_are_skipped_and_counted_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = events(0..5) + "not json\n" + &events(5..8) + "{\"id\":1}\n" + &events(8..9) + "{";
+    let path = write(dir.path(), "e.json", text);
+    let options = JsonOptions {
+        bad_records: BadRecords::Skip,
+        ..JsonOptions::default()
+    };
+    let bag = Bag::read_json_with::<Event, _>([&path], options);
+    let (count, host) = counted(&bag.count());
+    assert_eq!(count.unwrap(), 9);
+    assert_eq!(host.counted(Counter::BadRecords), 3);
+    assert_eq!(host.counted(Counter::RowsIn), 12);
+}
+
+/// The quarantine of a directory: every record's (line, byte, record), by file name.
+fn quarantined(directory: &std::path::Path) -> Vec<serde_json::Value> {
+    let mut paths: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    let texts = paths
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap());
+    texts
+        .flat_map(|text| {
+            let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            records.collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn bad_records_are_quarantined_with_file_line_and_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    // small partitions, so that most of them start inside the file
+    let mut text = String::new();
+    let mut expected = Vec::new();
+    for i in 0..2000usize {
+        match i % 97 {
+            13 => {
+                expected.push((i as u64 + 1, text.len() as u64, format!("{{\"id\": {i},}}")));
+                text += &format!("{{\"id\": {i},}}\n");
+            }
+            50 => text += "\n",
+            _ => text += &events(i..i + 1),
+        }
+    }
+    for (name, bytes) in [
+        ("e.json", text.clone().into_bytes()),
+        ("z.json.gz", gzip(&text)),
+    ] {
+        let path = write(dir.path(), name, bytes);
+        let quarantine = dir.path().join(format!("bad-{name}"));
+        let options = JsonOptions {
+            bad_records: BadRecords::Quarantine(quarantine.clone()),
+            text: TextOptions {
+                partition_bytes: 20_000,
+                ..TextOptions::default()
+            },
+        };
+        let bag = Bag::read_json_values_with([&path], options);
+        for _ in 0..2 {
+            let (count, host) = counted(&bag.count());
+            assert_eq!(count.unwrap(), 2000 - 21 - 21);
+            assert_eq!(host.counted(Counter::BadRecords), expected.len() as u64);
+            let found: Vec<_> = quarantined(&quarantine)
+                .into_iter()
+                .map(|record| {
+                    assert_eq!(record["file"], json!(path.display().to_string()));
+                    assert!(record["error"].as_str().unwrap().contains("not JSON"));
+                    let number = |name: &str| record[name].as_u64().unwrap();
+                    let text = record["record"].as_str().unwrap().to_owned();
+                    (number("line"), number("byte"), text)
+                })
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn items_that_a_closure_refuses_are_treated_as_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = "9".repeat(300);
+    let path = write(dir.path(), "n.txt", format!("1\ntwo\n{long}\n3\n\u{e9}\n4"));
+    let quarantine = dir.path().join("bad");
+    let options = TextOptions {
+        line_limit: LineLimit::Skip(200),
+        ..TextOptions::default()
+    };
+    let lines = Bag::read_text_with([&path], options);
+    let parse = |line: &str| line.parse::<i64>();
+    let kept = lines.try_map_with(BadRecords::Quarantine(quarantine.clone()), parse);
+    let (sum, host) = counted(&kept.sum());
+    assert_eq!(sum.unwrap(), 8);
+    // the long line is counted with them
+    assert_eq!(host.counted(Counter::BadRecords), 3);
+    let places: Vec<_> = quarantined(&quarantine)
+        .iter()
+        .map(|record| (record["line"].as_u64(), record["byte"].as_u64()))
+        .collect();
+    assert_eq!(places, [(Some(2), Some(2)), (Some(5), Some(6 + 301 + 2))]);
+    let (sum, host) = counted(&lines.try_map_with(BadRecords::Skip, parse).sum());
+    assert_eq!(sum.unwrap(), 8);
+    assert_eq!(host.counted(Counter::BadRecords), 3);
+    let error = lines.try_map(parse).sum().compute_with(&SerialExecutor);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("try_map failed on item 1 of partition 0"),
+        "{error}"
+    );
+
+    // a run that fails leaves no quarantine
+    let gone = dir.path().join("gone");
+    let failing = lines.try_map_with(BadRecords::Quarantine(gone.clone()), parse);
+    let failing = failing.inspect(|n| assert!(*n < 4, "four"));
+    failing.count().compute_with(&SerialExecutor).unwrap_err();
+    assert_eq!(quarantined(&gone).len(), 0);
+}
+
+#[test]
+fn a_truncated_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let packed = gzip(events(0..2000));
+    let path = write(dir.path(), "e.json.gz", &packed[..packed.len() / 2]);
+    let error = Bag::read_json::<Event>(&path)
+        .count()
+        .compute_with(&small(48 << 20, 2))
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("e.json.gz") && text.contains("truncated"),
+        "{text}"
+    );
+}

@@ -1,0 +1,140 @@
+//! The terminals of a session that write files: dataframes to directories, arrays to files.
+
+use std::path::Path;
+
+use flagstone_array::{Array, Element};
+use flagstone_frame::{DataFrame, Output, ParquetOptions, RowFormat, RowOptions, WriteReport};
+use flagstone_graph::{Error, Execute, Graph, Resources, Result};
+use flagstone_io::{AtomicDir, OutputOptions};
+
+use crate::explain::Explanation;
+use crate::session::Session;
+
+impl Session {
+    /// Writes a dataframe to a directory of Parquet files of even size. The directory appears when
+    /// all is written, or not at all.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute), and an output that exists.
+    pub fn write_parquet(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
+        self.write_parquet_with(frame, path, &ParquetOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`write_parquet`](Self::write_parquet).
+    pub fn write_parquet_with(
+        &self,
+        frame: &DataFrame,
+        path: impl AsRef<Path>,
+        options: &ParquetOptions,
+    ) -> Result<WriteReport> {
+        frame.write_parquet_with(self, path, options)
+    }
+
+    /// Writes a dataframe to a directory of CSV files of even size, `part-00000.csv` ..., in order.
+    /// The directory appears when all is written, or not at all. To compress them, or to write
+    /// JSON lines or Arrow, see [`write`](Self::write).
+    ///
+    /// # Errors
+    /// As [`write_parquet`](Self::write_parquet), and nested columns, which CSV cannot hold.
+    pub fn write_csv(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
+        self.write(frame, path, &Output::Rows(RowOptions::new(RowFormat::Csv)))
+    }
+
+    /// Writes a dataframe to a directory of files in any format.
+    ///
+    /// # Errors
+    /// As [`write_parquet`](Self::write_parquet), and columns that the format cannot hold.
+    pub fn write(
+        &self,
+        frame: &DataFrame,
+        path: impl AsRef<Path>,
+        output: &Output,
+    ) -> Result<WriteReport> {
+        frame.write_with(self, path, output)
+    }
+
+    /// Computes an array into an npy file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute), and a file that exists.
+    pub fn store_npy<T: Element>(&self, array: &Array<T>, path: impl AsRef<Path>) -> Result<()> {
+        array.store_npy_with(self, path)
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`store_npy`](Self::store_npy).
+    pub fn store_npy_with<T: Element>(
+        &self,
+        array: &Array<T>,
+        path: impl AsRef<Path>,
+        options: OutputOptions,
+    ) -> Result<()> {
+        array.store_npy_options_with(self, path, options)
+    }
+
+    /// What [`store_npy_with`](Self::store_npy_with) would do. The output is opened as the run opens
+    /// it, so that what stands in its way is found, and nothing of it is left.
+    ///
+    /// # Errors
+    /// As [`store_npy`](Self::store_npy), but for the budget: see [`Explanation::refusal`].
+    pub fn explain_store_npy<T: Element>(
+        &self,
+        array: &Array<T>,
+        path: impl AsRef<Path>,
+        options: OutputOptions,
+    ) -> Result<Explanation> {
+        let path = path.as_ref();
+        let options = OutputOptions {
+            keep_partial: false,
+            ..options
+        };
+        let explain = |resources: Resources| -> Result<Explanation> {
+            let store = array.build_store(resources, path, options)?;
+            let program = self.freeze(&store.graph, &[store.output])?;
+            let certificate = self.certify(&program);
+            Ok(Explanation::new(program, certificate))
+        };
+        let resources = self.resources();
+        let explanation = explain(resources)?;
+        // in a smaller budget the array is cut into smaller chunks
+        let smallest = explain(Resources {
+            budget_bytes: resources.budget_bytes.min(1 << 20),
+            ..resources
+        })?;
+        Ok(explanation.or_with(smallest.smallest_budget_bytes()))
+    }
+
+    /// What writing a dataframe would do: its first pass, which decides what it needs. The output
+    /// is opened as the run opens it, so that what stands in its way is found, and nothing of it
+    /// is left.
+    ///
+    /// # Errors
+    /// As [`write_parquet`](Self::write_parquet), but for the budget: see
+    /// [`Explanation::refusal`].
+    pub fn explain_write(
+        &self,
+        frame: &DataFrame,
+        path: impl AsRef<Path>,
+        output: &Output,
+    ) -> Result<Explanation> {
+        let mut graph = Graph::new();
+        let layer = frame.build_write(&mut graph, self, output)?;
+        let overwrite = match output {
+            Output::Parquet(options) => options.overwrite,
+            Output::Rows(options) => options.overwrite,
+        };
+        let options = OutputOptions {
+            overwrite,
+            keep_partial: false,
+        };
+        drop(AtomicDir::create(path, options).map_err(Error::failed)?);
+        let program = self.freeze(&graph, &[layer])?;
+        let certificate = self.certify(&program);
+        Ok(Explanation::new(program, certificate))
+    }
+}

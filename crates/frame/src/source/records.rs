@@ -1,0 +1,293 @@
+//! JSON records that come from elsewhere than files: the dynamic records of a bag.
+//!
+//! They are read as files are: the first records propose a schema, all are read with it in one
+//! pass, each partition remembers what did not fit, and only the partitions that differ from the
+//! union of all keys are read again. What is told of a column names partition and record.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema, SchemaRef};
+use flagstone_graph::{
+    Counter, Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext,
+};
+
+use super::text::{PartitionLog, counted, told};
+use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Bound, Outcome, PartitionSource, Scan, Widening};
+use crate::error::arrow_error;
+use crate::json::{Bad, RecordDecoder, Sampler, Widened};
+use crate::schema::kind::Kind;
+
+/// So many records propose the schema.
+const SAMPLED_RECORDS: usize = 1000;
+/// A record is no longer than this, as far as the certificate knows.
+const RECORD_BYTES: u64 = 1 << 20;
+
+/// Records that can be written as JSON, one after the other; see
+/// [`DataFrame::from_records`](crate::DataFrame::from_records).
+pub trait Records: Send + Sync {
+    /// What they are called in keys and messages: `"read_json|map"`.
+    fn name(&self) -> String;
+
+    /// The first records as JSON texts, at most so many.
+    ///
+    /// # Errors
+    /// Of computing them.
+    fn head(&self, len: usize, execute: &dyn Execute) -> Result<Vec<String>>;
+
+    /// Joins a graph: lowers the layers that the records are computed from.
+    ///
+    /// # Errors
+    /// Those of lowering.
+    fn bind(&self, graph: &mut Graph) -> Result<Box<dyn BoundRecords>>;
+}
+
+/// Records in a graph, partition by partition.
+pub trait BoundRecords: Send + Sync {
+    /// The layers that they are computed from.
+    fn inputs(&self) -> &[LayerId];
+
+    /// How many partitions there are.
+    fn partition_count(&self) -> u32;
+
+    /// What a partition reads of the layers.
+    fn deps(&self, partition: u32, deps: &mut Deps<'_>);
+
+    /// What streaming a partition needs at once.
+    fn scratch_bytes(&self, partition: u32) -> u64;
+
+    /// Bytes read from storage for a partition.
+    fn io_bytes(&self, partition: u32) -> IoBytes;
+
+    /// Gives every record of a partition as JSON text, in order.
+    ///
+    /// # Errors
+    /// Those of `each`, and whatever computing meets.
+    fn for_each(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()>;
+}
+
+type Log = Arc<Mutex<BTreeMap<u32, PartitionLog>>>;
+
+/// Records as a source of batches, taken for one kind.
+pub(crate) struct RecordSource {
+    records: Arc<dyn Records>,
+    name: String,
+    kind: Kind,
+    log: Log,
+    /// What a pass before this one counted.
+    before: Arc<BTreeMap<u32, PartitionLog>>,
+    bound: Option<Box<dyn BoundRecords>>,
+}
+
+impl RecordSource {
+    /// Looks at the first records.
+    pub(crate) fn open(records: &Arc<dyn Records>, execute: &dyn Execute) -> Result<Self> {
+        let (mut kind, mut sampler) = (Kind::Null, Sampler::default());
+        for record in records.head(SAMPLED_RECORDS, execute)? {
+            sampler.look(record.as_bytes(), &mut kind);
+        }
+        if kind == Kind::Null {
+            // no records, or only nulls: a frame of no columns
+            kind = Kind::Struct(Vec::new());
+        }
+        Ok(Self::over(Arc::clone(records), kind, BTreeMap::new()))
+    }
+
+    fn over(records: Arc<dyn Records>, kind: Kind, before: BTreeMap<u32, PartitionLog>) -> Self {
+        RecordSource {
+            name: records.name(),
+            records,
+            kind,
+            log: Arc::new(Mutex::new(before.clone())),
+            before: Arc::new(before),
+            bound: None,
+        }
+    }
+
+    fn log(&self) -> MutexGuard<'_, BTreeMap<u32, PartitionLog>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn decoder(&self, scan: &Scan) -> RecordDecoder {
+        RecordDecoder::new(&self.kind, &scan.wanted, true)
+    }
+
+    fn bound(&self) -> Result<&dyn BoundRecords> {
+        let missing = || Error::invalid("records are streamed without a graph");
+        self.bound.as_deref().ok_or_else(missing)
+    }
+
+    fn describe(&self, partition: u32, widened: &Widened) -> Widening {
+        Widening {
+            column: widened.path.clone(),
+            from: widened.from.name().into(),
+            to: widened.to.name().into(),
+            file: format!("{} partition {partition} record", self.name),
+            line: Some(widened.at + 1),
+            offset: widened.at,
+        }
+    }
+}
+
+impl PartitionSource for RecordSource {
+    fn name(&self) -> &str {
+        "from-records"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::new(self.kind.to_schema())
+    }
+
+    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
+        let bound = self.records.bind(graph)?;
+        let inputs = bound.inputs().to_vec();
+        let source = Arc::new(RecordSource {
+            records: Arc::clone(&self.records),
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            log: Arc::clone(&self.log),
+            before: Arc::clone(&self.before),
+            bound: Some(bound),
+        });
+        Ok(Some(Bound { source, inputs }))
+    }
+
+    fn partition_count(&self) -> u32 {
+        self.bound
+            .as_ref()
+            .map_or(0, |bound| bound.partition_count())
+    }
+
+    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
+        if let Some(bound) = &self.bound {
+            bound.deps(partition, deps);
+        }
+    }
+
+    fn scan_schema(&self, scan: &Scan) -> SchemaRef {
+        let (all, pruned) = (self.schema(), self.decoder(scan).schema());
+        let fields = scan.columns.iter().filter_map(|&column| {
+            let found = pruned.fields().find(all.field(column).name());
+            found.map(|(_, field)| field.clone())
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    fn stream(
+        &self,
+        partition: u32,
+        scan: &Scan,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        self.stream_from(partition, Inputs::new(&mut []), scan, ctx, each)
+    }
+
+    fn stream_from(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        scan: &Scan,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let (mut decoder, schema) = (self.decoder(scan), self.scan_schema(scan));
+        let mut lease = ctx.reserve(0)?;
+        let (mut log, mut text_bytes) = (PartitionLog::default(), 0);
+        let known = self.before.contains_key(&partition);
+        self.bound()?
+            .for_each(partition, inputs, ctx, &mut |record| {
+                lease.ensure((decoder.bytes() + 2 * record.len()) as u64)?;
+                if let Err(Bad { what, .. }) = decoder.push(record, log.rows) {
+                    let (name, place) = (&self.name, log.rows + 1);
+                    let message = format!("{name} partition {partition} record {place}: {what}");
+                    return Err(Error::failed(message));
+                }
+                log.rows += 1;
+                text_bytes += record.len();
+                if decoder.rows() < BATCH_ROWS && text_bytes < BATCH_TEXT_BYTES {
+                    return Ok(());
+                }
+                text_bytes = 0;
+                if !known {
+                    ctx.count(Counter::RowsIn, decoder.rows() as u64);
+                }
+                lease.ensure((decoder.bytes() + decoder.padding_bytes()) as u64)?;
+                each(batch(&mut decoder, &schema)?)
+            })?;
+        if decoder.rows() > 0 {
+            if !known {
+                ctx.count(Counter::RowsIn, decoder.rows() as u64);
+            }
+            lease.ensure((decoder.bytes() + decoder.padding_bytes()) as u64)?;
+            each(batch(&mut decoder, &schema)?)?;
+        }
+        let mut kind = self.kind.clone();
+        let widened = decoder.widen(&mut kind);
+        log.kind = (kind != self.kind).then_some(kind);
+        widened.into_iter().for_each(|w| log.widen(0, w));
+        self.log().insert(partition, log);
+        Ok(())
+    }
+
+    fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
+        let own = self
+            .bound
+            .as_ref()
+            .map_or(0, |bound| bound.scratch_bytes(partition));
+        let columns = 9 * (self.decoder(scan).leaf_count() * BATCH_ROWS) as u64;
+        own + RECORD_BYTES + 3 * BATCH_TEXT_BYTES as u64 + columns
+    }
+
+    fn assumption(&self) -> Option<String> {
+        Some("no record is longer than 1 MiB".into())
+    }
+
+    fn io_bytes(&self, partition: u32) -> IoBytes {
+        let bound = self.bound.as_ref();
+        bound.map_or(IoBytes::default(), |bound| bound.io_bytes(partition))
+    }
+
+    fn outcome(&self) -> Outcome {
+        let describe =
+            |partition, (_, widened): &(usize, Widened)| self.describe(partition, widened);
+        let log = self.log();
+        let (mut outcome, wider) = told(&self.kind, &log, Kind::merge, describe);
+        if let Some(kind) = wider {
+            let next = RecordSource::over(Arc::clone(&self.records), kind, counted(&log));
+            outcome.next = Some(Arc::new(next));
+        }
+        outcome
+    }
+
+    fn deviation(&self, partition: u32) -> Option<String> {
+        let log = self.log();
+        let entry = log.get(&partition)?;
+        if self.kind.holds(entry.kind.as_ref()?) {
+            return None;
+        }
+        let (_, widened) = entry.widened.first()?;
+        Some(self.describe(partition, widened).to_string())
+    }
+}
+
+/// The rows that a decoder has, with the columns of a schema.
+fn batch(decoder: &mut RecordDecoder, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(decoder.rows()));
+    let names = decoder.schema();
+    let arrays = decoder.finish();
+    let find = |name: &str| names.fields().find(name).map(|(at, _)| arrays[at].clone());
+    let columns = schema
+        .fields()
+        .iter()
+        .filter_map(|field| find(field.name()));
+    let columns = columns.collect();
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(arrow_error)
+}

@@ -1,0 +1,227 @@
+//! The data-quality ledger: what became of the lines of every source of a run.
+//!
+//! A line that is left out without a word, or a key that no type asked for, is how data get lost
+//! while a run looks well. So sources tell what they saw, once per task, and the sums stand in the
+//! run's statistics. Only tasks whose block was accepted count: a task that is run again counts its
+//! lines once.
+//!
+//! # Invariants
+//! 1. `lines = blank + records + skipped + quarantined` ([`Quality::balances`]), for every source.
+//! 2. What is kept per source is bounded: [`KEYS_MAX`] keys, and the number of those left out.
+//!
+//! Counts of lines are exact. Keys and their types are looked at in some of the records, since a
+//! look costs about as much as parsing: [`Quality::looked_into`] says in how many.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How many different keys of a source are kept.
+pub const KEYS_MAX: usize = 1000;
+
+/// The ledgers of several sources, by what the source is called.
+pub type Qualities = BTreeMap<String, Quality>;
+
+/// What became of the lines of one source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quality {
+    /// Lines that were read.
+    pub lines: u64,
+    /// Lines without a record in them, where the format allows that.
+    pub blank: u64,
+    /// Lines that became a record.
+    pub records: u64,
+    /// Lines that were left out, and counted: no record, refused by a closure, or too long.
+    pub skipped: u64,
+    /// Lines that were left out, and kept in a quarantine.
+    pub quarantined: u64,
+    /// In how many records keys and types were looked at; all of them when it equals `records`.
+    pub looked_into: u64,
+    /// The keys of these records, by dotted path; `[]` stands for any element of an array.
+    pub keys: BTreeMap<String, KeySeen>,
+    /// How many more keys there were, at least.
+    pub keys_left_out: u64,
+}
+
+/// One key of a source's records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeySeen {
+    /// In how many of the records that were looked into it was.
+    pub seen: u64,
+    /// In how many of them nobody asked for it.
+    pub unused: u64,
+    /// Its values by type, in the order of [`ValueType::ALL`].
+    pub types: [u64; ValueType::ALL.len()],
+}
+
+/// The types of values that formats without a schema have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ValueType {
+    /// No value.
+    Null,
+    /// True or false.
+    Bool,
+    /// A whole number.
+    Integer,
+    /// A number with a fraction or an exponent, or too large for 64 bits.
+    Float,
+    /// Text.
+    String,
+    /// A list of values.
+    Array,
+    /// Keys with values.
+    Object,
+}
+
+impl ValueType {
+    /// Every type, in order of its number.
+    pub const ALL: [ValueType; 7] = [
+        ValueType::Null,
+        ValueType::Bool,
+        ValueType::Integer,
+        ValueType::Float,
+        ValueType::String,
+        ValueType::Array,
+        ValueType::Object,
+    ];
+
+    /// As it is called in JSON, with numbers told apart.
+    pub fn name(self) -> &'static str {
+        match self {
+            ValueType::Null => "null",
+            ValueType::Bool => "boolean",
+            ValueType::Integer => "integer",
+            ValueType::Float => "float",
+            ValueType::String => "string",
+            ValueType::Array => "array",
+            ValueType::Object => "object",
+        }
+    }
+}
+
+impl KeySeen {
+    /// Whether nobody asked for it, wherever it was.
+    pub fn is_unused(&self) -> bool {
+        self.seen > 0 && self.unused == self.seen
+    }
+
+    /// The types that its values had, with how often.
+    pub fn types(&self) -> impl Iterator<Item = (ValueType, u64)> + '_ {
+        let counts = ValueType::ALL.into_iter().zip(self.types);
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    fn add(&mut self, more: &KeySeen) {
+        self.seen += more.seen;
+        self.unused += more.unused;
+        for (sum, more) in self.types.iter_mut().zip(more.types) {
+            *sum += more;
+        }
+    }
+}
+
+impl Quality {
+    /// Whether every line is accounted for.
+    pub fn balances(&self) -> bool {
+        self.lines == self.blank + self.records + self.skipped + self.quarantined
+    }
+
+    /// Whether keys and types were looked at in every record.
+    pub fn is_exact(&self) -> bool {
+        self.looked_into == self.records
+    }
+
+    /// The keys that nobody asked for, wherever they were.
+    pub fn never_used(&self) -> impl Iterator<Item = &str> {
+        let unused = self.keys.iter().filter(|(_, key)| key.is_unused());
+        unused.map(|(name, _)| name.as_str())
+    }
+
+    /// The key of this name, unless there are too many.
+    pub fn key(&mut self, name: &str) -> Option<&mut KeySeen> {
+        if !self.keys.contains_key(name) {
+            if self.keys.len() >= KEYS_MAX {
+                self.keys_left_out += 1;
+                return None;
+            }
+            self.keys.insert(name.to_owned(), KeySeen::default());
+        }
+        self.keys.get_mut(name)
+    }
+
+    /// Adds what another task saw of the source.
+    pub fn add(&mut self, more: &Quality) {
+        self.lines += more.lines;
+        self.blank += more.blank;
+        self.records += more.records;
+        self.skipped += more.skipped;
+        self.quarantined += more.quarantined;
+        self.looked_into += more.looked_into;
+        self.keys_left_out += more.keys_left_out;
+        for (name, seen) in &more.keys {
+            if let Some(key) = self.key(name) {
+                key.add(seen);
+            }
+        }
+    }
+}
+
+/// `10 lines: 7 records, 2 skipped, 1 blank`.
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lines: {} records", self.lines, self.records)?;
+        let others = [
+            (self.skipped, "skipped"),
+            (self.quarantined, "quarantined"),
+            (self.blank, "blank"),
+        ];
+        let mut others = others.iter().filter(|(count, _)| *count > 0);
+        others.try_for_each(|(count, what)| write!(f, ", {count} {what}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quality(key: &str) -> Quality {
+        let mut quality = Quality {
+            lines: 5,
+            blank: 1,
+            records: 2,
+            skipped: 1,
+            quarantined: 1,
+            looked_into: 1,
+            ..Quality::default()
+        };
+        let seen = quality.key(key).unwrap();
+        (
+            seen.seen,
+            seen.unused,
+            seen.types[ValueType::Float as usize],
+        ) = (1, 1, 1);
+        quality
+    }
+
+    #[test]
+    fn sums_balance_and_keys_come_together() {
+        let mut sum = quality("a");
+        sum.add(&quality("b"));
+        sum.add(&quality("a"));
+        assert!(sum.balances() && !sum.is_exact());
+        assert_eq!(sum.never_used().collect::<Vec<_>>(), ["a", "b"]);
+        let types: Vec<_> = sum.keys["a"].types().collect();
+        assert_eq!(types, [(ValueType::Float, 2)]);
+        let text = "15 lines: 6 records, 3 skipped, 3 quarantined, 3 blank";
+        assert_eq!(sum.to_string(), text);
+        sum.lines += 1;
+        assert!(!sum.balances());
+    }
+
+    #[test]
+    fn keys_are_bounded() {
+        let mut sum = Quality::default();
+        (0..KEYS_MAX + 7).for_each(|i| sum.add(&quality(&i.to_string())));
+        assert_eq!((sum.keys.len(), sum.keys_left_out), (KEYS_MAX, 7));
+    }
+}
