@@ -99,7 +99,7 @@ macro_rules! floats {
                 #[inline]
                 fn loose_key(self) -> $key {
                     match self {
-                        _ if self.is_nan() => $key::MAX,
+                        _ if self.is_nan() => $float::NAN.key(),
                         // zero of either sign
                         zero if zero == 0.0 => (0.0 as $float).key(),
                         number => number.key(),

@@ -29,8 +29,8 @@ pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};
 pub(crate) use reduce::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
 pub(crate) use scan::Running;
 pub(crate) use sorted::{
-    Ascending, Descending, FirstRanks, LineQuantiles, PlacesAscending, PlacesDescending, Ranking,
-    interpolated, place,
+    Ascending, Descending, DistinctColumn, DistinctTable, FindDistinct, FirstRanks, LineQuantiles,
+    LookUp, Places, PlacesAscending, PlacesDescending, Ranking, interpolated, place,
 };
 pub(crate) use store::{Cell, Sink, Store};
 

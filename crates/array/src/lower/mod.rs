@@ -76,6 +76,12 @@ impl<'g> Lowering<'g> {
         self.evaluate(parts, node)
     }
 
+    /// Fuses an expression that nothing else of this computation is made of.
+    pub(crate) fn lower_expression(&mut self, node: &Arc<Node>) -> Result<Parts> {
+        self.lower_layers_below(node)?;
+        self.operand(node)
+    }
+
     /// Lowers what has layers of its own, from the bottom up, so that no call goes as deep as the
     /// expression.
     fn lower_layers_below(&mut self, node: &Arc<Node>) -> Result<()> {

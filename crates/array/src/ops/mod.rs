@@ -6,6 +6,7 @@ mod bins;
 mod blocks;
 mod blockwise;
 mod create;
+mod distinct;
 mod filter;
 mod index;
 mod indices;

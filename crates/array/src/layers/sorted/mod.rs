@@ -14,14 +14,16 @@
 //! Everything is read once, written once and read once more. Elements are compared by their keys
 //! (`order.rs`), whose order is total: the bits are those of sorting in memory.
 
+mod distinct;
 mod merge;
 mod quantile;
 mod runs;
 mod select;
 
+pub(crate) use distinct::{DistinctColumn, DistinctTable, FindDistinct, LookUp, Places};
 pub(crate) use merge::FirstRanks;
 pub(crate) use quantile::{LineQuantiles, interpolated, place};
-use runs::Runs;
+use runs::{Run, Runs};
 use select::Selection;
 
 use std::marker::PhantomData;

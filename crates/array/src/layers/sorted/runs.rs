@@ -23,7 +23,7 @@ const RUNS_MAX: usize = 512;
 /// One sorted run.
 pub(crate) struct Run<R> {
     /// Where it starts in the file, in bytes.
-    start: u64,
+    pub(super) start: u64,
     /// How many records it has.
     pub(crate) len: usize,
     /// How many of them are numbers, which come first.
@@ -34,7 +34,7 @@ pub(crate) struct Run<R> {
 
 /// The sorted runs of one task, a run a line. Only the samples are in memory.
 pub(crate) struct Runs<R: Record> {
-    file: Box<dyn ScratchFile>,
+    pub(super) file: Box<dyn ScratchFile>,
     pub(crate) runs: Vec<Run<R>>,
     /// Records between samples.
     pub(crate) step: usize,
@@ -55,12 +55,12 @@ impl<R: Record> BlockData for Runs<R> {
     }
 }
 
-fn held_bytes<R>(runs: usize, samples: usize) -> u64 {
+pub(super) fn held_bytes<R>(runs: usize, samples: usize) -> u64 {
     (size_of::<Runs<u64>>() + runs * size_of::<Run<R>>() + samples * size_of::<R>() + 256) as u64
 }
 
 /// Records between samples, for runs of this length.
-fn step_of(len: usize) -> usize {
+pub(super) fn step_of(len: usize) -> usize {
     (len / 2).isqrt().max(8)
 }
 
