@@ -221,6 +221,6 @@ fn values_and_counts_are_found_together() {
     let counts = counts.counted_with(&SerialExecutor).unwrap();
     assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 500);
     assert_eq!((values.shape(), counts.shape()), (&[7][..], &[7][..]));
-    let pairs = list(values).into_iter().zip(list(counts));
-    assert_eq!(pairs.last(), Some((6, 71)));
+    let mut pairs = list(values).into_iter().zip(list(counts));
+    assert_eq!(pairs.next_back(), Some((6, 71)));
 }

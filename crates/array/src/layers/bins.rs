@@ -14,7 +14,7 @@ use super::reduce::folded_grid;
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::element::Element;
-use crate::grid::{ChunkGrid, Region, volume};
+use crate::grid::{ChunkGrid, Region, span, volume};
 use crate::kernels::fold::Tree;
 use crate::kernels::folds::Sum;
 use crate::lower::{Lowered, Lowering, check_count};
@@ -50,15 +50,7 @@ impl<T: Element, A: Element> Lower for CountBins<T, A> {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
-        let (mut inputs, mut fused) = (Vec::new(), Vec::new());
-        for operand in node.inputs() {
-            let mut parts = lowering.operand(operand)?;
-            for leaf in &mut parts.fused.leaves {
-                leaf.slot += inputs.len();
-            }
-            inputs.extend(parts.inputs());
-            fused.push(parts.fused);
-        }
+        let (fused, inputs) = lowering.operands(node.inputs())?;
         let length = node.inputs()[0].shape[0];
         let leaf = LEAF_MIN.max((2 * self.bins).next_power_of_two());
         let leaves = lowering.plan.chunk_bytes() as usize / (leaf * size_of::<T>());
@@ -173,7 +165,7 @@ impl<T: Element, A: Element> Piecewise for Bins<T, A> {
 
     fn region(&self, operand: usize, task: u32) -> Region {
         match self.edges() && operand == 1 {
-            true => vec![0..self.bins() + 1],
+            true => span(0..self.bins() + 1),
             false => vec![self.grid.region(task as usize).swap_remove(0)],
         }
     }
@@ -216,7 +208,7 @@ impl<T: Element, A: Element> Piecewise for Bins<T, A> {
         let add = |left: &mut A, right: &A| *left = left.plus(*right);
         let mut tree = Tree::new();
         for start in all.clone().step_by(self.leaf) {
-            let part = [start..all.end.min(start + self.leaf)];
+            let part = span(start..all.end.min(start + self.leaf));
             let values = &mut values[..part[0].len()];
             piece.evaluate((0, &self.fused[0]), &part, values)?;
             let mut state = vec![A::ZERO; self.bins()];

@@ -9,6 +9,7 @@ mod files;
 mod filter;
 mod lines;
 mod piecewise;
+mod places;
 mod product;
 mod reduce;
 mod scan;
@@ -25,12 +26,13 @@ pub(crate) use files::{FileSink, StackSink, stack_file, write_failed};
 pub(crate) use filter::{CountTrue, TakeTrue, granule};
 pub(crate) use lines::{AlongLines, LongLines, OfLine};
 pub(crate) use piecewise::Tasks;
+pub(crate) use places::{LookUp, Places};
 pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};
 pub(crate) use reduce::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
 pub(crate) use scan::Running;
 pub(crate) use sorted::{
     Ascending, Descending, DistinctColumn, DistinctTable, FindDistinct, FirstRanks, LineQuantiles,
-    LookUp, Places, PlacesAscending, PlacesDescending, Ranking, interpolated, place,
+    PlacesAscending, PlacesDescending, Ranking, interpolated, place,
 };
 pub(crate) use store::{Cell, Sink, Store};
 

@@ -214,6 +214,20 @@ impl<'g> Lowering<'g> {
         Ok(parts)
     }
 
+    /// Fuses several operands of one layer, whose slots follow each other.
+    pub(crate) fn operands(&mut self, nodes: &[Arc<Node>]) -> Result<(Vec<Fused>, Vec<LayerId>)> {
+        let (mut inputs, mut fused) = (Vec::new(), Vec::with_capacity(nodes.len()));
+        for node in nodes {
+            let mut parts = self.operand(node)?;
+            for leaf in &mut parts.fused.leaves {
+                leaf.slot += inputs.len();
+            }
+            inputs.extend(parts.inputs());
+            fused.push(parts.fused);
+        }
+        Ok((fused, inputs))
+    }
+
     /// The blocks of a node that several expressions may share.
     pub(crate) fn lower_once(&mut self, node: &Arc<Node>) -> Result<Lowered> {
         self.lower_layer(node)?;

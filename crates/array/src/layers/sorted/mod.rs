@@ -20,7 +20,7 @@ mod quantile;
 mod runs;
 mod select;
 
-pub(crate) use distinct::{DistinctColumn, DistinctTable, FindDistinct, LookUp, Places};
+pub(crate) use distinct::{DistinctColumn, DistinctTable, FindDistinct};
 pub(crate) use merge::FirstRanks;
 pub(crate) use quantile::{LineQuantiles, interpolated, place};
 use runs::{Run, Runs};
