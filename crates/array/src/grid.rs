@@ -8,6 +8,11 @@ use crate::view::Along;
 /// A box of an array: one range of indices per axis.
 pub(crate) type Region = Vec<Range<usize>>;
 
+/// A region of one axis.
+pub(crate) fn span(range: Range<usize>) -> Region {
+    std::iter::once(range).collect()
+}
+
 /// The lengths of a region.
 pub(crate) fn lengths(region: &[Range<usize>]) -> Vec<usize> {
     region.iter().map(ExactSizeIterator::len).collect()
@@ -20,7 +25,7 @@ pub(crate) fn volume(region: &[Range<usize>]) -> usize {
 
 /// How an array is cut into chunks. Chunks are numbered in C order; an array without elements has
 /// one empty chunk, so that every array has a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChunkGrid {
     shape: Vec<usize>,
     chunk: Vec<usize>,

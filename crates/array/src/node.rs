@@ -13,6 +13,7 @@ use flagstone_graph::{Error, ErrorKind, Result};
 
 use crate::dtype::DType;
 use crate::element::Element;
+use crate::grid::ChunkGrid;
 use crate::kernels::map::Kernel;
 use crate::later::Later;
 use crate::lower::{Lowered, Lowering};
@@ -74,6 +75,16 @@ pub(crate) trait Lower: Send + Sync {
     /// # Errors
     /// A mistake further down, and plans that cannot be made.
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered>;
+
+    /// The chunks that somebody asked for.
+    fn chunks(&self) -> Option<&ChunkGrid> {
+        None
+    }
+
+    /// Whether it changes nothing but chunks.
+    fn is_rechunk(&self) -> bool {
+        false
+    }
 }
 
 /// An element with its type.

@@ -5,6 +5,7 @@
 //! own, whose blocks are inputs of the tape above. A product's tiles can be as large as the budget,
 //! so whoever wants them in other pieces first has them cut.
 
+mod fit;
 mod product;
 mod rechunk;
 mod reduce;
@@ -54,6 +55,10 @@ pub(crate) struct Lowering<'g> {
     done: HashMap<*const Node, (Lowered, u32)>,
     /// Layers that cut another's chunks into smaller ones.
     cut: HashMap<LayerId, Lowered>,
+    /// Layers that have another's elements in other chunks.
+    regridded: HashMap<(LayerId, ChunkGrid), Lowered>,
+    /// What the plan has to say of itself, in sentences.
+    pub(crate) notes: Vec<String>,
 }
 
 impl<'g> Lowering<'g> {
@@ -63,6 +68,8 @@ impl<'g> Lowering<'g> {
             plan,
             done: HashMap::new(),
             cut: HashMap::new(),
+            regridded: HashMap::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -74,6 +81,12 @@ impl<'g> Lowering<'g> {
             return Ok(parts.layers[0].clone());
         }
         self.evaluate(parts, node)
+    }
+
+    /// Fuses an expression that nothing else of this computation is made of.
+    pub(crate) fn lower_expression(&mut self, node: &Arc<Node>) -> Result<Parts> {
+        self.lower_layers_below(node)?;
+        self.operand(node)
     }
 
     /// Lowers what has layers of its own, from the bottom up, so that no call goes as deep as the
@@ -154,25 +167,32 @@ impl<'g> Lowering<'g> {
     pub(crate) fn evaluation_grid(&self, fused: &Fused) -> ChunkGrid {
         let (shape, item) = (fused.shape(), fused.dtype().size());
         let permuted = fused.tape.is_permuted();
-        let grid = self.plan.evaluation_grid(shape, item, 1, permuted);
+        let choose = |buffers: u64| {
+            let own = || self.plan.evaluation_grid(shape, item, buffers, permuted);
+            self.heavy_grid(fused, buffers).unwrap_or_else(own)
+        };
+        let grid = choose(1);
         let region = grid.region(0);
         let bytes = ((volume(&region) * item) as u64).max(1);
         let buffers = 1 + fused.scratch_bytes(&region) / bytes;
         match buffers {
             1 => grid,
-            _ => self.plan.evaluation_grid(shape, item, buffers, permuted),
+            _ => choose(buffers),
         }
     }
 
     /// Computes an expression on a given grid; `in_place` is the leaf whose chunks the grid's are.
     pub(crate) fn evaluate_on(
         &mut self,
-        parts: Parts,
+        mut parts: Parts,
         grid: ChunkGrid,
         in_place: Option<usize>,
         node: &Node,
     ) -> Result<Lowered> {
         check_count(grid.len() as u64, node)?;
+        if in_place.is_none() {
+            self.fit_leaves(&mut parts, &grid, node)?;
+        }
         let inputs = parts.inputs();
         let item_bytes = node.dtype.size();
         let layer = Evaluate {
@@ -206,6 +226,20 @@ impl<'g> Lowering<'g> {
         let mut parts = fuse(self, node)?;
         self.cut_leaves(&mut parts, None);
         Ok(parts)
+    }
+
+    /// Fuses several operands of one layer, whose slots follow each other.
+    pub(crate) fn operands(&mut self, nodes: &[Arc<Node>]) -> Result<(Vec<Fused>, Vec<LayerId>)> {
+        let (mut inputs, mut fused) = (Vec::new(), Vec::with_capacity(nodes.len()));
+        for node in nodes {
+            let mut parts = self.operand(node)?;
+            for leaf in &mut parts.fused.leaves {
+                leaf.slot += inputs.len();
+            }
+            inputs.extend(parts.inputs());
+            fused.push(parts.fused);
+        }
+        Ok((fused, inputs))
     }
 
     /// The blocks of a node that several expressions may share.

@@ -2,16 +2,20 @@
 
 mod arithmetic;
 mod axes;
+mod bins;
 mod blocks;
 mod blockwise;
 mod create;
+mod distinct;
 mod filter;
 mod index;
 mod indices;
 mod lines;
+mod outside;
 mod pad;
 mod product;
 mod random;
+mod rechunk;
 mod reduce;
 mod select;
 mod shape;
@@ -19,9 +23,12 @@ mod storage;
 mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
+pub use bins::Bins;
 pub use blocks::Boundary;
 pub use blockwise::{Blocks, Blockwise, Operands};
 pub(crate) use create::check_shape;
 pub use create::meshgrid;
 pub use indices::Index;
+pub use outside::RowBlocks;
 pub use pad::Pad;
+pub use rechunk::Chunks;
