@@ -2,24 +2,9 @@
 
 mod common;
 
-use common::small;
-use flagstone_bag::{Bag, ErrorKind, Portable, Stage};
-use flagstone_graph::SerialExecutor;
+use common::{items_everywhere as everywhere, small};
+use flagstone_bag::{Bag, ErrorKind, Portable};
 use proptest::prelude::*;
-
-/// The items on the reference executor, after checking that sessions give the same.
-fn everywhere<S, T>(bag: &Bag<S>) -> Vec<T>
-where
-    S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone + PartialEq + std::fmt::Debug,
-{
-    let expected = bag.compute_with(&SerialExecutor).unwrap();
-    for threads in [1, 3] {
-        let items = bag.compute_with(&small(32 << 20, threads)).unwrap();
-        assert_eq!(items, expected);
-    }
-    expected
-}
 
 fn partitions() -> impl Strategy<Value = Vec<Vec<i64>>> {
     prop::collection::vec(prop::collection::vec(-20..20i64, 0..12), 1..12)

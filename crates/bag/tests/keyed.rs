@@ -8,25 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use common::small;
+use common::{items_everywhere as everywhere, small};
 use flagstone_bag::{Bag, ErrorKind, Portable, Stage};
 use flagstone_graph::{Execute, SerialExecutor};
 use medium::Faults;
 use proptest::prelude::*;
-
-/// The items on the reference executor, after checking that sessions give the same.
-fn everywhere<S, T>(bag: &Bag<S>) -> Vec<T>
-where
-    S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone + PartialEq + std::fmt::Debug,
-{
-    let expected = bag.compute_with(&SerialExecutor).unwrap();
-    for threads in [1, 3] {
-        let items = bag.compute_with(&small(32 << 20, threads)).unwrap();
-        assert_eq!(items, expected);
-    }
-    expected
-}
 
 fn partitions() -> impl Strategy<Value = Vec<Vec<i64>>> {
     prop::collection::vec(prop::collection::vec(-20..20i64, 0..12), 1..30)
