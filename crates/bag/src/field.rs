@@ -80,7 +80,7 @@ impl Field {
                 let path = self.path.join(".");
                 let message = format!(
                     "{} has no field {path:?}; use pluck_or for a default",
-                    run.place()
+                    run.place_of_line()
                 );
                 Error::failed(message).with_location(self.location)
             })

@@ -182,10 +182,7 @@ fn items_that_a_closure_refuses_are_treated_as_asked() {
     assert_eq!(host.counted(Counter::BadRecords), 3);
     let error = lines.try_map(parse).sum().compute_with(&SerialExecutor);
     let error = error.unwrap_err().to_string();
-    assert!(
-        error.contains("try_map failed on item 1 of partition 0"),
-        "{error}"
-    );
+    assert!(error.contains("n.txt:2 (byte 2): invalid digit"), "{error}");
 
     // a run that fails leaves no quarantine
     let gone = dir.path().join("gone");

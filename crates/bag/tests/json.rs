@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Event, bytes_read, events, everywhere, gzip, small, write};
-use flagstone_bag::{Bag, ErrorKind};
+use common::{Event, bytes_read, events, everywhere, gzip, items_everywhere, small, write};
+use flagstone_bag::{BadRecords, Bag, ErrorKind, Json, JsonOptions};
 use flagstone_graph::{
     Counter, Execute, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially,
 };
@@ -58,7 +58,7 @@ fn dynamic_values_are_plucked_by_path() {
         .compute_with(&SerialExecutor)
         .unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("item 50 of partition 0"), "{text}");
+    assert!(text.contains(":51 (byte "), "{text}");
     assert!(text.contains("no field \"actor.login\""), "{text}");
     let mistake = bag.pluck("actor..login").check().unwrap_err();
     assert_eq!(mistake.kind(), ErrorKind::Invalid);
@@ -100,7 +100,7 @@ fn plucking_in_the_parser_equals_plucking_values() {
     let error = inner.count().compute_with(&SerialExecutor).unwrap_err();
     let message = error.message();
     assert!(
-        message.contains("item 42") && message.contains("no field \"actor\""),
+        message.contains("e.json:43 (byte ") && message.contains("no field \"actor\""),
         "{message}"
     );
     let with_default = bag
@@ -125,7 +125,7 @@ fn plucking_in_the_parser_equals_plucking_values() {
     let errors = errors.map(|item| item.compute_with(&SerialExecutor).unwrap_err());
     assert_eq!(errors[0].message(), errors[1].message());
     assert!(
-        errors[0].message().contains("item 41 of partition 0"),
+        errors[0].message().contains("e.json:42 (byte"),
         "{}",
         errors[0]
     );
@@ -234,4 +234,69 @@ fn outputs_computed_together_parse_each_record_once() {
 
 fn events_len(range: std::ops::Range<usize>) -> usize {
     events(range).len()
+}
+
+#[test]
+fn values_too_deep_for_a_stack_are_bad_records_and_brackets_in_strings_are_not_depth() {
+    let dir = tempfile::tempdir().unwrap();
+    let nested = |open: &str, close: &str, n| format!("{}{}", open.repeat(n), close.repeat(n));
+    let path = write(
+        dir.path(),
+        "a.json",
+        format!(
+            "{}\n{}\n{}\n{}\n{}\n",
+            nested("[", "]", 127),
+            nested("[", "]", 128),
+            nested("[", "]", 200_000),
+            format_args!("{}1{}", "{\"\\\"]\":".repeat(100_000), "}".repeat(100_000)),
+            // many brackets, but none in another, and some that are text
+            format_args!("[{}\"{}\\\"[\"]", "[],".repeat(500), "[".repeat(500)),
+        ),
+    );
+    let error = Bag::read_json_values(&path).count();
+    let error = error.compute_with(&SerialExecutor).unwrap_err().to_string();
+    assert!(error.contains("a.json:2:"), "{error}");
+    assert!(error.contains("recursion limit exceeded"), "{error}");
+    let options = JsonOptions {
+        bad_records: BadRecords::Skip,
+        ..JsonOptions::default()
+    };
+    let values = Bag::read_json_values_with([&path], options);
+    let lens = values.map(|value| value.as_array().map_or(0, Vec::len));
+    assert_eq!(items_everywhere(&lens), [1, 501]);
+}
+
+#[test]
+fn a_value_is_the_same_whether_it_is_read_whole_or_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = [
+        "7.038531e-26",
+        "2.2250738585072011e-308",
+        "9007199254740993.0",
+    ];
+    let strings = [
+        r#""\ud83d\ude00""#,
+        r#""\\ud83d""#,
+        r#""\ud83d""#,
+        r#""\uDE00x""#,
+    ];
+    let lines = numbers.iter().chain(&strings);
+    let lines: String = lines.map(|value| format!("{{\"a\":{value}}}\n")).collect();
+    let path = write(dir.path(), "a.json", lines);
+    let options = JsonOptions {
+        bad_records: BadRecords::Skip,
+        ..JsonOptions::default()
+    };
+    let values = Bag::read_json_values_with([&path], options);
+    let whole = items_everywhere(&values.map(|value| Json(value["a"].clone())));
+    assert_eq!(items_everywhere(&values.pluck("a")), whole);
+    // half a surrogate pair is no text
+    assert_eq!(whole.len(), 5);
+    for (value, text) in whole.iter().zip(numbers) {
+        assert_eq!(value.as_f64(), text.parse().ok());
+    }
+    assert_eq!(
+        whole[3..],
+        [json!("\u{1f600}").into(), json!("\\ud83d").into()]
+    );
 }

@@ -73,7 +73,7 @@ where
         match (self.f)(item) {
             Ok(item) => next.push(item),
             Err(error) if self.policy == BadRecords::Fail => {
-                let (name, place) = (at.step.name, at.run.place());
+                let (name, place) = (at.step.name, at.run.place_of_line());
                 let message = format!("{name} failed on {place}: {error}");
                 Err(Stop::Failed(
                     Error::failed(message).with_location(at.step.location),
