@@ -6,6 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::{small, write};
 use flagstone_bag::{Bag, HeapSize, Json, heap_bytes};
@@ -232,4 +233,21 @@ fn outputs_of_a_shared_bag_fit_in_a_budget_that_cannot_hold_all_their_parts() {
         part.wait().unwrap();
     }
     assert!(session.spilled_bytes() > 0);
+}
+
+#[test]
+fn the_table_of_a_small_bag_is_leased_as_it_lies_in_memory() {
+    static LIVE_MAX: AtomicI64 = AtomicI64::new(0);
+    let rows = Bag::range(0..15_000, 1).map(|n| (n, [n; 31]));
+    let joined = Bag::range(0..10, 1).join_small(&rows, |n| *n, |(n, _)| *n);
+    let seen = joined.inspect(|_| {
+        LIVE_MAX.fetch_max(LIVE.with(Cell::get), Ordering::Relaxed);
+    });
+    // one worker builds the table and looks into it
+    let session = small(64 << 20, 1);
+    assert_eq!(seen.count().compute_with(&session).unwrap(), 10);
+    let live = LIVE_MAX.load(Ordering::Relaxed) as u64;
+    let leased = session.last_stats().ledger_peak_bytes;
+    assert!(live > 15_000 * 32 * 8, "{live}");
+    assert!(live <= leased, "{live} bytes live, {leased} leased at most");
 }

@@ -231,7 +231,8 @@ where
                 lease.ensure(heap + heap_bytes(&key) + 2 * slots * slot_bytes)?;
                 let items = table.entry(key).or_insert_with_key(|key| {
                     heap += heap_bytes(key);
-                    Vec::new()
+                    // grown from nothing, a list of one item would have room for four
+                    Vec::with_capacity(1)
                 });
                 items.push(item);
                 Ok(())
