@@ -147,6 +147,7 @@ fn lengths_that_differ_are_errors() {
     }
     let wrong = bag.random_sample(1.5, 0).check().unwrap_err();
     assert!(wrong.to_string().contains("unlike 1.5"), "{wrong}");
+    assert!(wrong.to_string().contains("tests/several.rs"), "{wrong}");
     assert!(bag.repartition(0).check().is_err());
 }
 
@@ -234,4 +235,11 @@ fn partitions_of_a_size_are_as_many_as_it_takes() {
             .all(|file| file.metadata().unwrap().len() > 0)
     );
     assert_eq!((written.files.len(), written.rows), (4, 1000));
+}
+
+#[test]
+fn a_topk_of_more_than_there_is_gives_all() {
+    let top = Bag::range(0..100, 3).topk(usize::MAX);
+    let all: Vec<u64> = (0..100).rev().collect();
+    assert_eq!(item_everywhere(&top), all);
 }

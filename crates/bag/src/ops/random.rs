@@ -42,9 +42,10 @@ impl<S: Stage> Bag<S> {
     /// same items.
     #[track_caller]
     pub fn random_sample(&self, probability: f64, seed: u64) -> Bag<RandomSample<S>> {
+        let location = Location::caller();
         let mistake = (!(0.0..=1.0).contains(&probability)).then(|| {
             let message = format!("a probability lies between 0 and 1, unlike {probability}");
-            Mistake::at(Location::caller(), message)
+            Mistake::at(location, message)
         });
         let sampling = Sampling { probability, seed };
         self.then("random_sample", sampling).mistaken(mistake)

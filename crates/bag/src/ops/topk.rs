@@ -115,7 +115,7 @@ where
         }
         let heap = heap_bytes(&item);
         state.held.push((key, item), heap, run)?;
-        if state.held.items.len() >= k.saturating_mul(2).max(k + 64) {
+        if state.held.items.len() >= k.saturating_mul(2).max(k.saturating_add(64)) {
             self.prune(state);
         }
         Ok(())
