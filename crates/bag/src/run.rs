@@ -367,7 +367,8 @@ impl IoCounters for TaskCounters<'_> {
 /// An error of reading, as the error of a task.
 pub(crate) fn io_error(error: flagstone_io::Error) -> Error {
     if let Some(needs) = error.needs_memory() {
-        return Error::needs_memory(needs);
+        // which file, and where in it
+        return Error::needs_memory(needs).with_message(error.to_string());
     }
     match error.kind() {
         flagstone_io::ErrorKind::Cancelled => Error::cancelled(),

@@ -336,7 +336,9 @@ impl<'a> BlockReader<'a> {
         if self.filled == self.buffer.len() && self.pos == 0 {
             let most = limit.saturating_add(line_end).min(usize::MAX as u64) as usize;
             let wanted = (self.buffer.len() * 2).min(most.max(self.buffer.len() + 1));
-            self.enlarge(wanted)?;
+            let offset = self.base + self.pos as u64;
+            let enlarged = self.enlarge(wanted);
+            enlarged.map_err(|error| error.at_offset(offset))?;
         }
         Ok(())
     }
@@ -490,6 +492,9 @@ impl<'a> BlockReader<'a> {
 
 fn too_long(limit: u64) -> Error {
     let limit = format_bytes(limit);
-    let message = format!("the line that starts here is longer than the limit of {limit}");
+    let message = format!(
+        "the line that starts here is longer than the limit of {limit}; raise line_limit, or leave \
+         such lines out with LineLimit::Skip"
+    );
     Error::new(ErrorKind::LineTooLong, message)
 }

@@ -29,7 +29,8 @@ pub enum BadRecords {
     Skip,
     /// The record is left out, counted, and kept with its file, line, byte and error as a line of
     /// JSON in `part-NNNNN.jsonl` in this directory, one file per partition that has any. Give each
-    /// bag a directory of its own.
+    /// bag a directory of its own, and each run an empty one: what an earlier run left for a
+    /// partition that now has no bad records stays.
     Quarantine(PathBuf),
 }
 
