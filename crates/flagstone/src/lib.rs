@@ -43,13 +43,13 @@ pub use inspect::{
 };
 pub use pattern::read_pattern;
 pub use persist::Persist;
-pub use seams::Seams;
+pub use seams::{ColumnElement, Seams};
 pub use session::{Session, SessionBuilder};
 
 pub use flagstone_array::{
-    Array, Axes, Bits, BlockPlace, Blocks, Blockwise, Boundary, ChunkGrid, DType, Element, Float,
-    Index, Integer, IntoAxes, Operands, Pad, Promote, StoreTo, ZarrCompression, ZarrOptions,
-    ZarrVersion, create_zarr_group, index, keep, meshgrid,
+    Array, Axes, Bins, Bits, BlockPlace, Blocks, Blockwise, Boundary, ChunkGrid, Chunks, DType,
+    Element, Float, Index, Integer, IntoAxes, Operands, Pad, Promote, StoreTo, ZarrCompression,
+    ZarrOptions, ZarrVersion, create_zarr_group, index, keep, meshgrid,
 };
 pub use flagstone_bag::{
     BadRecords as BagBadRecords, Bag, BagItem, Collected, Compression as FileCompression,
