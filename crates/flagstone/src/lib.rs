@@ -52,9 +52,9 @@ pub use flagstone_array::{
     ZarrOptions, ZarrVersion, create_zarr_group, index, keep, meshgrid,
 };
 pub use flagstone_bag::{
-    BadRecords as BagBadRecords, Bag, BagItem, Collected, Compression as FileCompression,
-    FilesOptions, FilesWritten, Json, JsonOptions as BagJsonOptions, LineLimit, Pattern,
-    TextOptions,
+    Bag, BagItem, Collected, Compression as FileCompression, Delimiter, FilesOptions, FilesWritten,
+    Json, JsonOptions as BagJsonOptions, Lazies, LineLimit, PartitionSize, Pattern, TextOptions,
+    Values,
 };
 pub use flagstone_frame::{
     BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,
@@ -64,7 +64,8 @@ pub use flagstone_frame::{
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,
-    KeyedGraph, Layer, LayerId, Lazy, Program, Result, SerialExecutor, TaskContext, delayed, lazy,
+    KeySeen, KeyedGraph, Layer, LayerId, Lazy, Program, Qualities, Quality, Result, SerialExecutor,
+    TaskContext, ValueType, delayed, lazy,
 };
 pub use flagstone_io::OutputOptions;
 pub use flagstone_memory::{ParseBytesError, format_budget, format_bytes, parse_bytes};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flagstone_array::{Array, Element};
 use flagstone_bag::{Bag, Collected, Computed, Portable, Source, Stage};
 use flagstone_graph::{
-    Block, Deps, Error, Execute, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext,
+    Block, Deps, Error, Execute, Footprint, Graph, Inputs, Layer, Result, TaskContext,
 };
 use ndarray::Axis;
 

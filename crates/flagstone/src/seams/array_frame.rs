@@ -11,8 +11,8 @@ use arrow::datatypes::{
 use flagstone_array::{Array, Element, RowBlocks};
 use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Partition, PartitionSource, Scan};
 use flagstone_graph::{
-    Block, Counter, Deps, Error, Execute, Footprint, Graph, Inputs, Layer, LayerId, Resources,
-    Result, SerialExecutor, TaskContext, Value,
+    Block, Counter, Deps, Error, Execute, Footprint, Graph, Inputs, Layer, Resources, Result,
+    SerialExecutor, TaskContext, Value,
 };
 use ndarray::{Axis, Ix2};
 
@@ -277,7 +277,7 @@ impl Layer for RowCounts {
 }
 
 /// The rows of an array as a source of batches.
-struct FromArray<T> {
+struct FromArray<T: Element> {
     array: Array<T>,
     resources: Resources,
     schema: SchemaRef,
