@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use flagstone_array::{Array, ZarrCompression, ZarrOptions, index};
+use flagstone_graph::Execute;
 use flagstone_scheduler::Session;
 use ndarray::s;
 

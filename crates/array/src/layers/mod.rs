@@ -3,6 +3,7 @@
 mod blocks;
 mod blockwise;
 mod collect;
+mod each;
 mod evaluate;
 mod files;
 mod filter;
@@ -18,6 +19,7 @@ pub use blocks::BlockPlace;
 pub(crate) use blocks::{MapBlocks, OfBlock, Overlap};
 pub(crate) use blockwise::{Combine, Contraction, OfBlocks, Operand};
 pub(crate) use collect::{collect, collected, gathered};
+pub(crate) use each::{EachSink, TakeChunk};
 pub(crate) use evaluate::Evaluate;
 pub(crate) use files::{FileSink, StackSink, stack_file, write_failed};
 pub(crate) use filter::{CountTrue, TakeTrue, granule};
