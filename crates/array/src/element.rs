@@ -9,6 +9,7 @@ use std::fmt::{Debug, Display};
 
 use crate::dtype::DType;
 use crate::kernels::gemm::{self, GemmBlock};
+use crate::order::Order;
 use crate::promote::Promote;
 
 mod sealed {
@@ -36,6 +37,7 @@ pub trait Element:
     + Send
     + Sync
     + 'static
+    + Order
     + Promote<Self, Output = Self>
 {
     /// The type as a value.

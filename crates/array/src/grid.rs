@@ -8,6 +8,11 @@ use crate::view::Along;
 /// A box of an array: one range of indices per axis.
 pub(crate) type Region = Vec<Range<usize>>;
 
+/// A region of one axis.
+pub(crate) fn span(range: Range<usize>) -> Region {
+    std::iter::once(range).collect()
+}
+
 /// The lengths of a region.
 pub(crate) fn lengths(region: &[Range<usize>]) -> Vec<usize> {
     region.iter().map(ExactSizeIterator::len).collect()

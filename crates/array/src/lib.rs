@@ -25,6 +25,7 @@ mod layers;
 mod lower;
 mod node;
 mod ops;
+mod order;
 mod plan;
 mod promote;
 mod source;
@@ -41,8 +42,8 @@ pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
 pub use ops::{
-    Axes, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Operands, Pad, RowBlocks, keep,
-    meshgrid,
+    Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Operands, Pad, RowBlocks,
+    keep, meshgrid,
 };
 pub use promote::Promote;
 pub use storing::{BuiltStore, StoreTo};

@@ -98,6 +98,30 @@ impl Plan {
         ChunkGrid::new(shape, &chunk)
     }
 
+    /// Chunks for sorting runs along `axis`: long ones, so that there are few of them, with as many
+    /// lines side by side as that leaves room for.
+    pub(crate) fn runs_grid(
+        &self,
+        shape: &[usize],
+        item_bytes: usize,
+        axis: usize,
+        runs_max: usize,
+    ) -> ChunkGrid {
+        let share = self.budget_bytes / (8 * self.threads as u64);
+        let elements = share.clamp(512, 8 * CHUNK_BYTES_MAX) as usize / item_bytes;
+        let length = shape[axis].max(1);
+        let rows = length.div_ceil(runs_max).max(length.min(4096));
+        let mut rest = (elements / rows).max(1);
+        let mut chunk = vec![1; shape.len()];
+        for other in (0..shape.len()).rev().filter(|&other| other != axis) {
+            chunk[other] = shape[other].min(rest).max(1);
+            rest /= chunk[other];
+        }
+        let lines: usize = chunk.iter().product();
+        chunk[axis] = (elements / lines).clamp(1, length);
+        ChunkGrid::new(shape, &chunk)
+    }
+
     /// Chunks for reducing along `axes` (ascending): a power of two of leaves along the last of
     /// them, which is folded first, and a power of two along the others, so that partial states
     /// are subtrees of the canonical tree.

@@ -94,7 +94,7 @@ fn wrong_blocks_say_what_is_wrong() {
         ),
         (
             Blockwise::new("i").apply(((&lazy, "ij"), (&lazy, "ji")), |_, (x, _)| x.to_owned()),
-            "has lengths 10 and 7",
+            "has lengths 7 and 10",
         ),
         (lazy.sliding_window_view(&[8], &[1]), "no windows of 8"),
         (lazy.sliding_window_view(&[8, 1], &[1]), "cannot slide"),

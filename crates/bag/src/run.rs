@@ -359,6 +359,9 @@ pub(crate) fn io_error(error: flagstone_io::Error) -> Error {
     }
     match error.kind() {
         flagstone_io::ErrorKind::Cancelled => Error::cancelled(),
+        _ if error.is_out_of_disk() => {
+            Error::new(ErrorKind::OutOfDisk, error.to_string()).with_source(error)
+        }
         _ => Error::failed(error),
     }
 }

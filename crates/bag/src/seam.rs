@@ -49,6 +49,9 @@ pub trait PartitionSource<T>: Send + Sync {
     /// What a partition reads of them, where they stand in the slots from `first` on.
     fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>);
 
+    /// How many blocks these are.
+    fn dep_count(&self, partition: u32) -> usize;
+
     /// What running a partition needs beside what `each` holds.
     fn footprint(&self, partition: u32) -> Footprint;
 
@@ -222,6 +225,11 @@ where
     fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
         let slots = first..first + self.inputs.len();
         self.stage.root().deps(&self.plan, partition, slots, deps);
+    }
+
+    fn dep_count(&self, partition: u32) -> usize {
+        let root = self.stage.root();
+        root.dep_count(&self.plan, partition, self.inputs.len())
     }
 
     fn footprint(&self, partition: u32) -> Footprint {

@@ -57,21 +57,13 @@ impl<U: Element> Lower for Contraction<U> {
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
         check_count(self.grid.len() as u64, node)?;
-        let (mut fused, mut inputs, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
-        for operand in node.inputs() {
-            let mut parts = lowering.operand(operand)?;
-            for leaf in &mut parts.fused.leaves {
-                leaf.slot += inputs.len();
-            }
-            inputs.extend(parts.inputs());
-            fused.push(parts.fused);
-            shapes.push(operand.shape.clone());
-        }
+        let (fused, inputs) = lowering.operands(node.inputs())?;
+        let shapes = node.inputs().iter().map(|input| input.shape.clone());
         let layer = Contract {
             grid: self.grid.clone(),
             results: self.results.clone(),
             axes: self.axes.clone(),
-            shapes,
+            shapes: shapes.collect(),
             fused,
             function: Arc::clone(&self.function),
             combine: self.combine.clone(),

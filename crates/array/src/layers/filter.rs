@@ -22,7 +22,7 @@ use super::piecewise::{Piece, Piecewise, Tasks};
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::dtype::DType;
-use crate::grid::{ChunkGrid, Region, lengths, volume};
+use crate::grid::{ChunkGrid, Region, lengths, span, volume};
 use crate::lower::{Lowered, Lowering, check_count};
 use crate::node::{Lower, Node};
 use crate::tape::Fused;
@@ -88,7 +88,7 @@ impl Piecewise for Count {
     fn region(&self, _: usize, task: u32) -> Region {
         let granules = &self.grid.region(task as usize)[0];
         let end = (granules.end * self.granule).min(self.fused.shape()[0]);
-        vec![granules.start * self.granule..end]
+        span(granules.start * self.granule..end)
     }
 
     fn output_bytes(&self, task: u32) -> u64 {
@@ -139,15 +139,7 @@ impl Lower for TakeTrue {
         let [of, _] = node.inputs() else {
             return Err(Error::invalid("a filter has two operands"));
         };
-        let (mut inputs, mut fused) = (Vec::new(), Vec::new());
-        for operand in node.inputs() {
-            let mut parts = lowering.operand(operand)?;
-            for leaf in &mut parts.fused.leaves {
-                leaf.slot += inputs.len();
-            }
-            inputs.extend(parts.inputs());
-            fused.push(parts.fused);
-        }
+        let (fused, inputs) = lowering.operands(node.inputs())?;
         let evaluation = lowering.evaluation_grid(&fused[0]);
         let mut chunk = evaluation.chunk_shape().to_vec();
         chunk[0] = (chunk[0] / self.granule * self.granule).max(self.granule);

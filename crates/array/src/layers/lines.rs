@@ -1,7 +1,8 @@
 //! A function of whole lines along one axis: sorting, quantiles, users' functions.
 //!
-//! A task has a few lines from end to end. A line that does not fit the budget is refused before
-//! the run, with the numbers.
+//! A task has a few lines from end to end. Lines too long for that go another way where there is
+//! one (`sorted/`); of a user's function, a line that does not fit the budget is refused before the
+//! run, with the numbers.
 
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ use crate::tape::Fused;
 /// Fills a line of results from a line of elements, which it may reorder.
 pub(crate) type OfLine<T, U> = Arc<dyn Fn(&mut [T], &mut [U]) + Send + Sync>;
 
+/// Another way to the same result, for lines that are longer than memory.
+pub(crate) type LongLines = Arc<dyn Fn(&mut Lowering<'_>, &Node) -> Result<Lowered> + Send + Sync>;
+
 /// The operation: lines of `axis` become lines of `length` along the same axis.
 pub(crate) struct AlongLines<T, U> {
     pub(crate) name: &'static str,
@@ -29,6 +33,7 @@ pub(crate) struct AlongLines<T, U> {
     /// Bytes that the function allocates beside, for a line.
     pub(crate) scratch_bytes: u64,
     pub(crate) function: OfLine<T, U>,
+    pub(crate) long: Option<LongLines>,
 }
 
 impl<T: Element, U: Element> Lower for AlongLines<T, U> {
@@ -38,6 +43,14 @@ impl<T: Element, U: Element> Lower for AlongLines<T, U> {
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
         let of = &node.inputs()[0];
+        // twice a line and its result, as far as tasks side by side allow
+        let line = of.shape[self.axis] * size_of::<T>() + self.length * size_of::<U>();
+        let needed = (2 * line as u64).saturating_add(self.scratch_bytes);
+        if let Some(long) = &self.long
+            && needed > lowering.plan.budget_bytes / (2 * lowering.plan.threads as u64)
+        {
+            return long(lowering, node);
+        }
         let mut parts = lowering.operand(of)?;
         let item = size_of::<T>().max(size_of::<U>());
         let grid = lowering.plan.lines_grid(&of.shape, item, self.axis);

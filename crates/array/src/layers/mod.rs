@@ -1,5 +1,6 @@
 //! The layers that arrays lower to.
 
+mod bins;
 mod blocks;
 mod blockwise;
 mod collect;
@@ -10,11 +11,14 @@ mod filter;
 mod lines;
 mod outside;
 mod piecewise;
+mod places;
 mod product;
 mod reduce;
 mod scan;
+mod sorted;
 mod store;
 
+pub(crate) use bins::{Binning, CountBins};
 pub use blocks::BlockPlace;
 pub(crate) use blocks::{MapBlocks, OfBlock, Overlap};
 pub(crate) use blockwise::{Combine, Contraction, OfBlocks, Operand};
@@ -23,12 +27,17 @@ pub(crate) use each::{EachSink, TakeChunk};
 pub(crate) use evaluate::Evaluate;
 pub(crate) use files::{FileSink, StackSink, stack_file, write_failed};
 pub(crate) use filter::{CountTrue, TakeTrue, granule};
-pub(crate) use lines::{AlongLines, OfLine};
+pub(crate) use lines::{AlongLines, LongLines, OfLine};
 pub(crate) use outside::{FromBlocks, FromDelayed, FromLayer, FromPartitions};
 pub(crate) use piecewise::Tasks;
+pub(crate) use places::{LookUp, Places};
 pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};
 pub(crate) use reduce::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
 pub(crate) use scan::Running;
+pub(crate) use sorted::{
+    Ascending, Descending, DistinctColumn, DistinctTable, FindDistinct, FirstRanks, LineQuantiles,
+    PlacesAscending, PlacesDescending, Ranking, interpolated, place,
+};
 pub(crate) use store::{Cell, Sink, Store};
 
 use std::ops::Range;

@@ -83,6 +83,12 @@ impl<'g> Lowering<'g> {
         self.evaluate(parts, node)
     }
 
+    /// Fuses an expression that nothing else of this computation is made of.
+    pub(crate) fn lower_expression(&mut self, node: &Arc<Node>) -> Result<Parts> {
+        self.lower_layers_below(node)?;
+        self.operand(node)
+    }
+
     /// Lowers what has layers of its own, from the bottom up, so that no call goes as deep as the
     /// expression.
     fn lower_layers_below(&mut self, node: &Arc<Node>) -> Result<()> {
@@ -220,6 +226,20 @@ impl<'g> Lowering<'g> {
         let mut parts = fuse(self, node)?;
         self.cut_leaves(&mut parts, None);
         Ok(parts)
+    }
+
+    /// Fuses several operands of one layer, whose slots follow each other.
+    pub(crate) fn operands(&mut self, nodes: &[Arc<Node>]) -> Result<(Vec<Fused>, Vec<LayerId>)> {
+        let (mut inputs, mut fused) = (Vec::new(), Vec::with_capacity(nodes.len()));
+        for node in nodes {
+            let mut parts = self.operand(node)?;
+            for leaf in &mut parts.fused.leaves {
+                leaf.slot += inputs.len();
+            }
+            inputs.extend(parts.inputs());
+            fused.push(parts.fused);
+        }
+        Ok((fused, inputs))
     }
 
     /// The blocks of a node that several expressions may share.

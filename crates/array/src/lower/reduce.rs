@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flagstone_graph::{LayerId, Result};
 
 use super::{Lowered, Lowering, check_count};
+use crate::grid::ChunkGrid;
 use crate::kernels::fold::Fold;
 use crate::layers::{End, FoldChunks, FoldStates, MergeStates, Tasks, folded_grid, merged_grid};
 use crate::node::{Lower, Node};
@@ -37,7 +38,7 @@ impl<F: Fold> Lower for Reduction<F> {
         let mut inputs = parts.inputs();
         let mut fused = Some(parts.fused);
         for (done, &axis) in self.axes.iter().rev().enumerate() {
-            let (folded, mut last) = folded_grid(&grid, axis);
+            let (folded, last) = folded_grid(&grid, axis);
             let finishes = done + 1 == self.axes.len();
             let end = |last: bool| match finishes && last {
                 true => End::Finished(count),
@@ -68,19 +69,9 @@ impl<F: Fold> Lower for Reduction<F> {
                 }
             };
             grid = folded;
-            while !last {
-                let merged = merged_grid(&grid, axis);
-                last = merged.1;
-                let merge = MergeStates {
-                    fold: Arc::clone(&self.fold),
-                    parts: grid,
-                    grid: merged.0.clone(),
-                    axis,
-                    last,
-                    end: end(last),
-                };
-                layer = lowering.push(merge, &[layer], node);
-                grid = merged.0;
+            if !last {
+                let count = finishes.then_some(count);
+                (layer, grid) = lowering.merge_states(&self.fold, (layer, grid), axis, count, node);
             }
             inputs = vec![layer];
         }
@@ -90,5 +81,39 @@ impl<F: Fold> Lower for Reduction<F> {
             stride: 1,
             item_bytes: node.dtype.size(),
         })
+    }
+}
+
+impl Lowering<'_> {
+    /// Merges partial states along an axis, which goes, by the canonical tree; with `finished` into
+    /// results of this many elements each.
+    pub(crate) fn merge_states<F: Fold>(
+        &mut self,
+        fold: &Arc<F>,
+        (mut layer, mut grid): (LayerId, ChunkGrid),
+        axis: usize,
+        finished: Option<usize>,
+        node: &Node,
+    ) -> (LayerId, ChunkGrid) {
+        loop {
+            let (merged, last) = merged_grid(&grid, axis);
+            let end = match finished {
+                Some(count) if last => End::Finished(count),
+                _ => End::States,
+            };
+            let merge = MergeStates {
+                fold: Arc::clone(fold),
+                parts: grid,
+                grid: merged.clone(),
+                axis,
+                last,
+                end,
+            };
+            layer = self.push(merge, &[layer], node);
+            grid = merged;
+            if last {
+                return (layer, grid);
+            }
+        }
     }
 }

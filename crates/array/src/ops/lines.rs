@@ -1,25 +1,24 @@
 //! Whole lines along an axis: sorting, ranks, quantiles, running sums, users' functions.
 //!
-//! Lines are computed from end to end, many at once, so a single line (with its result and what
-//! sorting needs) has to fit the budget; one that does not is refused before anything runs. Running
-//! sums have no such limit.
+//! Lines are computed from end to end, many at once. Longer ones are sorted in runs on disk, with
+//! the same bits (`layers/sorted`); only a user's function needs a whole line, and one that does not
+//! fit the budget is refused before anything runs.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::sync::Arc;
+
+use flagstone_graph::Result;
 
 use crate::array::Array;
 use crate::element::{Element, Float};
 use crate::later::early;
-use crate::layers::{AlongLines, OfLine, Running};
+use crate::layers::{
+    AlongLines, Ascending, Descending, FirstRanks, LineQuantiles, LongLines, OfLine,
+    PlacesAscending, PlacesDescending, Ranking, Running, interpolated, place,
+};
+use crate::lower::{Lowered, Lowering};
+use crate::node::Node;
 use crate::ops::reduce::Real;
-
-/// The order of elements: numbers ascending, then what is not a number.
-fn compare<T: Element>(a: &T, b: &T) -> Ordering {
-    match (a.is_not_a_number(), b.is_not_a_number()) {
-        (false, false) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
-        (a, b) => a.cmp(&b),
-    }
-}
 
 impl<T: Element> Array<T> {
     /// Lines of an axis through a function that fills lines of `length`.
@@ -30,8 +29,9 @@ impl<T: Element> Array<T> {
         (axis, length): (isize, Option<usize>),
         token: Option<String>,
         function: impl Fn(&mut [T], &mut [U]) + Send + Sync + 'static,
+        long: Option<LongOf>,
     ) -> Array<U> {
-        self.lines_shared(name, (axis, length), token, Arc::new(function))
+        self.lines_shared(name, (axis, length), token, Arc::new(function), long)
     }
 
     #[track_caller]
@@ -41,9 +41,16 @@ impl<T: Element> Array<T> {
         (axis, length): (isize, Option<usize>),
         token: Option<String>,
         function: OfLine<T, U>,
+        long: Option<LongOf>,
     ) -> Array<U> {
         early!(self; |array| {
-            array.lines_shared(name, (axis, length), token.clone(), Arc::clone(&function))
+            array.lines_shared(
+                name,
+                (axis, length),
+                token.clone(),
+                Arc::clone(&function),
+                long.clone(),
+            )
         });
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
@@ -60,6 +67,9 @@ impl<T: Element> Array<T> {
             // places beside the elements, and the half that a stable sort copies
             scratch_bytes: (line * (2 * size_of::<usize>() + size_of::<T>())) as u64,
             function,
+            long: long.map(|long| -> LongLines {
+                Arc::new(move |lowering, node| long(lowering, node, axis))
+            }),
         };
         Array::layer(shape, lower, vec![Arc::clone(&self.node)])
     }
@@ -68,10 +78,11 @@ impl<T: Element> Array<T> {
     #[track_caller]
     pub fn sort(&self, axis: isize) -> Array<T> {
         let sort = |line: &mut [T], out: &mut [T]| {
-            line.sort_unstable_by(compare);
+            line.sort_unstable_by_key(|value| value.key());
             out.copy_from_slice(line);
         };
-        self.lines("sort", (axis, None), Some(String::new()), sort)
+        let token = Some(String::new());
+        self.lines("sort", (axis, None), token, sort, first::<Ascending<T>>())
     }
 
     /// The places of the elements in ascending order along an axis; equal ones keep their order.
@@ -79,9 +90,16 @@ impl<T: Element> Array<T> {
     pub fn argsort(&self, axis: isize) -> Array<i64> {
         let sort = |line: &mut [T], out: &mut [i64]| {
             out.iter_mut().zip(0..).for_each(|(out, i)| *out = i);
-            out.sort_by(|&a, &b| compare(&line[a as usize], &line[b as usize]));
+            out.sort_by_key(|&place| line[place as usize].loose_key());
         };
-        self.lines("argsort", (axis, None), Some(String::new()), sort)
+        let token = Some(String::new());
+        self.lines(
+            "argsort",
+            (axis, None),
+            token,
+            sort,
+            first::<PlacesAscending<T>>(),
+        )
     }
 
     /// The `count` largest elements along an axis, the largest first; not-a-number counts as
@@ -93,10 +111,21 @@ impl<T: Element> Array<T> {
             return Array::invalid(wrong);
         }
         let top = move |line: &mut [T], out: &mut [T]| {
-            line.sort_unstable_by(|a, b| compare(b, a));
-            out.copy_from_slice(&line[..out.len()]);
+            let count = out.len();
+            if 0 < count && count < line.len() {
+                line.select_nth_unstable_by_key(count - 1, |value| Reverse(value.key()));
+            }
+            line[..count].sort_unstable_by_key(|value| Reverse(value.key()));
+            out.copy_from_slice(&line[..count]);
         };
-        self.lines("topk", (axis, Some(count)), Some(String::new()), top)
+        let token = Some(String::new());
+        self.lines(
+            "topk",
+            (axis, Some(count)),
+            token,
+            top,
+            first::<Descending<T>>(),
+        )
     }
 
     /// The places of the `count` largest elements along an axis; of equal ones the first.
@@ -108,12 +137,19 @@ impl<T: Element> Array<T> {
         }
         let top = move |line: &mut [T], out: &mut [i64]| {
             let mut places: Vec<usize> = (0..line.len()).collect();
-            places.sort_by(|&a, &b| compare(&line[b], &line[a]));
+            places.sort_by_key(|&place| Reverse(line[place].loose_key()));
             out.iter_mut()
                 .zip(places)
                 .for_each(|(out, place)| *out = place as i64);
         };
-        self.lines("argtopk", (axis, Some(count)), Some(String::new()), top)
+        let token = Some(String::new());
+        self.lines(
+            "argtopk",
+            (axis, Some(count)),
+            token,
+            top,
+            first::<PlacesDescending<T>>(),
+        )
     }
 
     fn too_many(&self, count: usize, axis: isize) -> Option<String> {
@@ -148,7 +184,13 @@ impl<T: Element> Array<T> {
         function: impl Fn(&[T], &mut [U]) + Send + Sync + 'static,
     ) -> Array<U> {
         let function = move |line: &mut [T], out: &mut [U]| function(line, out);
-        self.lines("apply_along_axis", (axis, Some(length)), None, function)
+        self.lines(
+            "apply_along_axis",
+            (axis, Some(length)),
+            None,
+            function,
+            None,
+        )
     }
 
     /// The running sums along an axis, in the order of the elements; of integers and booleans as
@@ -258,29 +300,35 @@ impl<T: Element> Array<T> {
             }
         };
         let token = Some(format!("{qs:?} {skip}"));
-        self.lines(name, (axis, Some(qs.len())), token, function)
+        let wanted = qs.to_vec();
+        let long: LongOf = Arc::new(move |lowering, node, axis| {
+            LineQuantiles::<T, Real<T>>::lower(lowering, node, axis, (&wanted, skip))
+        });
+        self.lines(name, (axis, Some(qs.len())), token, function, Some(long))
             .moveaxis(axis, 0)
     }
 }
 
-/// The quantile of numbers in any order, as NumPy interpolates: selected, not sorted.
+/// The quantile of numbers in any order: selected, not sorted.
 fn between<T: Element>(line: &mut [T], q: f64) -> f64 {
-    let Some(last) = line.len().checked_sub(1) else {
+    if line.is_empty() {
         return f64::NAN;
-    };
-    let place = q * last as f64;
-    let below = (place.floor() as usize).min(last);
-    let part = place - below as f64;
-    let (_, low, above) = line.select_nth_unstable_by(below, compare);
-    let low = *low;
-    let high = above.iter().copied().min_by(compare).unwrap_or(low);
-    let (low, high): (f64, f64) = (low.cast(), high.cast());
-    match part {
-        0.0 => low,
-        // from the nearer end, so that the result never leaves the two
-        part if part < 0.5 => low + (high - low) * part,
-        part => high - (high - low) * (1.0 - part),
     }
+    let (below, part) = place(line.len(), q);
+    let (_, low, above) = line.select_nth_unstable_by_key(below, |value| value.key());
+    let low = *low;
+    let high = above.iter().copied().min_by_key(|value| value.key());
+    interpolated(low, high.unwrap_or(low), part)
+}
+
+/// The way of lines that are longer than memory, when their axis is known.
+type LongOf = Arc<dyn Fn(&mut Lowering<'_>, &Node, usize) -> Result<Lowered> + Send + Sync>;
+
+/// The first of each line in an order, as many as the result has.
+fn first<K: Ranking>() -> Option<LongOf> {
+    Some(Arc::new(|lowering, node, axis| {
+        FirstRanks::<K>::lower(lowering, node, axis, node.shape[axis])
+    }))
 }
 
 impl<T: Element> Array<T> {
@@ -295,6 +343,30 @@ impl<T: Float> Array<T> {
     #[track_caller]
     pub fn nanmedian(&self, axis: isize) -> Array<Real<T>> {
         self.nanquantile(0.5, axis)
+    }
+
+    /// The same of a percentage; see [`Array::nanquantile`].
+    #[track_caller]
+    pub fn nanpercentile(&self, percent: f64, axis: isize) -> Array<Real<T>> {
+        self.nanquantile(percent / 100.0, axis)
+    }
+
+    /// The running sums along an axis, to which what is not a number adds nothing.
+    #[track_caller]
+    pub fn nancumsum(&self, axis: isize) -> Array<T> {
+        self.known_or(T::ZERO).cumsum(axis)
+    }
+
+    /// The running products along an axis, to which what is not a number is 1.
+    #[track_caller]
+    pub fn nancumprod(&self, axis: isize) -> Array<T> {
+        self.known_or(T::ONE).cumprod(axis)
+    }
+
+    #[track_caller]
+    fn known_or(&self, other: T) -> Array<T> {
+        let known = self.isnan().logical_not();
+        known.select(self, &Array::scalar(other))
     }
 
     /// The quantile of the elements that are numbers; see [`Array::quantile`].

@@ -2,9 +2,11 @@
 
 mod arithmetic;
 mod axes;
+mod bins;
 mod blocks;
 mod blockwise;
 mod create;
+mod distinct;
 mod filter;
 mod index;
 mod indices;
@@ -21,6 +23,7 @@ mod storage;
 mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
+pub use bins::Bins;
 pub use blocks::Boundary;
 pub use blockwise::{Blocks, Blockwise, Operands};
 pub(crate) use create::check_shape;

@@ -144,12 +144,21 @@ impl<T: Float> Array<T> {
         Array::apply(unary("root", |x: T| x.map_f64(f64::sqrt)), &[&roots.node])
     }
 
-    /// The means along an axis, weighted; the weights are broadcast.
+    /// The means along an axis, weighted; the weights are broadcast, or, one-dimensional, those of
+    /// the places along the axis.
     #[track_caller]
     pub fn average(&self, weights: &Array<T>, axis: isize) -> Array<T> {
         if self.is_early() || weights.is_early() {
             return Array::after_all(&[self, weights], move |both| both[0].average(both[1], axis));
         }
+        let weights = match (self.axis(axis), weights.shape()) {
+            (Ok(axis), &[length]) if self.shape()[axis] == length => {
+                let mut shape = vec![1; self.ndim()];
+                shape[axis] = length;
+                weights.reshape(&shape)
+            }
+            _ => weights.clone(),
+        };
         let weights = weights.broadcast_to(self.shape());
         (self * &weights).sum_axis(axis) / weights.sum_axis(axis)
     }

@@ -253,6 +253,13 @@ impl<T: Float> Array<T> {
         self.extreme(axes, Simple::new("nanmax", T::NAN, |x: T| x, greater_known))
     }
 
+    /// The distances of the largest numbers from the smallest; not a number where there is none.
+    #[track_caller]
+    pub fn nanptp(&self, axes: impl IntoAxes) -> Array<T> {
+        let axes = axes.into_axes();
+        self.nanmax(axes.clone()) - self.nanmin(axes)
+    }
+
     /// Where the smallest number along an axis is; -1 where nothing is a number.
     #[track_caller]
     pub fn nanargmin(&self, axis: isize) -> Array<i64> {

@@ -3,6 +3,7 @@
 pub(crate) mod attempt;
 pub(crate) mod captures;
 pub(crate) mod collect;
+mod delayed;
 pub(crate) mod each;
 pub(crate) mod flat;
 pub(crate) mod fold;
@@ -17,6 +18,7 @@ pub(crate) mod pluck;
 pub(crate) mod random;
 mod reduction;
 pub(crate) mod repartition;
+pub(crate) mod small;
 pub(crate) mod sort;
 pub(crate) mod take;
 pub(crate) mod topk;
