@@ -10,12 +10,16 @@ use std::sync::Arc;
 
 use flagstone_graph::{Error, ErrorKind, Execute, Graph, LayerId, Resources, Result};
 use flagstone_io::{AtomicDir, AtomicFile, OutputOptions};
+use ndarray::ArrayViewD;
 
 use crate::array::Array;
 use crate::element::Element;
 use crate::grid::{ChunkGrid, lengths};
-use crate::layers::{FileSink, Sink, StackSink, Store, stack_file, write_failed};
+use crate::layers::{
+    BlockPlace, EachSink, FileSink, Sink, StackSink, Store, TakeChunk, stack_file, write_failed,
+};
 use crate::lower::{Lowered, Lowering};
+use crate::ops::Chunks;
 use crate::plan::Plan;
 use crate::source::{NpyFile, header_bytes};
 use crate::tape::Leaf;
@@ -81,6 +85,16 @@ impl BuiltStore {
     }
 }
 
+/// The blocks that are stored.
+fn leaf_of<T: Element>(lowered: &Lowered) -> Leaf {
+    Leaf {
+        slot: 0,
+        grid: lowered.grid.clone(),
+        stride: lowered.stride,
+        dtype: T::DTYPE,
+    }
+}
+
 /// A sink, how chunks lie for it, and where its first one starts.
 struct Planned {
     sink: Arc<dyn Sink>,
@@ -137,6 +151,49 @@ impl<T: Element> Array<T> {
         store.finish_with(executor)
     }
 
+    /// Computes the array and gives each of its chunks to a function, which takes it away: to any
+    /// place that the other stores do not know. Chunks come in any order and from several threads,
+    /// each from one; after a task that has to be run again, a chunk comes again.
+    ///
+    /// # Errors
+    /// A mistake in how the array was built, chunks that do not fit it, those of the run, and the
+    /// function's.
+    pub fn store_each_with(
+        &self,
+        executor: &dyn Execute,
+        chunks: impl Into<Chunks>,
+        take: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let array = self.counted_with(executor)?.rechunk(chunks);
+        array
+            .build_store_each(executor.resources(), Arc::new(take))?
+            .finish_with(executor)
+    }
+
+    fn build_store_each(&self, resources: Resources, take: TakeChunk<T>) -> Result<BuiltStore> {
+        let mut graph = Graph::new();
+        let mut lowering = Lowering::new(&mut graph, Plan::new(resources));
+        let lowered = lowering.lower_chunks(&self.node)?;
+        let notes = lowering.notes;
+        let sink = EachSink {
+            grid: lowered.grid.clone(),
+            function: take,
+        };
+        let store = Store {
+            sink: Arc::new(sink),
+            leaf: leaf_of::<T>(&lowered),
+            offset: vec![0; self.ndim()],
+            inside: self.shape().iter().map(|&length| 0..length).collect(),
+        };
+        let output = graph.push_at(Arc::new(store), &[lowered.layer], Some(self.node.location));
+        Ok(BuiltStore {
+            graph,
+            output,
+            notes,
+            target: Target::InPlace,
+        })
+    }
+
     /// Lowers the computation of the array into an npy file; see [`Array::build_store_to`].
     ///
     /// # Errors
@@ -190,12 +247,7 @@ impl<T: Element> Array<T> {
         } = planned;
         let store = Store {
             sink,
-            leaf: Leaf {
-                slot: 0,
-                grid: lowered.grid.clone(),
-                stride: lowered.stride,
-                dtype: T::DTYPE,
-            },
+            leaf: leaf_of::<T>(&lowered),
             offset,
             inside,
         };

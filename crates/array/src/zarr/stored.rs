@@ -366,13 +366,17 @@ fn shards(
     zarr: &Zarr<()>,
     dtype: DType,
 ) -> std::result::Result<Option<Shards>, String> {
-    let [codec] = json["codecs"].as_array().map_or(&[][..], Vec::as_slice) else {
-        return Ok(None);
-    };
-    if codec["name"] != "sharding_indexed" {
+    let codecs = json["codecs"].as_array().map_or(&[][..], Vec::as_slice);
+    let sharded = |codecs: &serde_json::Value| codecs.to_string().contains("\"sharding_indexed\"");
+    if !sharded(&json["codecs"]) {
         return Ok(None);
     }
-    let configuration = &codec["configuration"];
+    let configuration = &codecs[0]["configuration"];
+    if codecs.len() > 1 || sharded(&configuration["codecs"]) {
+        return Err(
+            "its shards lie behind or inside other codecs, which is not supported".to_owned(),
+        );
+    }
     let wrong = |error: &dyn std::fmt::Display| format!("its shards cannot be read: {error}");
     let chain = |name: &str| -> std::result::Result<Arc<CodecChain>, String> {
         let metadata: Vec<zarrs::metadata::v3::MetadataV3> =
