@@ -42,7 +42,7 @@ pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
 pub use ops::{
-    Axes, Bins, Blocks, Blockwise, Boundary, Index, IntoAxes, Operands, Pad, keep, meshgrid,
+    Axes, Bins, Blocks, Blockwise, Boundary, Index, IntoAxes, Norm, Operands, Pad, keep, meshgrid,
 };
 pub use promote::Promote;
 pub use storing::{BuiltStore, StoreTo};
