@@ -23,6 +23,7 @@ mod kernels;
 mod later;
 mod layers;
 mod lower;
+mod narrow;
 mod node;
 mod ops;
 mod order;
