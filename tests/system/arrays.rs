@@ -1,6 +1,6 @@
 //! Arrays beside the other collections: seams, kept results, Zarr through the facade.
 
-use flagstone::arrow::array::{Array as _, AsArray, Float64Array, Int64Array, RecordBatch};
+use flagstone::arrow::array::{AsArray, Float64Array, Int64Array, RecordBatch};
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
 use flagstone::{
     Array, ArrayFormat, Bag, Compute, DataFrame, OutputOptions, SerialExecutor, StoreTo,
@@ -195,7 +195,7 @@ fn zarr_goes_through_the_session_and_regions_are_replaced() {
     let region = [100..110, 0..30];
     session
         .store(
-            &Array::zeros(&[10, 30]),
+            &Array::<f64>::zeros(&[10, 30]),
             &StoreTo::ZarrRegion(&path, &region),
         )
         .unwrap();
