@@ -1,4 +1,4 @@
-"""arrays.py ENGINE CASE DATA OUT BUDGET: one array job.   arrays.py make DATA SCALE"""
+"""arrays.py ENGINE CASE DATA OUT BUDGET: one array job.   arrays.py make DATA SCALE   arrays.py make-rows DATA"""
 import glob
 import os
 import sys
@@ -31,9 +31,23 @@ def make(data, scale):
     open(f"{data}/done", "w").close()
 
 
+def make_rows(data):
+    """The matrix x as a Zarr array in chunks of 128 whole rows, not compressed."""
+    import zarr
+
+    x = np.load(f"{data}/x.npy", mmap_mode="r")
+    rows = zarr.create_array(f"{data}/rows.zarr.new", shape=x.shape, chunks=(128, x.shape[1]),
+                             dtype="f8", compressors=None)
+    for i in range(0, x.shape[0], 128):
+        rows[i : i + 128] = x[i : i + 128]
+    os.rename(f"{data}/rows.zarr.new", f"{data}/rows.zarr")
+
+
 def main():
     if engine == "make":
         return make(sys.argv[2], float(sys.argv[3]))
+    if engine == "make-rows":
+        return make_rows(sys.argv[2])
     case, data, out, budget = sys.argv[2:6]
     days = sorted(glob.glob(f"{data}/days/*.npy"))
     if engine == "numpy":
@@ -120,6 +134,22 @@ def main():
 
                 cubed.to_zarr(product, f"{out}/product.zarr")
                 stored = zarr.open_array(f"{out}/product.zarr", mode="r")
+        elif case == "rechunk":
+            import zarr
+
+            source = f"{data}/rows.zarr"
+            shape = zarr.open_array(source, mode="r").shape
+            chunks = (shape[0], 128)
+            target = dict(shape=shape, chunks=chunks, dtype="f8", compressors=None, overwrite=True)
+            if engine == "numpy":
+                stored = zarr.create_array(f"{out}/columns.zarr", **target)
+                stored[:] = zarr.open_array(source, mode="r")[:]
+            elif engine == "dask":
+                stored = zarr.create_array(f"{out}/columns.zarr", **target)
+                da.store(da.from_zarr(source).rechunk(chunks), stored, lock=False)
+            else:
+                cubed.to_zarr(cubed.rechunk(cubed.from_zarr(source, spec=spec), chunks), f"{out}/columns.zarr")
+                stored = zarr.open_array(f"{out}/columns.zarr", mode="r")
         elif case == "scale":
             x = load("x")
             scaled = (x - mean(x, axis=0)) / std(x)
@@ -134,7 +164,7 @@ def main():
             result = get(median(load("tall"), axis=0))
         else:
             sys.exit(f"no case {case}")
-    if case == "tall":
+    if case in ("tall", "rechunk"):
         result = np.asarray(stored[:64, :64]).sum() + np.asarray(stored[-64:, -64:]).sum()
     emit(t.s, rounded(float(np.asarray(result, dtype=np.float64).sum()), 6))
 

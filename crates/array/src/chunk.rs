@@ -78,6 +78,20 @@ impl Chunk {
         )))
     }
 
+    /// Refuses to be anything but a chunk of this type and shape.
+    ///
+    /// # Errors
+    /// The sentence that says what it is.
+    pub(crate) fn check_is(&self, dtype: DType, shape: &[usize]) -> Result<()> {
+        match self.dtype == dtype && self.shape == shape {
+            true => Ok(()),
+            false => Err(Error::invalid(format!(
+                "a chunk of {} in the shape {:?} was given for one of {dtype} in {shape:?}",
+                self.dtype, self.shape
+            ))),
+        }
+    }
+
     pub(crate) fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         let values = self.values()?;
         let view = ArrayViewD::from_shape(IxDyn(&self.shape), values);

@@ -25,7 +25,7 @@ pub(crate) fn volume(region: &[Range<usize>]) -> usize {
 
 /// How an array is cut into chunks. Chunks are numbered in C order; an array without elements has
 /// one empty chunk, so that every array has a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChunkGrid {
     shape: Vec<usize>,
     chunk: Vec<usize>,

@@ -13,6 +13,7 @@ use flagstone_graph::{Error, ErrorKind, Result};
 
 use crate::dtype::DType;
 use crate::element::Element;
+use crate::grid::ChunkGrid;
 use crate::kernels::map::Kernel;
 use crate::later::Later;
 use crate::lower::{Lowered, Lowering};
@@ -79,6 +80,16 @@ pub(crate) trait Lower: Send + Sync {
     /// that saves work: a node with the view's shape and the same bits.
     fn viewed(&self, _node: &Node, _view: &View, _shape: &[usize]) -> Option<Arc<Node>> {
         None
+    }
+
+    /// The chunks that somebody asked for.
+    fn chunks(&self) -> Option<&ChunkGrid> {
+        None
+    }
+
+    /// Whether it changes nothing but chunks.
+    fn is_rechunk(&self) -> bool {
+        false
     }
 }
 

@@ -55,6 +55,8 @@ pub struct BuiltStore {
     pub graph: Graph,
     /// The layer that writes.
     pub output: LayerId,
+    /// What the plan has to say of itself, in sentences: how arrays are rechunked on the way.
+    pub notes: Vec<String>,
     target: Target,
 }
 
@@ -175,6 +177,7 @@ impl<T: Element> Array<T> {
                 self.plan_zarr_region(&mut lowering, path, region)?
             }
         };
+        let notes = lowering.notes;
         let inside = match to {
             StoreTo::NpyRegion(_, region) | StoreTo::ZarrRegion(_, region) => region.to_vec(),
             _ => self.shape().iter().map(|&length| 0..length).collect(),
@@ -200,6 +203,7 @@ impl<T: Element> Array<T> {
         Ok(BuiltStore {
             graph,
             output,
+            notes,
             target,
         })
     }

@@ -18,6 +18,8 @@ pub struct Built {
     pub output: LayerId,
     /// How the chunks lie in the array.
     pub grid: ChunkGrid,
+    /// What the plan has to say of itself, in sentences.
+    pub notes: Vec<String>,
 }
 
 impl<T: Element> Array<T> {
@@ -27,11 +29,14 @@ impl<T: Element> Array<T> {
     /// A mistake in how the array was built.
     pub fn build(&self, resources: Resources) -> Result<Built> {
         let mut graph = Graph::new();
-        let lowered = Lowering::new(&mut graph, Plan::new(resources)).lower_chunks(&self.node)?;
+        let mut lowering = Lowering::new(&mut graph, Plan::new(resources));
+        let lowered = lowering.lower_chunks(&self.node)?;
+        let notes = lowering.notes;
         Ok(Built {
             graph,
             output: lowered.layer,
             grid: lowered.grid,
+            notes,
         })
     }
 

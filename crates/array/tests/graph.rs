@@ -2,7 +2,7 @@
 //! in the program.
 
 use flagstone_array::{Array, index};
-use flagstone_graph::{FreezeOptions, LayerId, Resources};
+use flagstone_graph::{FreezeOptions, Resources};
 
 /// So small that a chunk has 32 elements.
 const TINY: Resources = Resources {
@@ -13,9 +13,12 @@ const CHUNKS: usize = 1_000_000;
 
 fn tasks<T: flagstone_array::Element>(array: &Array<T>) -> (usize, usize) {
     let built = array.build(TINY).unwrap();
-    let all = (0..built.graph.layer_count())
-        .map(|layer| built.graph.layer(LayerId::from_index(layer)).task_count() as usize)
-        .sum();
+    // every layer below the last one
+    let (mut all, mut below) = (0, vec![built.output]);
+    while let Some(layer) = below.pop() {
+        all += built.graph.layer(layer).task_count() as usize;
+        below.extend(built.graph.inputs(layer));
+    }
     let program = built
         .graph
         .freeze(&[built.output], &FreezeOptions::default());

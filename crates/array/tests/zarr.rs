@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::Harness;
+use common::{Harness, quick_directory};
 use flagstone_array::{
     Array, Element, StoreTo, ZarrCompression, ZarrOptions, ZarrVersion, create_zarr_group,
     inspect_zarr, zarr_members,
@@ -39,7 +39,7 @@ fn bits(array: &ArrayD<f64>) -> Vec<u64> {
 #[test]
 fn every_type_version_and_codec_makes_the_round_trip() {
     fn check<T: Element>(values: impl Fn(usize) -> T) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = quick_directory();
         let x = ArrayD::from_shape_fn(IxDyn(&[23, 11]), |i| values(i[0] * 11 + i[1]));
         for (i, compression) in COMPRESSIONS.into_iter().enumerate() {
             for (version, shards) in [
@@ -92,7 +92,7 @@ proptest! {
         v2 in any::<bool>(),
         step in 1isize..4,
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = quick_directory();
         let path = directory.path().join("x.zarr");
         let shape: Vec<usize> = axes.iter().map(|axis| axis.0).collect();
         let chunks: Vec<usize> = axes.iter().map(|axis| axis.1).collect();
@@ -126,7 +126,7 @@ proptest! {
 
 #[test]
 fn scalars_empty_arrays_and_chunks_of_fill_values() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     for version in [ZarrVersion::V2, ZarrVersion::V3] {
         for (i, shape) in [&[][..], &[0], &[3, 0, 2]].into_iter().enumerate() {
             let path = directory.path().join(format!("{i}{version:?}"));
@@ -172,7 +172,7 @@ fn scalars_empty_arrays_and_chunks_of_fill_values() {
 
 #[test]
 fn a_chunk_is_read_once_and_a_slice_reads_its_chunks_only() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let path = directory.path().join("x.zarr");
     let x = Array::<f64>::random_normal(&[400, 300], 0.0, 1.0, 3);
     let options = ZarrOptions {
@@ -217,7 +217,7 @@ fn a_chunk_is_read_once_and_a_slice_reads_its_chunks_only() {
 
 #[test]
 fn one_chunk_of_a_shard_is_read_alone() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let path = directory.path().join("x.zarr");
     let x = Array::<f64>::random_normal(&[512, 512], 0.0, 1.0, 3);
     let options = ZarrOptions {
@@ -240,7 +240,7 @@ fn one_chunk_of_a_shard_is_read_alone() {
 
 #[test]
 fn regions_are_stored_around_what_is_there() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let executors = [Harness::new(16 << 10, 2), Harness::new(64 << 20, 1)];
     for (i, harness) in executors.iter().enumerate() {
         let x = numbers(&[23, 17]);
@@ -291,7 +291,7 @@ fn regions_are_stored_around_what_is_there() {
 
 #[test]
 fn stacks_and_raw_files() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let x = numbers(&[37, 9, 5]);
     let lazy = Array::from_ndarray(x.clone());
     for budget in [8 << 10, 1 << 20] {
@@ -331,7 +331,7 @@ fn stacks_and_raw_files() {
 /// A grid of chunks of many lengths, which no writer of ours makes.
 #[test]
 fn chunks_of_many_lengths_are_read() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let path = directory.path();
     let description = r#"{"zarr_format": 3, "node_type": "array", "shape": [7, 4],
         "data_type": "int16", "fill_value": -9,
@@ -376,7 +376,7 @@ fn chunks_of_many_lengths_are_read() {
 
 #[test]
 fn what_cannot_be_read_says_why() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let path = directory.path().join("x.zarr");
     let message = |path: &Path| {
         Array::<f64>::open_zarr(path)
@@ -425,7 +425,7 @@ fn what_cannot_be_read_says_why() {
 
 #[test]
 fn damaged_chunks_are_errors_that_name_the_file() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let x = Array::<f64>::random_normal(&[40, 30], 0.0, 1.0, 3);
     for (i, compression) in COMPRESSIONS.into_iter().enumerate() {
         for shards in [None, Some(vec![20, 30])] {
@@ -468,7 +468,7 @@ fn damaged_chunks_are_errors_that_name_the_file() {
 
 #[test]
 fn a_store_is_whole_or_absent_and_replaces_only_its_like() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = quick_directory();
     let path = directory.path().join("x.zarr");
     let options = ZarrOptions::default();
     let fails = Array::<f64>::open_npy(directory.path().join("missing.npy"));

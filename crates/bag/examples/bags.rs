@@ -4,9 +4,9 @@
 //! cargo run --release -p flagstone-bag --example bags -- logs 'logs/*.log' --memory 256MiB
 //! ```
 //!
-//! Jobs: `logs`, `gharchive`, `words` (a pattern of files each), `frequencies`, `distinct`,
-//! `foldby`, `groupby`, `sort` (a number of different keys each). Prints one line of JSON with the
-//! answer, as the other libraries' scripts do.
+//! Jobs: `logs`, `gharchive`, `words`, `stems` (a pattern of files each), `frequencies`, `distinct`,
+//! `foldby`, `groupby`, `sort` (a number of different keys each), `stream` (a number of bytes that
+//! one partition makes). Prints one line of JSON with the answer, as the other libraries' scripts do.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -16,6 +16,7 @@ use std::time::Instant;
 use flagstone_bag::{BadRecords, Bag, BagItem};
 use flagstone_graph::{Execute, Graph, Result};
 use flagstone_scheduler::Session;
+use rust_stemmers::{Algorithm, Stemmer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -42,14 +43,22 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         "logs" => logs(&session, input)?,
         "gharchive" => gharchive(&session, input)?,
         "words" => word_count(&session, input)?,
+        "stems" => stems(&session, input)?,
+        "stream" => stream(&session, input.parse()?)?,
         _ => keys(&session, job, input.parse()?)?,
     };
     let wall_s = start.elapsed().as_secs_f64();
     let stats = session.last_stats();
+    let ledger = stats.sources.iter().map(|(source, seen)| {
+        let unused: Vec<&str> = seen.never_used().collect();
+        json!({"source": source, "seen": seen.to_string(), "never_used": unused})
+    });
+    let ledger: Vec<Value> = ledger.collect();
     let line = json!({
         "wall_s": wall_s, "answer": answer, "budget_bytes": session.budget_bytes(),
         "ledger_peak_bytes": stats.ledger_peak_bytes, "tasks": stats.tasks, "reruns": stats.reruns,
-        "bytes_spilled": stats.bytes_spilled,
+        "bytes_spilled": stats.bytes_spilled, "peak_rss_bytes": peak_rss_bytes(),
+        "ledger": ledger,
     });
     println!("{line}");
     if let Some(path) = stats_path {
@@ -154,6 +163,54 @@ fn word_count(session: &Session, pattern: &str) -> Result<Value> {
     let top = top.map(|top| ((0u64, 0u64), top));
     let values = together(session, &[&found, &top])?;
     Ok(json!([values[0].0.0, values[0].0.1, values[1].1]))
+}
+
+/// Words by their stems: the twenty most frequent.
+fn stems(session: &Session, pattern: &str) -> Result<Value> {
+    let stemmer = Stemmer::create(Algorithm::English);
+    let stems = Bag::read_text(pattern).emit(move |line, out: &mut dyn FnMut(String)| {
+        for word in line.split_ascii_whitespace() {
+            let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+            if !word.is_empty() {
+                out(stemmer.stem(&word.to_lowercase()).into_owned());
+            }
+        }
+    });
+    let top = stems.frequencies();
+    let top = top.topk_by(20, |(stem, n)| (*n, std::cmp::Reverse(stem.clone())));
+    Ok(json!(top.compute_with(session)?))
+}
+
+/// One partition of so many bytes, made while it streams by, through map, filter and fold.
+fn stream(session: &Session, bytes: u64) -> Result<Value> {
+    const LINE_BYTES: u64 = 128;
+    let count = bytes / LINE_BYTES;
+    let line = |i: u64| format!("{i:0127}\n");
+    let bag = Bag::from_iter(move || (0..count).map(line));
+    let kept = bag.map(|line| {
+        (
+            line.len() as u64,
+            line.trim_end().parse::<u64>().unwrap_or(0),
+        )
+    });
+    let kept = kept.filter(|(_, i)| i % 3 == 0);
+    let sums = kept.fold(
+        (0u64, 0u64),
+        |(bytes, sum), (len, i)| (bytes + len, sum.wrapping_add(i)),
+        |a, b| (a.0 + b.0, a.1.wrapping_add(b.1)),
+    );
+    let found = sums.compute_with(session)?;
+    let third = count.div_ceil(3);
+    let sum = (u128::from(third) * u128::from(third.saturating_sub(1)) / 2 * 3) as u64;
+    Ok(json!({"items": count, "right": found == (third * LINE_BYTES, sum)}))
+}
+
+/// The most memory that this process had at once, as the system counts it.
+fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 /// As many different keys as asked for, in an order that nothing profits from.

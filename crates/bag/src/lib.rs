@@ -31,9 +31,10 @@
 //!    up to there once.
 //! 5. A closure that panics, a line that cannot be parsed and a file that is damaged are errors that
 //!    say where: item and partition, file, line and byte.
-//!
 //! 6. Keys and sorted items may be any number: what does not fit is dealt out by a hash, or written
 //!    as sorted runs.
+//! 7. Every line of a file is accounted for: it became a record, or was blank, skipped or quarantined,
+//!    and the run's statistics say how many of each ([`Quality`]).
 //!
 //! Read in this order: [`Bag`], `stage` and `then` (how chains are made), `branch` (where they are
 //! erased), `fork` (how they are shared), `keyed` (state per key), `sorted` (order), `seam` (how other
@@ -61,6 +62,7 @@ mod pattern;
 mod size;
 mod sorted;
 mod source;
+mod store;
 
 mod seam;
 
@@ -73,7 +75,7 @@ pub use flagstone_io::{Compression, Delimiter, LineLimit, OutputOptions};
 pub use fork::{Fork, Forks};
 pub use item::BagItem;
 pub use json::Json;
-pub use keyed::{Keyed, Keying, Lowered, Seen};
+pub use keyed::{KeyRows, Keyed, Keying, Lowered, Seen};
 pub use ops::attempt::{Attempting, TryMap};
 pub use ops::captures::{Captures, Finding, Match, Matched, Matching};
 pub use ops::collect::Collected;
@@ -81,6 +83,7 @@ pub use ops::each::{Filter, Filtering, Inspect, Inspecting, Map, Mapping, Owned}
 pub use ops::flat::{Emit, EmitStr, Emitting, EmittingStr, FlatMap, Flatten, Flattening};
 pub use ops::frequencies::{Counted, Distinct, DistinctBy, Frequencies};
 pub use ops::group::{FoldBy, GroupBy, Grouping, Pair};
+pub use ops::groups::{EachGroup, Group, GroupByMap, Groups, Reread, Values};
 pub use ops::join::{Join, Joining, Pairing, Side};
 pub use ops::number::Number;
 pub use ops::partition::{Held, MapPartitions, ReducePartitions, Reducing, WholePartitions};
@@ -88,6 +91,7 @@ pub use ops::path::{Pathing, WithPath};
 pub use ops::pluck::{Pluck, Plucking};
 pub use ops::random::{Drawing, RandomSample, Sampling};
 pub use ops::repartition::{PartitionSize, Repartition};
+pub use ops::small::{JoinSmall, Matches, Small, SmallTable};
 pub use ops::sort::SortBy;
 pub use ops::write::{FilesOptions, FilesWritten};
 pub use pattern::{Matcher, Pattern};
@@ -98,14 +102,17 @@ pub use size::{HeapSize, heap_bytes};
 pub use sorted::{Ranges, Sorted};
 pub use source::binary::ReadBinary;
 pub use source::computed::Computed;
+pub use source::concat::{Concat, Planned, Planner};
 pub use source::files::{FilesPlan, TextOptions};
 pub use source::json::{Dynamic, JsonOptions, Parse, ReadJson, Typed};
 pub use source::made::{Delayed, Made};
 pub use source::running::{Running, Second};
 pub use source::sequence::{Integers, Sequence};
-pub use source::several::{Both, Concat, Planned, Product, Together, Way, Zip};
 pub use source::shared::Shared;
 pub use source::text::ReadText;
+pub use source::together::{Both, Product, Together, Way, Zip};
+pub use source::with::{EmitWith, Gives, Lazies, Many, MapWith, One, With};
 pub use stage::{Consumer, Cost, Flow, Root, Source, Stage, Step, Stop, Want};
+pub use store::Cursor;
 pub use stored::Portable;
 pub use then::{At, Then, Work};

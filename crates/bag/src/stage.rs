@@ -142,7 +142,12 @@ pub trait Root: Send + Sync + Sized + 'static {
         slots.for_each(|slot| deps.push(slot, partition));
     }
 
-    /// Whether that is so: such a source may become part of the task that it reads.
+    /// How many blocks these are, of so many layers.
+    fn dep_count(&self, _: &Self::Plan, _: u32, inputs: usize) -> usize {
+        inputs
+    }
+
+    /// Whether the blocks are those of its own number: such a source may become part of the task that it reads.
     fn is_one_to_one(&self) -> bool {
         true
     }

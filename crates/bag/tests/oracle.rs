@@ -115,9 +115,20 @@ proptest! {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let var = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+        let all = values.clone();
         let bag = Bag::from_sequence(values, parts);
         prop_assert!((everywhere(&bag.mean()).unwrap() - mean).abs() < 1e-9);
         prop_assert!((everywhere(&bag.var()).unwrap() - var).abs() < 1e-6);
+        let order = |a: &f64, b: &f64| a.total_cmp(b);
+        prop_assert_eq!(everywhere(&bag.min_by(order)), all.iter().copied().min_by(order));
+        // of equal ones the first, both ways
+        let places = Bag::from_sequence(all.iter().map(|x| *x as i64 % 5).enumerate(), parts);
+        let by = |a: &(usize, i64), b: &(usize, i64)| a.1.cmp(&b.1);
+        let first = |wanted: i64| all.iter().position(|x| *x as i64 % 5 == wanted);
+        let least = everywhere(&places.min_by(by)).unwrap();
+        let most = everywhere(&places.max_by(by)).unwrap();
+        prop_assert_eq!((Some(least.0), Some(most.0)), (first(least.1), first(most.1)));
+        prop_assert!(all.iter().all(|x| (least.1..=most.1).contains(&(*x as i64 % 5))));
         // the same bits on every executor
         let sum: f64 = everywhere(&bag.sum());
         prop_assert!((sum - mean * n).abs() < 1e-6);

@@ -188,9 +188,9 @@ pub(crate) enum OnBadRecord {
 
 #[derive(Args, Clone)]
 pub(crate) struct Matmul {
-    /// The left matrix (.npy)
+    /// The left matrix (.npy, or a Zarr array)
     pub(crate) a: PathBuf,
-    /// The right matrix (.npy)
+    /// The right matrix (.npy, or a Zarr array)
     pub(crate) b: PathBuf,
     #[command(flatten)]
     pub(crate) output: Output,

@@ -80,7 +80,8 @@ impl<T: Element> Compute for Array<T> {
     }
 
     fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
-        Ok(vec![self.push_whole(graph, session.resources())?])
+        let array = self.counted_with(session)?;
+        Ok(vec![array.push_whole(graph, session.resources())?])
     }
 
     fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<ArrayD<T>>> {

@@ -2,10 +2,71 @@
 
 use std::path::{Path, PathBuf};
 
+use flagstone_array::DType;
 use flagstone_graph::{Error, Result};
 
-pub use flagstone_array::{NpyInfo, inspect_npy};
+pub use flagstone_array::{NpyInfo, ZarrInfo, inspect_npy, inspect_zarr, zarr_members};
 pub use flagstone_frame::{ParquetInfo, inspect_parquet};
+
+/// Formats of arrays on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ArrayFormat {
+    /// An npy file.
+    Npy,
+    /// A Zarr array or group: a directory.
+    Zarr,
+}
+
+impl ArrayFormat {
+    /// What a path holds, or is named for if it does not exist.
+    pub fn of(path: impl AsRef<Path>) -> ArrayFormat {
+        let path = path.as_ref();
+        let named = path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("zarr"));
+        let described = |name| path.join(name).is_file();
+        let zarr = match path.is_dir() {
+            true => {
+                named
+                    || [".zarray", ".zgroup", "zarr.json"]
+                        .into_iter()
+                        .any(described)
+            }
+            false => named && !path.is_file(),
+        };
+        if zarr {
+            ArrayFormat::Zarr
+        } else {
+            ArrayFormat::Npy
+        }
+    }
+}
+
+/// The element type and shape of an array on disk, from its header or description.
+///
+/// # Errors
+/// A path that is missing or holds no array of this library's element types.
+pub fn inspect_array(path: impl AsRef<Path>) -> Result<(DType, Vec<usize>)> {
+    let path = path.as_ref();
+    match ArrayFormat::of(path) {
+        ArrayFormat::Zarr => inspect_zarr(path).map(|info| (info.dtype, info.shape)),
+        ArrayFormat::Npy => {
+            let info = inspect_npy(path)?;
+            let unknown = || {
+                let (path, descr) = (path.display(), &info.descr);
+                Error::invalid(format!(
+                    "{path} holds {descr} elements, which are not supported"
+                ))
+            };
+            Ok((
+                DType::from_npy_code(info.descr.trim_start_matches(['<', '>', '|', '=']))
+                    .ok_or_else(unknown)?,
+                info.shape,
+            ))
+        }
+    }
+}
 
 /// The element type of an npy file as its header spells it: `<f8`.
 ///

@@ -37,15 +37,19 @@ mod write;
 
 pub use compute::Compute;
 pub use explain::Explanation;
-pub use inspect::{NpyInfo, ParquetInfo, inspect_npy, inspect_parquet, list_files, npy_descr};
+pub use inspect::{
+    ArrayFormat, NpyInfo, ParquetInfo, ZarrInfo, inspect_array, inspect_npy, inspect_parquet,
+    inspect_zarr, list_files, npy_descr, zarr_members,
+};
 pub use pattern::read_pattern;
 pub use persist::Persist;
-pub use seams::Seams;
+pub use seams::{ColumnElement, Seams};
 pub use session::{Session, SessionBuilder};
 
 pub use flagstone_array::{
-    Array, Axes, Bits, BlockPlace, ChunkGrid, DType, Element, Float, Index, Integer, IntoAxes, Pad,
-    Promote, index, keep, meshgrid,
+    Array, Axes, Bins, Bits, BlockPlace, Blocks, Blockwise, Boundary, ChunkGrid, Chunks, DType,
+    Element, Float, Index, Integer, IntoAxes, Operands, Pad, Promote, StoreTo, ZarrCompression,
+    ZarrOptions, ZarrVersion, create_zarr_group, index, keep, meshgrid,
 };
 pub use flagstone_bag::{
     BadRecords as BagBadRecords, Bag, BagItem, Collected, Compression as FileCompression,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flagstone_array::{Array, Element};
+use flagstone_array::{Array, Element, StoreTo, ZarrOptions};
 use flagstone_frame::{DataFrame, Output, ParquetOptions, RowFormat, RowOptions, WriteReport};
 use flagstone_graph::{Error, Execute, Graph, Resources, Result};
 use flagstone_io::{AtomicDir, OutputOptions};
@@ -77,24 +77,51 @@ impl Session {
         array.store_npy_options_with(self, path, options)
     }
 
-    /// What [`store_npy_with`](Self::store_npy_with) would do. The output is opened as the run opens
-    /// it, so that what stands in its way is found, and nothing of it is left.
+    /// Computes an array into a new Zarr array, which appears whole or not at all. Chunks are those
+    /// of the plan, compressed by zstd.
     ///
     /// # Errors
-    /// As [`store_npy`](Self::store_npy), but for the budget: see [`Explanation::refusal`].
-    pub fn explain_store_npy<T: Element>(
+    /// As [`compute`](Self::compute), and an array that exists.
+    pub fn store_zarr<T: Element>(&self, array: &Array<T>, path: impl AsRef<Path>) -> Result<()> {
+        self.store_zarr_with(array, path, &ZarrOptions::default())
+    }
+
+    /// The same with options: version, chunks, shards, compression.
+    ///
+    /// # Errors
+    /// As [`store_zarr`](Self::store_zarr), and options that do not fit the array.
+    pub fn store_zarr_with<T: Element>(
         &self,
         array: &Array<T>,
         path: impl AsRef<Path>,
-        options: OutputOptions,
+        options: &ZarrOptions,
+    ) -> Result<()> {
+        array.store_zarr_with(self, path, options)
+    }
+
+    /// Computes an array into any target: raw files, stacks of npy files, and regions of npy files
+    /// and Zarr arrays that exist.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute), and a target that does not fit the array.
+    pub fn store<T: Element>(&self, array: &Array<T>, to: &StoreTo<'_>) -> Result<()> {
+        array.store_with(self, to)
+    }
+
+    /// What [`store`](Self::store) would do. The output is opened as the run opens it, so that what
+    /// stands in its way is found, and nothing of it is left; keep `keep_partial` of the options
+    /// off.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store), but for the budget: see [`Explanation::refusal`].
+    pub fn explain_store<T: Element>(
+        &self,
+        array: &Array<T>,
+        to: &StoreTo<'_>,
     ) -> Result<Explanation> {
-        let path = path.as_ref();
-        let options = OutputOptions {
-            keep_partial: false,
-            ..options
-        };
+        let array = array.counted_with(self)?;
         let explain = |resources: Resources| -> Result<Explanation> {
-            let store = array.build_store(resources, path, options)?;
+            let store = array.build_store_to(resources, to)?;
             let program = self.freeze(&store.graph, &[store.output])?;
             let certificate = self.certify(&program);
             Ok(Explanation::new(program, certificate))

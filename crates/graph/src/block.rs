@@ -207,6 +207,15 @@ impl<'a> Inputs<'a> {
             .ok_or_else(|| Error::input(i, type_name::<T>()))
     }
 
+    /// The `i`-th input as a block.
+    ///
+    /// # Errors
+    /// When it was taken before or does not exist.
+    pub fn block(&self, i: usize) -> Result<&Block> {
+        let block = self.blocks.get(i).and_then(Option::as_ref);
+        block.ok_or_else(|| Error::input(i, "a block that was not taken yet"))
+    }
+
     /// The value put in by [`Block::value`] as the `i`-th input.
     ///
     /// # Errors

@@ -21,9 +21,14 @@ pub struct Lazy<T> {
 
 type Function = dyn Fn(&Inputs<'_>) -> Result<Block> + Send + Sync;
 
+/// Lowers a layer, and names one of its tasks.
+type Lower = dyn Fn(&mut Graph) -> Result<(LayerId, u32)> + Send + Sync;
+
 struct Node {
     function: Box<Function>,
     deps: Vec<Arc<Node>>,
+    /// The one input of a node that reads a task of a layer.
+    from: Option<Box<Lower>>,
     location: &'static Location<'static>,
 }
 
@@ -145,7 +150,28 @@ impl<T: Send + Sync + 'static> Lazy<T> {
         let node = Node {
             function: Box::new(function),
             deps,
+            from: None,
             location,
+        };
+        Lazy {
+            node: Arc::new(node),
+            _type: PhantomData,
+        }
+    }
+
+    /// A value read from the block of a layer's task: how the parts of a collection become lazy
+    /// values. `lower` puts the layer into a graph (once, however many values read it) and names
+    /// the task; what it fails with becomes the error of computing the value.
+    #[track_caller]
+    pub fn of_task(
+        lower: impl Fn(&mut Graph) -> Result<(LayerId, u32)> + Send + Sync + 'static,
+        read: impl Fn(&Block) -> Result<Block> + Send + Sync + 'static,
+    ) -> Self {
+        let node = Node {
+            function: Box::new(move |inputs| read(inputs.block(0)?)),
+            deps: Vec::new(),
+            from: Some(Box::new(lower)),
+            location: Location::caller(),
         };
         Lazy {
             node: Arc::new(node),
@@ -222,6 +248,14 @@ fn push_all<T>(graph: &mut Graph, items: &[Lazy<T>]) -> LayerId {
     let mut inputs: Vec<LayerId> = Vec::new();
     let mut nodes: Vec<Arc<Node>> = Vec::new();
     let mut numbers = std::collections::HashMap::new();
+    let mut of_layer = |builder: &mut ExplicitBuilder, layer: LayerId, task: u32| {
+        let slot = inputs.iter().position(|&input| input == layer);
+        let slot = slot.unwrap_or_else(|| {
+            inputs.push(layer);
+            inputs.len() - 1
+        });
+        builder.of_input(slot, task)
+    };
     for item in items {
         let mut stack = vec![(Arc::clone(&item.node), false)];
         while let Some((node, ready)) = stack.pop() {
@@ -230,12 +264,7 @@ fn push_all<T>(graph: &mut Graph, items: &[Lazy<T>]) -> LayerId {
                 continue;
             }
             if let Some((layer, task)) = graph.placed(&node) {
-                let slot = inputs.iter().position(|&input| input == layer);
-                let slot = slot.unwrap_or_else(|| {
-                    inputs.push(layer);
-                    inputs.len() - 1
-                });
-                numbers.insert(address, builder.of_input(slot, task));
+                numbers.insert(address, of_layer(&mut builder, layer, task));
                 continue;
             }
             if !ready {
@@ -244,12 +273,26 @@ fn push_all<T>(graph: &mut Graph, items: &[Lazy<T>]) -> LayerId {
                 stack.extend(deps.into_iter().rev().map(|dep| (dep, false)));
                 continue;
             }
-            let deps: Vec<u32> = node
+            let mut deps: Vec<u32> = node
                 .deps
                 .iter()
                 .map(|dep| numbers[&(Arc::as_ptr(dep) as usize)])
                 .collect();
             let location = node.location;
+            match node.from.as_ref().map(|lower| lower(graph)) {
+                None => {}
+                Some(Ok((layer, task))) => deps.push(of_layer(&mut builder, layer, task)),
+                Some(Err(error)) => {
+                    let (kind, message) = (error.kind(), error.message().to_owned());
+                    let run = move |_: u32, _: Inputs<'_>, _: &TaskContext<'_>| {
+                        Err(Error::new(kind, message.clone()).with_location(location))
+                    };
+                    nodes.push(Arc::clone(&node));
+                    let function = builder.function(run);
+                    numbers.insert(address, builder.task(function, &[]));
+                    continue;
+                }
+            }
             nodes.push(Arc::clone(&node));
             let run = move |_: u32, inputs: Inputs<'_>, _: &TaskContext<'_>| {
                 (node.function)(&inputs).map_err(|error| error.with_location(location))

@@ -94,6 +94,12 @@ impl Error {
         Error::invalid(format!("input {position} of the task is not {wanted}"))
     }
 
+    /// The same kind with another message; what was wanted and available stays.
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
     /// The same with what caused it.
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());

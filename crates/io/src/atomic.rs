@@ -163,7 +163,7 @@ impl AtomicDir {
     /// When syncing or renaming fails, or the target has appeared meanwhile; the partial directory
     /// is then removed as if dropped.
     pub fn commit(self) -> Result<(), Error> {
-        sync_tree(self.path())?;
+        sync_directory(self.path())?;
         self.output.publish()
     }
 }
@@ -356,6 +356,34 @@ fn sync(path: &Path) -> Result<(), Error> {
     File::open(path)
         .and_then(|file| file.sync_all())
         .map_err(|cause| Error::os("sync", path, cause))
+}
+
+/// Syncs every file in a directory: one by one, or the whole file system where there are so many
+/// that waiting for each would take longer.
+fn sync_directory(dir: &Path) -> Result<(), Error> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+
+        const FILES_MAX: usize = 8;
+        let failed = |cause| Error::os("sync", dir, cause);
+        let entries = fs::read_dir(dir).map_err(failed)?.flatten();
+        let many = |entry: fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let mut count = 0;
+        let large = entries.into_iter().any(|entry| {
+            count += 1;
+            count > FILES_MAX || many(entry)
+        });
+        if large {
+            let opened = File::open(dir).map_err(failed)?;
+            // SAFETY: the descriptor is open until the end of the block.
+            if unsafe { libc::syncfs(opened.as_raw_fd()) } == 0 {
+                return Ok(());
+            }
+            // one by one, which says which file it is
+        }
+    }
+    sync_tree(dir)
 }
 
 fn sync_tree(dir: &Path) -> Result<(), Error> {

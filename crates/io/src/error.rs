@@ -158,6 +158,12 @@ impl Error {
         self.0.kind == ErrorKind::Cancelled
     }
 
+    /// Whether a disk or quota was full.
+    pub fn is_out_of_disk(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(&self.0.source, Some(Cause::Io(cause)) if full.contains(&cause.kind()))
+    }
+
     /// The refused request, when memory was the reason.
     pub fn needs_memory(&self) -> Option<NeedsMemory> {
         match self.0.source {

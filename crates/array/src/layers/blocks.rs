@@ -69,8 +69,9 @@ impl<T: Element, U: Element> Lower for MapBlocks<T, U> {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
-        let parts = lowering.operand(&node.inputs()[0])?;
+        let mut parts = lowering.operand(&node.inputs()[0])?;
         check_count(self.grid.len() as u64, node)?;
+        lowering.fit_leaves(&mut parts, &self.grid, node)?;
         let inputs = parts.inputs();
         let layer = Blocks {
             name: self.name,

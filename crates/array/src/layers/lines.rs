@@ -51,7 +51,7 @@ impl<T: Element, U: Element> Lower for AlongLines<T, U> {
         {
             return long(lowering, node);
         }
-        let parts = lowering.operand(of)?;
+        let mut parts = lowering.operand(of)?;
         let item = size_of::<T>().max(size_of::<U>());
         let grid = lowering.plan.lines_grid(&of.shape, item, self.axis);
         if let Some(long) = &self.long
@@ -60,6 +60,7 @@ impl<T: Element, U: Element> Lower for AlongLines<T, U> {
             return long(lowering, node);
         }
         check_count(grid.len() as u64, node)?;
+        lowering.fit_leaves(&mut parts, &grid, node)?;
         let inputs = parts.inputs();
         let (mut shape, mut chunk) = (of.shape.clone(), grid.chunk_shape().to_vec());
         (shape[self.axis], chunk[self.axis]) = (self.length, self.length);

@@ -5,6 +5,7 @@
 //! own, whose blocks are inputs of the tape above. A product's tiles can be as large as the budget,
 //! so whoever wants them in other pieces first has them cut.
 
+mod fit;
 mod product;
 mod rechunk;
 mod reduce;
@@ -54,6 +55,10 @@ pub(crate) struct Lowering<'g> {
     done: HashMap<*const Node, (Lowered, u32)>,
     /// Layers that cut another's chunks into smaller ones.
     cut: HashMap<LayerId, Lowered>,
+    /// Layers that have another's elements in other chunks.
+    regridded: HashMap<(LayerId, ChunkGrid), Lowered>,
+    /// What the plan has to say of itself, in sentences.
+    pub(crate) notes: Vec<String>,
 }
 
 impl<'g> Lowering<'g> {
@@ -63,6 +68,8 @@ impl<'g> Lowering<'g> {
             plan,
             done: HashMap::new(),
             cut: HashMap::new(),
+            regridded: HashMap::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -188,25 +195,32 @@ impl<'g> Lowering<'g> {
     pub(crate) fn evaluation_grid(&self, fused: &Fused) -> ChunkGrid {
         let (shape, item) = (fused.shape(), fused.dtype().size());
         let permuted = fused.tape.is_permuted();
-        let grid = self.plan.evaluation_grid(shape, item, 1, permuted);
+        let choose = |buffers: u64| {
+            let own = || self.plan.evaluation_grid(shape, item, buffers, permuted);
+            self.heavy_grid(fused, buffers).unwrap_or_else(own)
+        };
+        let grid = choose(1);
         let region = grid.region(0);
         let bytes = ((volume(&region) * item) as u64).max(1);
         let buffers = 1 + fused.scratch_bytes(&region) / bytes;
         match buffers {
             1 => grid,
-            _ => self.plan.evaluation_grid(shape, item, buffers, permuted),
+            _ => choose(buffers),
         }
     }
 
     /// Computes an expression on a given grid; `in_place` is the leaf whose chunks the grid's are.
     pub(crate) fn evaluate_on(
         &mut self,
-        parts: Parts,
+        mut parts: Parts,
         grid: ChunkGrid,
         in_place: Option<usize>,
         node: &Node,
     ) -> Result<Lowered> {
         check_count(grid.len() as u64, node)?;
+        if in_place.is_none() {
+            self.fit_leaves(&mut parts, &grid, node)?;
+        }
         let inputs = parts.inputs();
         let item_bytes = node.dtype.size();
         let layer = Evaluate {

@@ -31,7 +31,7 @@ impl<F: Fold> Lower for Reduction<F> {
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
         let of = &node.inputs()[0];
-        let parts = lowering.operand(of)?;
+        let mut parts = lowering.operand(of)?;
         let count: usize = self.axes.iter().map(|&axis| of.shape[axis]).product();
         let state = size_of::<F::State>().div_ceil(size_of::<F::In>()) as u64;
         let mut grid = lowering.plan.reduction_grid(
@@ -42,6 +42,7 @@ impl<F: Fold> Lower for Reduction<F> {
             parts.fused.tape.is_permuted(),
         );
         check_count(grid.len() as u64, node)?;
+        lowering.fit_leaves(&mut parts, &grid, node)?;
         let mut inputs = parts.inputs();
         let mut fused = Some(parts.fused);
         for (done, &axis) in self.axes.iter().rev().enumerate() {

@@ -198,6 +198,20 @@ impl<T: Element> Array<T> {
         )
     }
 
+    /// Ones on and below the diagonal `offset`, zeros above.
+    #[track_caller]
+    pub fn tri(rows: usize, columns: usize, offset: isize) -> Self {
+        Array::function(
+            "tri",
+            &[rows, columns],
+            move |index| match index[1] as isize - index[0] as isize <= offset {
+                true => T::ONE,
+                false => T::ZERO,
+            },
+            Some(format!("{offset} {}", T::DTYPE)),
+        )
+    }
+
     /// A square array of zeros with ones on the diagonal.
     #[track_caller]
     pub fn identity(length: usize) -> Self {

@@ -17,6 +17,7 @@
 mod build;
 mod fused;
 mod input;
+mod needs;
 mod nested;
 mod window;
 

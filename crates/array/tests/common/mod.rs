@@ -197,3 +197,13 @@ impl Execute for Harness {
         Ok(program.outputs().iter().map(take).collect())
     }
 }
+
+/// A directory for many small stores: in memory where the system has that, as syncing is not what
+/// is tested.
+pub fn quick_directory() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    match memory.is_dir() {
+        true => tempfile::tempdir_in(memory).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    }
+}

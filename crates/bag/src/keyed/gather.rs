@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext};
-use flagstone_memory::NeedsMemory;
+use flagstone_memory::{NeedsMemory, format_bytes};
 
 use super::Keying;
 use super::exchange::{Exchange, Gathered, PerGraph};
-use super::record::{self, Reader, decode};
+use super::hot::HotKey;
+use super::record::{self, Reader, Record, decode, encode};
 use super::scatter::{PLACE_BITS, Source as KeySource};
 use super::shards::Shards;
 use super::spool::{Buffer, Bytes, Spool};
@@ -154,28 +155,53 @@ struct Folding<V> {
     now: V,
 }
 
-struct Gather<'r, X> {
-    rule: &'r X,
-    run: &'r Run<'r>,
+pub(super) struct Gather<'r, X> {
+    pub(super) rule: &'r X,
+    pub(super) run: &'r Run<'r>,
     by_hash: bool,
+}
+
+/// What came of folding some pieces.
+enum Folded<X: Keying> {
+    /// All keys.
+    All(FoldingTable<X>),
+    /// There are too many keys for the memory that is free.
+    TooMany,
+    /// One key has too much.
+    OneKey(HotKey),
+}
+
+/// The key for messages, as JSON where it can be.
+fn describe<K: serde::Serialize>(key: &K) -> String {
+    const LONG: usize = 80;
+    match serde_json::to_string(key) {
+        Ok(text) if text.len() <= LONG => text,
+        Ok(text) => text.chars().take(LONG).chain("...".chars()).collect(),
+        Err(_) => format!("of type {}", std::any::type_name::<K>()),
+    }
 }
 
 type FoldingTable<X> = Table<<X as Keying>::Key, Folding<<X as Keying>::State>>;
 
 impl<X: Keying> Gather<'_, X> {
-    fn ctx(&self) -> &TaskContext<'_> {
+    pub(super) fn ctx(&self) -> &TaskContext<'_> {
         self.run.ctx()
     }
 
     /// Folds a shard, or a part of one, and pushes its keys.
-    fn part<C: Consumer<Source<Keyed<X>>>>(
+    pub(super) fn part<C: Consumer<Source<Keyed<X>>>>(
         &self,
         spool: &Spool,
         pieces: &[(u32, Bytes)],
         bits: u32,
         consumer: &mut C,
     ) -> Flow {
-        if let Some(table) = self.fold(spool, pieces, bits)? {
+        let table = match self.fold(spool, pieces, bits)? {
+            Folded::All(table) => Some(table),
+            Folded::TooMany => None,
+            Folded::OneKey(key) => return self.hot(spool, pieces, bits, &key, consumer),
+        };
+        if let Some(table) = table {
             let (mut entries, lease) = table.into_entries();
             if self.by_hash {
                 entries.sort_unstable_by_key(|entry| (entry.hash, entry.seq));
@@ -195,7 +221,8 @@ impl<X: Keying> Gather<'_, X> {
             return Ok(());
         }
         let deeper = Spool::default();
-        let parts = self.deal_out(spool, pieces, bits, &deeper)?;
+        let shard_of = |record: &Record<'_>| Ok((record.hash << bits >> (64 - MORE_BITS)) as u32);
+        let parts = self.deal_out(spool, pieces, &deeper, 1 << MORE_BITS, shard_of)?;
         let listed: usize = parts.iter().map(|part| size_of_val(part.as_slice())).sum();
         let _lease = self.ctx().reserve(listed as u64)?;
         for pieces in &parts {
@@ -204,23 +231,24 @@ impl<X: Keying> Gather<'_, X> {
         Ok(())
     }
 
-    /// Deals out the records of some pieces by the next bits of their hashes, in their order.
-    fn deal_out(
+    /// Deals out the records of some pieces, in their order.
+    pub(super) fn deal_out(
         &self,
         spool: &Spool,
         pieces: &[(u32, Bytes)],
-        bits: u32,
         deeper: &Spool,
+        count: usize,
+        shard_of: impl Fn(&Record<'_>) -> Result<u32>,
     ) -> Result<Gathered> {
         let ctx = self.ctx();
-        let mut shards = Shards::new(1 << MORE_BITS, ctx)?;
+        let mut shards = Shards::new(count, ctx)?;
         let mut buffer = Buffer::new(ctx)?;
         for (source, bytes) in pieces {
             ctx.check_cancelled()?;
             let mut reader = Reader(buffer.read(spool, bytes)?);
             while let Some(record) = reader.next()? {
                 let seq = u64::from(*source) << PLACE_BITS | record.place;
-                let shard = (record.hash << bits >> (64 - MORE_BITS)) as u32;
+                let shard = shard_of(&record)?;
                 let pass_on = |out: &mut Vec<u8>, _: &mut Vec<u8>| {
                     record::pass_on(out, &record, seq);
                     Ok(())
@@ -228,7 +256,7 @@ impl<X: Keying> Gather<'_, X> {
                 shards.write(shard, deeper, ctx, pass_on)?;
             }
         }
-        let mut parts: Gathered = vec![Vec::new(); 1 << MORE_BITS];
+        let mut parts: Gathered = vec![Vec::new(); count];
         for (shard, bytes) in shards.finish(0, deeper, ctx)? {
             // the source is in every record's place by now
             parts[shard as usize].push((0, bytes));
@@ -246,13 +274,8 @@ impl<X: Keying> Gather<'_, X> {
         }
     }
 
-    /// All keys of some pieces, or `None` when they do not fit.
-    fn fold(
-        &self,
-        spool: &Spool,
-        pieces: &[(u32, Bytes)],
-        bits: u32,
-    ) -> Result<Option<FoldingTable<X>>> {
+    /// All keys of some pieces, or why they do not fit.
+    fn fold(&self, spool: &Spool, pieces: &[(u32, Bytes)], bits: u32) -> Result<Folded<X>> {
         let ctx = self.ctx();
         let mut table: FoldingTable<X> = Table::new(u64::MAX, ctx)?;
         let mut weights = Weights::of::<X::State>();
@@ -303,26 +326,44 @@ impl<X: Keying> Gather<'_, X> {
                     }
                 };
                 if !fits {
-                    return self.overflow(&table, bits);
+                    return self.overflow(&table, &weights, bits);
                 }
             }
         }
-        Ok(Some(table))
+        Ok(Folded::All(table))
     }
 
     /// A table that is full is given up, if its keys can be told apart any further.
-    fn overflow(&self, table: &FoldingTable<X>, bits: u32) -> Result<Option<FoldingTable<X>>> {
-        if table.len() > 1 && bits + MORE_BITS <= 64 {
-            return Ok(None);
+    fn overflow(&self, table: &FoldingTable<X>, weights: &Weights, bits: u32) -> Result<Folded<X>> {
+        let is_last = table.len() <= 1 || bits + MORE_BITS > 64;
+        let heavy = weights.heavy(table.bytes()).or(is_last.then_some(0));
+        if X::STREAMS
+            && let Some((hash, key)) = heavy.and_then(|at| table.key(at))
+        {
+            let mut encoded = Vec::new();
+            encode(key, &mut encoded)?;
+            return Ok(Folded::OneKey(HotKey { hash, encoded }));
+        }
+        if !is_last {
+            return Ok(Folded::TooMany);
         }
         // one key that grows: says what it would need to grow on
         let wanted_bytes = table.bytes().max(64 << 10);
         let missing = self.ctx().reserve(wanted_bytes).map(drop);
         let available_bytes = wanted_bytes;
-        missing.and(Err(Error::needs_memory(NeedsMemory {
+        let needs = missing.and(Err(Error::needs_memory(NeedsMemory {
             wanted_bytes,
             available_bytes,
-        })))
+        })));
+        needs.map_err(|error| {
+            let key = table.key(0).map(|(_, key)| describe(key)).unwrap_or_default();
+            let held = format_bytes(table.bytes());
+            let (what, way_out) = (error.message(), X::WAY_OUT);
+            let message = format!(
+                "what belongs to the key {key} takes {held} and has no room to grow: {what}{way_out}"
+            );
+            error.with_message(message)
+        })
     }
 
     fn add_state(&self, folding: &mut Folding<X::State>, seq: u64, state: X::State) -> Option<u64> {

@@ -17,6 +17,7 @@
 //! | scatter, no room for a state to grow | all states go to their shards, and all later rows |
 //! | gather, room | states and rows of a shard are folded, source after source |
 //! | gather, table full | the shard is dealt out again by other bits of the hash, and each part is folded alone |
+//! | gather, table full of one key | its rows are set apart, and given in parts where the operation can (a join) |
 //!
 //! # Invariants
 //! 1. A key is in one shard, and in one part of it: its result is made in one place.
@@ -30,6 +31,7 @@
 
 mod exchange;
 mod gather;
+mod hot;
 mod record;
 mod scatter;
 mod shards;
@@ -40,10 +42,12 @@ mod weights;
 
 use std::hash::Hash;
 
+use crate::stage::Flow;
 use crate::stored::Portable;
 
 pub(crate) use exchange::PerGraph;
 pub use gather::{Keyed, Lowered, Seen};
+pub use hot::KeyRows;
 pub(crate) use record::{decode, encode};
 pub(crate) use scatter::Source as KeySource;
 pub(crate) use spool::{Buffer, Bytes, Spool};
@@ -65,6 +69,25 @@ pub trait Keying: Send + Sync + 'static {
 
     /// Folds a further row of the same partition into a state.
     fn fold(&self, state: &mut Self::State, row: Self::Row);
+
+    /// Whether the rows of a key that do not fit are given in parts, by [`Keying::stream`].
+    const STREAMS: bool = false;
+
+    /// What to do about a key whose state does not fit, for the error that says so.
+    const WAY_OUT: &'static str = "";
+
+    /// Gives what the rows of one key come to, in states that stand for all of it one after the
+    /// other. Only where [`Keying::STREAMS`].
+    ///
+    /// # Errors
+    /// Those of `give` and of reading back.
+    fn stream(
+        &self,
+        _rows: &mut KeyRows<'_, Self::Row>,
+        _give: &mut dyn FnMut(Self::State) -> Flow,
+    ) -> Flow {
+        Ok(())
+    }
 
     /// Folds the state of a later partition into the state of the partitions before it.
     fn combine(&self, state: &mut Self::State, later: Self::State);

@@ -101,6 +101,13 @@ impl<K: Eq, V> Table<K, V> {
         &mut self.entries[place].value
     }
 
+    /// A key, with its hash.
+    pub(crate) fn key(&self, place: usize) -> Option<(u64, &K)> {
+        self.entries
+            .get(place)
+            .map(|entry| (entry.hash, &entry.key))
+    }
+
     /// Makes room for one more entry with so many bytes on the heap; says whether there is any.
     pub(crate) fn has_room(&mut self, heap: u64, ctx: &TaskContext<'_>) -> bool {
         if self.entries.len() == self.entries.capacity() {

@@ -37,6 +37,17 @@ impl Weights {
         bytes
     }
 
+    /// The heaviest state, when it has more than half of so many bytes.
+    pub(super) fn heavy(&self, bytes: u64) -> Option<usize> {
+        let heaviest = self
+            .states
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, (bytes, _))| *bytes);
+        let (at, (own, _)) = heaviest?;
+        (*own > bytes / 2).then_some(at)
+    }
+
     /// Something was folded into the state at this place; says whether there is room for it.
     pub(super) fn folded<K: Eq, V>(
         &mut self,

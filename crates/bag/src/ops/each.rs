@@ -34,7 +34,7 @@ impl<S: Stage> Bag<S> {
     pub fn starmap<A, B, F, U>(
         &self,
         f: F,
-    ) -> Bag<Map<S, impl Fn((A, B)) -> U + Send + Sync + 'static, U>>
+    ) -> Bag<Map<S, impl Fn((A, B)) -> U + Send + Sync + 'static + use<S, A, B, F, U>, U>>
     where
         S: for<'a> Stage<Item<'a> = (A, B)>,
         A: 'static,

@@ -8,11 +8,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::bag::Bag;
-use crate::keyed::{Keyed, Keying, Seen};
+use crate::keyed::{KeyRows, Keyed, Keying, Seen};
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Source, Stage, Step};
+use crate::store::Store;
 use crate::stored::Portable;
 use crate::then::{At, Then, Work};
+
+/// Of a key that does not fit, so many pairs of one item are made at a time ...
+const BATCH: usize = 1024;
+/// ... as long as they take no more than this.
+const BATCH_BYTES: u64 = 64 << 10;
 
 /// The stage of [`Bag::join`].
 pub type Join<K, T, U> = Then<Source<Keyed<Joining<K, T, U>>>, Pairing>;
@@ -22,7 +28,10 @@ impl<S: Stage> Bag<S> {
     ///
     /// Keys come in the order of a hash of them, which is the same on every run and for every
     /// budget; the pairs of a key in the order of this bag's items, then of the other's. Both bags
-    /// may be larger than memory; the items of one key must fit.
+    /// may be larger than memory, and so may the items of one key: those of the other bag are then read from a scratch
+    /// file, once for every item of this bag with that key.
+    ///
+    /// Where the other bag is small, [`Bag::join_small`] writes nothing and keeps this bag's order.
     ///
     /// ```
     /// # use flagstone_bag::Bag;
@@ -75,12 +84,57 @@ pub enum Side<T, U> {
 /// Keeps all items of each key, by side; see [`Bag::join`].
 pub struct Joining<K, T, U>(PhantomData<fn() -> K>, PhantomData<fn() -> Side<T, U>>);
 
-impl<K: Portable + Hash + Eq, T: Portable, U: Portable> Keying for Joining<K, T, U> {
+impl<K, T, U> Keying for Joining<K, T, U>
+where
+    K: Portable + Hash + Eq,
+    T: Portable + Clone,
+    U: Portable + Clone,
+{
     type Key = K;
     type Row = Side<T, U>;
     type State = (Vec<T>, Vec<U>);
 
     const COMBINES: bool = false;
+    const STREAMS: bool = true;
+
+    /// Pairs of a key that does not fit: the other side is kept, in a scratch file as far as it must
+    /// be, and read for each item of this side.
+    fn stream(
+        &self,
+        rows: &mut KeyRows<'_, Side<T, U>>,
+        give: &mut dyn FnMut((Vec<T>, Vec<U>)) -> Flow,
+    ) -> Flow {
+        let ctx = rows.ctx();
+        let mut others = Store::new(ctx)?;
+        rows.for_each(&mut |row| match row {
+            Side::Left(_) => Ok(()),
+            Side::Right(other) => Ok(others.push(other, ctx)?),
+        })?;
+        others.seal(ctx)?;
+        let mut cursor = others.cursor(ctx)?;
+        let mut lease = ctx.reserve(0)?;
+        rows.for_each(&mut |row| {
+            let Side::Left(item) = row else {
+                return Ok(());
+            };
+            cursor.rewind();
+            loop {
+                let (mut some, mut bytes) = (Vec::new(), heap_bytes(&item));
+                while some.len() < BATCH
+                    && bytes < BATCH_BYTES
+                    && let Some(other) = cursor.next()?
+                {
+                    bytes += heap_bytes(&other) + 2 * size_of::<U>() as u64;
+                    lease.ensure(bytes)?;
+                    some.push(other);
+                }
+                if some.is_empty() {
+                    return Ok(());
+                }
+                give((vec![item.clone()], some))?;
+            }
+        })
+    }
 
     fn first(&self, row: Side<T, U>) -> (Vec<T>, Vec<U>) {
         match row {

@@ -1,5 +1,8 @@
 //! Sums, extremes and means.
 
+use std::cmp::Ordering;
+use std::sync::Arc;
+
 use flagstone_graph::{Error, Result};
 
 use crate::bag::Bag;
@@ -61,13 +64,7 @@ impl<S: Stage> Bag<S> {
     where
         S: for<'a> Stage<Item<'a> = T>,
     {
-        let pick = |a: Option<T>, b: Option<T>| {
-            Ok(match (a, b) {
-                (Some(a), Some(b)) => Some(if b < a { b } else { a }),
-                (a, b) => a.or(b),
-            })
-        };
-        self.fold_step("min", None, move |a, item| pick(a, Some(item)), pick)
+        self.extreme("min", Ordering::Less, T::cmp)
     }
 
     /// The largest item; of equal ones the first.
@@ -76,13 +73,53 @@ impl<S: Stage> Bag<S> {
     where
         S: for<'a> Stage<Item<'a> = T>,
     {
-        let pick = |a: Option<T>, b: Option<T>| {
+        self.extreme("max", Ordering::Greater, T::cmp)
+    }
+
+    /// The smallest item by a comparison; of equal ones the first. For floats, with
+    /// [`f64::total_cmp`].
+    #[track_caller]
+    pub fn min_by<T, F>(&self, compare: F) -> BagItem<Option<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable + Clone,
+        F: Fn(&T, &T) -> Ordering + Send + Sync + 'static,
+    {
+        self.extreme("min_by", Ordering::Less, compare)
+    }
+
+    /// The largest item by a comparison; of equal ones the first. For floats, with
+    /// [`f64::total_cmp`].
+    #[track_caller]
+    pub fn max_by<T, F>(&self, compare: F) -> BagItem<Option<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable + Clone,
+        F: Fn(&T, &T) -> Ordering + Send + Sync + 'static,
+    {
+        self.extreme("max_by", Ordering::Greater, compare)
+    }
+
+    #[track_caller]
+    fn extreme<T, F>(&self, name: &'static str, wanted: Ordering, compare: F) -> BagItem<Option<T>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable + Clone,
+        F: Fn(&T, &T) -> Ordering + Send + Sync + 'static,
+    {
+        let pick = Arc::new(move |a: Option<T>, b: Option<T>| {
             Ok(match (a, b) {
-                (Some(a), Some(b)) => Some(if b > a { b } else { a }),
+                (Some(a), Some(b)) if compare(&b, &a) == wanted => Some(b),
                 (a, b) => a.or(b),
             })
-        };
-        self.fold_step("max", None, move |a, item| pick(a, Some(item)), pick)
+        });
+        let each = Arc::clone(&pick);
+        self.fold_step(
+            name,
+            None,
+            move |a, item| each(a, Some(item)),
+            move |a, b| pick(a, b),
+        )
     }
 
     /// The mean of all items; `None` for none.

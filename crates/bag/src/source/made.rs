@@ -148,6 +148,10 @@ impl<T: Clone + Send + Sync + 'static> Root for Delayed<T> {
         deps.push(slots.start + partition as usize, 0);
     }
 
+    fn dep_count(&self, (): &(), _: u32, _: usize) -> usize {
+        1
+    }
+
     fn is_one_to_one(&self) -> bool {
         false
     }

@@ -3,11 +3,13 @@
 pub(crate) mod binary;
 mod coding;
 pub(crate) mod computed;
+pub(crate) mod concat;
 pub(crate) mod files;
 pub(crate) mod json;
 pub(crate) mod made;
 pub(crate) mod running;
 pub(crate) mod sequence;
-pub(crate) mod several;
 pub(crate) mod shared;
 pub(crate) mod text;
+pub(crate) mod together;
+pub(crate) mod with;

@@ -16,14 +16,14 @@ use crate::ops::fold::state_footprint;
 use crate::run::Run;
 use crate::seam::PartitionSource;
 use crate::size::heap_bytes;
-use crate::source::several::Plan;
+use crate::source::concat::Planner;
 use crate::stage::{Consumer, Cost, Root, Source, Stage, Step, Stop, Want, ended};
 use crate::stored::{Portable, Stored, take_or};
 
 /// See [`Bag::accumulate`].
 pub struct Running<T, A> {
     rule: Arc<Rule<T, A>>,
-    items: Plan<T>,
+    items: Planner<T>,
     /// One state per partition.
     folded: Collected<A>,
     steps: Vec<Step>,
@@ -126,6 +126,10 @@ impl<T: 'static, A: Portable + Clone> Root for Running<T, A> {
     fn deps(&self, plan: &Second<T>, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
         deps.push(slots.start, partition);
         plan.0.deps(partition, slots.start + 1, deps);
+    }
+
+    fn dep_count(&self, plan: &Second<T>, partition: u32, _: usize) -> usize {
+        1 + plan.0.dep_count(partition)
     }
 
     fn is_one_to_one(&self) -> bool {

@@ -72,6 +72,10 @@ where
         self.chain.root().deps(plan, partition, slots, deps);
     }
 
+    fn dep_count(&self, plan: &Self::Plan, partition: u32, inputs: usize) -> usize {
+        self.chain.root().dep_count(plan, partition, inputs)
+    }
+
     fn is_one_to_one(&self) -> bool {
         self.chain.root().is_one_to_one()
     }

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
-use flagstone::{BadRecords, InputFormat, format_bytes, inspect_npy, inspect_parquet};
+use flagstone::{
+    ArrayFormat, BadRecords, InputFormat, format_bytes, inspect_npy, inspect_parquet, inspect_zarr,
+    zarr_members,
+};
 
 use crate::args::{Inspect, Reading};
 use crate::commands::reading;
@@ -22,6 +25,9 @@ pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
             return Err(Failure::Usage(message));
         }
         return npy(path);
+    }
+    if path.is_dir() && ArrayFormat::of(path) == ArrayFormat::Zarr && args.reading.from.is_none() {
+        return zarr(path);
     }
     if path.is_dir() && args.reading.from.is_none() {
         return parquet(&[path.join("*.parquet")]);
@@ -43,6 +49,42 @@ fn npy(path: &Path) -> Result<(), Failure> {
         info.shape,
         format_bytes(info.data_bytes)
     ))
+}
+
+/// An array, or the arrays of a group.
+fn zarr(path: &Path) -> Result<(), Failure> {
+    let members = zarr_members(path);
+    if !members.is_empty() {
+        return print(format_args!(
+            "{}: Zarr group\nmembers   {}\n",
+            path.display(),
+            members.join(", ")
+        ));
+    }
+    let info = inspect_zarr(path)?;
+    let mut lines = format!(
+        "{}: Zarr v{}\ndtype     {}\nshape     {:?}\nchunks    {:?}\n",
+        path.display(),
+        info.version,
+        info.dtype,
+        info.shape,
+        info.chunks
+    );
+    if let Some(shards) = &info.shards {
+        lines.push_str(&format!("shards    {shards:?}\n"));
+    }
+    let codecs = match info.codecs.is_empty() {
+        true => "none".to_owned(),
+        false => info.codecs.join(", "),
+    };
+    let elements: u64 = info.shape.iter().map(|&length| length as u64).product();
+    lines.push_str(&format!(
+        "files     {} at most\ncodecs    {codecs}\nfill      {}\ndata      {} uncompressed\n",
+        info.file_count,
+        info.fill_value,
+        format_bytes(elements * info.dtype.size() as u64)
+    ));
+    print(format_args!("{lines}"))
 }
 
 fn parquet(patterns: &[PathBuf]) -> Result<(), Failure> {

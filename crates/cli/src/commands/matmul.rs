@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use flagstone::{
-    Array, Counter, Element, Explanation, OutputOptions, Session, format_bytes, inspect_npy,
+    Array, ArrayFormat, Counter, DType, Element, Explanation, OutputOptions, Session, StoreTo,
+    ZarrOptions, format_bytes, inspect_array,
 };
 
 use crate::args::Matmul;
@@ -35,33 +36,26 @@ enum Width {
 /// Looks at both headers. The element type of the left matrix decides; the right one must have
 /// the same, and their shapes must fit together.
 fn check(args: &Matmul) -> Result<Width, Failure> {
-    let (a, b) = (inspect_npy(&args.a)?, inspect_npy(&args.b)?);
-    let width = match a.descr.as_str() {
-        "<f8" | "|f8" | ">f8" => Width::F64,
-        "<f4" | "|f4" | ">f4" => Width::F32,
+    let (a, b) = (inspect_array(&args.a)?, inspect_array(&args.b)?);
+    let width = match a.0 {
+        DType::F64 => Width::F64,
+        DType::F32 => Width::F32,
         other => {
             return Err(Failure::Other(format!(
-                "{} holds {other} elements; products are made of f64 (<f8) or f32 (<f4)",
+                "{} holds {other} elements; products are made of f64 or f32",
                 args.a.display()
             )));
         }
     };
+    let (a, b) = (a.1, b.1);
     let fits = |transpose_a: bool, transpose_b: bool| {
-        let columns = if transpose_a {
-            a.shape.first()
-        } else {
-            a.shape.last()
-        };
-        let rows = if transpose_b {
-            b.shape.last()
-        } else {
-            b.shape.first()
-        };
+        let columns = if transpose_a { a.first() } else { a.last() };
+        let rows = if transpose_b { b.last() } else { b.first() };
         columns == rows
     };
     let flat = |shape: &[usize]| matches!(shape.len(), 1 | 2);
-    if flat(&a.shape) && flat(&b.shape) && !fits(args.transpose_a, args.transpose_b) {
-        return Err(Failure::Other(mismatch(args, &a.shape, &b.shape, &fits)));
+    if flat(&a) && flat(&b) && !fits(args.transpose_a, args.transpose_b) {
+        return Err(Failure::Other(mismatch(args, &a, &b, &fits)));
     }
     Ok(width)
 }
@@ -106,22 +100,40 @@ fn by(shape: &[usize]) -> String {
 
 fn product<T: Element>(args: &Matmul) -> Array<T> {
     let open = |path: &Path, transpose: bool| {
-        let array = Array::<T>::open_npy(path);
+        let array = match ArrayFormat::of(path) {
+            ArrayFormat::Zarr => Array::<T>::open_zarr(path),
+            _ => Array::<T>::open_npy(path),
+        };
         if transpose { array.t() } else { array }
     };
     open(&args.a, args.transpose_a).dot(&open(&args.b, args.transpose_b))
 }
 
-fn options(args: &Matmul) -> OutputOptions {
-    OutputOptions {
+/// Stores the product in the format that the output is named for.
+fn storing<R>(args: &Matmul, keep_partial: bool, store: impl FnOnce(&StoreTo<'_>) -> R) -> R {
+    let output = OutputOptions {
         overwrite: args.output.overwrite,
-        keep_partial: args.output.keep_partial,
+        keep_partial,
+    };
+    let to = &args.output.to;
+    let named = to
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("zarr"));
+    if !named {
+        return store(&StoreTo::Npy(to, output));
     }
+    let options = ZarrOptions {
+        output,
+        ..ZarrOptions::default()
+    };
+    store(&StoreTo::Zarr(to, &options))
 }
 
 fn explanation<T: Element>(args: &Matmul, session: &Session) -> Result<Explanation, Failure> {
     let product = product::<T>(args);
-    Ok(session.explain_store_npy(&product, &args.output.to, options(args))?)
+    Ok(storing(args, false, |to| {
+        session.explain_store(&product, to)
+    })?)
 }
 
 fn typed<T: Element>(args: &Matmul) -> Result<(), Failure> {
@@ -131,7 +143,8 @@ fn typed<T: Element>(args: &Matmul) -> Result<(), Failure> {
     };
     with_session(&args.common, &files, |session: &Session| {
         let product = product::<T>(args);
-        session.store_npy_with(&product, &args.output.to, options(args))?;
+        let keep_partial = args.output.keep_partial;
+        storing(args, keep_partial, |to| session.store(&product, to))?;
         let stats = session.stats();
         let shape = match product.shape() {
             [] => "one number".to_owned(),

@@ -123,3 +123,59 @@ fn a_directory_that_cannot_be_written_is_named() {
         &["locked/out", "denied"],
     );
 }
+
+#[test]
+fn products_of_zarr_arrays_have_the_bits_of_those_of_npy_files() {
+    let place = Place::new();
+    matrix(&place.path("a.npy"), 300, 1);
+    matrix(&place.path("b.npy"), 300, 2);
+    let product = |a: &str, b: &str, to: &str| {
+        let arguments = [
+            "matmul",
+            a,
+            b,
+            "--transpose-a",
+            "--memory",
+            "64MiB",
+            "--to",
+            to,
+        ];
+        place.run(&arguments).ok();
+    };
+    product("a.npy", "b.npy", "c.npy");
+    product("a.npy", "b.npy", "c.zarr");
+    let shown = place.run(&["inspect", "c.zarr"]).ok().out;
+    for words in [
+        "Zarr v3",
+        "f64",
+        "[300, 300]",
+        "zstd",
+        "703 KiB uncompressed",
+    ] {
+        assert!(shown.contains(words), "{shown}");
+    }
+    product("c.zarr", "b.npy", "d.npy");
+    product("c.npy", "b.npy", "e.npy");
+    let read = |name: &str| std::fs::read(place.path(name)).unwrap();
+    assert_eq!(read("d.npy"), read("e.npy"));
+    let words = ["c.zarr", "exists", "--overwrite"];
+    place.fails(1, &["matmul", "a.npy", "b.npy", "--to", "c.zarr"], &words);
+    place
+        .run(&["explain", "matmul", "c.zarr", "b.npy", "--to", "f.zarr"])
+        .ok();
+    place
+        .run(&["matmul", "a.npy", "a.npy", "--overwrite", "--to", "c.zarr"])
+        .ok();
+    // nothing that is no Zarr array is replaced
+    std::fs::create_dir(place.path("mine.zarr")).unwrap();
+    std::fs::write(place.path("mine.zarr").join("notes.txt"), "mine").unwrap();
+    let arguments = [
+        "matmul",
+        "a.npy",
+        "b.npy",
+        "--overwrite",
+        "--to",
+        "mine.zarr",
+    ];
+    place.fails(1, &arguments, &["mine.zarr"]);
+}

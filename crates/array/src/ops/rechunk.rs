@@ -1,0 +1,339 @@
+//! Chunks as the user wants them.
+//!
+//! The planner chooses chunks, and users need not see them. Where they show (in a function of
+//! blocks, in a store, between programs) [`Array::rechunk`] says what they are.
+
+use std::sync::Arc;
+
+use flagstone_graph::{Error, ErrorKind, Resources, Result};
+use ndarray::{ArrayD, ArrayViewD};
+
+use crate::array::Array;
+use crate::element::Element;
+use crate::grid::ChunkGrid;
+use crate::later::early;
+use crate::layers::{BlockPlace, MapBlocks, OfBlock, Overlap};
+use crate::lower::{Lowered, Lowering};
+use crate::node::{Lower, Node, Op};
+
+/// How an array is to be cut into chunks.
+///
+/// ```
+/// use flagstone_array::{Array, Chunks};
+///
+/// let x = Array::<f64>::zeros(&[1000, 70]);
+/// let chunks = |spec: Chunks| x.rechunk(spec).chunks().cloned().unwrap();
+/// assert_eq!(chunks(300.into()).chunk_shape(), [300, 70]);
+/// assert_eq!(chunks([100, -1].into()).counts(), [10, 1]);
+/// assert_eq!(chunks((300, 20).into()).chunk_lengths(0), [300, 300, 300, 100]);
+/// assert_eq!(chunks(Chunks::from((300, 20)).balanced()).chunk_shape(), [250, 18]);
+/// assert_eq!(chunks(Chunks::bytes(8 << 10)).chunk_shape(), [32, 32]);
+/// assert_eq!(chunks(Chunks::lists([vec![400, 600], vec![70]])).counts(), [2, 1]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunks {
+    spec: Spec,
+    balanced: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Spec {
+    /// One length for all axes.
+    Each(isize),
+    /// A length an axis.
+    Axes(Vec<isize>),
+    /// Lengths of some axes; the others are whole.
+    Along(Vec<(isize, isize)>),
+    /// The length of every chunk.
+    Lists(Vec<Vec<usize>>),
+    Bytes(u64),
+    Auto,
+}
+
+impl Chunks {
+    fn new(spec: Spec) -> Self {
+        Chunks {
+            spec,
+            balanced: false,
+        }
+    }
+
+    /// Chunks as the planner would choose them, of about equal lengths along all axes.
+    pub fn auto() -> Self {
+        Chunks::new(Spec::Auto)
+    }
+
+    /// Chunks of at most so many bytes, of about equal lengths along all axes.
+    pub fn bytes(bytes: u64) -> Self {
+        Chunks::new(Spec::Bytes(bytes))
+    }
+
+    /// Lengths along some axes, as (axis, length); the others are not cut.
+    pub fn along(lengths: impl IntoIterator<Item = (isize, isize)>) -> Self {
+        Chunks::new(Spec::Along(lengths.into_iter().collect()))
+    }
+
+    /// The length of every chunk, axis by axis.
+    pub fn lists(lists: impl IntoIterator<Item = Vec<usize>>) -> Self {
+        Chunks::new(Spec::Lists(lists.into_iter().collect()))
+    }
+
+    /// As many chunks, but as equal as they can be: no small ones at the ends.
+    pub fn balanced(self) -> Self {
+        Chunks {
+            balanced: true,
+            ..self
+        }
+    }
+
+    /// The grid for an array, unless the plan is to choose it.
+    pub(super) fn explicit(
+        &self,
+        shape: &[usize],
+        item: usize,
+    ) -> std::result::Result<ChunkGrid, String> {
+        match self.spec {
+            Spec::Auto => Err("chunks have to be given here, not chosen".to_owned()),
+            _ => self.grid(shape, item, 1),
+        }
+    }
+
+    /// The grid for an array, or the sentence that says why there is none.
+    fn grid(
+        &self,
+        shape: &[usize],
+        item: usize,
+        auto: u64,
+    ) -> std::result::Result<ChunkGrid, String> {
+        let wrong = || {
+            format!(
+                "an array of shape {shape:?} cannot have chunks of {:?}",
+                self.spec
+            )
+        };
+        let length = |axis: usize, wanted: isize| match wanted {
+            -1 => Ok(shape[axis].max(1)),
+            wanted if wanted > 0 => Ok(wanted as usize),
+            _ => Err(wrong()),
+        };
+        let mut chunk = match &self.spec {
+            Spec::Each(wanted) => (0..shape.len())
+                .map(|axis| length(axis, *wanted))
+                .collect::<std::result::Result<Vec<_>, _>>()?,
+            Spec::Axes(wanted) if wanted.len() == shape.len() => (0..shape.len())
+                .map(|axis| length(axis, wanted[axis]))
+                .collect::<std::result::Result<Vec<_>, _>>()?,
+            Spec::Along(wanted) => {
+                let mut chunk = shape.to_vec();
+                for &(axis, wanted) in wanted {
+                    let ndim = shape.len() as isize;
+                    let at = if axis < 0 { axis + ndim } else { axis };
+                    if !(0..ndim).contains(&at) {
+                        return Err(wrong());
+                    }
+                    chunk[at as usize] = length(at as usize, wanted)?;
+                }
+                chunk
+            }
+            Spec::Lists(lists) if lists.len() == shape.len() => {
+                return ChunkGrid::irregular(shape, lists);
+            }
+            Spec::Axes(_) | Spec::Lists(_) => return Err(wrong()),
+            Spec::Bytes(bytes) => even(shape, (*bytes / item as u64).max(1) as usize),
+            Spec::Auto => even(shape, (auto / item as u64).max(1) as usize),
+        };
+        if self.balanced {
+            for (chunk, &length) in chunk.iter_mut().zip(shape) {
+                let count = length.div_ceil(*chunk).max(1);
+                *chunk = length.div_ceil(count).max(1);
+            }
+        }
+        Ok(ChunkGrid::new(shape, &chunk))
+    }
+}
+
+/// Lengths whose product is at most `most`, as equal as the shape allows.
+fn even(shape: &[usize], most: usize) -> Vec<usize> {
+    let mut axes: Vec<usize> = (0..shape.len()).collect();
+    axes.sort_by_key(|&axis| shape[axis]);
+    let mut chunk = vec![1; shape.len()];
+    let mut rest = most;
+    for (done, &axis) in axes.iter().enumerate() {
+        let left = (axes.len() - done) as f64;
+        // a root that is a whole number may come out just below it
+        let edge = ((rest as f64).powf(1.0 / left) + 1e-9).floor() as usize;
+        chunk[axis] = shape[axis].clamp(1, edge.max(1));
+        rest /= chunk[axis];
+    }
+    chunk
+}
+
+macro_rules! lengths {
+    ($($int:ident)*) => {
+        $(
+            impl From<$int> for Chunks {
+                fn from(length: $int) -> Self {
+                    Chunks::new(Spec::Each(isize::try_from(length).unwrap_or(isize::MAX)))
+                }
+            }
+            impl<const N: usize> From<[$int; N]> for Chunks {
+                fn from(lengths: [$int; N]) -> Self {
+                    Chunks::from(&lengths[..])
+                }
+            }
+            impl From<&[$int]> for Chunks {
+                fn from(lengths: &[$int]) -> Self {
+                    let length = |&length: &$int| isize::try_from(length).unwrap_or(isize::MAX);
+                    Chunks::new(Spec::Axes(lengths.iter().map(length).collect()))
+                }
+            }
+            impl From<Vec<$int>> for Chunks {
+                fn from(lengths: Vec<$int>) -> Self {
+                    Chunks::from(&lengths[..])
+                }
+            }
+        )*
+    };
+}
+lengths!(i32 isize usize);
+
+impl From<(i32, i32)> for Chunks {
+    fn from((a, b): (i32, i32)) -> Self {
+        Chunks::from([a, b])
+    }
+}
+
+impl From<(i32, i32, i32)> for Chunks {
+    fn from((a, b, c): (i32, i32, i32)) -> Self {
+        Chunks::from([a, b, c])
+    }
+}
+
+/// The operation.
+struct Rechunk {
+    chunks: Chunks,
+    /// The grid, unless the plan chooses it.
+    grid: Option<ChunkGrid>,
+}
+
+impl Lower for Rechunk {
+    fn name(&self) -> &'static str {
+        "rechunk"
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
+        let grid = match &self.grid {
+            Some(grid) => grid.clone(),
+            None => {
+                let auto = lowering.plan.chunk_bytes();
+                let grid = self.chunks.grid(&node.shape, node.dtype.size(), auto);
+                grid.map_err(|message| {
+                    Error::new(ErrorKind::Invalid, message).with_location(node.location)
+                })?
+            }
+        };
+        lowering.onto(&node.inputs()[0], &grid, node)
+    }
+
+    fn chunks(&self) -> Option<&ChunkGrid> {
+        self.grid.as_ref()
+    }
+
+    fn is_rechunk(&self) -> bool {
+        true
+    }
+}
+
+impl<T: Element> Array<T> {
+    /// The same array in other chunks: a length (`300`), a length an axis (`[100, -1]`, where -1 is
+    /// the whole axis), or any other [`Chunks`].
+    ///
+    /// Chunks show in [`Array::map_chunks`] and in what is stored; everything else computes the same
+    /// in any chunks, and chooses better ones by itself. An array far larger than the budget is
+    /// rechunked in few passes through the spill files; [`Array::notes_with`] says how.
+    ///
+    /// Chunks that do not fit the shape are a mistake.
+    #[track_caller]
+    pub fn rechunk(&self, chunks: impl Into<Chunks>) -> Self {
+        let chunks = chunks.into();
+        early!(self, chunks = chunks.clone(); |array| array.rechunk(chunks.clone()));
+        // the grid of `auto` follows from the budget
+        let grid = match chunks.grid(self.shape(), size_of::<T>(), 1) {
+            Ok(grid) => (chunks.spec != Spec::Auto).then_some(grid),
+            Err(message) => return Array::invalid(message),
+        };
+        // chunks that nobody saw
+        let of = match &self.node.op {
+            Op::Layer { lower, inputs } if lower.is_rechunk() => &inputs[0],
+            _ => &self.node,
+        };
+        Array::layer(
+            self.shape().to_vec(),
+            Rechunk { chunks, grid },
+            vec![Arc::clone(of)],
+        )
+    }
+
+    /// The chunks of an array that was rechunked, unless the plan is to choose them.
+    pub fn chunks(&self) -> Option<&ChunkGrid> {
+        match &self.node.op {
+            Op::Layer { lower, .. } => lower.chunks(),
+            _ => None,
+        }
+    }
+
+    /// A function of each chunk of a rechunked array; otherwise as [`Array::map_blocks`].
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// let x = Array::<f64>::ones(&[10, 6]).rechunk((4, -1));
+    /// let counts = x.map_chunks(|_, chunk| chunk.mapv(|_| chunk.len() as i64));
+    /// let counts = counts.compute_with(&SerialExecutor)?;
+    /// assert_eq!((counts[[0, 0]], counts[[9, 5]]), (24, 12));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
+    /// An array that was not rechunked, or to chunks that the plan is to choose, is a mistake.
+    #[track_caller]
+    pub fn map_chunks<U: Element>(
+        &self,
+        function: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
+    ) -> Array<U> {
+        self.map_own_chunks(Arc::new(function))
+    }
+
+    #[track_caller]
+    fn map_own_chunks<U: Element>(&self, function: OfBlock<T, U>) -> Array<U> {
+        early!(self, function = Arc::clone(&function); |array| {
+            array.map_own_chunks(Arc::clone(&function))
+        });
+        let Some(grid) = self.chunks() else {
+            return Array::invalid(
+                "only chunks that were given can be mapped: give them to `rechunk` first, or \
+                 blocks to `map_blocks`",
+            );
+        };
+        let lower = MapBlocks {
+            name: "map_chunks",
+            grid: grid.clone(),
+            overlap: Overlap {
+                depth: vec![0; self.ndim()],
+                padded: true,
+            },
+            results: grid.clone(),
+            function,
+        };
+        Array::layer(self.shape().to_vec(), lower, vec![Arc::clone(&self.node)])
+    }
+
+    /// What the plan for these resources has to say of itself: how arrays are rechunked on the way,
+    /// with sizes and passes.
+    ///
+    /// # Errors
+    /// A mistake in how the array was built.
+    pub fn notes_with(&self, resources: Resources) -> Result<Vec<String>> {
+        Ok(self.build(resources)?.notes)
+    }
+}

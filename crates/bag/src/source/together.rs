@@ -1,0 +1,340 @@
+//! Two bags side by side, or every item of one with every item of the other.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::panic::Location;
+use std::sync::Arc;
+
+use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
+
+use super::concat::{Planner, cost};
+use crate::bag::Bag;
+use crate::branch::beside;
+use crate::ops::each::Map;
+use crate::run::Run;
+use crate::seam::PartitionSource;
+use crate::stage::{Consumer, Cost, Flow, Root, Source, Stage, Step, Stop, Want, ended};
+use crate::store::{Cursor, Store};
+use crate::stored::Portable;
+
+impl<S: Stage> Bag<S> {
+    /// The items of two bags in pairs. Both must have the same number of partitions, and equally
+    /// many items in each: where they differ is an error, never a shorter bag.
+    ///
+    /// The other bag's partition is kept while this one streams by: in memory as far as there is
+    /// room, and then in a scratch file.
+    #[track_caller]
+    pub fn zip<T, U, O>(&self, other: &Bag<O>) -> Bag<Source<Together<T, U, Zip>>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        O: for<'a> Stage<Item<'a> = U>,
+        T: 'static,
+        U: Portable + Clone,
+    {
+        self.together("zip", other)
+    }
+
+    /// Every item of this bag with every item of another: *p* times *q* partitions.
+    ///
+    /// A partition of the other bag is kept while one of this bag streams by: in memory as far as
+    /// there is room. What is in a scratch file is read again for every item of this bag: let the
+    /// other bag be the smaller one.
+    #[track_caller]
+    pub fn product<T, U, O>(&self, other: &Bag<O>) -> Bag<Source<Together<T, U, Product>>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        O: for<'a> Stage<Item<'a> = U>,
+        T: Clone + 'static,
+        U: Portable + Clone,
+    {
+        self.together("product", other)
+    }
+
+    /// Every pair of items of two bags through a function of two arguments: [`Bag::zip`], then
+    /// [`Bag::starmap`].
+    #[track_caller]
+    #[allow(clippy::type_complexity, reason = "the chain is the type")]
+    pub fn map2<T, U, O, F, V>(
+        &self,
+        other: &Bag<O>,
+        f: F,
+    ) -> Bag<
+        Map<
+            Source<Together<T, U, Zip>>,
+            impl Fn((T, U)) -> V + Send + Sync + 'static + use<S, T, U, O, F, V>,
+            V,
+        >,
+    >
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        O: for<'a> Stage<Item<'a> = U>,
+        T: 'static,
+        U: Portable + Clone,
+        V: 'static,
+        F: Fn(T, U) -> V + Send + Sync + 'static,
+    {
+        self.zip(other).starmap(f)
+    }
+
+    /// Items of three bags through a function of three arguments, as [`Bag::map2`].
+    #[track_caller]
+    #[allow(clippy::type_complexity, reason = "the chain is the type")]
+    pub fn map3<T, U, W, O, P, F, V>(
+        &self,
+        second: &Bag<O>,
+        third: &Bag<P>,
+        f: F,
+    ) -> Bag<
+        Map<
+            Source<Together<(T, U), W, Zip>>,
+            impl Fn(((T, U), W)) -> V + Send + Sync + 'static + use<S, T, U, W, O, P, F, V>,
+            V,
+        >,
+    >
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        O: for<'a> Stage<Item<'a> = U>,
+        P: for<'a> Stage<Item<'a> = W>,
+        T: 'static,
+        U: Portable + Clone,
+        W: Portable + Clone,
+        V: 'static,
+        F: Fn(T, U, W) -> V + Send + Sync + 'static,
+    {
+        self.zip(second)
+            .zip(third)
+            .starmap(move |(a, b), c| f(a, b, c))
+    }
+
+    #[track_caller]
+    fn together<T, U, O, W>(
+        &self,
+        name: &'static str,
+        other: &Bag<O>,
+    ) -> Bag<Source<Together<T, U, W>>>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        O: for<'a> Stage<Item<'a> = U>,
+        T: 'static,
+        U: Portable + Clone,
+        W: Way<T, U>,
+    {
+        let step = Step {
+            name,
+            location: Location::caller(),
+        };
+        let mut steps = self.steps();
+        steps.push(step);
+        let (left, right) = (self.planner(), other.planner());
+        let way = PhantomData;
+        self.with_stage(Source(Arc::new(Together {
+            left,
+            right,
+            steps,
+            way,
+        })))
+    }
+}
+
+/// How the items of two bags come together.
+pub trait Way<T, U>: Send + Sync + 'static {
+    /// How many partitions come of so many on both sides.
+    ///
+    /// # Errors
+    /// When they do not go together.
+    fn partitions(left: u32, right: u32) -> Result<u32>;
+
+    /// The partitions that a partition is made of.
+    fn parts(partition: u32, right: u32) -> (u32, u32);
+
+    /// Pushes what comes of the next item of the left partition and those of the right one.
+    ///
+    /// # Errors
+    /// Those of `push` and of reading back.
+    fn pair(item: T, right: &mut Cursor<'_, U>, push: &mut dyn FnMut((T, U)) -> Flow) -> Flow;
+
+    /// The left partition had so many items, the right one so many.
+    ///
+    /// # Errors
+    /// When they do not go together.
+    fn end(left: u64, right: u64) -> Result<()>;
+}
+
+/// See [`Bag::zip`].
+pub struct Zip;
+
+impl<T, U: Portable + Clone> Way<T, U> for Zip {
+    fn partitions(left: u32, right: u32) -> Result<u32> {
+        if left != right {
+            return Err(Error::invalid(format!(
+                "zip needs equally many partitions, not {left} and {right}; repartition one of the \
+                 bags"
+            )));
+        }
+        Ok(left)
+    }
+
+    fn parts(partition: u32, _: u32) -> (u32, u32) {
+        (partition, partition)
+    }
+
+    fn pair(item: T, right: &mut Cursor<'_, U>, push: &mut dyn FnMut((T, U)) -> Flow) -> Flow {
+        match right.next()? {
+            Some(other) => push((item, other)),
+            // counted on: the end says how many there were
+            None => Ok(()),
+        }
+    }
+
+    fn end(left: u64, right: u64) -> Result<()> {
+        if left == right {
+            return Ok(());
+        }
+        Err(Error::failed(format!(
+            "zip needs equally many items in a partition, not {left} and {right}; repartition both \
+             bags to the same number"
+        )))
+    }
+}
+
+/// See [`Bag::product`].
+pub struct Product;
+
+impl<T: Clone, U: Portable + Clone> Way<T, U> for Product {
+    fn partitions(left: u32, right: u32) -> Result<u32> {
+        let both = left.checked_mul(right);
+        both.ok_or_else(|| {
+            Error::invalid(format!(
+                "a product of {left} times {right} partitions is too large; repartition one of the \
+                 bags"
+            ))
+        })
+    }
+
+    fn parts(partition: u32, right: u32) -> (u32, u32) {
+        (partition / right.max(1), partition % right.max(1))
+    }
+
+    fn pair(item: T, right: &mut Cursor<'_, U>, push: &mut dyn FnMut((T, U)) -> Flow) -> Flow {
+        right.rewind();
+        while let Some(other) = right.next()? {
+            push((item.clone(), other))?;
+        }
+        Ok(())
+    }
+
+    fn end(_: u64, _: u64) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Two bags whose partitions come together in some [`Way`].
+pub struct Together<T, U, W> {
+    left: Planner<T>,
+    right: Planner<U>,
+    steps: Vec<Step>,
+    way: PhantomData<fn() -> W>,
+}
+
+/// Both bags with their partitions found, and how many partitions come of them.
+pub struct Both<T, U> {
+    left: Arc<dyn PartitionSource<T>>,
+    right: Arc<dyn PartitionSource<U>>,
+    count: u32,
+}
+
+impl<T, U, W> Root for Together<T, U, W>
+where
+    T: 'static,
+    U: Portable + Clone,
+    W: Way<T, U>,
+{
+    type Item<'a> = (T, U);
+    type Plan = Both<T, U>;
+
+    fn plan(&self, _: Want, graph: &mut Graph) -> Result<(Both<T, U>, Vec<LayerId>)> {
+        let (left, right) = ((self.left)(graph)?, (self.right)(graph)?);
+        let layers = [left.inputs(), right.inputs()].concat();
+        let count = W::partitions(left.partition_count(), right.partition_count());
+        let location = self.steps.last().map(|step| step.location);
+        let count = count.map_err(|error| match location {
+            Some(location) => error.with_location(location),
+            None => error,
+        })?;
+        Ok((Both { left, right, count }, layers))
+    }
+
+    fn partition_count(&self, plan: &Both<T, U>) -> u32 {
+        plan.count
+    }
+
+    fn cost(&self, plan: &Both<T, U>, partition: u32) -> Cost {
+        let (own, other) = W::parts(partition, plan.right.partition_count());
+        let (own, other) = (
+            cost(Some((&*plan.left, own))),
+            cost(Some((&*plan.right, other))),
+        );
+        let footprint = beside(own.footprint, other.footprint);
+        Cost {
+            footprint: Footprint {
+                certainty: flagstone_graph::Certainty::Estimated,
+                ..footprint
+            },
+            read_bytes: own.read_bytes + other.read_bytes,
+        }
+    }
+
+    fn deps(&self, plan: &Both<T, U>, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+        let (own, other) = W::parts(partition, plan.right.partition_count());
+        plan.left.deps(own, slots.start, deps);
+        plan.right
+            .deps(other, slots.start + plan.left.inputs().len(), deps);
+    }
+
+    fn dep_count(&self, plan: &Both<T, U>, partition: u32, _: usize) -> usize {
+        let (own, other) = W::parts(partition, plan.right.partition_count());
+        plan.left.dep_count(own) + plan.right.dep_count(other)
+    }
+
+    fn is_one_to_one(&self) -> bool {
+        false
+    }
+
+    fn drive<C: Consumer<Source<Self>>>(
+        &self,
+        plan: &Both<T, U>,
+        run: &Run<'_>,
+        inputs: Inputs<'_>,
+        mut consumer: C,
+    ) -> Result<()> {
+        let (own, other) = W::parts(run.partition(), plan.right.partition_count());
+        let (left_inputs, right_inputs) = inputs.split_at(plan.left.dep_count(own));
+        let ctx = run.ctx();
+        let mut held = Store::new(ctx)?;
+        plan.right.for_each(other, right_inputs, ctx, &mut |item| {
+            Ok(held.push(item, ctx)?)
+        })?;
+        held.seal(ctx)?;
+        let mut cursor = held.cursor(ctx)?;
+        let (mut place, mut enough) = (0, false);
+        let mut push = |pair| {
+            let flow = consumer.push(pair);
+            enough |= matches!(flow, Err(Stop::Enough));
+            flow
+        };
+        plan.left.for_each(own, left_inputs, ctx, &mut |item| {
+            run.next_item();
+            place += 1;
+            W::pair(item, &mut cursor, &mut push)
+        })?;
+        if enough {
+            return Ok(());
+        }
+        W::end(place, held.len())?;
+        ended(consumer.finish())
+    }
+
+    fn steps(&self, steps: &mut Vec<Step>) {
+        steps.extend_from_slice(&self.steps);
+    }
+}
