@@ -31,9 +31,10 @@
 //!    up to there once.
 //! 5. A closure that panics, a line that cannot be parsed and a file that is damaged are errors that
 //!    say where: item and partition, file, line and byte.
-//!
 //! 6. Keys and sorted items may be any number: what does not fit is dealt out by a hash, or written
 //!    as sorted runs.
+//! 7. Every line of a file is accounted for: it became a record, or was blank, skipped or quarantined,
+//!    and the run's statistics say how many of each ([`Quality`]).
 //!
 //! Read in this order: [`Bag`], `stage` and `then` (how chains are made), `branch` (where they are
 //! erased), `fork` (how they are shared), `keyed` (state per key), `sorted` (order), `seam` (how other
@@ -82,6 +83,7 @@ pub use ops::each::{Filter, Filtering, Inspect, Inspecting, Map, Mapping, Owned}
 pub use ops::flat::{Emit, EmitStr, Emitting, EmittingStr, FlatMap, Flatten, Flattening};
 pub use ops::frequencies::{Counted, Distinct, DistinctBy, Frequencies};
 pub use ops::group::{FoldBy, GroupBy, Grouping, Pair};
+pub use ops::groups::{EachGroup, Group, GroupByMap, Groups, Reread, Values};
 pub use ops::join::{Join, Joining, Pairing, Side};
 pub use ops::number::Number;
 pub use ops::partition::{Held, MapPartitions, ReducePartitions, Reducing, WholePartitions};

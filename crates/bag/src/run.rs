@@ -4,7 +4,7 @@
 //! can still be read when a closure has panicked.
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub struct Run<'a> {
     lines: Cell<u64>,
     reading: RefCell<Option<Reading>>,
     left_out: LeftOut,
+    /// An item was handed to somebody else, who has a place of his own.
+    outside: Cell<bool>,
     ledger: LineLedger,
 }
 
@@ -71,6 +73,7 @@ impl<'a> Run<'a> {
             lines: Cell::new(0),
             reading: RefCell::new(None),
             left_out: LeftOut::default(),
+            outside: Cell::new(false),
             ledger: LineLedger::default(),
         }
     }
@@ -279,6 +282,9 @@ impl<'a> Run<'a> {
     ) -> Result<T> {
         // the state that a closure may have left half-done is dropped with the task, never read
         let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+            if self.outside.get() {
+                resume_unwind(payload);
+            }
             let message = payload
                 .downcast_ref::<String>()
                 .map(String::as_str)
@@ -301,6 +307,12 @@ impl<'a> Run<'a> {
         self.left_out.settle(self.ctx)?;
         self.tell();
         Ok(value)
+    }
+
+    /// Whether an item is with somebody who runs this run as a part of his own.
+    #[inline]
+    pub(crate) fn set_outside(&self, outside: bool) {
+        self.outside.set(outside);
     }
 
     /// `item 7 of partition 2 (a.txt, byte 120)`; items count from 0.

@@ -178,7 +178,7 @@ impl<S: Stage> Partitions<S> {
             steps
         };
         run.catch(steps, || {
-            let consumer = self.stage.consumer(&run, Borrowed(each));
+            let consumer = self.stage.consumer(&run, Borrowed(each, &run));
             self.stage.root().drive(&self.plan, &run, inputs, consumer)
         })?;
         let (left_out, first_left_out) = run.told();
@@ -198,11 +198,15 @@ pub struct Passed {
     pub first_left_out: Option<String>,
 }
 
-struct Borrowed<F>(F);
+/// Hands items out of the run: what panics there is not the chain's.
+struct Borrowed<'r, F>(F, &'r Run<'r>);
 
-impl<S: Stage, F: for<'a> FnMut(S::Item<'a>) -> Flow> Consumer<S> for Borrowed<F> {
+impl<S: Stage, F: for<'a> FnMut(S::Item<'a>) -> Flow> Consumer<S> for Borrowed<'_, F> {
     fn push(&mut self, item: S::Item<'_>) -> Flow {
-        (self.0)(item)
+        self.1.set_outside(true);
+        let flow = (self.0)(item);
+        self.1.set_outside(false);
+        flow
     }
 
     fn finish(&mut self) -> Flow {

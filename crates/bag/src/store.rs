@@ -62,10 +62,12 @@ impl<T: Portable + Clone> Store<T> {
             self.held.push(item);
             return Ok(());
         }
+        let listed = (2 * (self.pieces.len() + 1) * size_of::<Bytes>()) as u64;
+        // what is encoded is no longer than what it is in memory; buffers grow by doubling
+        let open = self.open.len() as u64 + heap + 2 * size_of::<T>() as u64;
+        self.lease
+            .ensure(2 * open.max(PIECE_BYTES as u64) + listed)?;
         encode(&item, &mut self.open)?;
-        let listed = (2 * self.pieces.len() * size_of::<Bytes>()) as u64;
-        let open = self.open.capacity().max(PIECE_BYTES) as u64;
-        self.lease.ensure(2 * open + listed)?;
         if self.open.len() >= PIECE_BYTES {
             self.seal(ctx)?;
         }

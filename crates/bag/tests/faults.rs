@@ -268,7 +268,7 @@ fn panics_and_cancellation_end_every_source() {
             assert_eq!(error.kind(), ErrorKind::Panicked, "{name}: {error}");
             let text = error.to_string();
             assert!(
-                text.contains("by design") && text.contains("faults.rs"),
+                text.contains("by design") && text.contains("inspect at"),
                 "{name}: {text}"
             );
         }

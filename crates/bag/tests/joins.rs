@@ -2,24 +2,10 @@
 
 mod common;
 
-use common::small;
-use flagstone_bag::{Bag, ErrorKind, Portable, Stage};
-use flagstone_graph::SerialExecutor;
+use common::{items_everywhere as everywhere, small};
+use flagstone_bag::{Bag, ErrorKind, Portable};
+use flagstone_graph::{Execute, SerialExecutor};
 use proptest::prelude::*;
-
-/// The items on the reference executor, after checking that sessions give the same.
-fn everywhere<S, T>(bag: &Bag<S>) -> Vec<T>
-where
-    S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone + PartialEq + std::fmt::Debug,
-{
-    let expected = bag.compute_with(&SerialExecutor).unwrap();
-    for threads in [1, 3] {
-        let items = bag.compute_with(&small(32 << 20, threads)).unwrap();
-        assert_eq!(items, expected);
-    }
-    expected
-}
 
 fn partitions() -> impl Strategy<Value = Vec<Vec<i64>>> {
     prop::collection::vec(prop::collection::vec(-20..20i64, 0..12), 1..12)
@@ -128,6 +114,20 @@ fn a_join_with_a_small_bag_keeps_the_order_and_writes_nothing() {
         error.to_string().contains("join takes two large bags"),
         "{error}"
     );
+}
+
+#[test]
+fn a_key_of_a_small_bag_that_panics_is_told_with_its_join() {
+    let bag = Bag::range(0..9, 2);
+    let joined = bag.join_small(&bag, |n| *n, |n| if *n == 5 { panic!("five") } else { *n });
+    for executor in [&SerialExecutor as &dyn Execute, &small(32 << 20, 2)] {
+        let error = joined.count().compute_with(executor).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Panicked);
+        assert!(
+            error.to_string().contains("five (in join_small at"),
+            "{error}"
+        );
+    }
 }
 
 fn text_of(i: u64) -> String {

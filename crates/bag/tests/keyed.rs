@@ -8,25 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use common::small;
+use common::{items_everywhere as everywhere, small};
 use flagstone_bag::{Bag, ErrorKind, Portable, Stage};
 use flagstone_graph::{Execute, SerialExecutor};
 use medium::Faults;
 use proptest::prelude::*;
-
-/// The items on the reference executor, after checking that sessions give the same.
-fn everywhere<S, T>(bag: &Bag<S>) -> Vec<T>
-where
-    S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone + PartialEq + std::fmt::Debug,
-{
-    let expected = bag.compute_with(&SerialExecutor).unwrap();
-    for threads in [1, 3] {
-        let items = bag.compute_with(&small(32 << 20, threads)).unwrap();
-        assert_eq!(items, expected);
-    }
-    expected
-}
 
 fn partitions() -> impl Strategy<Value = Vec<Vec<i64>>> {
     prop::collection::vec(prop::collection::vec(-20..20i64, 0..12), 1..30)
@@ -241,9 +227,61 @@ fn a_group_that_does_not_fit_is_an_error_and_gives_everything_back() {
         text.contains("the key \"key 0\" takes") && text.contains("MiB"),
         "{text}"
     );
-    assert!(text.contains("foldby keeps no items"), "{text}");
+    assert!(text.contains("foldby keeps none"), "{text}");
     assert_eq!(bag.count().compute_with(&session).unwrap(), 400_000);
     assert_eq!(session.spilled_bytes(), 0);
+}
+
+/// One key has nearly all items and more than memory: it is one group all the same, in its place.
+#[test]
+fn the_items_of_a_key_that_does_not_fit_are_handed_out_one_by_one() {
+    let key = |i: u64| if i.is_multiple_of(50) { i % 4000 } else { 7 };
+    let bag = Bag::range(0..60_000, 5).map(|i| (i, format!("{i:060}")));
+    let groups = bag.groupby_map(
+        move |(i, _)| key(*i),
+        |key, items| {
+            let (mut count, mut last) = (0u64, None);
+            for (i, text) in items.by_ref() {
+                assert!(last < Some(i) && text.len() == 60, "in order");
+                (count, last) = (count + 1, Some(i));
+            }
+            assert!(items.next().is_none());
+            (*key, count, last)
+        },
+    );
+    let expected = groups.compute_with(&SerialExecutor).unwrap();
+    assert_eq!(expected.len(), 81);
+    assert_eq!(
+        expected.iter().map(|(_, count, _)| count).sum::<u64>(),
+        60_000
+    );
+    assert!(expected.contains(&(7, 58_800, Some(59_999))));
+    for threads in [1, 2] {
+        let session = small(4 << 20, threads);
+        assert_eq!(groups.compute_with(&session).unwrap(), expected);
+        assert!(session.last_stats().ledger_peak_bytes <= 4 << 20);
+    }
+    // the same groups in the same order as those of vectors
+    let whole = bag.groupby(move |(i, _)| key(*i));
+    let whole = whole.map(|(key, items)| (key, items.len() as u64, items.last().map(|(i, _)| *i)));
+    assert_eq!(whole.compute_with(&small(128 << 20, 2)).unwrap(), expected);
+    // not all items need be taken, and a disk that fails is told
+    let some = bag.groupby_map(
+        move |(i, _)| key(*i),
+        |_, items| items.take(3).count() as u64,
+    );
+    assert_eq!(
+        some.sum::<u64>().compute_with(&small(4 << 20, 1)).unwrap(),
+        3 * 81
+    );
+    let faults = Arc::new(Faults {
+        corrupt_read: 60,
+        ..Faults::default()
+    });
+    let error = groups
+        .compute_with(&faults.session(4 << 20, 1))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Spill, "{error}");
 }
 
 #[test]

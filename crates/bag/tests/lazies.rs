@@ -141,6 +141,35 @@ fn a_value_is_computed_once_for_all_partitions() {
     assert_eq!(error.kind(), ErrorKind::Panicked);
 }
 
+/// Several outputs of a bag beside a value run it once, when it is shared.
+#[test]
+fn outputs_of_a_shared_bag_beside_a_value_run_it_once() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&runs);
+    let few = Bag::from_sequence([(1u64, 10u64), (2, 20)], 1);
+    let joined = Bag::range(0..90, 4)
+        .join_small(&few, |n| *n % 3, |(key, _)| *key)
+        .map_with(&few.count(), move |(n, (_, tens)), count| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            n + tens + count
+        })
+        .shared();
+    let (count, sum) = (joined.count(), joined.map(|n| *n).sum::<u64>());
+    let mut graph = Graph::new();
+    let layers = [
+        count.lower(&mut graph).unwrap(),
+        sum.lower(&mut graph).unwrap(),
+    ];
+    let mut blocks = small(32 << 20, 2).execute(&graph, &layers).unwrap();
+    let expected: u64 = (0..90)
+        .filter(|n| n % 3 > 0)
+        .map(|n| n + n % 3 * 10 + 2)
+        .sum();
+    assert_eq!(sum.value(blocks.pop().unwrap()).unwrap(), expected);
+    assert_eq!(count.value(blocks.pop().unwrap()).unwrap(), 60);
+    assert_eq!(runs.load(Ordering::Relaxed), 60);
+}
+
 #[test]
 fn lazy_partitions_share_the_bags_layers() {
     let runs = Arc::new(AtomicU64::new(0));

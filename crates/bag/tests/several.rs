@@ -2,25 +2,10 @@
 
 mod common;
 
-use common::{everywhere as item_everywhere, small};
-use flagstone_bag::{Bag, ErrorKind, FilesOptions, PartitionSize, Portable, Stage};
+use common::{everywhere as item_everywhere, items_everywhere as everywhere, small};
+use flagstone_bag::{Bag, ErrorKind, FilesOptions, PartitionSize, Stage};
 use flagstone_graph::SerialExecutor;
 use proptest::prelude::*;
-
-fn everywhere<S, T>(bag: &Bag<S>) -> Vec<T>
-where
-    S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone + PartialEq + std::fmt::Debug,
-{
-    let expected = bag.compute_with(&SerialExecutor).unwrap();
-    for threads in [1, 3] {
-        assert_eq!(
-            bag.compute_with(&small(32 << 20, threads)).unwrap(),
-            expected
-        );
-    }
-    expected
-}
 
 fn sizes<S: Stage>(bag: &Bag<S>) -> Vec<u64> {
     let sizes = bag.reduce_partitions(|| 0u64, |n, _| *n += 1);

@@ -17,8 +17,9 @@ use crate::decode::DecompressingReader;
 use crate::delimiter::{ByteOrder, Delimiter};
 use crate::error::{Error, ErrorKind};
 use crate::options::{LineLimit, ReadOptions, TAIL_BYTES};
+use crate::quiet::quiet_place;
 use crate::range::ByteRange;
-use crate::source::{Io, ReadAt};
+use crate::source::Io;
 use crate::whole::{Whole, open_gzip};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -485,51 +486,6 @@ impl<'a> BlockReader<'a> {
         drop(moving);
         Ok(())
     }
-}
-
-/// Where a reader of a range begins: early enough to see whether a line starts exactly at the
-/// range's start, and where no delimiter begins before and ends after.
-fn quiet_place(
-    range: &ByteRange,
-    file: &dyn ReadAt,
-    delimiter: &Delimiter,
-    io: &Io<'_>,
-) -> Result<u64, Error> {
-    let len = delimiter.len() as u64;
-    let mut place = range.start.saturating_sub(len);
-    if !delimiter.may_overlap() {
-        return Ok(place);
-    }
-    // of a run of delimiters that share bytes, only the first is one for sure: looks back for a
-    // place that none of them reaches across
-    let (mut quiet, mut window_bytes) = (0, 4 << 10);
-    while place > 0 {
-        let from = place.saturating_sub(window_bytes);
-        let _lease = io.memory.reserve(place + len - from)?;
-        let mut window = vec![0; (place + len - from) as usize];
-        let mut filled = 0;
-        while filled < window.len() {
-            let at = from + filled as u64;
-            match io.read_at(file, range.file.path(), at, &mut window[filled..])? {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        for at in (from..place).rev() {
-            let rest = window.get((at - from) as usize..filled).unwrap_or_default();
-            quiet = if rest.starts_with(delimiter.bytes()) {
-                0
-            } else {
-                quiet + 1
-            };
-            if quiet == len - 1 {
-                return Ok(at + quiet);
-            }
-        }
-        place = from;
-        window_bytes = (window_bytes * 2).min(1 << 20);
-    }
-    Ok(0)
 }
 
 fn too_long(limit: u64) -> Error {

@@ -63,6 +63,7 @@ mod delimiter;
 mod lines;
 mod numbers;
 mod options;
+mod quiet;
 
 mod atomic;
 mod count;

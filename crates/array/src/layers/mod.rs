@@ -1,5 +1,6 @@
 //! The layers that arrays lower to.
 
+mod batches;
 mod bins;
 mod blocks;
 mod blockwise;
@@ -17,7 +18,9 @@ mod reduce;
 mod scan;
 mod sorted;
 mod store;
+mod tall;
 
+pub(crate) use batches::Batches;
 pub(crate) use bins::{Binning, CountBins};
 pub use blocks::BlockPlace;
 pub(crate) use blocks::{MapBlocks, OfBlock, Overlap};
@@ -39,6 +42,8 @@ pub(crate) use sorted::{
     PlacesAscending, PlacesDescending, Ranking, interpolated, place,
 };
 pub(crate) use store::{Cell, Sink, Store};
+
+pub(crate) use tall::{Apply, Factor, Parts as RowParts, SquareSvd, Tails};
 
 use std::ops::Range;
 

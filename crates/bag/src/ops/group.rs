@@ -86,8 +86,9 @@ impl<S: Stage> Bag<S> {
     ///
     /// The groups come in the order of a hash of their keys, which is the same on every run, for
     /// every budget and however the bag is partitioned: another order would move all items twice.
-    /// There may be any number of groups; the items of one key must fit in memory. Where a state
-    /// per key is enough, [`Bag::foldby`] moves far less.
+    /// There may be any number of groups; the items of one key must fit in memory, unless they are
+    /// taken one by one, as [`Bag::groupby_map`] does. Where a state per key is enough,
+    /// [`Bag::foldby`] moves far less.
     #[track_caller]
     pub fn groupby<T, K, G>(&self, key: G) -> Bag<GroupBy<K, T>>
     where
@@ -157,7 +158,8 @@ impl<K: Portable + Hash + Eq, T: Portable> Keying for Grouping<K, T> {
     type State = Vec<T>;
 
     const COMBINES: bool = false;
-    const WAY_OUT: &'static str = "; where a state per key is enough, foldby keeps no items";
+    const WAY_OUT: &'static str = "; groupby_map hands the items of \
+                                   such a key out one by one, and foldby keeps none";
 
     fn first(&self, row: T) -> Vec<T> {
         vec![row]

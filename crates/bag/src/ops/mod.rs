@@ -9,6 +9,7 @@ pub(crate) mod flat;
 pub(crate) mod fold;
 pub(crate) mod frequencies;
 pub(crate) mod group;
+pub(crate) mod groups;
 pub(crate) mod join;
 mod keys;
 pub(crate) mod number;

@@ -4,6 +4,7 @@
 //! of them fits in memory, nothing of the other need be kept: it streams by the table.
 
 use std::hash::Hash;
+use std::panic::Location;
 use std::sync::Arc;
 
 use flagstone_graph::{
@@ -14,11 +15,12 @@ use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
 use crate::bag::Bag;
+use crate::run::Run;
 use crate::seam::PartitionSource;
 use crate::size::heap_bytes;
 use crate::source::concat::Planner;
 use crate::source::with::{Gives, Lazies, With};
-use crate::stage::{Flow, Source, Stage};
+use crate::stage::{Flow, Source, Stage, Step};
 use crate::stored::Portable;
 
 /// The stage of [`Bag::join_small`].
@@ -60,6 +62,10 @@ impl<S: Stage> Bag<S> {
         let small = Small {
             items: small.planner(),
             key: Arc::new(small_key),
+            step: Step {
+                name: "join_small",
+                location: Location::caller(),
+            },
         };
         self.beside_values("join_small", &small, Matches(key))
     }
@@ -69,6 +75,7 @@ impl<S: Stage> Bag<S> {
 pub struct Small<K, U> {
     items: Planner<U>,
     key: KeyOf<K, U>,
+    step: Step,
 }
 
 /// Finds the key of an item.
@@ -79,6 +86,7 @@ impl<K, U> Clone for Small<K, U> {
         Small {
             items: Arc::clone(&self.items),
             key: Arc::clone(&self.key),
+            step: self.step,
         }
     }
 }
@@ -98,8 +106,12 @@ where
     fn lower(&self, graph: &mut Graph, layers: &mut Vec<LayerId>) -> Result<()> {
         let items = (self.items)(graph)?;
         let inputs = items.inputs().to_vec();
-        let key = Arc::clone(&self.key);
-        layers.push(graph.push(BuildTable { items, key }, &inputs));
+        let table = BuildTable {
+            items,
+            key: Arc::clone(&self.key),
+            step: self.step,
+        };
+        layers.push(graph.push_at(Arc::new(table), &inputs, Some(self.step.location)));
         Ok(())
     }
 
@@ -145,6 +157,7 @@ where
 struct BuildTable<K, U> {
     items: Arc<dyn PartitionSource<U>>,
     key: KeyOf<K, U>,
+    step: Step,
 }
 
 impl<K, U> Layer for BuildTable<K, U>
@@ -182,8 +195,10 @@ where
         IoBytes { read, written: 0 }
     }
 
-    fn run(&self, _: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        self.build(inputs, ctx).map_err(|error| match error.kind() {
+    fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let run = Run::new(ctx, task);
+        let built = run.catch(|| vec![self.step], || self.build(inputs, ctx));
+        built.map_err(|error| match error.kind() {
             ErrorKind::NeedsMemory => {
                 let message = format!(
                     "the table of the small bag does not fit: {}; join takes two large bags",

@@ -262,7 +262,7 @@ where
             run.next_item();
             match parser.parse(line, self.field.as_ref(), run)? {
                 Ok(record) => {
-                    if looks_into(run.item_count()) {
+                    if looks_into(run.partition(), run.item_count()) {
                         let field = self.field.as_ref();
                         run.look(|keys, ctx| P::look(line, field, keys, ctx));
                     }

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use flagstone_bag::{BagItem, Result};
+use flagstone_bag::{Bag, BagItem, Portable, Result, Stage};
 use flagstone_graph::{Counter, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially};
 use flagstone_scheduler::Session;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,20 @@ pub(crate) fn everywhere<T: PartialEq + std::fmt::Debug + 'static>(item: &BagIte
             item.compute_with(&small(64 << 20, threads)).unwrap(),
             expected
         );
+    }
+    expected
+}
+
+/// The items of a bag on the reference executor, after checking that sessions give the same.
+pub(crate) fn items_everywhere<S, T>(bag: &Bag<S>) -> Vec<T>
+where
+    S: Stage + for<'a> Stage<Item<'a> = T>,
+    T: Portable + Clone + PartialEq + std::fmt::Debug,
+{
+    let expected = bag.compute_with(&SerialExecutor).unwrap();
+    for threads in [1, 3] {
+        let items = bag.compute_with(&small(32 << 20, threads)).unwrap();
+        assert_eq!(items, expected);
     }
     expected
 }
