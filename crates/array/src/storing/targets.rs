@@ -1,0 +1,243 @@
+//! What each kind of store needs: its chunks, its sink, and the output opened.
+
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_io::{AtomicDir, AtomicFile, OutputOptions};
+
+use super::Target;
+use crate::array::Array;
+use crate::element::Element;
+use crate::grid::{ChunkGrid, lengths};
+use crate::layers::{FileSink, Sink, StackSink, stack_file, write_failed};
+use crate::lower::{Lowered, Lowering};
+use crate::source::{NpyFile, header_bytes};
+use crate::zarr::{Stored, ZarrOptions, ZarrSink, is_ours, write_description};
+
+/// A sink, how chunks lie for it, and where its first one starts.
+pub(super) struct Planned {
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) lowered: Lowered,
+    pub(super) offset: Vec<usize>,
+    pub(super) target: Target,
+}
+
+impl<T: Element> Array<T> {
+    fn misfit(&self, message: String) -> Error {
+        Error::new(ErrorKind::Invalid, message).with_location(self.node.location)
+    }
+
+    pub(super) fn plan_file(
+        &self,
+        lowering: &mut Lowering<'_>,
+        path: &Path,
+        options: OutputOptions,
+        npy: bool,
+    ) -> Result<Planned> {
+        let lowered = lowering.lower_chunks(&self.node)?;
+        let name = path.display().to_string();
+        let failed = |error| write_failed(&name, error);
+        let header = match npy {
+            true => header_bytes(T::DTYPE.npy_code(), self.shape()),
+            false => Vec::new(),
+        };
+        let mut target = AtomicFile::create(path, options).map_err(Error::failed)?;
+        target.write_all(&header).map_err(failed)?;
+        let file = target.file().try_clone().map_err(failed)?;
+        let bytes = header.len() as u64 + self.nbytes();
+        file.set_len(bytes).map_err(failed)?;
+        let sink = FileSink {
+            name: if npy { "store-npy" } else { "store-raw" },
+            file,
+            data_offset: header.len() as u64,
+            path: name,
+            shape: self.shape().to_vec(),
+            item: size_of::<T>(),
+        };
+        Ok(Planned {
+            sink: Arc::new(sink),
+            lowered,
+            offset: vec![0; self.ndim()],
+            target: Target::File(target),
+        })
+    }
+
+    pub(super) fn plan_stack(
+        &self,
+        lowering: &mut Lowering<'_>,
+        path: &Path,
+        (axis, length): (isize, usize),
+        options: OutputOptions,
+    ) -> Result<Planned> {
+        let axis = self.axis(axis).map_err(|message| self.misfit(message))?;
+        if length == 0 {
+            return Err(self.misfit("a file of a stack needs at least one place".to_owned()));
+        }
+        let lowered = lowering.lower_chunks(&self.node)?;
+        let directory = AtomicDir::create(path, options).map_err(Error::failed)?;
+        let along = self.shape()[axis];
+        let count = along.div_ceil(length).max(1);
+        let mut data_offsets = [0; 2];
+        for part in 0..count {
+            let mut shape = self.shape().to_vec();
+            shape[axis] = length.min(along - part * length);
+            let header = header_bytes(T::DTYPE.npy_code(), &shape);
+            let path = directory.path().join(stack_file(part));
+            let bytes = header.len() + shape.iter().product::<usize>() * size_of::<T>();
+            data_offsets[usize::from(part + 1 == count)] = header.len() as u64;
+            let made = std::fs::File::create_new(&path).and_then(|mut file| {
+                file.write_all(&header)?;
+                file.set_len(bytes as u64)
+            });
+            made.map_err(|error| write_failed(&path.display().to_string(), error))?;
+        }
+        let sink = StackSink {
+            directory: directory.path().to_owned(),
+            axis,
+            length,
+            shape: self.shape().to_vec(),
+            item: size_of::<T>(),
+            data_offsets,
+            chunk_bytes: lowered.chunk_bytes(),
+        };
+        Ok(Planned {
+            sink: Arc::new(sink),
+            lowered,
+            offset: vec![0; self.ndim()],
+            target: Target::Directory(directory),
+        })
+    }
+
+    pub(super) fn plan_zarr(
+        &self,
+        lowering: &mut Lowering<'_>,
+        path: &Path,
+        options: &ZarrOptions,
+    ) -> Result<Planned> {
+        let misfit = |message: String| self.misfit(message);
+        options.check(self.shape()).map_err(misfit)?;
+        let lowered = match options.shards.as_ref().or(options.chunks.as_ref()) {
+            Some(stored) => {
+                let grid = ChunkGrid::new(self.shape(), stored);
+                lowering.lower_onto(&self.node, &grid)?
+            }
+            None => lowering.lower_even(&self.node)?,
+        };
+        let chunks = options.chunks.as_deref();
+        let described = options
+            .describe::<T>(self.shape(), chunks.unwrap_or(lowered.grid.chunk_shape()))
+            .map_err(misfit)?;
+        let directory = AtomicDir::create_replacing(path, options.output, &is_ours);
+        let directory = directory.map_err(Error::failed)?;
+        write_description(directory.path(), options.version, &described.json)?;
+        let stored = Stored::new(path, described, None).map_err(misfit)?;
+        let sink = ZarrSink::new(stored, directory.path().to_owned(), true).map_err(misfit)?;
+        Ok(Planned {
+            sink: Arc::new(sink),
+            lowered,
+            offset: vec![0; self.ndim()],
+            target: Target::Directory(directory),
+        })
+    }
+
+    /// Refuses a region that is not a box of the target in the array's shape.
+    fn check_region(&self, path: &Path, shape: &[usize], region: &[Range<usize>]) -> Result<()> {
+        let inside = region.len() == shape.len()
+            && region
+                .iter()
+                .zip(shape)
+                .all(|(range, &n)| range.start <= range.end && range.end <= n);
+        match inside && lengths(region) == self.shape() {
+            true => Ok(()),
+            false => Err(self.misfit(format!(
+                "an array of shape {:?} cannot be stored in {region:?} of {}, whose shape is \
+                 {shape:?}",
+                self.shape(),
+                path.display()
+            ))),
+        }
+    }
+
+    pub(super) fn plan_npy_region(
+        &self,
+        lowering: &mut Lowering<'_>,
+        path: &Path,
+        region: &[Range<usize>],
+    ) -> Result<Planned> {
+        let (shape, data_offset) = NpyFile::open::<T>(path)?.c_order_layout()?;
+        self.check_region(path, &shape, region)?;
+        let lowered = lowering.lower_chunks(&self.node)?;
+        let name = path.display().to_string();
+        let file = std::fs::OpenOptions::new().write(true).open(path);
+        let sink = FileSink {
+            name: "store-npy",
+            file: file.map_err(|error| write_failed(&name, error))?,
+            data_offset,
+            path: name,
+            shape,
+            item: size_of::<T>(),
+        };
+        Ok(Planned {
+            sink: Arc::new(sink),
+            lowered,
+            offset: region.iter().map(|range| range.start).collect(),
+            target: Target::InPlace,
+        })
+    }
+
+    pub(super) fn plan_zarr_region(
+        &self,
+        lowering: &mut Lowering<'_>,
+        path: &Path,
+        region: &[Range<usize>],
+    ) -> Result<Planned> {
+        let stored = Stored::open(path)?;
+        if stored.dtype != T::DTYPE {
+            return Err(self.misfit(format!(
+                "cannot store elements of type {} in {}, which holds {}",
+                T::DTYPE,
+                path.display(),
+                stored.dtype
+            )));
+        }
+        self.check_region(path, stored.grid.shape(), region)?;
+        // the array begins inside a chunk: what is before it there is not written
+        let mut padded = self.clone();
+        let (mut offset, mut lists) = (Vec::new(), Vec::new());
+        for (axis, range) in region.iter().enumerate() {
+            let first = stored.grid.coord_at(axis, range.start);
+            let first = first.min(stored.grid.counts()[axis] - 1);
+            let start = stored.grid.span(axis, first).start;
+            let lead = range.start - start;
+            if lead > 0 {
+                padded = padded.pad_zeros(axis, lead, 0);
+            }
+            let end = start + lead + range.len();
+            let mut list = Vec::new();
+            let mut at = start;
+            while at < end {
+                let span = stored.grid.span(axis, first + list.len());
+                list.push(span.end.min(end) - at);
+                at = span.end;
+            }
+            if list.is_empty() {
+                list.push(0);
+            }
+            offset.push(start);
+            lists.push(list);
+        }
+        let misfit = |message: String| self.misfit(message);
+        let grid = ChunkGrid::irregular(padded.shape(), &lists).map_err(misfit)?;
+        let lowered = lowering.lower_onto(&padded.node, &grid)?;
+        let sink = ZarrSink::new(stored, path.to_owned(), false).map_err(misfit)?;
+        Ok(Planned {
+            sink: Arc::new(sink),
+            lowered,
+            offset,
+            target: Target::InPlace,
+        })
+    }
+}
