@@ -1,6 +1,8 @@
 //! The whole system through the facade: what only shows where collections, planner and scheduler
 //! meet.
 
+#[path = "system/arrays.rs"]
+mod arrays;
 #[path = "system/common.rs"]
 mod common;
 #[path = "system/faults.rs"]

@@ -162,6 +162,14 @@ def main():
             if median is None:
                 sys.exit("cubed has no median")
             result = get(median(load("tall"), axis=0))
+        elif case == "svd":
+            tall = np.load(f"{data}/tall.npy", mmap_mode="r").reshape(-1, 100)
+            if engine == "numpy":
+                result = np.linalg.svd(np.array(tall), compute_uv=False)
+            elif engine == "dask":
+                result = get(da.linalg.svd(da.from_array(tall, chunks=(160_000, 100)))[1])
+            else:
+                result = get(xp.linalg.svdvals(cubed.from_array(tall, chunks=(160_000, 100), spec=spec)))
         else:
             sys.exit(f"no case {case}")
     if case in ("tall", "rechunk"):

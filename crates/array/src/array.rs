@@ -13,6 +13,7 @@ use flagstone_graph::{ErrorKind, Result};
 
 use crate::element::Element;
 use crate::kernels::map::Kernel;
+use crate::narrow::narrowed;
 use crate::node::{Lower, Mistake, Node, Op, broadcast};
 use crate::view::View;
 
@@ -93,6 +94,9 @@ impl<T: Element> Array<T> {
     pub(crate) fn viewed(&self, shape: Vec<usize>, view: View) -> Self {
         if let Some(mistake) = self.node.uncounted() {
             return Array::keep(mistake);
+        }
+        if let Some(node) = narrowed(&self.node, &view, &shape) {
+            return Array::of_node(node);
         }
         let of = Arc::clone(&self.node);
         Array::make(shape, Op::View { of, view })

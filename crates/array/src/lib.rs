@@ -23,6 +23,7 @@ mod kernels;
 mod later;
 mod layers;
 mod lower;
+mod narrow;
 mod node;
 mod ops;
 mod order;
@@ -42,8 +43,8 @@ pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
 pub use ops::{
-    Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Operands, Pad, RowBlocks,
-    keep, meshgrid,
+    Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Norm, Operands, Pad,
+    RowBlocks, keep, meshgrid,
 };
 pub use promote::Promote;
 pub use storing::{BuiltStore, StoreTo};

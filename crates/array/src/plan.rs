@@ -107,7 +107,7 @@ impl Plan {
         axis: usize,
         runs_max: usize,
     ) -> ChunkGrid {
-        let share = self.budget_bytes / (8 * self.threads as u64);
+        let share = self.budget_bytes / (4 * self.threads as u64);
         let elements = share.clamp(512, 8 * CHUNK_BYTES_MAX) as usize / item_bytes;
         let length = shape[axis].max(1);
         let rows = length.div_ceil(runs_max).max(length.min(4096));

@@ -284,3 +284,11 @@ fn only_what_a_mask_takes_is_read() {
         .unwrap();
     assert_eq!(column, expected.into_dyn());
 }
+
+#[test]
+fn a_mask_of_one_element_that_takes_nothing_is_counted() {
+    let x = ArrayD::from_elem(vec![1], 7i64);
+    let nothing = Array::from_ndarray(x.clone()).map(|_| false);
+    let taken = Array::from_ndarray(x).index(vec![Index::from(&nothing)]);
+    assert_eq!(at(taken).shape(), [0]);
+}

@@ -319,3 +319,60 @@ fn products_over_any_axes() {
         [1, 3, 5, 7]
     );
 }
+
+/// A slice of a reduction reads only what it needs, with the bits of the whole.
+#[test]
+fn slices_reach_the_file_through_reductions() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.npy");
+    // gaps in wide rows are not read
+    Array::from_fn(&[60, 20_000], |i| {
+        1.0 / ((i[0] * 7919 + i[1] * 31) % 1009 + 1) as f64
+    })
+    .store_npy_with(&SerialExecutor, &path)
+    .unwrap();
+    let x = Array::<f64>::open_npy(&path);
+    let read = |array: &Array<f64>| {
+        let harness = common::Harness::new(64 << 20, 1);
+        let values = array.compute_with(&harness).unwrap();
+        (values, harness.counted(flagstone_graph::Counter::BytesRead))
+    };
+    let whole = (60 * 20_000 * 8) as u64;
+    let (mean, bytes) = read(&x.mean(0));
+    assert_eq!(bytes, whole);
+    let columns = |values: &ArrayD<f64>, from: usize, to: usize| {
+        values
+            .slice_axis(Axis(values.ndim() - 1), (from..to).into())
+            .to_owned()
+    };
+    for (array, few) in [
+        (x.mean(0).index(index![3..5]), 2),
+        (x.mean(keep(0)).index(index![0, 3..5]), 2),
+        ((x.mean(0) * 2.0).index(index![3..5]) / 2.0, 2),
+        (x.mean(0).index(index![[3, 4]]), 2),
+    ] {
+        let (part, bytes) = read(&array);
+        assert_eq!((part, bytes), (columns(&mean, 3, 5), whole / 20_000 * few));
+    }
+    // one line, which alone would be folded another way
+    let (one, bytes) = read(&x.std(0).index(index![7]));
+    let (all, _) = read(&x.std(0));
+    assert_eq!(
+        (one[[]].to_bits(), bytes),
+        (all[[7]].to_bits(), whole / 20_000)
+    );
+    let (row, bytes) = read(&x.sum_axis(1).index(index![50]));
+    let (all, _) = read(&x.sum_axis(1));
+    assert_eq!(
+        (row[[]].to_bits(), bytes),
+        (all[[50]].to_bits(), 20_000 * 8)
+    );
+    let scaled = (&x - x.mean(0)) / x.std(0);
+    let (part, bytes) = read(&scaled.index(index![.., 3..5]));
+    let (all, _) = read(&scaled);
+    assert_eq!((part, bytes), (columns(&all, 3, 5), 3 * whole / 10_000));
+    // both halves of one expression at once, each row read once
+    let step = |from: isize| x.index(index![flagstone_array::Index::slice(Some(from), None, 4)]);
+    let (_, bytes) = read(&(step(0).mean(0) - step(2).mean(0)));
+    assert_eq!(bytes, whole / 2);
+}

@@ -5,13 +5,14 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use common::{Harness, quick_directory};
 use flagstone_array::{
     Array, Element, StoreTo, ZarrCompression, ZarrOptions, ZarrVersion, create_zarr_group,
     inspect_zarr, zarr_members,
 };
-use flagstone_graph::{Counter, SerialExecutor};
+use flagstone_graph::{Counter, Error, SerialExecutor};
 use flagstone_io::OutputOptions;
 use ndarray::{ArrayD, IxDyn, s};
 use proptest::prelude::*;
@@ -421,6 +422,18 @@ fn what_cannot_be_read_says_why() {
         let text = message(&path.join("empty"));
         assert!(text.contains(says), "{text}");
     }
+    let sharded = ZarrOptions {
+        shards: Some(vec![20]),
+        ..options
+    };
+    x.store_zarr_with(&SerialExecutor, path.join("sharded"), &sharded)
+        .unwrap();
+    let described = fs::read_to_string(path.join("sharded/zarr.json")).unwrap();
+    let mut described: serde_json::Value = serde_json::from_str(&described).unwrap();
+    let gzip = serde_json::json!({"name": "gzip", "configuration": {"level": 1}});
+    described["codecs"].as_array_mut().unwrap().push(gzip);
+    fs::write(path.join("empty/zarr.json"), described.to_string()).unwrap();
+    assert!(message(&path.join("empty")).contains("behind or inside other codecs"));
 }
 
 #[test]
@@ -517,4 +530,33 @@ fn a_store_is_whole_or_absent_and_replaces_only_its_like() {
         .store_zarr_with(&SerialExecutor, &path, &replacing)
         .unwrap_err();
     assert!(error.to_string().contains("notes.txt"), "{error}");
+}
+
+#[test]
+fn any_function_can_be_a_sink() {
+    let x = numbers(&[23, 17]);
+    for harness in [Harness::new(4 << 10, 2), Harness::new(1 << 20, 1)] {
+        let seen = Arc::new(Mutex::new(ArrayD::<f64>::zeros(IxDyn(&[23, 17]))));
+        let sink = Arc::clone(&seen);
+        let lazy = Array::from_ndarray(x.clone()) * 2.0;
+        lazy.store_each_with(&harness, [10, -1], move |place, chunk| {
+            let mut seen = sink.lock().unwrap();
+            let rows = place.start[0]..place.stop[0];
+            assert_eq!(place.counts, [3, 1]);
+            seen.slice_mut(s![rows, ..]).assign(&chunk);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(*seen.lock().unwrap(), &x * 2.0);
+        let error = lazy.store_each_with(&harness, 10, |place, _| match place.coords[0] {
+            1 => Err(Error::invalid("the tape is full")),
+            _ => Ok(()),
+        });
+        let error = error.unwrap_err();
+        assert!(error.to_string().contains("the tape is full"), "{error}");
+        assert!(
+            error.key().is_some_and(|key| key.contains("store-each")),
+            "{error}"
+        );
+    }
 }

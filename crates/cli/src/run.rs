@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flagstone::{
-    CancelToken, Counter, Explanation, Progress, Session, write_chrome_trace, write_report,
+    CancelToken, Counter, Explanation, Progress, Session, Stats, write_chrome_trace, write_report,
 };
 use serde_json::json;
 
@@ -175,6 +175,7 @@ fn report(
             "rows_in": stats.counter(Counter::RowsIn),
             "rows_out": stats.counter(Counter::RowsOut),
             "bad_records": stats.counter(Counter::BadRecords),
+            "sources": sources(&stats),
             "threads": session.map(Session::threads),
             "error": failure.map(ToString::to_string),
         });
@@ -188,6 +189,31 @@ fn report(
         write_file(path, |out| write_report(&stats, &trace(), out))?;
     }
     Ok(())
+}
+
+/// The data-quality ledger.
+fn sources(stats: &Stats) -> serde_json::Value {
+    let sources = stats.sources.iter().map(|(name, quality)| {
+        let keys = quality.keys.iter().map(|(name, key)| {
+            let types = key.types().map(|(kind, count)| (kind.name(), count.into()));
+            let types: serde_json::Map<_, _> = types.map(|(k, n)| (k.to_owned(), n)).collect();
+            let key = json!({"seen": key.seen, "unused": key.unused, "types": types});
+            (name.clone(), key)
+        });
+        let keys: serde_json::Map<_, _> = keys.collect();
+        let quality = json!({
+            "lines": quality.lines,
+            "blank": quality.blank,
+            "records": quality.records,
+            "skipped": quality.skipped,
+            "quarantined": quality.quarantined,
+            "looked_into": quality.looked_into,
+            "keys": keys,
+            "keys_left_out": quality.keys_left_out,
+        });
+        (name.clone(), quality)
+    });
+    serde_json::Value::Object(sources.collect())
 }
 
 fn write_file(

@@ -43,18 +43,18 @@ pub use inspect::{
 };
 pub use pattern::read_pattern;
 pub use persist::Persist;
-pub use seams::Seams;
+pub use seams::{ColumnElement, Seams};
 pub use session::{Session, SessionBuilder};
 
 pub use flagstone_array::{
-    Array, Axes, Bits, BlockPlace, Blocks, Blockwise, Boundary, ChunkGrid, DType, Element, Float,
-    Index, Integer, IntoAxes, Operands, Pad, Promote, StoreTo, ZarrCompression, ZarrOptions,
-    ZarrVersion, create_zarr_group, index, keep, meshgrid,
+    Array, Axes, Bins, Bits, BlockPlace, Blocks, Blockwise, Boundary, ChunkGrid, Chunks, DType,
+    Element, Float, Index, Integer, IntoAxes, Operands, Pad, Promote, StoreTo, ZarrCompression,
+    ZarrOptions, ZarrVersion, create_zarr_group, index, keep, meshgrid,
 };
 pub use flagstone_bag::{
-    BadRecords as BagBadRecords, Bag, BagItem, Collected, Compression as FileCompression,
-    FilesOptions, FilesWritten, Json, JsonOptions as BagJsonOptions, LineLimit, Pattern,
-    TextOptions,
+    Bag, BagItem, Collected, Compression as FileCompression, Delimiter, FilesOptions, FilesWritten,
+    Json, JsonOptions as BagJsonOptions, Lazies, LineLimit, PartitionSize, Pattern, TextOptions,
+    Values,
 };
 pub use flagstone_frame::{
     BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,
@@ -64,7 +64,8 @@ pub use flagstone_frame::{
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,
-    KeyedGraph, Layer, LayerId, Lazy, Program, Result, SerialExecutor, TaskContext, delayed, lazy,
+    KeySeen, KeyedGraph, Layer, LayerId, Lazy, Program, Qualities, Quality, Result, SerialExecutor,
+    TaskContext, ValueType, delayed, lazy,
 };
 pub use flagstone_io::OutputOptions;
 pub use flagstone_memory::{ParseBytesError, format_budget, format_bytes, parse_bytes};

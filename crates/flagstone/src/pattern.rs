@@ -22,12 +22,12 @@ const BATCH_TEXT_BYTES: u64 = 4 << 20;
 /// Columns that nothing uses are not looked for: their groups are taken out of the expression.
 ///
 /// ```
-/// use flagstone::{BagBadRecords, Pattern, Session, col, count_all, read_pattern};
+/// use flagstone::{BadRecords, Pattern, Session, col, count_all, read_pattern};
 ///
 /// let dir = tempfile::tempdir()?;
 /// std::fs::write(dir.path().join("a.log"), "GET /a 200\nPUT /b 404\nGET /c 200\n")?;
 /// let pattern = Pattern::new(r"^(?<method>\w+) (?<path>\S+) (?<status>\d+)$")?;
-/// let lines = read_pattern([dir.path().join("*.log")], pattern, BagBadRecords::Fail);
+/// let lines = read_pattern([dir.path().join("*.log")], pattern, BadRecords::Fail);
 /// let counts = lines.groupby(["status"]).agg([count_all()]);
 /// assert_eq!(Session::builder().memory("64 MiB").build()?.compute(&counts)?.num_rows(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

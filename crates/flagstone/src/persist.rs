@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use flagstone_array::{Array, Element};
 use flagstone_bag::{Bag, Collected, Computed, Portable, Source, Stage};
 use flagstone_frame::{BATCH_ROWS, DataFrame, Partition, PartitionSource, Scan};
-use flagstone_graph::{Error, Graph, Inputs, Layer, LayerId, Result, TaskContext};
+use flagstone_graph::{Error, Execute, Graph, Inputs, Layer, LayerId, Result, TaskContext};
 use flagstone_scheduler::Persisted;
 
 use crate::compute::sealed::Sealed;
@@ -52,6 +53,22 @@ where
     #[track_caller]
     fn persist_on(&self, session: &Session) -> Result<Self::Output> {
         self.collect().persist_on(session)
+    }
+}
+
+impl<T: Element> Persist for Array<T> {
+    type Output = Array<T>;
+
+    #[track_caller]
+    fn persist_on(&self, session: &Session) -> Result<Array<T>> {
+        let array = self.counted_with(session)?;
+        let mut graph = Graph::new();
+        let (layer, grid) = array.push_with(&mut graph, session.resources())?;
+        let handle = start(session, &graph, layer)?;
+        Ok(Array::from_layer(grid, move |graph| {
+            let layer = Arc::clone(&handle) as Arc<dyn Layer>;
+            Ok(graph.push_at(layer, &[], None))
+        }))
     }
 }
 

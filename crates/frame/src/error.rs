@@ -107,7 +107,10 @@ pub(crate) fn io_error(error: flagstone_io::Error) -> Error {
     if error.is_cancelled() {
         return Error::cancelled();
     }
-    Error::failed(error)
+    match error.is_out_of_disk() {
+        true => Error::new(ErrorKind::OutOfDisk, error.to_string()).with_source(error),
+        false => Error::failed(error),
+    }
 }
 
 pub(crate) fn file_error(what: &str, path: &std::path::Path, error: std::io::Error) -> Error {

@@ -359,22 +359,15 @@ fn sync(path: &Path) -> Result<(), Error> {
 }
 
 /// Syncs every file in a directory: one by one, or the whole file system where there are so many
-/// that waiting for each would take longer.
+/// that waiting for each would take longer than for what others have written meanwhile.
 fn sync_directory(dir: &Path) -> Result<(), Error> {
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsRawFd;
 
-        const FILES_MAX: usize = 8;
+        const FILES_MAX: usize = 16;
         let failed = |cause| Error::os("sync", dir, cause);
-        let entries = fs::read_dir(dir).map_err(failed)?.flatten();
-        let many = |entry: fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let mut count = 0;
-        let large = entries.into_iter().any(|entry| {
-            count += 1;
-            count > FILES_MAX || many(entry)
-        });
-        if large {
+        if count_files(dir, FILES_MAX).map_err(failed)? > FILES_MAX {
             let opened = File::open(dir).map_err(failed)?;
             // SAFETY: the descriptor is open until the end of the block.
             if unsafe { libc::syncfs(opened.as_raw_fd()) } == 0 {
@@ -384,6 +377,23 @@ fn sync_directory(dir: &Path) -> Result<(), Error> {
         }
     }
     sync_tree(dir)
+}
+
+/// How many files and directories a directory holds, or a number above `enough`.
+#[cfg(target_os = "linux")]
+fn count_files(dir: &Path, enough: usize) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        count += 1;
+        if entry.file_type()?.is_dir() && count <= enough {
+            count += count_files(&entry.path(), enough - count)?;
+        }
+        if count > enough {
+            break;
+        }
+    }
+    Ok(count)
 }
 
 fn sync_tree(dir: &Path) -> Result<(), Error> {

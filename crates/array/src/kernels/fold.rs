@@ -142,7 +142,8 @@ pub(crate) fn fold_block<F: Fold>(
     for from in (0..length).step_by(LEAF) {
         let to = (from + LEAF).min(length);
         let mut states = vec![fold.empty(); outer * inner];
-        for o in 0..outer {
+        // a block without columns has no states
+        for o in 0..if inner == 0 { 0 } else { outer } {
             let leaf = &values[(o * length + from) * inner..(o * length + to) * inner];
             match lanes {
                 true => states[o] = fold.lane(leaf, start + from),

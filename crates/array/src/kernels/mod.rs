@@ -1,6 +1,7 @@
 //! Functions on slices and views. Nothing of graphs is known here.
 
 pub(crate) mod boxes;
+pub(crate) mod dense;
 pub(crate) mod fold;
 pub(crate) mod folds;
 pub(crate) mod gemm;

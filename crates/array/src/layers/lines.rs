@@ -54,6 +54,11 @@ impl<T: Element, U: Element> Lower for AlongLines<T, U> {
         let mut parts = lowering.operand(of)?;
         let item = size_of::<T>().max(size_of::<U>());
         let grid = lowering.plan.lines_grid(&of.shape, item, self.axis);
+        if let Some(long) = &self.long
+            && self.is_scattered(&parts.fused, &grid, lowering.plan.budget_bytes)
+        {
+            return long(lowering, node);
+        }
         check_count(grid.len() as u64, node)?;
         lowering.fit_leaves(&mut parts, &grid, node)?;
         let inputs = parts.inputs();
@@ -75,6 +80,24 @@ impl<T: Element, U: Element> Lower for AlongLines<T, U> {
             stride: 1,
             item_bytes: size_of::<U>(),
         })
+    }
+}
+
+/// Lines are read in runs of at least this many bytes, or sorted in runs.
+const STRIP_BYTES_MIN: usize = 4096;
+
+impl<T: Element, U: Element> AlongLines<T, U> {
+    /// Whether elements of a line are far apart in storage, and the lines of one task too few for
+    /// that to be read in runs: then all of the array would be read many times over.
+    fn is_scattered(&self, fused: &Fused, grid: &ChunkGrid, budget_bytes: u64) -> bool {
+        let last = self.axis + 1 == fused.shape().len();
+        let lines = grid.chunk_volume() / fused.shape()[self.axis].max(1);
+        let bytes = (fused.shape().iter().product::<usize>() * size_of::<T>()) as u64;
+        last == fused.tape.is_permuted()
+            && fused.tape.is_stored()
+            && grid.len() > 1
+            && lines * size_of::<T>() < STRIP_BYTES_MIN
+            && bytes > budget_bytes / 4
     }
 }
 

@@ -1,9 +1,11 @@
 //! The layers that arrays lower to.
 
+mod batches;
 mod bins;
 mod blocks;
 mod blockwise;
 mod collect;
+mod each;
 mod evaluate;
 mod files;
 mod filter;
@@ -16,12 +18,15 @@ mod reduce;
 mod scan;
 mod sorted;
 mod store;
+mod tall;
 
+pub(crate) use batches::Batches;
 pub(crate) use bins::{Binning, CountBins};
 pub use blocks::BlockPlace;
 pub(crate) use blocks::{MapBlocks, OfBlock, Overlap};
 pub(crate) use blockwise::{Combine, Contraction, OfBlocks, Operand};
 pub(crate) use collect::{collect, collected, gathered};
+pub(crate) use each::{EachSink, TakeChunk};
 pub(crate) use evaluate::Evaluate;
 pub(crate) use files::{FileSink, StackSink, stack_file, write_failed};
 pub(crate) use filter::{CountTrue, TakeTrue, granule};
@@ -37,6 +42,8 @@ pub(crate) use sorted::{
     PlacesAscending, PlacesDescending, Ranking, interpolated, place,
 };
 pub(crate) use store::{Cell, Sink, Store};
+
+pub(crate) use tall::{Apply, Factor, Parts as RowParts, SquareSvd, Tails};
 
 use std::ops::Range;
 

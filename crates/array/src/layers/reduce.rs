@@ -120,6 +120,7 @@ pub(crate) struct FoldChunks<F: Fold> {
     pub(crate) fused: Fused,
     pub(crate) grid: ChunkGrid,
     pub(crate) axis: usize,
+    pub(crate) lanes: bool,
     /// Whether chunks hold the whole axis, which is then dropped.
     pub(crate) last: bool,
     pub(crate) end: End,
@@ -198,8 +199,6 @@ impl<F: Fold> Piecewise for FoldChunks<F> {
         let (rows, along) = self.piece(region);
         let mut values = Buffer::<F::In>::leased(volume(&self.first_piece(region)), memory)?;
         let merge = |left: &mut F::State, right: &F::State| self.fold.merge(left, right);
-        let after: usize = self.grid.shape()[self.axis + 1..].iter().product();
-        let lanes = after == 1;
         let count_read = |bytes| ctx.count(Counter::BytesRead, bytes);
         let scope = Scope {
             memory,
@@ -225,7 +224,7 @@ impl<F: Fold> Piecewise for FoldChunks<F> {
                         &*self.fold,
                         from_bytes(part),
                         shape,
-                        (start, lanes),
+                        (start, self.lanes),
                         &mut tree,
                     )
                 };
@@ -246,7 +245,7 @@ impl<F: Fold> Piecewise for FoldChunks<F> {
     fn token(&self, hasher: &mut TokenHasher) {
         let types = (F::In::DTYPE, F::Out::DTYPE);
         let parameters = (self.axis, self.last, self.end, self.fold.token());
-        hasher.str(&format!("{types:?} {parameters:?}"));
+        hasher.str(&format!("{types:?} {parameters:?} {}", self.lanes));
     }
 }
 

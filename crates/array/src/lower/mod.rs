@@ -132,7 +132,7 @@ impl<'g> Lowering<'g> {
                 let pieces = self.pieces(&lowered.grid, lowered.item_bytes);
                 ChunkGrid::new(lowered.grid.shape(), &pieces)
             }
-            None => self.evaluation_grid(&parts.fused),
+            None => self.apart(&parts, self.evaluation_grid(&parts.fused)),
         };
         self.evaluate_on(parts, grid, whole, node)
     }
@@ -161,6 +161,34 @@ impl<'g> Lowering<'g> {
         // a layer fused to this one may need the result beside the tile
         let both = 2 * lowered.chunk_bytes() + scratch <= self.plan.budget_bytes;
         used_once && both && lowered.stride == 1 && scratch <= spare
+    }
+
+    /// Chunks cut until the blocks that one of them needs fit beside others: a slice with a large
+    /// step needs a block for nearly every element.
+    fn apart(&self, parts: &Parts, grid: ChunkGrid) -> ChunkGrid {
+        let most = self.plan.budget_bytes / (4 * self.plan.threads as u64);
+        let needed = |grid: &ChunkGrid| -> u64 {
+            let needed = parts.fused.needed(&grid.region(0), None);
+            let bytes = needed
+                .iter()
+                .map(|&(leaf, _)| parts.layers[leaf].chunk_bytes());
+            bytes.sum()
+        };
+        let mut grid = grid;
+        while grid.chunk_volume() > 1 && needed(&grid) > most {
+            let mut chunk = grid.chunk_shape().to_vec();
+            let longest = (0..chunk.len())
+                .max_by_key(|&axis| chunk[axis])
+                .unwrap_or(0);
+            chunk[longest] = chunk[longest].div_ceil(2);
+            let cut = ChunkGrid::new(grid.shape(), &chunk);
+            // blocks that each piece needs alike cannot be had apart
+            if cut.len() > 1 << 20 || (2 * needed(&cut) > 2 * needed(&grid)) {
+                break;
+            }
+            grid = cut;
+        }
+        grid
     }
 
     /// The chunks of an expression that may be cut at will.

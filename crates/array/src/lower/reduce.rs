@@ -8,17 +8,25 @@ use super::{Lowered, Lowering, check_count};
 use crate::grid::ChunkGrid;
 use crate::kernels::fold::Fold;
 use crate::layers::{End, FoldChunks, FoldStates, MergeStates, Tasks, folded_grid, merged_grid};
-use crate::node::{Lower, Node};
+use crate::node::{Lower, Node, Op};
+use crate::view::{Along, AxisView, View};
 
 /// A reduction along axes, ascending, which are dropped.
 pub(crate) struct Reduction<F> {
     pub(crate) fold: Arc<F>,
     pub(crate) axes: Vec<usize>,
+    /// How leaves are folded: whether the elements of a line lie side by side. It follows from the
+    /// whole array, also where only some lines are wanted.
+    pub(crate) lanes: bool,
 }
 
 impl<F: Fold> Lower for Reduction<F> {
     fn name(&self) -> &'static str {
         self.fold.name()
+    }
+
+    fn viewed(&self, node: &Node, view: &View, shape: &[usize]) -> Option<Arc<Node>> {
+        self.narrowed(node, view, shape)
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
@@ -52,6 +60,7 @@ impl<F: Fold> Lower for Reduction<F> {
                         fused,
                         grid,
                         axis,
+                        lanes: self.lanes,
                         last,
                         end: end(last),
                     };
@@ -81,6 +90,68 @@ impl<F: Fold> Lower for Reduction<F> {
             stride: 1,
             item_bytes: node.dtype.size(),
         })
+    }
+}
+
+impl<F: Fold> Reduction<F> {
+    /// The lines that a view of the result wants, where these are at most half of them.
+    fn narrowed(&self, node: &Node, view: &View, shape: &[usize]) -> Option<Arc<Node>> {
+        let wanted = view.0.iter().map(|axis| match axis {
+            AxisView::Fixed(_) => 1,
+            AxisView::Of { along, .. } => along.len(),
+        });
+        if wanted.product::<usize>() > node.len() / 2 || self.axes.is_empty() {
+            return None;
+        }
+        let of = &node.inputs()[0];
+        // every axis stays where it is, with fewer places
+        let (mut inner, mut outer, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+        let mut kept = view.0.iter();
+        for (axis, &length) in of.shape.iter().enumerate() {
+            let along = match self.axes.contains(&axis) {
+                true => Along::all(length),
+                false => match kept.next()? {
+                    AxisView::Fixed(at) => {
+                        outer.push(AxisView::Fixed(0));
+                        Along::range(*at..*at + 1)
+                    }
+                    AxisView::Of { out, along } => {
+                        let all = Along::all(along.len());
+                        outer.push(AxisView::Of {
+                            out: *out,
+                            along: all,
+                        });
+                        along.clone()
+                    }
+                },
+            };
+            lengths.push(along.len());
+            inner.push(AxisView::Of { out: axis, along });
+        }
+        let place = |shape: Vec<usize>, dtype, op| {
+            Arc::new(Node {
+                shape,
+                dtype,
+                op,
+                location: node.location,
+            })
+        };
+        let view = View(inner);
+        let of = Arc::clone(of);
+        let narrow = place(lengths.clone(), of.dtype, Op::View { of, view });
+        for &axis in self.axes.iter().rev() {
+            lengths.remove(axis);
+        }
+        let lower = Arc::new(Reduction {
+            fold: Arc::clone(&self.fold),
+            axes: self.axes.clone(),
+            lanes: self.lanes,
+        });
+        let inputs = vec![narrow];
+        let reduced = place(lengths, node.dtype, Op::Layer { lower, inputs });
+        let view = View(outer);
+        let op = Op::View { of: reduced, view };
+        Some(place(shape.to_vec(), node.dtype, op))
     }
 }
 

@@ -11,19 +11,35 @@ use crate::array::Array;
 use crate::element::{Element, Float};
 use crate::kernels::map::unary;
 use crate::later::early;
+use crate::layers::Batches;
 use crate::lower::Product;
+use crate::node::broadcast;
+
+/// Elements of a matrix that is multiplied as a whole by a task that has many of them.
+const BATCHED_MAX: usize = 256 * 256;
 
 impl<T: Element> Array<T> {
-    /// The matrix product, with NumPy's rule for one-dimensional operands. The same as
-    /// [`Array::matmul`] for arrays of one and two dimensions.
+    /// The product with NumPy's rule: of matrices and vectors the same as [`Array::matmul`], of
+    /// arrays with more axes the sums over the last axis of this one and the second to last of the
+    /// other, for all places of the other axes.
     #[track_caller]
     pub fn dot(&self, other: &Array<T>) -> Self {
-        self.matmul(other)
+        if self.is_early() || other.is_early() {
+            return Array::after_all(&[self, other], |both| both[0].dot(both[1]));
+        }
+        match (self.ndim(), other.ndim()) {
+            (0, _) | (_, 0) => self * other,
+            (1 | 2, 1 | 2) => self.matmul(other),
+            (own, 1) => self.tensordot(other, &[own - 1], &[0]),
+            (own, others) => self.tensordot(other, &[own - 1], &[others - 2]),
+        }
     }
 
     /// The matrix product, out of core: operands and result may be larger than memory. How it is
     /// tiled follows from shapes and budget; the bits of the result do not. `a.t().dot(&a)` is
     /// recognised: half of it is computed.
+    ///
+    /// More than two axes are batches of matrices, which are broadcast; one is a vector.
     #[track_caller]
     pub fn matmul(&self, other: &Array<T>) -> Self {
         if self.is_early() || other.is_early() {
@@ -38,33 +54,83 @@ impl<T: Element> Array<T> {
             );
             Array::mistake(ErrorKind::Invalid, message, location)
         };
+        if self.ndim() == 0 || other.ndim() == 0 {
+            return mismatch("an array without axes has no matrix product");
+        }
         let left = match self.ndim() {
             1 => self.expand_dims(0),
-            2 => self.clone(),
-            _ => return mismatch("only one- and two-dimensional arrays have a matrix product"),
+            _ => self.clone(),
         };
         let right = match other.ndim() {
             1 => other.expand_dims(1),
-            2 => other.clone(),
-            _ => return mismatch("only one- and two-dimensional arrays have a matrix product"),
+            _ => other.clone(),
         };
-        if left.shape()[1] != right.shape()[0] {
+        let (m, k) = (left.shape()[left.ndim() - 2], left.shape()[left.ndim() - 1]);
+        let (rows, n) = (
+            right.shape()[right.ndim() - 2],
+            right.shape()[right.ndim() - 1],
+        );
+        if k != rows {
             return mismatch(&format!(
-                "the lengths of the contracted axes, {} and {}, differ",
-                left.shape()[1],
-                right.shape()[0]
+                "the lengths of the contracted axes, {k} and {rows}, differ"
             ));
         }
-        let shape = vec![left.shape()[0], right.shape()[1]];
-        let inputs = vec![Arc::clone(&left.node), Arc::clone(&right.node)];
-        let mut product = Array::layer(shape, Product::<T>(PhantomData), inputs);
+        let mut product = match (left.ndim(), right.ndim()) {
+            (2, 2) => left.matrices(&right),
+            _ => {
+                let (own, others) = (
+                    &left.shape()[..left.ndim() - 2],
+                    &right.shape()[..right.ndim() - 2],
+                );
+                match broadcast(&[own, others]) {
+                    Some(batch) => left.batches(&right, &batch, (m, k, n)),
+                    None => return mismatch("the other axes cannot be broadcast"),
+                }
+            }
+        };
         if other.ndim() == 1 {
-            product = product.squeeze(1);
+            product = product.squeeze(-1);
         }
         match self.ndim() {
-            1 => product.squeeze(0),
+            1 => product.squeeze(if other.ndim() == 1 { -1 } else { -2 }),
             _ => product,
         }
+    }
+
+    /// Products of matrices at each place of `batch`.
+    #[track_caller]
+    fn batches(&self, other: &Array<T>, batch: &[usize], (m, k, n): (usize, usize, usize)) -> Self {
+        let count: usize = batch.iter().product();
+        let spread = |array: &Array<T>, rows: usize, columns: usize| {
+            let shape = [batch, &[rows, columns]].concat();
+            array.broadcast_to(&shape).reshape(&[count, rows, columns])
+        };
+        let (left, right) = (spread(self, m, k), spread(other, k, n));
+        let shape = [batch, &[m, n]].concat();
+        // how a product is rounded follows from its shape alone, and so does the way it goes
+        let small = [m * k, k * n, m * n]
+            .into_iter()
+            .all(|elements| elements <= BATCHED_MAX);
+        if small || count == 0 {
+            let element = PhantomData;
+            let inputs = vec![left.node, right.node];
+            let product = Array::layer(vec![count, m, n], Batches::<T> { element }, inputs);
+            return product.reshape(&shape);
+        }
+        let one = |array: &Array<T>, i: usize| array.range(0, i..i + 1).squeeze(0);
+        let products: Vec<Array<T>> = (0..count)
+            .map(|i| one(&left, i).matrices(&one(&right, i)))
+            .collect();
+        Array::stack(&products.iter().collect::<Vec<_>>(), 0).reshape(&shape)
+    }
+
+    /// The product of two matrices whose lengths fit.
+    #[track_caller]
+    fn matrices(&self, right: &Array<T>) -> Self {
+        let left = self;
+        let shape = vec![left.shape()[0], right.shape()[1]];
+        let inputs = vec![Arc::clone(&left.node), Arc::clone(&right.node)];
+        Array::layer(shape, Product::<T>(PhantomData), inputs)
     }
 }
 

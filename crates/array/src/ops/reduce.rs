@@ -44,6 +44,9 @@ impl<T: Element> Array<T> {
         }
         let lower = Reduction {
             fold,
+            lanes: axes
+                .last()
+                .is_some_and(|&last| self.shape()[last + 1..].iter().all(|&n| n == 1)),
             axes: axes.clone(),
         };
         let result = Array::layer(shape, lower, vec![Arc::clone(&self.node)]);

@@ -27,7 +27,11 @@ impl Fused {
 
     /// The blocks that a region needs, each once, as (leaf, chunk). `first` is the leaf whose
     /// blocks come first.
-    fn needed(&self, region: &[Range<usize>], first: Option<usize>) -> Vec<(usize, usize)> {
+    pub(crate) fn needed(
+        &self,
+        region: &[Range<usize>],
+        first: Option<usize>,
+    ) -> Vec<(usize, usize)> {
         let mut needed = Vec::new();
         let mut seen = std::collections::HashSet::new();
         self.tape.visit_leaves(region, &mut |leaf, window| {

@@ -130,6 +130,14 @@ impl Tape {
         self.inputs.iter().any(Input::is_permuted)
     }
 
+    /// Whether something is read from storage.
+    pub(crate) fn is_stored(&self) -> bool {
+        let mut stored = false;
+        let all: Region = self.shape.iter().map(|&length| 0..length).collect();
+        self.visit_sources(&all, &mut |source, _| stored |= source.is_stored());
+        stored
+    }
+
     /// How large the boxes are that are evaluated at once.
     fn slab(&self, lengths: &[usize]) -> Vec<usize> {
         if self.is_permuted() {

@@ -10,6 +10,7 @@ mod metadata;
 mod options;
 mod packing;
 mod read;
+mod shards;
 mod stored;
 mod write;
 

@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flagstone_graph::{Result, TokenHasher};
-use zarrs::array::{Array as Zarr, ArrayMetadata, CodecChain, DataType, data_type};
+use zarrs::array::{Array as Zarr, ArrayMetadata, DataType, data_type};
 
 use super::metadata::{Described, describe};
 use super::packing::Packing;
+use super::shards::Shards;
 use crate::dtype::DType;
 use crate::element::sanitise;
 use crate::grid::{ChunkGrid, Region, lengths};
@@ -34,15 +35,6 @@ pub(crate) struct Stored {
     zarr: Zarr<()>,
     /// Identifies the content, with the path and the description.
     modified: Option<std::time::SystemTime>,
-}
-
-/// How shards are made up.
-pub(crate) struct Shards {
-    /// The shape of inner chunks.
-    pub(crate) inner: Vec<usize>,
-    pub(crate) packing: Packing,
-    index: Packing,
-    index_at_end: bool,
 }
 
 /// The type of elements as `zarrs` has it.
@@ -115,7 +107,7 @@ impl Stored {
         }
         let grid = grid(&zarr)?;
         let shards = match version {
-            3 => shards(&json, &zarr, dtype)?,
+            3 => Shards::described(&json, &zarr, dtype)?,
             _ => None,
         };
         if let Some(shards) = &shards {
@@ -328,11 +320,11 @@ fn grid(zarr: &Zarr<()>) -> std::result::Result<ChunkGrid, String> {
 pub(crate) struct Opened {
     path: PathBuf,
     file: File,
-    length: u64,
+    pub(super) length: u64,
 }
 
 impl Opened {
-    fn damaged(&self, what: &str) -> flagstone_graph::Error {
+    pub(super) fn damaged(&self, what: &str) -> flagstone_graph::Error {
         failure(&self.path, &format!("the chunk is damaged: {what}"), None)
     }
 
@@ -348,7 +340,7 @@ impl Opened {
         read.map_err(|error| unreadable(&self.path, error))
     }
 
-    fn read_part(&self, offset: u64, length: u64, most: u64) -> Result<Vec<u8>> {
+    pub(super) fn read_part(&self, offset: u64, length: u64, most: u64) -> Result<Vec<u8>> {
         if length > most {
             return Err(self.damaged(&format!(
                 "it has {length} bytes where its codecs make at most {most}"
@@ -358,207 +350,4 @@ impl Opened {
         self.read_at(&mut bytes, offset)?;
         Ok(bytes)
     }
-}
-
-/// The parts of a description that is one sharding codec and nothing else.
-fn shards(
-    json: &serde_json::Value,
-    zarr: &Zarr<()>,
-    dtype: DType,
-) -> std::result::Result<Option<Shards>, String> {
-    let [codec] = json["codecs"].as_array().map_or(&[][..], Vec::as_slice) else {
-        return Ok(None);
-    };
-    if codec["name"] != "sharding_indexed" {
-        return Ok(None);
-    }
-    let configuration = &codec["configuration"];
-    let wrong = |error: &dyn std::fmt::Display| format!("its shards cannot be read: {error}");
-    let chain = |name: &str| -> std::result::Result<Arc<CodecChain>, String> {
-        let metadata: Vec<zarrs::metadata::v3::MetadataV3> =
-            serde_json::from_value(configuration[name].clone()).map_err(|e| wrong(&e))?;
-        let chain = CodecChain::from_metadata(&metadata).map_err(|e| wrong(&e))?;
-        Ok(Arc::new(chain))
-    };
-    let inner = serde_json::from_value(configuration["chunk_shape"].clone());
-    Ok(Some(Shards {
-        inner: inner.map_err(|e| wrong(&e))?,
-        packing: Packing::new(
-            chain("codecs")?,
-            zarr.data_type().clone(),
-            zarr.fill_value().clone(),
-            dtype.size(),
-        ),
-        index: Packing::new(
-            chain("index_codecs")?,
-            data_type::uint64(),
-            u64::MAX.into(),
-            8,
-        ),
-        index_at_end: configuration["index_location"] != "start",
-    }))
-}
-
-/// The entry of an inner chunk that is not stored.
-const ABSENT: [u64; 2] = [u64::MAX; 2];
-
-impl Shards {
-    /// How many inner chunks a shard has along each axis, and the two numbers of each.
-    fn index_shape(&self, shard: &[usize]) -> Vec<usize> {
-        let counts = shard.iter().zip(&self.inner).map(|(n, inner)| n / inner);
-        counts.chain([2]).collect()
-    }
-
-    fn inner_grid(&self, shard: &[usize]) -> ChunkGrid {
-        ChunkGrid::new(shard, &self.inner)
-    }
-
-    fn read(
-        &self,
-        opened: &Opened,
-        shard: &[usize],
-        (at, own): (&[usize], &[usize]),
-        out: &mut [u8],
-        item: usize,
-    ) -> Result<u64> {
-        let damaged = |message: String| opened.damaged(&message);
-        let index_shape = self.index_shape(shard);
-        let index_bytes = (8 * index_shape.iter().product::<usize>()) as u64;
-        let packed_index = self.packed_index_bytes(&index_shape).map_err(damaged)?;
-        let start = match self.index_at_end {
-            true => opened.length.checked_sub(packed_index),
-            false => Some(0),
-        };
-        let start = start.ok_or_else(|| damaged("it ends inside its index".to_owned()))?;
-        let index = opened.read_part(start, packed_index, packed_index.max(index_bytes))?;
-        let index = self.index.unpack(index, &index_shape).map_err(damaged)?;
-        let grid = self.inner_grid(shard);
-        let region: Region = at.iter().zip(own).map(|(&at, &n)| at..at + n).collect();
-        let most = self
-            .packing
-            .packed_bytes_max(&self.inner)
-            .map_err(damaged)?;
-        let mut moved = packed_index;
-        for inner in grid.overlapping(&region) {
-            let word = |i: usize| {
-                let bytes = &index[16 * inner + 8 * i..][..8];
-                u64::from_ne_bytes(bytes.try_into().unwrap_or_default())
-            };
-            let place = grid.region(inner);
-            let meet: Region = place
-                .iter()
-                .zip(&region)
-                .map(|(a, b)| a.start.max(b.start)..a.end.min(b.end))
-                .collect();
-            let relative = |to: &Region| -> Vec<usize> {
-                meet.iter()
-                    .zip(to)
-                    .map(|(part, to)| part.start - to.start)
-                    .collect()
-            };
-            let (in_chunk, in_out) = (relative(&place), relative(&region));
-            let to = Place {
-                shape: own,
-                at: &in_out,
-            };
-            let entry = [word(0), word(1)];
-            if entry == ABSENT {
-                fill_box(out, to, &lengths(&meet), self.packing.fill());
-                continue;
-            }
-            let end = entry[0].checked_add(entry[1]);
-            if end.is_none_or(|end| end > opened.length) {
-                return Err(damaged(format!(
-                    "its index places a chunk at bytes {} to {} of {}",
-                    entry[0],
-                    entry[0].saturating_add(entry[1]),
-                    opened.length
-                )));
-            }
-            let packed = opened.read_part(entry[0], entry[1], most)?;
-            moved += entry[1];
-            let elements = self.packing.unpack(packed, &self.inner).map_err(damaged)?;
-            let from = Place {
-                shape: &self.inner,
-                at: &in_chunk,
-            };
-            copy_box((&elements, from), (&mut *out, to), &lengths(&meet), item);
-        }
-        Ok(moved)
-    }
-
-    fn packed_index_bytes(&self, index_shape: &[usize]) -> std::result::Result<u64, String> {
-        // the index has a fixed size by the format: packing any index shows it
-        let empty = vec![255; 8 * index_shape.iter().product::<usize>()];
-        Ok(self.index.pack(&empty, index_shape)?.len() as u64)
-    }
-
-    /// Packs a whole shard; `None` where all of it is the fill value.
-    ///
-    /// # Errors
-    /// Those of the codecs, as a sentence.
-    pub(crate) fn pack(
-        &self,
-        elements: &[u8],
-        shard: &[usize],
-        item: usize,
-    ) -> std::result::Result<Option<Vec<u8>>, String> {
-        let grid = self.inner_grid(shard);
-        let index_shape = self.index_shape(shard);
-        let index_bytes = self.packed_index_bytes(&index_shape)?;
-        let mut index: Vec<u64> = Vec::with_capacity(2 * grid.len());
-        let mut packed = Vec::new();
-        if !self.index_at_end {
-            packed.resize(index_bytes as usize, 0);
-        }
-        let zeros = vec![0; shard.len()];
-        let mut inner = vec![0; self.inner.iter().product::<usize>() * item];
-        for chunk in 0..grid.len() {
-            let at: Vec<usize> = grid.region(chunk).iter().map(|range| range.start).collect();
-            let from = Place {
-                shape: shard,
-                at: &at,
-            };
-            let to = Place {
-                shape: &self.inner,
-                at: &zeros,
-            };
-            copy_box((elements, from), (&mut inner, to), &self.inner, item);
-            if is_fill(&inner, self.packing.fill()) {
-                index.extend(ABSENT);
-                continue;
-            }
-            let bytes = self.packing.pack(&inner, &self.inner)?;
-            index.extend([packed.len() as u64, bytes.len() as u64]);
-            packed.extend_from_slice(&bytes);
-        }
-        if index.iter().all(|&word| word == u64::MAX) {
-            return Ok(None);
-        }
-        let index: Vec<u8> = index.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let index = self.index.pack(&index, &index_shape)?;
-        match self.index_at_end {
-            true => packed.extend_from_slice(&index),
-            false => packed[..index.len()].copy_from_slice(&index),
-        }
-        Ok(Some(packed))
-    }
-
-    /// What packing a shard holds beside its elements.
-    ///
-    /// # Errors
-    /// Codecs that promise no bound, as a sentence.
-    pub(crate) fn pack_bytes(&self, shard: &[usize]) -> std::result::Result<u64, String> {
-        let inner = self.packing.packed_bytes_max(&self.inner)?;
-        let count = self.inner_grid(shard).len() as u64;
-        // a vector that grows may hold twice what is in it
-        Ok(2 * count * inner + 64 * count + self.packing.pack_bytes(&self.inner)?)
-    }
-}
-
-/// Whether all elements are one.
-pub(crate) fn is_fill(elements: &[u8], fill: &[u8]) -> bool {
-    elements
-        .chunks_exact(fill.len())
-        .all(|element| element == fill)
 }

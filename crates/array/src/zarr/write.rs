@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
 use flagstone_memory::Memory;
 
-use super::stored::{Stored, is_fill};
+use super::shards::is_fill;
+use super::stored::Stored;
 use crate::buffer::Buffer;
 use crate::grid::{Region, lengths};
 use crate::kernels::boxes::{Place, copy_box, fill_box};

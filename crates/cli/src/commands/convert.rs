@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use flagstone::{
-    BadRecords, BagBadRecords, Counter, DataFrame, ErrorKind, InputFormat, Output,
-    ParquetCompression, ParquetOptions, Pattern, RowCompression, RowFormat, RowOptions, Session,
-    WriteReport, check_condition, check_select_list, format_bytes, list_files, read_pattern,
+    BadRecords, Counter, DataFrame, ErrorKind, InputFormat, Output, ParquetCompression,
+    ParquetOptions, Pattern, Quality, RowCompression, RowFormat, RowOptions, Session, WriteReport,
+    check_condition, check_select_list, format_bytes, list_files, read_pattern,
 };
 
 use crate::args::{Compression, Convert, Format, OnBadRecord};
@@ -187,9 +187,9 @@ fn lines(args: &Convert, expression: &str) -> Result<DataFrame, Failure> {
     reading::check_csv_flags(&args.reading, None)?;
     let pattern = Pattern::new(expression).map_err(Failure::Usage)?;
     let bad_records = match args.on_bad_record {
-        OnBadRecord::Fail => BagBadRecords::Fail,
-        OnBadRecord::Skip => BagBadRecords::Skip,
-        OnBadRecord::Quarantine => BagBadRecords::Quarantine(quarantine(args)),
+        OnBadRecord::Fail => BadRecords::Fail,
+        OnBadRecord::Skip => BadRecords::Skip,
+        OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine(args)),
     };
     Ok(read_pattern(&args.inputs, pattern, bad_records))
 }
@@ -222,6 +222,25 @@ fn check_quarantine(args: &Convert) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The keys that were in the records and that nobody asked for.
+fn unused_keys(quality: &Quality) -> Option<String> {
+    const SHOWN: usize = 8;
+    let unused: Vec<&str> = quality.never_used().collect();
+    let shown = unused[..unused.len().min(SHOWN)].join(", ");
+    let more = match unused.len().checked_sub(SHOWN) {
+        None | Some(0) => String::new(),
+        Some(more) => format!(" and {more} more"),
+    };
+    let looked = match quality.is_exact() {
+        true => String::new(),
+        false => format!(
+            " (in {} records that were looked into)",
+            quality.looked_into
+        ),
+    };
+    (!unused.is_empty()).then(|| format!("never used: {shown}{more}{looked}"))
+}
+
 /// What was done, in a few lines on standard error.
 fn summary(args: &Convert, session: &Session, report: &WriteReport) {
     let stats = session.stats();
@@ -244,6 +263,12 @@ fn summary(args: &Convert, session: &Session, report: &WriteReport) {
             bytes => format!(", {} spilled", format_bytes(bytes)),
         }
     ));
+    for (source, quality) in &stats.sources {
+        say(format_args!("{source}: {quality}"));
+        if let Some(unused) = unused_keys(quality) {
+            say(format_args!("{unused}"));
+        }
+    }
     if let Some(first) = &report.first_bad {
         say(format_args!("the first bad record: {first}"));
     }

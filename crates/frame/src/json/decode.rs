@@ -279,17 +279,24 @@ impl Sampler {
     /// alone would. Broken records and records of another shape than the first are left to the
     /// conversion, which reports them.
     pub(crate) fn look(&mut self, line: &[u8], kind: &mut Kind) {
-        self.marks.find(line);
-        let seen = Cursor::new(line, &self.marks).and_then(|mut cursor| {
-            let value = cursor.value()?;
-            let seen = cursor.kind(value, 0)?;
-            cursor.end().map(|()| seen)
-        });
-        match (seen, &kind) {
+        match (self.read(line), &kind) {
             (Ok(seen @ Kind::Struct(_)), Kind::Null | Kind::Struct(_)) => kind.merge(seen),
             (Ok(Kind::Struct(_)) | Err(_), _) | (Ok(_), Kind::Struct(_)) => {}
             (Ok(seen), _) => kind.merge(seen),
         }
+    }
+
+    /// What a record is; nothing where it is broken.
+    pub(crate) fn kind_of(&mut self, line: &[u8]) -> Kind {
+        self.read(line).unwrap_or_default()
+    }
+
+    fn read(&mut self, line: &[u8]) -> Walk<Kind> {
+        self.marks.find(line);
+        let mut cursor = Cursor::new(line, &self.marks)?;
+        let value = cursor.value()?;
+        let seen = cursor.kind(value, 0)?;
+        cursor.end().map(|()| seen)
     }
 }
 

@@ -13,8 +13,10 @@ mod column;
 mod cursor;
 mod decode;
 mod marks;
+mod quality;
 mod scalar;
 
 pub(crate) use cursor::Bad;
 pub(crate) use decode::{RecordDecoder, Sampler, Wanted, Widened};
 pub(crate) use marks::push_bits;
+pub(crate) use quality::{look, looks_into};

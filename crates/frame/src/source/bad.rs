@@ -3,23 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use flagstone_graph::{Counter, Error, ErrorKind, Result, TaskContext};
-use flagstone_io::{AtomicDir, BadRecord, ByteRange, Io, OutputOptions, line_number_at};
+use flagstone_io::{AtomicDir, BadRecord, ByteRange, Delimiter, Io, LineNumbers, OutputOptions};
 
 use crate::error::{file_error, io_error};
 
-/// What happens to a record that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum BadRecords {
-    /// The run ends with an error that names file, line and byte.
-    #[default]
-    Fail,
-    /// The record is left out and counted.
-    Skip,
-    /// The record is left out, counted, and written to `part-NNNNN.jsonl` in this directory, with
-    /// its file, line and byte and what is wrong with it: see [`flagstone_io::Quarantine`]. The
-    /// directory appears when the run is done; one that an earlier run left is replaced.
-    Quarantine(PathBuf),
-}
+pub use flagstone_io::BadRecords;
 
 /// A record that cannot be read, and where.
 pub(crate) struct Place<'a> {
@@ -46,6 +34,7 @@ pub(crate) struct BadSink<'a> {
     policy: &'a BadRecords,
     directory: Option<PathBuf>,
     partition: u32,
+    numbers: &'a LineNumbers,
     /// Whether these records stand in the statistics already.
     counted: bool,
     file: Option<flagstone_io::Quarantine>,
@@ -62,6 +51,7 @@ impl<'a> BadSink<'a> {
         staging: Option<PathBuf>,
         partition: u32,
         counted: bool,
+        numbers: &'a LineNumbers,
     ) -> Self {
         let directory = match policy {
             BadRecords::Quarantine(directory) => {
@@ -73,6 +63,7 @@ impl<'a> BadSink<'a> {
             policy,
             directory,
             partition,
+            numbers,
             counted,
             file: None,
             known: None,
@@ -150,7 +141,8 @@ impl<'a> BadSink<'a> {
             (None, None) => {
                 // once per range; not counted as reading, which it is not
                 let quiet = Io::new(io.memory).source(io.source);
-                let line = line_number_at(&place.range.file, place.offset, &quiet);
+                let (file, at) = (&place.range.file, place.offset);
+                let line = self.numbers.number_at(file, at, &Delimiter::LINE, &quiet);
                 (place.offset, line.map_err(io_error)?)
             }
         };

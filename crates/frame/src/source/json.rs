@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{Counter, IoBytes, Result, TaskContext};
+use flagstone_graph::{Counter, IoBytes, Quality, Result, TaskContext};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
 use flagstone_memory::Lease;
 
@@ -13,7 +13,7 @@ use super::bad::{BadRecords, BadSink, Place, Text};
 use super::text::{PartitionLog, TextFiles};
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
 use crate::error::{arrow_error, io_error};
-use crate::json::{Bad, RecordDecoder, Wanted};
+use crate::json::{Bad, RecordDecoder, Sampler, Wanted, look, looks_into};
 use crate::schema::kind::Kind;
 
 /// How JSON lines are read.
@@ -54,13 +54,16 @@ impl JsonSource {
     }
 
     fn decoder(&self, scan: &Scan) -> RecordDecoder {
+        RecordDecoder::new(&self.files.kind, &self.wanted(scan), self.open)
+    }
+
+    fn wanted(&self, scan: &Scan) -> Wanted {
         if self.open {
-            return RecordDecoder::new(&self.files.kind, &scan.wanted, true);
+            return scan.wanted.clone();
         }
         // columns of a given schema are read whole, as they may be cast to their types
         let name = |&column: &usize| (self.schema.field(column).name().clone(), Wanted::All);
-        let wanted = Wanted::Fields(scan.columns.iter().map(name).collect());
-        RecordDecoder::new(&self.files.kind, &wanted, false)
+        Wanted::Fields(scan.columns.iter().map(name).collect())
     }
 
     fn options(&self) -> ReadOptions {
@@ -111,12 +114,21 @@ impl PartitionSource for JsonSource {
         let mut reading = Reading {
             source: self,
             decoder: self.decoder(scan),
+            wanted: self.wanted(scan),
             schema: self.scan_schema(scan),
             partition,
-            bad: BadSink::new(policy, self.files.staging(), partition, counted),
+            bad: BadSink::new(
+                policy,
+                self.files.staging(),
+                partition,
+                counted,
+                &self.files.numbers,
+            ),
             counted,
             text_bytes: 0,
             log: PartitionLog::default(),
+            seen: Quality::default(),
+            sampler: Sampler::default(),
             lease: ctx.reserve(0)?,
         };
         for range in 0..self.files.ranges(partition).len() {
@@ -126,6 +138,7 @@ impl PartitionSource for JsonSource {
         let mut log = reading.log;
         log.bad_records += reading.bad.count;
         log.first_bad = reading.bad.first;
+        self.files.tell(partition, &log, policy, reading.seen, ctx);
         self.files.log().insert(partition, log);
         Ok(())
     }
@@ -171,12 +184,16 @@ impl PartitionSource for JsonSource {
 struct Reading<'a> {
     source: &'a JsonSource,
     decoder: RecordDecoder,
+    wanted: Wanted,
     schema: SchemaRef,
     partition: u32,
     bad: BadSink<'a>,
     counted: bool,
     text_bytes: usize,
     log: PartitionLog,
+    /// Blank lines, and the keys of some records.
+    seen: Quality,
+    sampler: Sampler,
     lease: Lease,
 }
 
@@ -211,6 +228,7 @@ impl Reading<'_> {
                 if utf8 || std::str::from_utf8(line).is_ok() {
                     if let Err(bad) = self.decoder.push(line, offset) {
                         if line.trim_ascii().is_empty() {
+                            self.seen.blank += 1;
                             continue;
                         }
                         let Bad { at, what } = bad;
@@ -246,6 +264,10 @@ impl Reading<'_> {
                     continue;
                 }
                 self.log.rows += 1;
+                if looks_into(self.partition, self.log.rows) && !self.counted {
+                    let kind = self.sampler.kind_of(line);
+                    look(&kind, &self.wanted, &mut self.seen);
+                }
                 self.text_bytes += len;
                 if self.decoder.rows() == BATCH_ROWS || self.text_bytes >= BATCH_TEXT_BYTES {
                     self.flush(each)?;

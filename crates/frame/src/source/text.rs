@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flagstone_graph::IoBytes;
-use flagstone_io::{ByteRange, Io, ReadOptions, line_number_at};
+use flagstone_graph::{IoBytes, Quality, TaskContext};
+use flagstone_io::{BadRecords, ByteRange, Delimiter, Io, LineNumbers, ReadOptions};
 use flagstone_memory::Unlimited;
 
 use super::{Outcome, PartitionSource, Widening};
@@ -27,6 +27,8 @@ pub(crate) struct TextFiles {
     log: Mutex<BTreeMap<u32, PartitionLog>>,
     /// Where quarantined records go until the run is done.
     pub(crate) staging: Arc<Mutex<Option<PathBuf>>>,
+    /// Line numbers that somebody asked for.
+    pub(crate) numbers: Arc<LineNumbers>,
 }
 
 /// What one partition met. Written again when a task runs again.
@@ -61,6 +63,7 @@ impl TextFiles {
             counted: BTreeSet::new(),
             log: Mutex::default(),
             staging: Arc::default(),
+            numbers: Arc::default(),
         }
     }
 
@@ -73,6 +76,7 @@ impl TextFiles {
             counted: log.keys().copied().collect(),
             log: Mutex::new(log),
             staging: self.staging.clone(),
+            numbers: self.numbers.clone(),
         }
     }
 
@@ -85,6 +89,7 @@ impl TextFiles {
             .collect();
         let mut whole = TextFiles::new(Arc::new(partitions), self.kind.clone());
         whole.staging = self.staging.clone();
+        whole.numbers = self.numbers.clone();
         whole
     }
 
@@ -145,7 +150,63 @@ impl TextFiles {
             return None;
         }
         let (range, widened) = entry.widened.first()?;
-        Some(describe(&self.ranges(partition)[*range], widened).to_string())
+        Some(
+            self.describe(&self.ranges(partition)[*range], widened)
+                .to_string(),
+        )
+    }
+
+    /// A column that turned out wider, with its line.
+    fn describe(&self, range: &ByteRange, widened: &Widened) -> Widening {
+        // read again up to that byte: for a report of a few lines, with a small constant buffer
+        let (file, memory) = (&range.file, Unlimited::new());
+        let numbers = &self.numbers;
+        let line = numbers.number_at(file, widened.at, &Delimiter::LINE, &Io::new(&memory));
+        Widening {
+            column: widened.path.clone(),
+            from: widened.from.name().into(),
+            to: widened.to.name().into(),
+            file: file.path().display().to_string(),
+            line: line.ok(),
+            offset: widened.at,
+        }
+    }
+
+    /// What the data-quality ledger calls the files.
+    fn called(&self) -> String {
+        let ranges = self.partitions.iter().flatten();
+        let mut files = ranges
+            .filter(|range| range.start == 0)
+            .map(|range| range.file.path());
+        let first = files
+            .next()
+            .map_or(String::new(), |path| path.display().to_string());
+        match files.count() {
+            0 => first,
+            more => format!("{first} and {more} more files"),
+        }
+    }
+
+    /// Tells the data-quality ledger what became of a partition's records, the first time it is
+    /// read. `seen` has what else is known: blank lines, and the keys of some records.
+    pub(crate) fn tell(
+        &self,
+        partition: u32,
+        log: &PartitionLog,
+        policy: &BadRecords,
+        mut seen: Quality,
+        ctx: &TaskContext<'_>,
+    ) {
+        if self.is_counted(partition) {
+            return;
+        }
+        seen.records = log.rows;
+        match policy {
+            BadRecords::Quarantine(_) => seen.quarantined = log.bad_records,
+            _ => seen.skipped = log.bad_records,
+        }
+        seen.lines = seen.blank + seen.records + seen.skipped + seen.quarantined;
+        ctx.tell(&self.called(), &seen);
     }
 
     /// What came of reading all partitions; `next` makes the source that reads with a wider kind.
@@ -155,7 +216,7 @@ impl TextFiles {
         next: impl FnOnce(TextFiles) -> Arc<dyn PartitionSource>,
     ) -> Outcome {
         let describe = |partition: u32, (range, widened): &(usize, Widened)| {
-            describe(&self.ranges(partition)[*range], widened)
+            self.describe(&self.ranges(partition)[*range], widened)
         };
         let (mut outcome, wider) = told(&self.kind, &self.log(), merge, describe);
         if let Some(kind) = wider {
@@ -219,18 +280,4 @@ pub(crate) fn counted(log: &BTreeMap<u32, PartitionLog>) -> BTreeMap<u32, Partit
         (partition, counted)
     });
     entries.collect()
-}
-
-/// A column that turned out wider, with its line.
-fn describe(range: &ByteRange, widened: &Widened) -> Widening {
-    // read again up to that byte: for a report of a few lines, with a small constant buffer
-    let line = line_number_at(&range.file, widened.at, &Io::new(&Unlimited::new())).ok();
-    Widening {
-        column: widened.path.clone(),
-        from: widened.from.name().into(),
-        to: widened.to.name().into(),
-        file: range.file.path().display().to_string(),
-        line,
-        offset: widened.at,
-    }
 }

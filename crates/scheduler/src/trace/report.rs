@@ -53,6 +53,7 @@ pub fn write_report(stats: &Stats, trace: &Trace, out: &mut dyn Write) -> io::Re
     )?;
     writeln!(out, "<h2>Tasks</h2>{}", task_stream(trace, &seconds, end)?)?;
     legend(trace, out)?;
+    sources(stats, out)?;
     layers(stats, trace, out)?;
     waits_and_slowest(trace, out)?;
     if trace.lost > 0 {
@@ -301,6 +302,43 @@ fn layers(stats: &Stats, trace: &Trace, out: &mut dyn Write) -> io::Result<()> {
             format_bytes(layer.granted_bytes_max),
             format_bytes(layer.output_bytes),
             layer.spilled
+        )?;
+    }
+    writeln!(out, "</table>")
+}
+
+/// The data-quality ledger: a row a source, and the keys that nobody used.
+fn sources(stats: &Stats, out: &mut dyn Write) -> io::Result<()> {
+    if stats.sources.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "<h2>Sources</h2><table><tr><th>source<th>lines<th>records<th>skipped<th>quarantined\
+         <th>blank<th>keys never used<th>keys of several types</tr>"
+    )?;
+    for (name, quality) in &stats.sources {
+        let unused: Vec<&str> = quality.never_used().collect();
+        let mixed = quality.keys.iter().filter_map(|(name, key)| {
+            let types: Vec<&str> = key.types().map(|(kind, _)| kind.name()).collect();
+            (types.len() > 1).then(|| format!("{name} ({})", types.join(", ")))
+        });
+        let sample = match quality.is_exact() || quality.keys.is_empty() {
+            true => String::new(),
+            false => format!("; in {} records looked into", quality.looked_into),
+        };
+        writeln!(
+            out,
+            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}{}<td>{}</tr>",
+            html(name),
+            quality.lines,
+            quality.records,
+            quality.skipped,
+            quality.quarantined,
+            quality.blank,
+            html(&unused.join(", ")),
+            sample,
+            html(&mixed.collect::<Vec<_>>().join(", ")),
         )?;
     }
     writeln!(out, "</table>")

@@ -72,7 +72,7 @@ impl<T: Element> FindDistinct<T> {
         };
         let runs = lowering.push(Tasks(runs), &inputs, node);
         // a part may have a value more of each run
-        let rows = grid.chunk_shape()[0].max(grid.len());
+        let rows = (grid.chunk_shape()[0] / 4).max(grid.len());
         let merge = MergeDistinct::<T> {
             parts: ChunkGrid::new(&node.shape, &[rows]),
             runs: grid,

@@ -28,12 +28,15 @@ pub(crate) struct Selection<'r, R: Record> {
     _lease: Lease,
 }
 
+/// Records that are read at once.
+const READ_MAX: usize = 512;
+
 /// Bytes that a selection allocates for a line of `length` records.
 pub(crate) fn scratch_bytes<R: Record>(length: usize, runs: usize, step: usize) -> u64 {
     let tagged = size_of::<Tagged<R>>();
     let candidates = candidates(runs, step).min(length + 1);
     let samples = length / step + runs + 1;
-    ((samples + candidates) * tagged + candidates * size_of::<R>() + 24 * runs) as u64
+    ((samples + candidates) * tagged + READ_MAX * size_of::<R>() + 24 * runs) as u64
 }
 
 fn candidates(runs: usize, step: usize) -> usize {
@@ -61,7 +64,7 @@ impl<'r, R: Record> Selection<'r, R> {
             step,
             samples,
             candidates: Vec::with_capacity(candidates(runs.len(), step).min(length + 1)),
-            read: Vec::with_capacity(candidates(runs.len(), step).min(length + 1)),
+            read: Vec::with_capacity(READ_MAX),
             _lease: lease,
         })
     }
@@ -81,12 +84,14 @@ impl<'r, R: Record> Selection<'r, R> {
         for (run, (&low, &high)) in low.iter().zip(&high).enumerate() {
             let len = self.runs[run].runs[self.line].len;
             let (from, to) = (low * self.step, ((high + 1) * self.step - 1).min(len));
-            self.read.clear();
-            self.read.resize(to - from, R::default());
-            self.runs[run].read(self.line, from, &mut self.read)?;
-            let run = run as u32;
-            let tagged = self.read.iter().map(|&record| Tagged { record, run });
-            self.candidates.extend(tagged);
+            for at in (from..to).step_by(READ_MAX) {
+                self.read.clear();
+                self.read.resize(READ_MAX.min(to - at), R::default());
+                self.runs[run].read(self.line, at, &mut self.read)?;
+                let run = run as u32;
+                let tagged = self.read.iter().map(|&record| Tagged { record, run });
+                self.candidates.extend(tagged);
+            }
             low_counts.push(from);
             skipped += from;
         }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use flagstone_graph::{IoBytes, Result, TaskContext};
+use flagstone_graph::{IoBytes, Quality, Result, TaskContext};
 use flagstone_io::{ByteRange, ReadOptions};
 
 use super::bad::BadRecords;
@@ -94,6 +94,22 @@ impl PartitionSource for CsvSource {
             }
         }
         let log = reading.finish(each)?;
+        let mut seen = Quality {
+            looked_into: log.rows,
+            ..Quality::default()
+        };
+        for (column, (name, _)) in self.columns().iter().enumerate() {
+            if let Some(key) = seen.key(name) {
+                key.seen = log.rows;
+                key.unused = if scan.columns.contains(&column) {
+                    0
+                } else {
+                    log.rows
+                };
+            }
+        }
+        let policy = &self.options.bad_records;
+        self.files.tell(partition, &log, policy, seen, ctx);
         self.files.log().insert(partition, log);
         Ok(())
     }

@@ -95,7 +95,13 @@ impl<'a> Reading<'a> {
             splitter: Splitter::new(ctx.memory())?,
             unquoted: Vec::new(),
             unquoted_lease: ctx.reserve(0)?,
-            bad: BadSink::new(policy, source.files.staging(), partition, counted),
+            bad: BadSink::new(
+                policy,
+                source.files.staging(),
+                partition,
+                counted,
+                &source.files.numbers,
+            ),
             counted,
             log: PartitionLog::default(),
         })

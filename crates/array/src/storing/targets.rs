@@ -1,218 +1,36 @@
-//! Storing arrays: into new files and directories, and into regions of existing ones.
-//!
-//! New output appears whole or not at all: it grows under another name. A region is written in
-//! place, chunk by chunk; when that run fails, some of the region is written and some is not.
+//! What each kind of store needs: its chunks, its sink, and the output opened.
 
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, Execute, Graph, LayerId, Resources, Result};
+use flagstone_graph::{Error, ErrorKind, Result};
 use flagstone_io::{AtomicDir, AtomicFile, OutputOptions};
 
+use super::Target;
 use crate::array::Array;
 use crate::element::Element;
 use crate::grid::{ChunkGrid, lengths};
-use crate::layers::{FileSink, Sink, StackSink, Store, stack_file, write_failed};
+use crate::layers::{FileSink, Sink, StackSink, stack_file, write_failed};
 use crate::lower::{Lowered, Lowering};
-use crate::plan::Plan;
 use crate::source::{NpyFile, header_bytes};
-use crate::tape::Leaf;
 use crate::zarr::{Stored, ZarrOptions, ZarrSink, is_ours, write_description};
 
-/// Where an array is stored.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum StoreTo<'a> {
-    /// A new npy file.
-    Npy(&'a Path, OutputOptions),
-    /// A new file of nothing but elements, in C order and the machine's byte order.
-    Raw(&'a Path, OutputOptions),
-    /// A new directory of npy files `part-00000.npy` and so on, each with `length` places of an
-    /// axis: what [`Array::open_npy_directory`] opens.
-    NpyStack {
-        /// The directory.
-        path: &'a Path,
-        /// The axis that is cut.
-        axis: isize,
-        /// How many of its places a file has.
-        length: usize,
-        /// What happens to a directory of this name.
-        output: OutputOptions,
-    },
-    /// A new Zarr array.
-    Zarr(&'a Path, &'a ZarrOptions),
-    /// A box of an existing npy file, as long as the array along each axis.
-    NpyRegion(&'a Path, &'a [Range<usize>]),
-    /// A box of an existing Zarr array, as long as the array along each axis.
-    ZarrRegion(&'a Path, &'a [Range<usize>]),
-}
-
-/// A built store: what [`Array::build_store_to`] returns. Dropped, it leaves no new output.
-pub struct BuiltStore {
-    /// The layers.
-    pub graph: Graph,
-    /// The layer that writes.
-    pub output: LayerId,
-    /// What the plan has to say of itself, in sentences: how arrays are rechunked on the way.
-    pub notes: Vec<String>,
-    target: Target,
-}
-
-enum Target {
-    File(AtomicFile),
-    Directory(AtomicDir),
-    InPlace,
-}
-
-impl BuiltStore {
-    /// Runs the plan and gives the output its name.
-    ///
-    /// # Errors
-    /// Those of the run, and of the file system.
-    pub fn finish_with(self, executor: &dyn Execute) -> Result<()> {
-        executor.execute(&self.graph, &[self.output])?;
-        match self.target {
-            Target::File(file) => file.commit().map_err(Error::failed),
-            Target::Directory(directory) => directory.commit().map_err(Error::failed),
-            Target::InPlace => Ok(()),
-        }
-    }
-}
-
 /// A sink, how chunks lie for it, and where its first one starts.
-struct Planned {
-    sink: Arc<dyn Sink>,
-    lowered: Lowered,
-    offset: Vec<usize>,
-    target: Target,
+pub(super) struct Planned {
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) lowered: Lowered,
+    pub(super) offset: Vec<usize>,
+    pub(super) target: Target,
 }
 
 impl<T: Element> Array<T> {
-    /// Computes the array into an npy file, which appears whole or not at all. An existing file is
-    /// an error.
-    ///
-    /// # Errors
-    /// A mistake in how the array was built, those of the run, and those of writing.
-    pub fn store_npy_with(&self, executor: &dyn Execute, path: impl AsRef<Path>) -> Result<()> {
-        self.store_npy_options_with(executor, path, OutputOptions::default())
-    }
-
-    /// The same with options.
-    ///
-    /// # Errors
-    /// As [`Array::store_npy_with`].
-    pub fn store_npy_options_with(
-        &self,
-        executor: &dyn Execute,
-        path: impl AsRef<Path>,
-        options: OutputOptions,
-    ) -> Result<()> {
-        self.store_with(executor, &StoreTo::Npy(path.as_ref(), options))
-    }
-
-    /// Computes the array into a new Zarr array, which appears whole or not at all.
-    ///
-    /// # Errors
-    /// A mistake in how the array was built, options that do not fit it, those of the run, and
-    /// those of writing.
-    pub fn store_zarr_with(
-        &self,
-        executor: &dyn Execute,
-        path: impl AsRef<Path>,
-        options: &ZarrOptions,
-    ) -> Result<()> {
-        self.store_with(executor, &StoreTo::Zarr(path.as_ref(), options))
-    }
-
-    /// Computes the array and stores it.
-    ///
-    /// # Errors
-    /// A mistake in how the array was built, a target that does not fit it, those of the run, and
-    /// those of writing.
-    pub fn store_with(&self, executor: &dyn Execute, to: &StoreTo<'_>) -> Result<()> {
-        let array = self.counted_with(executor)?;
-        let store = array.build_store_to(executor.resources(), to)?;
-        store.finish_with(executor)
-    }
-
-    /// Lowers the computation of the array into an npy file; see [`Array::build_store_to`].
-    ///
-    /// # Errors
-    /// A mistake in how the array was built, and an output that cannot be written.
-    pub fn build_store(
-        &self,
-        resources: Resources,
-        path: impl AsRef<Path>,
-        options: OutputOptions,
-    ) -> Result<BuiltStore> {
-        self.build_store_to(resources, &StoreTo::Npy(path.as_ref(), options))
-    }
-
-    /// Lowers the computation of the array into a store without running it, and opens the output:
-    /// what stands in its way is an error here already. Dropped, it leaves nothing new.
-    ///
-    /// # Errors
-    /// A mistake in how the array was built, a target that does not fit it, and an output that
-    /// cannot be written.
-    pub fn build_store_to(&self, resources: Resources, to: &StoreTo<'_>) -> Result<BuiltStore> {
-        self.check()?;
-        let mut graph = Graph::new();
-        let mut lowering = Lowering::new(&mut graph, Plan::new(resources));
-        let planned = match to {
-            StoreTo::Npy(path, options) => self.plan_file(&mut lowering, path, *options, true)?,
-            StoreTo::Raw(path, options) => self.plan_file(&mut lowering, path, *options, false)?,
-            StoreTo::NpyStack {
-                path,
-                axis,
-                length,
-                output,
-            } => self.plan_stack(&mut lowering, path, (*axis, *length), *output)?,
-            StoreTo::Zarr(path, options) => self.plan_zarr(&mut lowering, path, options)?,
-            StoreTo::NpyRegion(path, region) => {
-                self.plan_npy_region(&mut lowering, path, region)?
-            }
-            StoreTo::ZarrRegion(path, region) => {
-                self.plan_zarr_region(&mut lowering, path, region)?
-            }
-        };
-        let notes = lowering.notes;
-        let inside = match to {
-            StoreTo::NpyRegion(_, region) | StoreTo::ZarrRegion(_, region) => region.to_vec(),
-            _ => self.shape().iter().map(|&length| 0..length).collect(),
-        };
-        let Planned {
-            sink,
-            lowered,
-            offset,
-            target,
-        } = planned;
-        let store = Store {
-            sink,
-            leaf: Leaf {
-                slot: 0,
-                grid: lowered.grid.clone(),
-                stride: lowered.stride,
-                dtype: T::DTYPE,
-            },
-            offset,
-            inside,
-        };
-        let output = graph.push_at(Arc::new(store), &[lowered.layer], Some(self.node.location));
-        Ok(BuiltStore {
-            graph,
-            output,
-            notes,
-            target,
-        })
-    }
-
     fn misfit(&self, message: String) -> Error {
         Error::new(ErrorKind::Invalid, message).with_location(self.node.location)
     }
 
-    fn plan_file(
+    pub(super) fn plan_file(
         &self,
         lowering: &mut Lowering<'_>,
         path: &Path,
@@ -247,7 +65,7 @@ impl<T: Element> Array<T> {
         })
     }
 
-    fn plan_stack(
+    pub(super) fn plan_stack(
         &self,
         lowering: &mut Lowering<'_>,
         path: &Path,
@@ -293,7 +111,7 @@ impl<T: Element> Array<T> {
         })
     }
 
-    fn plan_zarr(
+    pub(super) fn plan_zarr(
         &self,
         lowering: &mut Lowering<'_>,
         path: &Path,
@@ -343,7 +161,7 @@ impl<T: Element> Array<T> {
         }
     }
 
-    fn plan_npy_region(
+    pub(super) fn plan_npy_region(
         &self,
         lowering: &mut Lowering<'_>,
         path: &Path,
@@ -370,7 +188,7 @@ impl<T: Element> Array<T> {
         })
     }
 
-    fn plan_zarr_region(
+    pub(super) fn plan_zarr_region(
         &self,
         lowering: &mut Lowering<'_>,
         path: &Path,

@@ -1,5 +1,8 @@
 //! The seams between collections.
 
+mod array_bag;
+mod array_frame;
+
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -16,6 +19,8 @@ use serde_arrow::schema::{SchemaLike, TracingOptions};
 
 use crate::records::{BagRecords, Keys, keys_of};
 use crate::session::Session;
+
+pub use array_frame::ColumnElement;
 
 mod sealed {
     pub trait Sealed {}
