@@ -11,6 +11,7 @@ pub struct Explanation {
     program: Program,
     certificate: Certificate,
     smallest_budget_bytes: u64,
+    notes: Vec<String>,
 }
 
 impl Explanation {
@@ -20,7 +21,14 @@ impl Explanation {
             smallest_budget_bytes: certificate.minimum_budget_bytes(),
             program,
             certificate,
+            notes: Vec::new(),
         }
+    }
+
+    /// The same with what its planner has to say of it.
+    pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
+        self
     }
 
     /// The same where another plan of the same work needs this budget.
@@ -108,6 +116,9 @@ impl fmt::Display for Explanation {
             format_bytes(certificate.spill_bytes()),
             format_bytes(certificate.reload_bytes())
         )?;
+        for note in &self.notes {
+            writeln!(f, "plan                {note}")?;
+        }
         for assumption in certificate.assumptions() {
             writeln!(f, "assuming            {assumption}")?;
         }

@@ -124,7 +124,7 @@ impl Session {
             let store = array.build_store_to(resources, to)?;
             let program = self.freeze(&store.graph, &[store.output])?;
             let certificate = self.certify(&program);
-            Ok(Explanation::new(program, certificate))
+            Ok(Explanation::new(program, certificate).with_notes(store.notes.clone()))
         };
         let resources = self.resources();
         let explanation = explain(resources)?;

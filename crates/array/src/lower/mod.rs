@@ -183,7 +183,7 @@ impl<'g> Lowering<'g> {
             chunk[longest] = chunk[longest].div_ceil(2);
             let cut = ChunkGrid::new(grid.shape(), &chunk);
             // blocks that each piece needs alike cannot be had apart
-            if cut.len() > 1 << 20 || (2 * needed(&cut) > 2 * needed(&grid)) {
+            if cut.len() > 1 << 20 || needed(&cut) >= needed(&grid) {
                 break;
             }
             grid = cut;
