@@ -11,7 +11,7 @@ fn main() -> Result<()> {
         threads: 1,
     };
     let start = Instant::now();
-    let x = Array::from_fn(&[32_000_000], |i| i[0] as f64);
+    let x = Array::from_fn(&[1_000_000], |i| i[0] as f64);
     let running = (x.cumsum(0) * 2.0).cumsum(0);
     let built = running.build(resources)?;
     let building = start.elapsed();
