@@ -182,7 +182,7 @@ impl Session {
         columns: impl IntoIterator<Item = impl Into<String>>,
     ) -> Result<Array<T>> {
         let names: Vec<String> = columns.into_iter().map(Into::into).collect();
-        let frame = frame.select(names.iter().map(|name| flagstone_frame::col(name)));
+        let frame = frame.select(names.iter().map(flagstone_frame::col));
         let mut graph = Graph::new();
         let rows = frame.build(&mut graph, self)?;
         let count = graph.layer(rows).task_count();
