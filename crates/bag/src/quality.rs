@@ -16,30 +16,12 @@ use serde_ignored::Path;
 
 use crate::field::Field;
 
-/// So many first records of the first partition are looked into ...
-const FIRST: u64 = 64;
-/// ... so many of the others ...
-const FIRST_OF_OTHERS: u64 = 4;
-/// ... and every so many after them. A look takes five times as long as parsing a record of a few
-/// fields; at this distance it was 1 % of counting such records, at 1024 it was 4 %.
-const EVERY: u64 = 4096;
 /// Keys deeper than this are not told apart.
 const DEPTH_MAX: u32 = 16;
 /// A longer path is cut.
 const PATH_BYTES_MAX: usize = 200;
 /// What a key takes in the ledger beside twice its path.
 const KEY_BYTES: u64 = 192;
-
-/// Whether the record of this number, from 1, is looked into.
-#[inline]
-pub(crate) fn looks_into(partition: u32, record: u64) -> bool {
-    let first = if partition == 0 {
-        FIRST
-    } else {
-        FIRST_OF_OTHERS
-    };
-    record <= first || record.is_multiple_of(EVERY)
-}
 
 /// The keys and types that were seen in the records of a partition.
 #[derive(Default)]
@@ -366,7 +348,7 @@ mod tests {
     fn records_are_looked_into_at_first_and_now_and_then() {
         let looked = |part| {
             (1..=10_240)
-                .filter(|record| looks_into(part, *record))
+                .filter(|record| Quality::looks_into(part, *record))
                 .count()
         };
         assert_eq!((looked(0), looked(7)), (64 + 2, 4 + 2));

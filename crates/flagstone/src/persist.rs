@@ -110,6 +110,7 @@ impl PartitionSource for KeptRows {
     fn stream(
         &self,
         partition: u32,
+        _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,

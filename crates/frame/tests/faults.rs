@@ -13,7 +13,7 @@ use flagstone_frame::{
     BadRecords, DataFrame, Error, ErrorKind, JsonOptions, Output, ParquetOptions, PartitionSource,
     Result, RowFormat, RowOptions, Scan,
 };
-use flagstone_graph::TaskContext;
+use flagstone_graph::{Inputs, TaskContext};
 use flagstone_scheduler::{CancelToken, Session};
 
 /// Gives many batches, and calls `at` before each.
@@ -38,6 +38,7 @@ impl<F: Fn(u32) -> Result<()> + Send + Sync> PartitionSource for Many<F> {
     fn stream(
         &self,
         _: u32,
+        _: Inputs<'_>,
         _: &Scan,
         _: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,

@@ -121,6 +121,23 @@ impl KeySeen {
 }
 
 impl Quality {
+    /// Whether a source looks into the record of this number in its partition, from 1: the first 64
+    /// of the first partition, the first 4 of the others, and every 4096th. A look takes five times
+    /// as long as parsing a record of a few fields; at this distance it was 1 % of counting such
+    /// records, at 1024 it was 4 %.
+    #[inline]
+    pub fn looks_into(partition: u32, record: u64) -> bool {
+        const FIRST: u64 = 64;
+        const FIRST_OF_OTHERS: u64 = 4;
+        const EVERY: u64 = 4096;
+        let first = if partition == 0 {
+            FIRST
+        } else {
+            FIRST_OF_OTHERS
+        };
+        record <= first || record.is_multiple_of(EVERY)
+    }
+
     /// Whether every line is accounted for.
     pub fn balances(&self) -> bool {
         self.lines == self.blank + self.records + self.skipped + self.quarantined

@@ -74,14 +74,6 @@ impl<T: Element> Piecewise for Products<T> {
         (volume(&self.grid.region(task as usize)) * size_of::<T>()) as u64
     }
 
-    fn scratch_bytes(&self, task: u32) -> u64 {
-        let operands = (0..2).map(|operand| {
-            let region = self.region(operand, task);
-            (volume(&region) * size_of::<T>()) as u64 + self.fused[operand].scratch_bytes(&region)
-        });
-        operands.sum()
-    }
-
     fn run(&self, piece: Piece<'_, '_>) -> Result<Block> {
         let a = piece.values::<T>(0, &self.fused[0])?;
         let b = piece.values::<T>(1, &self.fused[1])?;

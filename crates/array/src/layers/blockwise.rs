@@ -132,15 +132,8 @@ impl<U: Element> Piecewise for Contract<U> {
 
     /// The operands' blocks, and what the function returns and it is combined with and to.
     fn scratch_bytes(&self, task: u32) -> u64 {
-        let operands: u64 = (self.fused.iter().enumerate())
-            .map(|(operand, fused)| {
-                let region = self.region(operand, task);
-                let bytes = volume(&region) * fused.dtype().size();
-                bytes as u64 + fused.scratch_bytes(&region)
-            })
-            .sum();
         let results = if self.contracted() > 1 { 3 } else { 1 };
-        operands + results * self.output_bytes(task)
+        self.operand_bytes(task) + results * self.output_bytes(task)
     }
 
     fn more_deps(&self, task: u32, deps: &mut Deps<'_>) {

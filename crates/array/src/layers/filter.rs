@@ -220,17 +220,6 @@ impl Piecewise for Filter {
         (self.taken(task) * row) as u64
     }
 
-    fn scratch_bytes(&self, task: u32) -> u64 {
-        let operands = self.fused.iter().enumerate();
-        operands
-            .map(|(operand, fused)| {
-                let region = self.region(operand, task);
-                let bytes = volume(&region) * fused.dtype().size();
-                bytes as u64 + fused.scratch_bytes(&region)
-            })
-            .sum()
-    }
-
     fn run(&self, piece: Piece<'_, '_>) -> Result<Block> {
         let dtype = self.fused[0].dtype();
         let mut shape = lengths(&self.grid.region(piece.task as usize));

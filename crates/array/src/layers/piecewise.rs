@@ -41,8 +41,23 @@ pub(crate) trait Piecewise: Send + Sync + 'static {
     /// The bytes of the task's block.
     fn output_bytes(&self, task: u32) -> u64;
 
-    /// The bytes it holds beside, those of evaluating included.
-    fn scratch_bytes(&self, task: u32) -> u64;
+    /// The bytes it holds beside, those of evaluating included: the regions of its operands, unless
+    /// the layer says more.
+    fn scratch_bytes(&self, task: u32) -> u64 {
+        self.operand_bytes(task)
+    }
+
+    /// The bytes of the task's regions of all operands, and of evaluating them.
+    fn operand_bytes(&self, task: u32) -> u64 {
+        let operands = self.operands().iter().enumerate();
+        operands
+            .map(|(operand, fused)| {
+                let region = self.region(operand, task);
+                let bytes = volume(&region) * fused.dtype().size();
+                bytes as u64 + fused.scratch_bytes(&region)
+            })
+            .sum()
+    }
 
     /// The footprint, of the bytes above unless the block is a special one.
     fn footprint(&self, task: u32) -> Footprint {

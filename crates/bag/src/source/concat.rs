@@ -9,7 +9,7 @@ use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
 use crate::bag::Bag;
 use crate::run::Run;
 use crate::seam::PartitionSource;
-use crate::stage::{Consumer, Cost, Root, Source, Stage, Step, Stop, Want, ended};
+use crate::stage::{Consumer, Cost, Driven, Root, Source, Stage, Step, Want};
 
 /// Finds the partitions of a bag whose type is forgotten; see [`Bag::planner`].
 pub type Planner<T> = Arc<dyn Fn(&mut Graph) -> Result<Arc<dyn PartitionSource<T>>> + Send + Sync>;
@@ -111,21 +111,16 @@ impl<T: 'static> Root for Concat<T> {
         plan: &Planned<T>,
         run: &Run<'_>,
         inputs: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
         let none = || Error::invalid("a bag has fewer partitions than it had");
         let (bag, _, own) = plan.at(run.partition()).ok_or_else(none)?;
-        let mut enough = false;
+        let mut driven = Driven::new(consumer);
         bag.for_each(own, inputs, run.ctx(), &mut |item| {
             run.next_item();
-            let flow = consumer.push(item);
-            enough |= matches!(flow, Err(Stop::Enough));
-            flow
+            driven.push::<Source<Self>>(item)
         })?;
-        match enough {
-            true => Ok(()),
-            false => ended(consumer.finish()),
-        }
+        driven.finish::<Source<Self>>()
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {

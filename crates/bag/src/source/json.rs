@@ -12,7 +12,7 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Graph, Inputs, LayerId, Result, TaskContext};
+use flagstone_graph::{Graph, Inputs, LayerId, Quality, Result, TaskContext};
 use flagstone_memory::Lease;
 use serde::de::DeserializeOwned;
 
@@ -20,10 +20,10 @@ use crate::bad::BadRecords;
 use crate::bag::Bag;
 use crate::field::Field;
 use crate::json::Json;
-use crate::quality::{Keys, looks_into};
+use crate::quality::Keys;
 use crate::run::Run;
 use crate::source::files::{FilesPlan, Place, TextOptions};
-use crate::stage::{Consumer, Cost, Root, Source, Step, Stop, Want, ended};
+use crate::stage::{Consumer, Cost, Driven, Root, Source, Step, Stop, Want};
 
 /// How JSON lines are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -292,10 +292,10 @@ where
         plan: &FilesPlan,
         run: &Run<'_>,
         _: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
         let mut parser = P::default();
-        let mut enough = false;
+        let mut driven = Driven::new(consumer);
         plan.for_each_line(run, |line, place| {
             if line.trim_ascii().is_empty() {
                 run.blank_line();
@@ -304,13 +304,11 @@ where
             run.next_item();
             match parser.parse(line, self.field.as_ref(), run)? {
                 Ok(record) => {
-                    if looks_into(run.partition(), run.item_count()) {
+                    if Quality::looks_into(run.partition(), run.item_count()) {
                         let field = self.field.as_ref();
                         run.look(|keys, ctx| P::look(line, field, keys, ctx));
                     }
-                    let flow = consumer.push(record);
-                    enough |= matches!(flow, Err(Stop::Enough));
-                    flow
+                    driven.push::<Source<Self>>(record)
                 }
                 Err(error) if self.options.bad_records == BadRecords::Fail => {
                     Err(not_a_record::<T>(&error, place, run))
@@ -322,11 +320,7 @@ where
                 }
             }
         })?;
-        if enough {
-            Ok(())
-        } else {
-            ended(consumer.finish())
-        }
+        driven.finish::<Source<Self>>()
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {

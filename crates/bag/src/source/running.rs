@@ -17,7 +17,7 @@ use crate::run::Run;
 use crate::seam::PartitionSource;
 use crate::size::heap_bytes;
 use crate::source::concat::Planner;
-use crate::stage::{Consumer, Cost, Root, Source, Stage, Step, Stop, Want, ended};
+use crate::stage::{Consumer, Cost, Driven, Root, Source, Stage, Step, Want};
 use crate::stored::{Portable, Stored, take_or};
 
 /// See [`Bag::accumulate`].
@@ -141,7 +141,7 @@ impl<T: 'static, A: Portable + Clone> Root for Running<T, A> {
         plan: &Second<T>,
         run: &Run<'_>,
         inputs: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
         let mut lease = run.ctx().reserve(0)?;
         let (mut first, rest) = inputs.split_at(1);
@@ -149,19 +149,14 @@ impl<T: 'static, A: Portable + Clone> Root for Running<T, A> {
             lease.try_grow(heap)?;
             Ok(state.clone())
         })?;
-        let mut enough = false;
+        let mut driven = Driven::new(consumer);
         let ctx = run.ctx();
         plan.0.for_each(run.partition(), rest, ctx, &mut |item| {
             run.next_item();
             (self.rule.f)(&mut state, item);
-            let flow = consumer.push(state.clone());
-            enough |= matches!(flow, Err(Stop::Enough));
-            flow
+            driven.push::<Source<Self>>(state.clone())
         })?;
-        match enough {
-            true => Ok(()),
-            false => ended(consumer.finish()),
-        }
+        driven.finish::<Source<Self>>()
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {

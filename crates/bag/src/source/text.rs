@@ -11,7 +11,7 @@ use crate::branch::{Branch, lower_alone};
 use crate::fork::Forks;
 use crate::run::Run;
 use crate::source::files::{FilesPlan, TextOptions};
-use crate::stage::{Consumer, Cost, Root, Source, Step, Stop, Want, ended};
+use crate::stage::{Consumer, Cost, Driven, Root, Source, Step, Want};
 
 /// The lines of some files; see [`Bag::read_text`].
 pub struct ReadText {
@@ -77,20 +77,14 @@ impl Root for ReadText {
         plan: &FilesPlan,
         run: &Run<'_>,
         _: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
-        let mut enough = false;
+        let mut driven = Driven::new(consumer);
         plan.for_each_line(run, |line, _| {
             run.next_item();
-            let flow = consumer.push(line);
-            enough |= matches!(flow, Err(Stop::Enough));
-            flow
+            driven.push::<Source<Self>>(line)
         })?;
-        if enough {
-            Ok(())
-        } else {
-            ended(consumer.finish())
-        }
+        driven.finish::<Source<Self>>()
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {

@@ -13,7 +13,7 @@ use crate::branch::beside;
 use crate::ops::each::Map;
 use crate::run::Run;
 use crate::seam::PartitionSource;
-use crate::stage::{Consumer, Cost, Flow, Root, Source, Stage, Step, Stop, Want, ended};
+use crate::stage::{Consumer, Cost, Driven, Flow, Root, Source, Stage, Step, Want};
 use crate::store::{Cursor, Store};
 use crate::stored::Portable;
 
@@ -305,7 +305,7 @@ where
         plan: &Both<T, U>,
         run: &Run<'_>,
         inputs: Inputs<'_>,
-        mut consumer: C,
+        consumer: C,
     ) -> Result<()> {
         let (own, other) = W::parts(run.partition(), plan.right.partition_count());
         let (left_inputs, right_inputs) = inputs.split_at(plan.left.dep_count(own));
@@ -316,22 +316,18 @@ where
         })?;
         held.seal(ctx)?;
         let mut cursor = held.cursor(ctx)?;
-        let (mut place, mut enough) = (0, false);
-        let mut push = |pair| {
-            let flow = consumer.push(pair);
-            enough |= matches!(flow, Err(Stop::Enough));
-            flow
-        };
+        let (mut place, mut driven) = (0, Driven::new(consumer));
         plan.left.for_each(own, left_inputs, ctx, &mut |item| {
             run.next_item();
             place += 1;
-            W::pair(item, &mut cursor, &mut push)
+            W::pair(item, &mut cursor, &mut |pair| {
+                driven.push::<Source<Self>>(pair)
+            })
         })?;
-        if enough {
-            return Ok(());
+        if !driven.has_enough() {
+            W::end(place, held.len())?;
         }
-        W::end(place, held.len())?;
-        ended(consumer.finish())
+        driven.finish::<Source<Self>>()
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {

@@ -319,18 +319,6 @@ impl<T: ColumnElement> PartitionSource for FromArray<T> {
     fn stream(
         &self,
         _: u32,
-        _: &Scan,
-        _: &TaskContext<'_>,
-        _: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        Err(Error::invalid(
-            "the rows of an array are streamed without a graph",
-        ))
-    }
-
-    fn stream_from(
-        &self,
-        _: u32,
         inputs: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,

@@ -152,6 +152,7 @@ where
     fn stream(
         &self,
         _: u32,
+        _: Inputs<'_>,
         _: &Scan,
         _: &TaskContext<'_>,
         _: &mut dyn FnMut(RecordBatch) -> Result<()>,
@@ -190,16 +191,6 @@ impl<T: Serialize + 'static> PartitionSource for BoundBag<T> {
     }
 
     fn stream(
-        &self,
-        partition: u32,
-        scan: &Scan,
-        ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        self.stream_from(partition, Inputs::new(&mut []), scan, ctx, each)
-    }
-
-    fn stream_from(
         &self,
         partition: u32,
         inputs: Inputs<'_>,

@@ -1,12 +1,13 @@
 //! Records to columns, and records to a schema.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Fields, SchemaRef};
 use std::sync::Arc;
 
 use super::column::{Column, Deviation, Members};
 use super::cursor::{Cursor, Value, Walk, bad};
 use super::marks::Marks;
+use crate::error::arrow_error;
 use crate::schema::kind::Kind;
 
 /// Which parts of the records are wanted.
@@ -176,6 +177,35 @@ impl RecordDecoder {
         Arc::new(arrow::datatypes::Schema::new(fields))
     }
 
+    /// The columns of these names, as far as the decoder has them.
+    pub(crate) fn schema_of<'n>(&self, names: impl Iterator<Item = &'n String>) -> SchemaRef {
+        let own = self.schema();
+        let fields =
+            names.filter_map(|name| own.fields().find(name).map(|(_, field)| field.clone()));
+        Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// The rows so far with the columns of a schema, cast to its types; the decoder is empty again.
+    pub(crate) fn batch(&mut self, schema: &SchemaRef) -> flagstone_graph::Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows()));
+        let names = self.schema();
+        let arrays = self.finish();
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            if let Some((at, _)) = names.fields().find(field.name()) {
+                let array = arrays[at].clone();
+                columns.push(if array.data_type() == field.data_type() {
+                    array
+                } else {
+                    arrow::compute::cast(&array, field.data_type()).map_err(arrow_error)?
+                });
+            }
+        }
+        drop(arrays);
+        let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options);
+        batch.map_err(arrow_error)
+    }
+
     /// Widens `kind` (of which this decoder read the wanted part) by what was met, and lists what
     /// that changed.
     pub(crate) fn widen(&self, kind: &mut Kind) -> Vec<Widened> {
@@ -303,7 +333,6 @@ impl Sampler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{RecordBatch, RecordBatchOptions};
     use arrow::util::pretty::pretty_format_batches;
 
     fn sample(lines: &[&str]) -> Kind {

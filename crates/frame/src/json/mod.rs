@@ -19,4 +19,4 @@ mod scalar;
 pub(crate) use cursor::Bad;
 pub(crate) use decode::{RecordDecoder, Sampler, Wanted, Widened};
 pub(crate) use marks::push_bits;
-pub(crate) use quality::{look, looks_into};
+pub(crate) use quality::look;

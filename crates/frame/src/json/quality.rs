@@ -8,12 +8,6 @@ use flagstone_graph::{Quality, ValueType};
 use super::Wanted;
 use crate::schema::kind::Kind;
 
-/// Whether the record of this number in its partition, from 1, is looked into.
-#[inline]
-pub(crate) fn looks_into(partition: u32, record: u64) -> bool {
-    record <= if partition == 0 { 64 } else { 4 } || record.is_multiple_of(4096)
-}
-
 /// Counts the keys of one record, and whether they are wanted. What is not wanted is one key:
 /// nobody needs to know what is in it.
 pub(crate) fn look(record: &Kind, wanted: &Wanted, seen: &mut Quality) {

@@ -158,7 +158,7 @@ impl Layer for PipelineLayer {
         let mut drain = self.sink.start(partition, ctx)?;
         let mut lease = ctx.reserve(0)?;
         self.source
-            .stream_from(partition, inputs, &self.scan, ctx, &mut |batch| {
+            .stream(partition, inputs, &self.scan, ctx, &mut |batch| {
                 ctx.check_cancelled()?;
                 if !self.steps.is_empty() {
                     lease.ensure(batch_bytes(&batch).min(8 << 20))?;

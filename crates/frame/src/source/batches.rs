@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flagstone_graph::{Counter, Result, TaskContext};
+use flagstone_graph::{Counter, Inputs, Result, TaskContext};
 
 use super::{BATCH_ROWS, PartitionSource, Scan};
 use crate::error::arrow_error;
@@ -29,6 +29,7 @@ impl PartitionSource for BatchSource {
     fn stream(
         &self,
         partition: u32,
+        _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,

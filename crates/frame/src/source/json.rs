@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{Counter, IoBytes, Quality, Result, TaskContext};
+use flagstone_graph::{Counter, Inputs, IoBytes, Quality, Result, TaskContext};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
 use flagstone_memory::Lease;
 
 use super::bad::{BadRecords, BadSink, Place, Text};
 use super::text::{PartitionLog, TextFiles};
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
-use crate::error::{arrow_error, io_error};
-use crate::json::{Bad, RecordDecoder, Sampler, Wanted, look, looks_into};
+use crate::error::io_error;
+use crate::json::{Bad, RecordDecoder, Sampler, Wanted, look};
 use crate::schema::kind::Kind;
 
 /// How JSON lines are read.
@@ -92,19 +92,17 @@ impl PartitionSource for JsonSource {
                 .map(|&column| self.schema.fields()[column].clone());
             return Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         }
-        let pruned = self.decoder(scan).schema();
-        let fields = scan.columns.iter().filter_map(|&column| {
-            pruned
-                .fields()
-                .find(self.schema.field(column).name())
-                .map(|(_, field)| field.clone())
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        let names = scan
+            .columns
+            .iter()
+            .map(|&column| self.schema.field(column).name());
+        self.decoder(scan).schema_of(names)
     }
 
     fn stream(
         &self,
         partition: u32,
+        _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
@@ -264,7 +262,7 @@ impl Reading<'_> {
                     continue;
                 }
                 self.log.rows += 1;
-                if looks_into(self.partition, self.log.rows) && !self.counted {
+                if Quality::looks_into(self.partition, self.log.rows) && !self.counted {
                     let kind = self.sampler.kind_of(line);
                     look(&kind, &self.wanted, &mut self.seen);
                 }
@@ -303,29 +301,12 @@ impl Reading<'_> {
     }
 
     fn flush(&mut self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
-        let rows = self.decoder.rows();
-        if rows == 0 {
+        if self.decoder.rows() == 0 {
             return Ok(());
         }
         self.lease
             .ensure((self.decoder.bytes() + self.decoder.padding_bytes()) as u64)?;
         self.text_bytes = 0;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let names = self.decoder.schema();
-        let arrays = self.decoder.finish();
-        let mut columns = Vec::with_capacity(self.schema.fields().len());
-        for field in self.schema.fields() {
-            if let Some((at, _)) = names.fields().find(field.name()) {
-                let array = arrays[at].clone();
-                columns.push(if array.data_type() == field.data_type() {
-                    array
-                } else {
-                    arrow::compute::cast(&array, field.data_type()).map_err(arrow_error)?
-                });
-            }
-        }
-        drop(arrays);
-        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
-        each(batch.map_err(arrow_error)?)
+        each(self.decoder.batch(&self.schema)?)
     }
 }

@@ -55,13 +55,14 @@ pub trait PartitionSource: Send + Sync {
     fn partition_count(&self) -> u32;
 
     /// Gives every batch of a partition, in order, with the columns of `scan`. Leases what it
-    /// allocates from `ctx`.
+    /// allocates from `ctx`. `inputs` are the blocks that [`deps`](Self::deps) asked for.
     ///
     /// # Errors
     /// Those of `each`, and whatever reading meets.
     fn stream(
         &self,
         partition: u32,
+        inputs: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
@@ -78,21 +79,6 @@ pub trait PartitionSource: Send + Sync {
 
     /// What a partition of a bound source reads of its layers.
     fn deps(&self, _partition: u32, _deps: &mut Deps<'_>) {}
-
-    /// As [`stream`](Self::stream), with the blocks that [`deps`](Self::deps) asked for.
-    ///
-    /// # Errors
-    /// As `stream`.
-    fn stream_from(
-        &self,
-        partition: u32,
-        _inputs: Inputs<'_>,
-        scan: &Scan,
-        ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        self.stream(partition, scan, ctx, each)
-    }
 
     /// What streaming a partition needs at once, batches included.
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64;

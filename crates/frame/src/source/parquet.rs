@@ -122,6 +122,7 @@ impl PartitionSource for ParquetSource {
     fn stream(
         &self,
         partition: u32,
+        _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(arrow::array::RecordBatch) -> Result<()>,

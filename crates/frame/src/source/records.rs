@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use flagstone_graph::{
     Counter, Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext,
 };
+use flagstone_memory::Lease;
 
 use super::text::{PartitionLog, counted, told};
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Bound, Outcome, PartitionSource, Scan, Widening};
-use crate::error::arrow_error;
 use crate::json::{Bad, RecordDecoder, Sampler, Widened};
 use crate::schema::kind::Kind;
 
@@ -172,25 +172,15 @@ impl PartitionSource for RecordSource {
     }
 
     fn scan_schema(&self, scan: &Scan) -> SchemaRef {
-        let (all, pruned) = (self.schema(), self.decoder(scan).schema());
-        let fields = scan.columns.iter().filter_map(|&column| {
-            let found = pruned.fields().find(all.field(column).name());
-            found.map(|(_, field)| field.clone())
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        let names = self.schema();
+        self.decoder(scan).schema_of(
+            scan.columns
+                .iter()
+                .map(|&column| names.field(column).name()),
+        )
     }
 
     fn stream(
-        &self,
-        partition: u32,
-        scan: &Scan,
-        ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        self.stream_from(partition, Inputs::new(&mut []), scan, ctx, each)
-    }
-
-    fn stream_from(
         &self,
         partition: u32,
         inputs: Inputs<'_>,
@@ -202,6 +192,13 @@ impl PartitionSource for RecordSource {
         let mut lease = ctx.reserve(0)?;
         let (mut log, mut text_bytes) = (PartitionLog::default(), 0);
         let known = self.before.contains_key(&partition);
+        let mut flush = |decoder: &mut RecordDecoder, lease: &mut Lease| {
+            if !known {
+                ctx.count(Counter::RowsIn, decoder.rows() as u64);
+            }
+            lease.ensure((decoder.bytes() + decoder.padding_bytes()) as u64)?;
+            each(decoder.batch(&schema)?)
+        };
         self.bound()?
             .for_each(partition, inputs, ctx, &mut |record| {
                 lease.ensure((decoder.bytes() + 2 * record.len()) as u64)?;
@@ -216,18 +213,10 @@ impl PartitionSource for RecordSource {
                     return Ok(());
                 }
                 text_bytes = 0;
-                if !known {
-                    ctx.count(Counter::RowsIn, decoder.rows() as u64);
-                }
-                lease.ensure((decoder.bytes() + decoder.padding_bytes()) as u64)?;
-                each(batch(&mut decoder, &schema)?)
+                flush(&mut decoder, &mut lease)
             })?;
         if decoder.rows() > 0 {
-            if !known {
-                ctx.count(Counter::RowsIn, decoder.rows() as u64);
-            }
-            lease.ensure((decoder.bytes() + decoder.padding_bytes()) as u64)?;
-            each(batch(&mut decoder, &schema)?)?;
+            flush(&mut decoder, &mut lease)?;
         }
         let mut kind = self.kind.clone();
         let widened = decoder.widen(&mut kind);
@@ -276,18 +265,4 @@ impl PartitionSource for RecordSource {
         let (_, widened) = entry.widened.first()?;
         Some(self.describe(partition, widened).to_string())
     }
-}
-
-/// The rows that a decoder has, with the columns of a schema.
-fn batch(decoder: &mut RecordDecoder, schema: &SchemaRef) -> Result<RecordBatch> {
-    let options = RecordBatchOptions::new().with_row_count(Some(decoder.rows()));
-    let names = decoder.schema();
-    let arrays = decoder.finish();
-    let find = |name: &str| names.fields().find(name).map(|(at, _)| arrays[at].clone());
-    let columns = schema
-        .fields()
-        .iter()
-        .filter_map(|field| find(field.name()));
-    let columns = columns.collect();
-    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(arrow_error)
 }

@@ -29,6 +29,8 @@ pub(crate) struct TextFiles {
     pub(crate) staging: Arc<Mutex<Option<PathBuf>>>,
     /// Line numbers that somebody asked for.
     pub(crate) numbers: Arc<LineNumbers>,
+    /// What the data-quality ledger calls the files.
+    called: Arc<str>,
 }
 
 /// What one partition met. Written again when a task runs again.
@@ -58,6 +60,7 @@ impl PartitionLog {
 impl TextFiles {
     pub(crate) fn new(partitions: Arc<Vec<Vec<ByteRange>>>, kind: Kind) -> Self {
         TextFiles {
+            called: called(&partitions),
             partitions,
             kind,
             counted: BTreeSet::new(),
@@ -77,6 +80,7 @@ impl TextFiles {
             log: Mutex::new(log),
             staging: self.staging.clone(),
             numbers: self.numbers.clone(),
+            called: self.called.clone(),
         }
     }
 
@@ -172,21 +176,6 @@ impl TextFiles {
         }
     }
 
-    /// What the data-quality ledger calls the files.
-    fn called(&self) -> String {
-        let ranges = self.partitions.iter().flatten();
-        let mut files = ranges
-            .filter(|range| range.start == 0)
-            .map(|range| range.file.path());
-        let first = files
-            .next()
-            .map_or(String::new(), |path| path.display().to_string());
-        match files.count() {
-            0 => first,
-            more => format!("{first} and {more} more files"),
-        }
-    }
-
     /// Tells the data-quality ledger what became of a partition's records, the first time it is
     /// read. `seen` has what else is known: blank lines, and the keys of some records.
     pub(crate) fn tell(
@@ -206,7 +195,7 @@ impl TextFiles {
             _ => seen.skipped = log.bad_records,
         }
         seen.lines = seen.blank + seen.records + seen.skipped + seen.quarantined;
-        ctx.tell(&self.called(), &seen);
+        ctx.tell(&self.called, &seen);
     }
 
     /// What came of reading all partitions; `next` makes the source that reads with a wider kind.
@@ -223,6 +212,21 @@ impl TextFiles {
             outcome.next = Some(next(self.again(kind)));
         }
         outcome
+    }
+}
+
+/// The first file, and how many more there are.
+fn called(partitions: &[Vec<ByteRange>]) -> Arc<str> {
+    let ranges = partitions.iter().flatten();
+    let mut files = ranges
+        .filter(|range| range.start == 0)
+        .map(|range| range.file.path());
+    let first = files
+        .next()
+        .map_or(String::new(), |path| path.display().to_string());
+    match files.count() {
+        0 => first.into(),
+        more => format!("{first} and {more} more files").into(),
     }
 }
 

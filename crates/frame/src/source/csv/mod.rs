@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use flagstone_graph::{IoBytes, Quality, Result, TaskContext};
+use flagstone_graph::{Inputs, IoBytes, Quality, Result, TaskContext};
 use flagstone_io::{ByteRange, ReadOptions};
 
 use super::bad::BadRecords;
@@ -83,6 +83,7 @@ impl PartitionSource for CsvSource {
     fn stream(
         &self,
         partition: u32,
+        _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
