@@ -54,6 +54,7 @@ mod fork;
 mod quality;
 mod run;
 mod stored;
+mod sweep;
 mod tree;
 
 mod keyed;
