@@ -9,7 +9,7 @@ mod record;
 use regex::{CaptureLocations, Regex};
 use regex_syntax::ast::{self, Ast};
 
-pub(crate) use record::{Refused, fields_of, record};
+pub(crate) use record::{Refused, record};
 
 /// A compiled expression and the names of its groups.
 #[derive(Debug, Clone)]
