@@ -2,7 +2,9 @@
 
 use flagstone::arrow::array::{Array as _, AsArray};
 use flagstone::arrow::datatypes::{Int64Type, UInt64Type};
-use flagstone::{Bag, DataFrame, JsonOptions, ParquetOptions, Seams, SerialExecutor, col, count_all, lit};
+use flagstone::{
+    Bag, DataFrame, JsonOptions, ParquetOptions, Seams, SerialExecutor, col, count_all, lit,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{session, write};
@@ -258,7 +260,9 @@ fn a_frame_becomes_records_dynamic_values_and_batches() {
     let ids = session.compute(&ids.map(|record| record.id)).unwrap();
     assert_eq!(ids, (8990..9000).collect::<Vec<_>>());
     // every column of each record
-    let values = session.dataframe_to_bag::<serde_json::Value>(&late).unwrap();
+    let values = session
+        .dataframe_to_bag::<serde_json::Value>(&late)
+        .unwrap();
     let logins = values.map(|value| value["actor"]["login"].as_str().unwrap_or("").to_owned());
     let logins = session.compute(&logins).unwrap();
     assert_eq!(logins[0], event(8990).actor.login);
