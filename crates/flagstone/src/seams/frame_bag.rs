@@ -18,7 +18,7 @@ impl Session {
     /// ```
     /// # use flagstone::{Bag, Seams, Session};
     /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
-    /// # struct Square { n: i64, square: i64 }
+    /// # struct Square { n: u64, square: u64 }
     /// # let session = Session::builder().memory("64 MiB").build()?;
     /// let frame = Bag::range(0..10, 2).map(|n| Square { n, square: n * n }).to_dataframe();
     /// let large = session.dataframe_to_bag::<Square>(&frame)?.filter(|row| row.square > 50);
@@ -61,7 +61,7 @@ impl Session {
     /// # use flagstone::{Bag, Seams, Session};
     /// # let session = Session::builder().memory("64 MiB").build()?;
     /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
-    /// # struct Row { n: i64 }
+    /// # struct Row { n: u64 }
     /// # let frame = Bag::range(0..10, 2).map(|n| Row { n }).to_dataframe();
     /// let rows = session.dataframe_to_batches(&frame)?.map(|batch| batch.num_rows() as u64);
     /// assert_eq!(session.compute(&rows.sum::<u64>())?, 10);
