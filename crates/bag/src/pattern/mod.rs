@@ -5,9 +5,11 @@
 //! is compiled for use: what stands in them must still match, but is neither found nor allocated.
 
 mod record;
+mod straight;
 
 use regex::{CaptureLocations, Regex};
 use regex_syntax::ast::{self, Ast};
+use straight::{Found, Straight, UNSET};
 
 pub(crate) use record::{Refused, record};
 
@@ -15,6 +17,8 @@ pub(crate) use record::{Refused, record};
 #[derive(Debug, Clone)]
 pub struct Pattern {
     regex: Regex,
+    /// The same expression, where it can be matched straight on.
+    straight: Option<Straight>,
     /// Names and numbers of the named groups, in the order in which they open.
     groups: Vec<(String, usize)>,
 }
@@ -25,6 +29,9 @@ pub struct Pattern {
 pub struct Matcher {
     regex: Regex,
     locations: CaptureLocations,
+    /// Where groups begin and end, when the match was found straight on.
+    slots: Vec<usize>,
+    is_straight: bool,
 }
 
 impl Pattern {
@@ -49,7 +56,12 @@ impl Pattern {
         let groups = named
             .filter_map(|(number, name)| Some((name?.to_owned(), number)))
             .collect();
-        Ok(Pattern { regex, groups })
+        let straight = Straight::of(expression);
+        Ok(Pattern {
+            regex,
+            straight,
+            groups,
+        })
     }
 
     /// The pattern that matches the same lines, and finds no groups but these.
@@ -73,13 +85,26 @@ impl Pattern {
         Matcher {
             regex: self.regex.clone(),
             locations: self.regex.capture_locations(),
+            slots: Vec::new(),
+            is_straight: false,
         }
     }
 
     /// Matches a line, and says whether it does; [`Pattern::group`] then gives its parts.
     #[inline]
     pub fn read(&self, line: &str, matcher: &mut Matcher) -> bool {
-        let Matcher { regex, locations } = matcher;
+        let Matcher {
+            regex,
+            locations,
+            slots,
+            is_straight,
+        } = matcher;
+        let found = self.straight.as_ref();
+        let found = found.map_or(Found::Unsure, |straight| straight.read(line, slots));
+        *is_straight = found != Found::Unsure;
+        if *is_straight {
+            return found == Found::Match;
+        }
         match self.groups.is_empty() {
             true => regex.is_match(line),
             false => regex.captures_read(locations, line).is_some(),
@@ -91,7 +116,13 @@ impl Pattern {
     #[inline]
     pub fn group<'l>(&self, group: usize, line: &'l str, matcher: &Matcher) -> Option<&'l str> {
         let (_, number) = self.groups.get(group)?;
-        let (start, end) = matcher.locations.get(*number)?;
+        let (start, end) = match matcher.is_straight {
+            true => {
+                let places = matcher.slots.get(2 * number..2 * number + 2)?;
+                (places[0] != UNSET).then_some((places[0], places[1]))?
+            }
+            false => matcher.locations.get(*number)?,
+        };
         line.get(start..end)
     }
 }
