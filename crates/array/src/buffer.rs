@@ -12,8 +12,9 @@ use flagstone_memory::{Lease, Memory, NeedsMemory};
 
 use crate::element::Element;
 
-/// Buffers from this size on are mapped.
-const MAPPED_BYTES_MIN: usize = 256 << 10;
+/// Buffers from this size on are mapped. It is below what an allocator maps by itself: one that
+/// learns from freed buffers keeps later ones of their size.
+const MAPPED_BYTES_MIN: usize = 64 << 10;
 const ALIGNMENT: usize = 64;
 
 /// A fixed number of elements, zero at first, aligned to 64 bytes.

@@ -67,6 +67,7 @@ mod quiet;
 
 mod atomic;
 mod count;
+mod direct;
 mod partial;
 mod quarantine;
 
@@ -76,6 +77,7 @@ pub use compression::Compression;
 pub use count::{Counters, CountingWriter, IoCounters};
 pub use decode::DecompressingReader;
 pub use delimiter::{ByteOrder, DELIMITER_BYTES_MAX, Delimiter};
+pub use direct::{DIRECT_BLOCK_BYTES, DirectFile};
 pub use error::{Error, ErrorKind};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use lines::{Line, LineReader, for_each_line, line_number_at};

@@ -1,17 +1,20 @@
 //! Files of elements in C order as sinks: one file, or one for each part of an axis.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
+use flagstone_io::{DIRECT_BLOCK_BYTES, DirectFile};
 use flagstone_memory::Memory;
 
 use super::store::{Cell, Sink, write_error};
 use crate::grid::{Region, lengths};
 use crate::kernels::boxes::{Place, copy_box};
+
+/// What is written in one call, about.
+const WRITE_BYTES: usize = 1 << 20;
 
 /// The failure of a write, with the file.
 pub(crate) fn write_failed(path: &str, error: std::io::Error) -> Error {
@@ -22,7 +25,7 @@ pub(crate) fn write_failed(path: &str, error: std::io::Error) -> Error {
 /// A file of a whole array, written at offsets by many tasks.
 pub(crate) struct FileSink {
     pub(crate) name: &'static str,
-    pub(crate) file: File,
+    pub(crate) file: DirectFile,
     pub(crate) data_offset: u64,
     pub(crate) path: String,
     /// The shape of the array in the file.
@@ -70,13 +73,19 @@ impl FileSink {
             }
             offset
         };
-        // a megabyte or more a call, on as many threads as are idle
-        let per_item = ((1 << 20) / (run * item_bytes)).clamp(1, runs);
+        // a megabyte or more a call, on as many threads as are idle: several short runs, or a part
+        // of a long one
+        let run_bytes = run * item_bytes;
+        let per_item = (WRITE_BYTES / run_bytes).clamp(1, runs);
+        let parts = run_bytes.div_ceil(4 * WRITE_BYTES);
         let failed: Mutex<Option<Error>> = Mutex::new(None);
-        ctx.for_each_index(runs.div_ceil(per_item), &|item| {
+        ctx.for_each_index(runs.div_ceil(per_item) * parts, &|item| {
+            let (item, part) = (item / parts, item % parts);
             for index in item * per_item..((item + 1) * per_item).min(runs) {
-                let bytes = &bytes[index * run * item_bytes..(index + 1) * run * item_bytes];
-                let offset = self.data_offset + (place(index) * item_bytes) as u64;
+                let start = self.data_offset + (place(index) * item_bytes) as u64;
+                let part = part_of_run(part, parts, run_bytes, start);
+                let offset = start + part.start as u64;
+                let bytes = &bytes[index * run_bytes..][part];
                 if let Err(error) = self.file.write_all_at(bytes, offset) {
                     failed
                         .lock()
@@ -94,6 +103,20 @@ impl FileSink {
             None => Ok(bytes.len() as u64),
         }
     }
+}
+
+/// One of the parts of a run that starts at a place of a file, cut at whole blocks of the file.
+fn part_of_run(part: usize, parts: usize, bytes: usize, start: u64) -> Range<usize> {
+    let block = DIRECT_BLOCK_BYTES as u64;
+    let cut = |part: usize| match part {
+        0 => 0,
+        _ if part == parts => bytes,
+        _ => {
+            let at = start + (part * (bytes / parts)) as u64;
+            ((at / block * block).max(start) - start) as usize
+        }
+    };
+    cut(part)..cut(part + 1)
 }
 
 impl Sink for FileSink {
@@ -118,6 +141,8 @@ pub(crate) struct StackSink {
     pub(crate) data_offsets: [u64; 2],
     /// What the largest chunk has.
     pub(crate) chunk_bytes: u64,
+    /// Whether the array is too large to be kept in the page cache.
+    pub(crate) past_cache: bool,
 }
 
 /// The name of a stack's file.
@@ -154,7 +179,11 @@ impl Sink for StackSink {
             let file = OpenOptions::new().write(true).open(&path);
             let sink = FileSink {
                 name: self.name(),
-                file: file.map_err(|error| write_failed(&name, error))?,
+                file: match (file, self.past_cache) {
+                    (Ok(file), true) => DirectFile::new(file, &path),
+                    (Ok(file), false) => DirectFile::cached(file),
+                    (Err(error), _) => return Err(write_failed(&name, error)),
+                },
                 data_offset: self.data_offsets[usize::from(part == last)],
                 path: name,
                 shape,

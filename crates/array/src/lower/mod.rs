@@ -25,6 +25,7 @@ use crate::node::{Node, Op};
 use crate::plan::Plan;
 use crate::tape::{Base, Fused, Input, Leaf, Parts, fuse};
 use crate::view::View;
+use crate::zarr::ReadZarr;
 
 /// A layer that holds an array in chunks.
 #[derive(Clone)]
@@ -57,6 +58,8 @@ pub(crate) struct Lowering<'g> {
     cut: HashMap<LayerId, Lowered>,
     /// Layers that have another's elements in other chunks.
     regridded: HashMap<(LayerId, ChunkGrid), Lowered>,
+    /// Layers that read stored chunks, of which any part can be read alone.
+    pub(crate) readers: HashMap<LayerId, ReadZarr>,
     /// What the plan has to say of itself, in sentences.
     pub(crate) notes: Vec<String>,
 }
@@ -69,6 +72,7 @@ impl<'g> Lowering<'g> {
             done: HashMap::new(),
             cut: HashMap::new(),
             regridded: HashMap::new(),
+            readers: HashMap::new(),
             notes: Vec::new(),
         }
     }
@@ -280,6 +284,12 @@ impl<'g> Lowering<'g> {
             }
             None => Err(Error::invalid("a layer was not lowered")),
         }
+    }
+
+    /// The chunks of a node that was lowered already.
+    pub(crate) fn chunks_of(&self, node: &Arc<Node>) -> Option<&ChunkGrid> {
+        let (lowered, _) = self.done.get(&Arc::as_ptr(node))?;
+        Some(&lowered.grid)
     }
 
     fn lower_layer(&mut self, node: &Arc<Node>) -> Result<()> {

@@ -14,6 +14,9 @@
 //! as the budget allows, so that pieces are long; where they still would be tiny, chunks half way
 //! between (by ratio) are made first. The number of passes grows with the logarithm of how far the
 //! array exceeds the budget: one for hundreds of times, two for ten thousands.
+//!
+//! Stored chunks that can be read in any part need none of this: the pieces that a *band* of new
+//! chunks side by side has of them are read when their band is made, and nothing is spilled.
 
 use std::sync::Arc;
 
@@ -40,6 +43,8 @@ const PIECES_FREE: u64 = 4096;
 const BETWEEN_BYTES_MAX: u64 = 256 << 20;
 /// Passes beyond this are not planned; pieces are then as small as they are.
 const PASSES_MAX: usize = 4;
+/// Parts of a stored chunk that lie apart are read where they have at least this.
+const RUN_BYTES_MIN: usize = 4 << 10;
 
 /// A step from one chunking to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,51 +131,67 @@ impl Lowering<'_> {
         if let Some(known) = self.regridded.get(&key) {
             return Ok(known.clone());
         }
-        let mut steps = steps(
-            &lowered.grid,
-            grid,
-            lowered.item_bytes as u64,
-            self.between_bytes(),
-            self.plan.budget_bytes,
-        );
+        let item = lowered.item_bytes as u64;
+        let (between, budget) = (self.between_bytes(), self.plan.budget_bytes);
+        let mut steps = steps(&lowered.grid, grid, item, between, budget);
+        if steps.len() > 1
+            && let Some(reader) = self.readers.get(&lowered.layer).cloned()
+            && let Some(pieces) = parts_read(&reader.stored.grid, grid, item, budget)
+        {
+            self.notes
+                .push(describe_read(&reader.stored.grid, grid, &pieces, item));
+            let lowered = reader.read_pieces(self, pieces, node)?;
+            let result = self.joined(lowered, dtype, grid, node)?;
+            self.regridded.insert(key, result.clone());
+            return Ok(result);
+        }
         // chunks that are there already, but each given by the last of several tasks
         if steps.is_empty() && lowered.stride > 1 {
             steps.push(Step::Join(grid.clone()));
         }
         if steps.len() > 1 {
-            let note = describe(&lowered.grid, grid, &steps, lowered.item_bytes as u64);
-            self.notes.push(note);
+            self.notes.push(describe(&lowered.grid, grid, &steps, item));
         }
         let mut result = lowered;
         for step in &steps {
-            let (grid, split) = match step {
-                Step::Join(grid) => (grid, false),
-                Step::Split(grid) => (grid, true),
-            };
-            check_count(grid.len() as u64, node)?;
-            let evaluate = Evaluate {
-                name: if split { "rechunk-split" } else { "rechunk" },
-                fused: leaf_alone(&result, dtype, View::identity(grid.shape()), grid.shape()),
-                grid: grid.clone(),
-                in_place: None,
-            };
-            let inputs = [result.layer];
-            let layer: LayerId = match split {
-                true => {
-                    let of = result.grid.clone();
-                    self.push(Split { evaluate, of }, &inputs, node)
-                }
-                false => self.push(evaluate, &inputs, node),
-            };
-            result = Lowered {
-                layer,
-                grid: grid.clone(),
-                stride: 1,
-                item_bytes: result.item_bytes,
+            result = match step {
+                Step::Join(grid) => self.joined(result, dtype, grid, node)?,
+                Step::Split(grid) => self.split(result, dtype, grid, node)?,
             };
         }
         self.regridded.insert(key, result.clone());
         Ok(result)
+    }
+
+    fn joined(
+        &mut self,
+        of: Lowered,
+        dtype: DType,
+        grid: &ChunkGrid,
+        node: &Node,
+    ) -> Result<Lowered> {
+        check_count(grid.len() as u64, node)?;
+        let evaluate = taken("rechunk", &of, dtype, grid);
+        let layer = self.push(evaluate, &[of.layer], node);
+        Ok(on_grid(layer, grid, of.item_bytes))
+    }
+
+    fn split(
+        &mut self,
+        of: Lowered,
+        dtype: DType,
+        grid: &ChunkGrid,
+        node: &Node,
+    ) -> Result<Lowered> {
+        check_count(grid.len() as u64, node)?;
+        let evaluate = taken("rechunk-split", &of, dtype, grid);
+        let (inputs, of_grid) = ([of.layer], of.grid);
+        let split = Split {
+            evaluate,
+            of: of_grid,
+        };
+        let layer = self.push(split, &inputs, node);
+        Ok(on_grid(layer, grid, of.item_bytes))
     }
 
     /// Lowers an array to the chunks that the plan prefers, of one shape and not too large to be
@@ -187,6 +208,46 @@ impl Lowering<'_> {
         let grid = ChunkGrid::new(lowered.grid.shape(), &chunk);
         self.regrid(lowered, node.dtype, &grid, node)
     }
+}
+
+/// A layer's elements in chunks of another grid.
+fn taken(name: &'static str, of: &Lowered, dtype: DType, grid: &ChunkGrid) -> Evaluate {
+    Evaluate {
+        name,
+        fused: leaf_alone(of, dtype, View::identity(grid.shape()), grid.shape()),
+        grid: grid.clone(),
+        in_place: None,
+    }
+}
+
+fn on_grid(layer: LayerId, grid: &ChunkGrid, item_bytes: usize) -> Lowered {
+    Lowered {
+        layer,
+        grid: grid.clone(),
+        stride: 1,
+        item_bytes,
+    }
+}
+
+/// The parts of stored chunks that bands of new ones are made of, if they are worth a read each.
+fn parts_read(stored: &ChunkGrid, to: &ChunkGrid, item: u64, budget: u64) -> Option<ChunkGrid> {
+    // a band, the next one's pieces and the chunks that are written
+    let band = widened(to, stored, item, budget / 3);
+    if grid_bytes(&band, item) > budget / 3 {
+        return None;
+    }
+    let pieces = crossed(stored, &band);
+    let mut run = item as usize;
+    for axis in (0..pieces.shape().len()).rev() {
+        run *= pieces.chunk_shape()[axis];
+        if pieces.chunk_shape()[axis] < stored.chunk_shape()[axis] {
+            break;
+        }
+    }
+    let count = pieces.len() as u64;
+    let bytes = pieces.shape().iter().product::<usize>() as u64 * item;
+    let few = count <= PIECES_FREE || bytes / count.max(1) >= PIECE_BYTES_MIN;
+    (few && run >= RUN_BYTES_MIN).then_some(pieces)
 }
 
 /// The most bytes of old chunks that a new one has a part of.
@@ -349,6 +410,21 @@ fn describe(from: &ChunkGrid, to: &ChunkGrid, steps: &[Step], item: u64) -> Stri
         to.chunk_shape(),
         if passes == 1 { "" } else { "es" },
         ways.join(" -> ")
+    )
+}
+
+/// The plan in a sentence, where stored chunks are read in parts.
+fn describe_read(stored: &ChunkGrid, to: &ChunkGrid, pieces: &ChunkGrid, item: u64) -> String {
+    let total = stored.shape().iter().product::<usize>() as u64 * item;
+    format!(
+        "rechunk {} of shape {:?} to {:?} in 1 pass without spill files: {} pieces of up to {} \
+         read from stored chunks of {:?}",
+        format_bytes(total),
+        stored.shape(),
+        to.chunk_shape(),
+        pieces.len(),
+        format_bytes(grid_bytes(pieces, item)),
+        stored.chunk_shape()
     )
 }
 

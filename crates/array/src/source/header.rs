@@ -104,8 +104,9 @@ fn parse(text: &str, data_offset: u64) -> Option<Header> {
     })
 }
 
-/// A version 1 header for elements in C order, padded so that the data starts at a multiple of 64.
-pub(crate) fn header_bytes(type_code: &str, shape: &[usize]) -> Vec<u8> {
+/// A version 1 header for elements in C order, padded so that the data starts at a multiple of
+/// `unit`, which is a multiple of 64.
+pub(crate) fn header_bytes(type_code: &str, shape: &[usize], unit: usize) -> Vec<u8> {
     let sign = if type_code.ends_with('1') { '|' } else { '<' };
     let lengths: Vec<String> = shape.iter().map(usize::to_string).collect();
     let comma = if shape.len() == 1 { "," } else { "" };
@@ -113,8 +114,8 @@ pub(crate) fn header_bytes(type_code: &str, shape: &[usize]) -> Vec<u8> {
         "{{'descr': '{sign}{type_code}', 'fortran_order': False, 'shape': ({}{comma}), }}",
         lengths.join(", ")
     );
-    let padding = 64 - (10 + text.len() + 1) % 64;
-    text.extend(std::iter::repeat_n(' ', padding % 64));
+    let padding = unit - (10 + text.len() + 1) % unit;
+    text.extend(std::iter::repeat_n(' ', padding % unit));
     text.push('\n');
     let mut bytes = Vec::with_capacity(10 + text.len());
     bytes.extend(MAGIC);
@@ -153,13 +154,16 @@ mod tests {
     #[test]
     fn written_headers_are_read_back() {
         for shape in [&[][..], &[7], &[16384, 16384], &[1, 2, 3, 4, 5, 6]] {
-            let bytes = header_bytes("f4", shape);
-            assert_eq!(bytes.len() % 64, 0);
-            let header = Header::read(&mut &bytes[..]).unwrap();
-            assert_eq!(
-                (header.shape.as_slice(), header.fortran_order),
-                (shape, false)
-            );
+            for unit in [64, 4096] {
+                let bytes = header_bytes("f4", shape, unit);
+                assert_eq!(bytes.len(), unit.max(128).next_multiple_of(unit));
+                let header = Header::read(&mut &bytes[..]).unwrap();
+                assert_eq!(
+                    (header.shape.as_slice(), header.fortran_order),
+                    (shape, false)
+                );
+                assert_eq!(header.data_offset as usize, bytes.len());
+            }
         }
     }
 

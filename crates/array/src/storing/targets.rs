@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flagstone_graph::{Error, ErrorKind, Result};
-use flagstone_io::{AtomicDir, AtomicFile, OutputOptions};
+use flagstone_io::{AtomicDir, AtomicFile, DIRECT_BLOCK_BYTES, DirectFile, OutputOptions};
 
 use super::Target;
 use crate::array::Array;
@@ -25,7 +25,21 @@ pub(super) struct Planned {
     pub(super) target: Target,
 }
 
+/// Data that is written past the page cache begins at a whole block.
+fn header_unit(past_cache: bool) -> usize {
+    match past_cache {
+        true => DIRECT_BLOCK_BYTES,
+        false => 64,
+    }
+}
+
 impl<T: Element> Array<T> {
+    /// Whether the stored array is larger than the budget: then it is written past the page cache
+    /// where it can be.
+    fn is_past_cache(&self, lowering: &Lowering<'_>) -> bool {
+        self.nbytes() > lowering.plan.budget_bytes
+    }
+
     fn misfit(&self, message: String) -> Error {
         Error::new(ErrorKind::Invalid, message).with_location(self.node.location)
     }
@@ -40,14 +54,19 @@ impl<T: Element> Array<T> {
         let lowered = lowering.lower_chunks(&self.node)?;
         let name = path.display().to_string();
         let failed = |error| write_failed(&name, error);
+        let past_cache = self.is_past_cache(lowering);
         let header = match npy {
-            true => header_bytes(T::DTYPE.npy_code(), self.shape()),
+            true => header_bytes(T::DTYPE.npy_code(), self.shape(), header_unit(past_cache)),
             false => Vec::new(),
         };
         let mut target = AtomicFile::create(path, options).map_err(Error::failed)?;
         target.write_all(&header).map_err(failed)?;
         let file = target.file().try_clone().map_err(failed)?;
         let bytes = header.len() as u64 + self.nbytes();
+        let file = match past_cache {
+            true => DirectFile::new(file, target.path()),
+            false => DirectFile::cached(file),
+        };
         file.set_len(bytes).map_err(failed)?;
         let sink = FileSink {
             name: if npy { "store-npy" } else { "store-raw" },
@@ -79,12 +98,13 @@ impl<T: Element> Array<T> {
         let lowered = lowering.lower_chunks(&self.node)?;
         let directory = AtomicDir::create(path, options).map_err(Error::failed)?;
         let along = self.shape()[axis];
+        let past_cache = self.is_past_cache(lowering);
         let count = along.div_ceil(length).max(1);
         let mut data_offsets = [0; 2];
         for part in 0..count {
             let mut shape = self.shape().to_vec();
             shape[axis] = length.min(along - part * length);
-            let header = header_bytes(T::DTYPE.npy_code(), &shape);
+            let header = header_bytes(T::DTYPE.npy_code(), &shape, header_unit(past_cache));
             let path = directory.path().join(stack_file(part));
             let bytes = header.len() + shape.iter().product::<usize>() * size_of::<T>();
             data_offsets[usize::from(part + 1 == count)] = header.len() as u64;
@@ -102,6 +122,7 @@ impl<T: Element> Array<T> {
             item: size_of::<T>(),
             data_offsets,
             chunk_bytes: lowered.chunk_bytes(),
+            past_cache,
         };
         Ok(Planned {
             sink: Arc::new(sink),
@@ -134,7 +155,9 @@ impl<T: Element> Array<T> {
         let directory = directory.map_err(Error::failed)?;
         write_description(directory.path(), options.version, &described.json)?;
         let stored = Stored::new(path, described, None).map_err(misfit)?;
+        let past_cache = self.is_past_cache(lowering);
         let sink = ZarrSink::new(stored, directory.path().to_owned(), true).map_err(misfit)?;
+        let sink = ZarrSink { past_cache, ..sink };
         Ok(Planned {
             sink: Arc::new(sink),
             lowered,
@@ -174,7 +197,7 @@ impl<T: Element> Array<T> {
         let file = std::fs::OpenOptions::new().write(true).open(path);
         let sink = FileSink {
             name: "store-npy",
-            file: file.map_err(|error| write_failed(&name, error))?,
+            file: DirectFile::cached(file.map_err(|error| write_failed(&name, error))?),
             data_offset,
             path: name,
             shape,

@@ -21,6 +21,20 @@ const DECODER_BYTES: u64 = 256 << 10;
 /// The same when they encode, at most; less for small chunks.
 const ENCODER_BYTES_MAX: u64 = 8 << 20;
 
+fn is_plain(chain: &CodecChain, item: usize) -> bool {
+    let codec = chain.array_to_bytes_codec();
+    let little = || {
+        let configuration = codec.configuration_v3(&CodecMetadataOptions::default());
+        let configuration = serde_json::to_value(configuration).unwrap_or_default();
+        item == 1 || configuration["endian"] == "little"
+    };
+    cfg!(target_endian = "little")
+        && chain.array_to_array_codecs().is_empty()
+        && chain.bytes_to_bytes_codecs().is_empty()
+        && codec.as_any().is::<BytesCodec>()
+        && little()
+}
+
 /// The codecs of an array's chunks.
 #[derive(Clone)]
 pub(crate) struct Packing {
@@ -28,6 +42,7 @@ pub(crate) struct Packing {
     data_type: DataType,
     fill: FillValue,
     item: usize,
+    plain: bool,
     options: CodecOptions,
 }
 
@@ -40,6 +55,7 @@ impl Packing {
     ) -> Self {
         let options = global_config().codec_options().with_concurrent_target(1);
         Packing {
+            plain: is_plain(&chain, item),
             chain,
             data_type,
             fill,
@@ -50,18 +66,7 @@ impl Packing {
 
     /// Whether the elements lie in the file as they lie in memory, in C order.
     pub(crate) fn is_plain(&self) -> bool {
-        let chain = &self.chain;
-        let codec = chain.array_to_bytes_codec();
-        let little = || {
-            let configuration = codec.configuration_v3(&CodecMetadataOptions::default());
-            let configuration = serde_json::to_value(configuration).unwrap_or_default();
-            self.item == 1 || configuration["endian"] == "little"
-        };
-        cfg!(target_endian = "little")
-            && chain.array_to_array_codecs().is_empty()
-            && chain.bytes_to_bytes_codecs().is_empty()
-            && codec.as_any().is::<BytesCodec>()
-            && little()
+        self.plain
     }
 
     fn shape(&self, shape: &[usize]) -> Result<Vec<NonZeroU64>, String> {
@@ -105,6 +110,9 @@ impl Packing {
 
     /// What encoding a chunk of a shape holds beside the elements, with the result.
     pub(crate) fn pack_bytes(&self, shape: &[usize]) -> Result<u64, String> {
+        if self.is_plain() {
+            return Ok(0);
+        }
         let (packed, unpacked) = (self.packed_bytes_max(shape)?, self.unpacked_bytes(shape));
         let compressed = match self.chain.bytes_to_bytes_codecs().len() {
             0 => 0,
@@ -170,6 +178,9 @@ impl Packing {
         elements: &'a [u8],
         shape: &[usize],
     ) -> Result<Cow<'a, [u8]>, String> {
+        if self.is_plain() {
+            return Ok(Cow::Borrowed(elements));
+        }
         let bytes = ArrayBytes::new_flen(Cow::Borrowed(elements));
         let shape = self.shape(shape)?;
         self.chain

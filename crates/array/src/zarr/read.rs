@@ -23,6 +23,7 @@ use crate::plan::Plan;
 const PIECE_BYTES_MAX: u64 = 1 << 20;
 
 /// The operation.
+#[derive(Clone)]
 pub(crate) struct ReadZarr {
     pub(crate) stored: Arc<Stored>,
 }
@@ -34,6 +35,25 @@ impl Lower for ReadZarr {
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
         let grid = pieces(&self.stored, &lowering.plan);
+        let lowered = self.read_pieces(lowering, grid, node)?;
+        if self.stored.shards.is_none() && self.stored.packing.is_plain() {
+            lowering.readers.insert(lowered.layer, self.clone());
+        }
+        Ok(lowered)
+    }
+}
+
+impl ReadZarr {
+    /// A layer that reads pieces, of which none lies in two stored chunks.
+    ///
+    /// # Errors
+    /// Too many pieces, and codecs that promise no bound.
+    pub(crate) fn read_pieces(
+        &self,
+        lowering: &mut Lowering<'_>,
+        grid: ChunkGrid,
+        node: &Node,
+    ) -> Result<Lowered> {
         check_count(grid.len() as u64, node)?;
         let scratch_bytes = self.stored.read_bytes().map_err(|message| {
             let path = self.stored.path.display();

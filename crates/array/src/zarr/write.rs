@@ -4,11 +4,12 @@
 //! of an existing array is written chunk by chunk: each appears whole, by rename; where the region
 //! has a part of a chunk only, the task reads the rest first.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
+use flagstone_io::DirectFile;
 use flagstone_memory::Memory;
 
 use super::shards::is_fill;
@@ -25,6 +26,8 @@ pub(crate) struct ZarrSink {
     pub(crate) directory: PathBuf,
     /// Whether no chunk was there before.
     pub(crate) fresh: bool,
+    /// Whether the array is too large to be kept in the page cache.
+    pub(crate) past_cache: bool,
     pub(crate) scratch_bytes: u64,
 }
 
@@ -54,12 +57,18 @@ impl ZarrSink {
             stored,
             directory,
             fresh,
+            past_cache: false,
         })
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
+        }
+        if self.fresh && self.past_cache {
+            let file = DirectFile::new(File::create(path)?, path);
+            file.set_len(bytes.len() as u64)?;
+            return file.write_all_at(bytes, 0);
         }
         if self.fresh {
             return fs::write(path, bytes);

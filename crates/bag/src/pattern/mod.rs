@@ -11,7 +11,7 @@ use regex::{CaptureLocations, Regex};
 use regex_syntax::ast::{self, Ast};
 use straight::{Found, Straight, UNSET};
 
-pub(crate) use record::{Refused, fields_of, record};
+pub(crate) use record::{Refused, record};
 
 /// A compiled expression and the names of its groups.
 #[derive(Debug, Clone)]
