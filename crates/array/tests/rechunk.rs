@@ -193,6 +193,46 @@ fn rows_to_columns_of_four_times_the_budget_in_one_pass() {
     }
 }
 
+/// Chunks that are not compressed are read in parts, once, and nothing is spilled.
+#[test]
+fn stored_rows_become_columns_without_spilling() {
+    let directory = quick_directory();
+    let x = Array::<f64>::random_uniform(&[2048, 2048], 0.0, 1.0, 12);
+    let session = Session::builder()
+        .memory("24MiB")
+        .threads(2)
+        .build()
+        .unwrap();
+    for (number, from) in [vec![60, 2048], vec![512, 2048], vec![100, 700]]
+        .iter()
+        .enumerate()
+    {
+        let rows = directory.path().join(format!("rows-{number}.zarr"));
+        let plain = ZarrOptions {
+            compression: ZarrCompression::None,
+            ..zarr(from)
+        };
+        x.store_zarr_with(&SerialExecutor, &rows, &plain).unwrap();
+        let lazy = Array::<f64>::open_zarr(&rows);
+        let columns = lazy.rechunk([-1, 10]);
+        let target = directory.path().join(format!("columns-{number}.zarr"));
+        columns
+            .store_zarr_with(&session, &target, &plain_columns())
+            .unwrap();
+        let stats = session.last_stats();
+        assert!(stats.ledger_peak_bytes <= stats.budget_bytes);
+        let notes = columns.notes_with(session.resources()).unwrap().concat();
+        if from[1] == 2048 {
+            assert!(notes.contains("without spill files"), "{notes}");
+            assert_eq!(stats.bytes_spilled, 0);
+            assert_eq!(stats.counter(Counter::BytesRead), x.nbytes());
+        }
+        let back = Array::<f64>::open_zarr(&target);
+        let same = back.equal(&x).all(..).compute_with(&session).unwrap();
+        assert!(same[[]], "{from:?}");
+    }
+}
+
 fn plain_columns() -> ZarrOptions {
     ZarrOptions {
         compression: ZarrCompression::None,
