@@ -2,7 +2,9 @@
 
 use flagstone::arrow::array::{Array as _, AsArray};
 use flagstone::arrow::datatypes::{Int64Type, UInt64Type};
-use flagstone::{Bag, DataFrame, ParquetOptions, Seams, SerialExecutor, col, count_all, lit};
+use flagstone::{
+    Bag, DataFrame, JsonOptions, ParquetOptions, Seams, SerialExecutor, col, count_all, lit,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{session, write};
@@ -234,4 +236,51 @@ fn a_bag_is_written_as_csv_and_parquet_without_naming_a_session() {
     assert_eq!(read.columns(), same.columns());
     assert_eq!(read["login"].as_string::<i32>().value(7), "user, \"7\"");
     assert!(bag.to_csv(&csv).unwrap_err().to_string().contains("exists"));
+}
+
+#[test]
+fn a_frame_becomes_records_dynamic_values_and_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "0.json", lines(0..4000));
+    write(dir.path(), "1.json", lines(4000..9000));
+    let session = session(192, 2);
+    let frame = DataFrame::read_json([dir.path().join("*.json")], JsonOptions::default());
+    let events: Vec<Event> = (0..9000).map(event).collect();
+    // nested structs, lists and nulls, by type
+    let typed = session.dataframe_to_bag::<Event>(&frame).unwrap();
+    assert_eq!(session.compute(&typed).unwrap(), events);
+    assert_eq!(session.compute(&typed.take(3)).unwrap(), events[..3]);
+    // a record that wants one column, after a filter of the frame
+    #[derive(Deserialize, Serialize, Clone)]
+    struct Id {
+        id: u64,
+    }
+    let late = frame.filter(col("id").gt_eq(lit(8_990)));
+    let ids = session.dataframe_to_bag::<Id>(&late).unwrap();
+    let ids = session.compute(&ids.map(|record| record.id)).unwrap();
+    assert_eq!(ids, (8990..9000).collect::<Vec<_>>());
+    // every column of each record
+    let values = session
+        .dataframe_to_bag::<serde_json::Value>(&late)
+        .unwrap();
+    let logins = values.map(|value| value["actor"]["login"].as_str().unwrap_or("").to_owned());
+    let logins = session.compute(&logins).unwrap();
+    assert_eq!(logins[0], event(8990).actor.login);
+    // Arrow data
+    let batches = session.dataframe_to_batches(&frame).unwrap();
+    let rows = batches.map(|batch| batch["id"].as_primitive::<Int64Type>().len() as u64);
+    assert_eq!(session.compute(&rows.sum::<u64>()).unwrap(), 9000);
+    // a type that the rows do not have
+    #[derive(Deserialize, Serialize, Clone)]
+    struct Other {
+        #[allow(dead_code, reason = "it is never made")]
+        score: f64,
+    }
+    let other = session.dataframe_to_bag::<Other>(&frame).unwrap();
+    let error = session.compute(&other.count()).unwrap_err().to_string();
+    assert!(error.contains("row 0 of a partition is no "), "{error}");
+    assert!(error.contains("Other"), "{error}");
+    // and back
+    let again = session.compute(&typed.to_dataframe()).unwrap();
+    assert_eq!(again.num_rows(), 9000);
 }

@@ -45,6 +45,13 @@ pub trait Sink<S: Stage>: Send + Sync + 'static {
 
     /// The block's size.
     fn output(&self) -> Footprint;
+
+    /// Whether the order of the items can be seen in the blocks. One that says no is given items in
+    /// the order that costs least; where equal ones are told apart by their place in the bag, that
+    /// is their [rank](Run::rank).
+    fn needs_order(&self) -> bool {
+        true
+    }
 }
 
 /// A chain and its sink, with the types of everything but the source forgotten.
@@ -54,6 +61,9 @@ pub trait Branch<R: Root>: Send + Sync + 'static {
 
     /// The size of a partition's block.
     fn output(&self) -> Footprint;
+
+    /// Whether the order of the source's items can be seen in the blocks.
+    fn needs_order(&self) -> bool;
 
     /// Drives the source through this branch only.
     ///
@@ -98,6 +108,10 @@ impl<S: Stage, K: Sink<S>> Branch<S::Root> for Chain<S, K> {
 
     fn output(&self) -> Footprint {
         self.sink.output()
+    }
+
+    fn needs_order(&self) -> bool {
+        self.sink.needs_order() || !self.stage.is_itemwise()
     }
 
     fn run_alone(
@@ -219,7 +233,11 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        self.root.deps(&self.plan, task, 0..self.inputs, deps);
+        let slots = 0..self.inputs;
+        match self.branch.needs_order() {
+            true => self.root.deps(&self.plan, task, slots, deps),
+            false => self.root.deps_in_any_order(&self.plan, task, slots, deps),
+        }
     }
 
     fn footprint(&self, task: u32) -> Footprint {
@@ -245,7 +263,7 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let run = Run::new(ctx, task);
+        let run = Run::new(ctx, task).in_any_order(!self.branch.needs_order());
         run.catch(
             || self.branch.steps(),
             || self.branch.run_alone(&self.root, &self.plan, &run, inputs),

@@ -121,6 +121,11 @@ impl<R: Root> Fork<R> {
         steps
     }
 
+    /// Whether some branch sees the order of the items.
+    pub(crate) fn needs_order(&self) -> bool {
+        self.branches(|branches| branches.iter().any(|branch| branch.needs_order()))
+    }
+
     pub(crate) fn size(&self) -> Footprint {
         let outputs = self.branches(|branches| {
             branches
@@ -180,6 +185,10 @@ where
 
     fn output(&self) -> Footprint {
         self.size()
+    }
+
+    fn needs_order(&self) -> bool {
+        Fork::needs_order(self)
     }
 
     fn run_alone(

@@ -20,6 +20,10 @@ pub struct Run<'a> {
     ctx: &'a TaskContext<'a>,
     partition: u32,
     wanted: u64,
+    /// Items come in the order that costs least.
+    any_order: bool,
+    /// The place of the item in the order of the bag, where items come in another.
+    rank: Cell<Option<u64>>,
     item: Cell<u64>,
     offset: Cell<Option<u64>>,
     /// Lines of the range so far, those that were too long included.
@@ -68,6 +72,8 @@ impl<'a> Run<'a> {
             ctx,
             partition,
             wanted,
+            any_order: false,
+            rank: Cell::new(None),
             item: Cell::new(0),
             offset: Cell::new(None),
             lines: Cell::new(0),
@@ -76,6 +82,31 @@ impl<'a> Run<'a> {
             outside: Cell::new(false),
             ledger: LineLedger::default(),
         }
+    }
+
+    /// The same, whose items come in the order that costs least if asked for.
+    pub(crate) fn in_any_order(mut self, any_order: bool) -> Self {
+        self.any_order = any_order;
+        self
+    }
+
+    /// Whether items may come in any order.
+    pub(crate) fn is_in_any_order(&self) -> bool {
+        self.any_order
+    }
+
+    /// For sources whose items come in another order than the bag's: where the next one stands.
+    #[inline]
+    pub(crate) fn at_rank(&self, rank: u64) {
+        self.rank.set(Some(rank));
+    }
+
+    /// Where the item stands in the order of the bag: the less, the earlier. Items that one item of
+    /// the source became share its rank, and come in their order.
+    #[inline]
+    pub fn rank(&self) -> u64 {
+        let in_order = || u64::from(self.partition) << 40 | self.item.get();
+        self.rank.get().unwrap_or_else(in_order)
     }
 
     /// How many items the end of the chain wants at most.
@@ -318,9 +349,13 @@ impl<'a> Run<'a> {
     /// `item 7 of partition 2 (a.txt, byte 120)`; items count from 0.
     pub(crate) fn place(&self) -> String {
         let partition = self.partition;
-        let mut place = match self.item.get() {
-            0 => format!("partition {partition}, before its first item"),
-            items => format!("item {} of partition {partition}", items - 1),
+        let mut place = match (self.item.get(), self.rank.get()) {
+            (_, Some(rank)) => {
+                let (source, item) = (rank >> 40, rank & ((1 << 40) - 1));
+                format!("what was first seen as item {item} of partition {source} before it")
+            }
+            (0, _) => format!("partition {partition}, before its first item"),
+            (items, _) => format!("item {} of partition {partition}", items - 1),
         };
         if let Some(reading) = &*self.reading.borrow() {
             let file = reading.file.path().display();

@@ -58,6 +58,12 @@ pub trait Stage: Send + Sync + Sized + 'static {
 
     /// Appends the steps from the source to this stage.
     fn steps(&self, steps: &mut Vec<Step>);
+
+    /// Whether what it gives for an item depends on that item alone, so that the source's items may
+    /// come in any order where nobody looks at the order of the results.
+    fn is_itemwise(&self) -> bool {
+        false
+    }
 }
 
 /// One step of a chain, for people.
@@ -90,6 +96,10 @@ impl<R: Root> Stage for Source<R> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         self.0.steps(steps);
+    }
+
+    fn is_itemwise(&self) -> bool {
+        true
     }
 }
 
@@ -140,6 +150,17 @@ pub trait Root: Send + Sync + Sized + 'static {
     /// the task with its own number of each.
     fn deps(&self, _: &Self::Plan, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
         slots.for_each(|slot| deps.push(slot, partition));
+    }
+
+    /// The same where items may come in any order, which the run is then told.
+    fn deps_in_any_order(
+        &self,
+        plan: &Self::Plan,
+        partition: u32,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
+        self.deps(plan, partition, slots, deps);
     }
 
     /// How many blocks these are, of so many layers.

@@ -25,6 +25,9 @@ pub trait Work<S: Stage>: Send + Sync + Sized + 'static {
     /// What it keeps while a partition runs.
     type State: Default;
 
+    /// Whether what is given for an item depends on that item alone: see [`Stage::is_itemwise`].
+    const ITEMWISE: bool = false;
+
     /// Takes one item, and pushes any number of items on.
     ///
     /// # Errors
@@ -100,6 +103,10 @@ impl<S: Stage, W: Work<S>> Stage for Then<S, W> {
     fn steps(&self, steps: &mut Vec<Step>) {
         self.source.steps(steps);
         steps.push(self.step);
+    }
+
+    fn is_itemwise(&self) -> bool {
+        W::ITEMWISE && self.source.is_itemwise()
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) enum Command {
     /// Convert records (JSON lines, CSV, TSV, Parquet; compressed or not) to Parquet, CSV, JSON
     /// lines or Arrow
     Convert(Convert),
-    /// Multiply two matrices in .npy files into a third
+    /// Multiply two matrices, .npy files or Zarr arrays, into a third
     Matmul(Matmul),
     /// Show schema, shape, rows and sizes of a file or directory
     Inspect(Inspect),
@@ -206,7 +206,8 @@ pub(crate) struct Matmul {
 
 #[derive(Args, Clone)]
 pub(crate) struct Inspect {
-    /// A .npy, .parquet, .json[.gz], .csv or .tsv file, a directory of Parquet files, or a pattern
+    /// A .npy file, a Zarr array or group, a .parquet, .json[.gz], .csv or .tsv file, a directory of
+    /// Parquet files, or a pattern
     pub(crate) path: String,
     #[command(flatten)]
     pub(crate) reading: Reading,

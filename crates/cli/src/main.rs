@@ -17,7 +17,6 @@ use clap::Parser;
 use crate::args::{Cli, Command, Explained};
 
 fn main() -> ExitCode {
-    memory::tune_allocator();
     let cli = Cli::parse(); // usage errors end with 2
     let result = match cli.command {
         Command::Convert(args) => commands::convert::run(&args),

@@ -1,22 +1,9 @@
-//! The process's memory: how the allocator is tuned, and what the operating system says.
+//! The process's memory, as the operating system says it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// Makes freed memory go back to the system at once, so that the process follows the ledger:
-/// buffers of 256 KiB and more are mapped one by one (glibc would otherwise raise that threshold
-/// to 32 MiB by itself and keep what is freed), and threads share a few arenas.
-pub(crate) fn tune_allocator() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: called first in `main`, before any other thread exists.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
-        libc::mallopt(libc::M_ARENA_MAX, 4);
-    }
-}
 
 /// Samples this process's anonymous and shared memory until it is dropped.
 pub(crate) struct Sampler {

@@ -225,6 +225,15 @@ impl SessionBuilder {
         }
     }
 
+    /// Whether glibc's allocator is asked to give freed memory back at once (default yes), so that
+    /// the process follows the ledger. It holds for the whole process from the first session on;
+    /// `MALLOC_MMAP_THRESHOLD_` and its kin, where set, win.
+    pub fn tune_allocator(self, tune: bool) -> Self {
+        SessionBuilder {
+            inner: self.inner.tune_allocator(tune),
+        }
+    }
+
     /// Starts the session.
     ///
     /// # Errors

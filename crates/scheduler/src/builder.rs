@@ -7,6 +7,7 @@ use flagstone_graph::{Error, Result};
 use flagstone_memory::parse_bytes;
 
 use crate::cancel::CancelToken;
+use crate::memory::allocator;
 use crate::memory::machine::{Machine, default_spill_dir};
 use crate::session::{Session, SpillPlace};
 use crate::spill::SpillMedium;
@@ -29,6 +30,7 @@ pub struct SessionBuilder {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) cancel: CancelToken,
     pub(crate) fuse: bool,
+    tune_allocator: bool,
     error: Option<Error>,
 }
 
@@ -50,6 +52,7 @@ impl SessionBuilder {
             observers: Vec::new(),
             cancel: CancelToken::new(),
             fuse: true,
+            tune_allocator: true,
             error: None,
         }
     }
@@ -134,6 +137,16 @@ impl SessionBuilder {
         self
     }
 
+    /// Whether glibc's allocator is asked to give freed memory back at once (default yes): buffers
+    /// of 256 KiB and more are mapped one by one, freed ends of the heap are trimmed, threads share
+    /// four arenas. It holds for the whole process, from the first session that wants it. Without
+    /// it a heap may keep as much as half the budget once more; a program with another allocator,
+    /// or with `MALLOC_MMAP_THRESHOLD_` and its kin set, is left alone.
+    pub fn tune_allocator(mut self, tune: bool) -> Self {
+        self.tune_allocator = tune;
+        self
+    }
+
     /// Starts the session's threads.
     ///
     /// # Errors
@@ -141,7 +154,12 @@ impl SessionBuilder {
     pub fn build(self) -> Result<Session> {
         match self.error {
             Some(error) => Err(error),
-            None => Session::start(self),
+            None => {
+                if self.tune_allocator {
+                    allocator::tune_once();
+                }
+                Session::start(self)
+            }
         }
     }
 }

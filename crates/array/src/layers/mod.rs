@@ -18,6 +18,7 @@ mod reduce;
 mod scan;
 mod sorted;
 mod store;
+mod taken;
 mod tall;
 
 pub(crate) use batches::Batches;
@@ -42,7 +43,7 @@ pub(crate) use sorted::{
     PlacesAscending, PlacesDescending, Ranking, interpolated, place,
 };
 pub(crate) use store::{Cell, Sink, Store};
-
+pub(crate) use taken::{TakeRows, take_rows};
 pub(crate) use tall::{Apply, Factor, Parts as RowParts, SquareSvd, Tails};
 
 use std::ops::Range;

@@ -286,6 +286,12 @@ impl<'g> Lowering<'g> {
         }
     }
 
+    /// The chunks of a node that was lowered already.
+    pub(crate) fn chunks_of(&self, node: &Arc<Node>) -> Option<&ChunkGrid> {
+        let (lowered, _) = self.done.get(&Arc::as_ptr(node))?;
+        Some(&lowered.grid)
+    }
+
     fn lower_layer(&mut self, node: &Arc<Node>) -> Result<()> {
         if self.done.contains_key(&Arc::as_ptr(node)) {
             return Ok(());

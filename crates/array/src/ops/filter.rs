@@ -66,40 +66,10 @@ impl<T: Element> Array<T> {
                 Array::of_node(Arc::clone(&inputs[0])).index_lazily(indices)
             });
         }
-        let advanced =
-            |index: &Index| matches!(index, Index::List(_) | Index::Mask(_) | Index::Lazy(_));
-        if indices.iter().filter(|index| advanced(index)).count() > 1 {
-            return Array::invalid(
-                "a lazy mask cannot stand beside lists and other masks: compute it first, or index \
-                 twice",
-            );
-        }
-        // integers beside a mask count as lists: where they do not stand together, the mask's axis
-        // comes first
-        let integers = |index: &Index| matches!(index, Index::At(_));
-        let entries: Vec<usize> = (0..indices.len())
-            .filter(|&i| i == place || integers(&indices[i]))
-            .collect();
-        let together = entries.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        let mut basic = indices;
-        let whole = vec![Index::from(..); mask.ndim()];
-        basic.splice(place..=place, whole);
-        let seen = self.index(basic.clone());
-        if seen.is_early() {
-            return seen;
-        }
-        // the axis of the result where the mask's axes start
-        let named: usize = basic
-            .iter()
-            .filter(|index| !matches!(index, Index::Ellipsis | Index::NewAxis))
-            .count();
-        let hidden = self.ndim() - named.min(self.ndim());
-        let axes = basic[..place].iter().map(|index| match index {
-            Index::At(_) => 0,
-            Index::Ellipsis => hidden,
-            _ => 1,
-        });
-        let at: usize = axes.sum();
+        let (seen, at, together) = match self.beside(indices, place, mask.ndim()) {
+            Ok(beside) => beside,
+            Err(message) => return Array::invalid(message),
+        };
         let masked: Vec<usize> = (at..at + mask.ndim()).collect();
         if seen.shape().get(at..at + mask.ndim()) != Some(mask.shape()) {
             return Array::invalid(format!(

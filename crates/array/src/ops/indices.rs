@@ -31,12 +31,21 @@ pub enum Index {
     /// The same with a mask that is computed: how much is taken is counted by a first pass (see
     /// [`Array::has_shape`]). It cannot stand beside lists and other masks.
     Lazy(Array<bool>),
+    /// The places of a list that is computed, of any length, in its order and shape; see
+    /// [`Array::take_lazy`]. It cannot stand beside other lists and masks.
+    Places(Array<i64>),
 }
 
 impl Index {
     /// `start:stop:step`, each of which may be left out.
     pub fn slice(start: Option<isize>, stop: Option<isize>, step: isize) -> Self {
         Index::Slice { start, stop, step }
+    }
+
+    /// Whether it is neither a list nor a mask.
+    pub(super) fn is_basic(&self) -> bool {
+        use Index::{At, Ellipsis, NewAxis, Slice};
+        matches!(self, At(_) | Slice { .. } | Ellipsis | NewAxis)
     }
 
     /// `::-1`.
@@ -119,6 +128,18 @@ impl From<&Array<bool>> for Index {
 impl From<Array<bool>> for Index {
     fn from(mask: Array<bool>) -> Self {
         Index::Lazy(mask)
+    }
+}
+
+impl From<&Array<i64>> for Index {
+    fn from(places: &Array<i64>) -> Self {
+        Index::Places(places.clone())
+    }
+}
+
+impl From<Array<i64>> for Index {
+    fn from(places: Array<i64>) -> Self {
+        Index::Places(places)
     }
 }
 

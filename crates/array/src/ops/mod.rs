@@ -21,6 +21,7 @@ mod reduce;
 mod select;
 mod shape;
 mod storage;
+mod take;
 mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
@@ -34,3 +35,4 @@ pub use indices::Index;
 pub use outside::RowBlocks;
 pub use pad::Pad;
 pub use rechunk::Chunks;
+pub(crate) use take::taken_viewed;

@@ -54,7 +54,7 @@ fn python_slice(
 
 fn plan(shape: &[usize], indices: Vec<Index>) -> Result<Plan, String> {
     let takes = |index: &Index| match index {
-        Index::At(_) | Index::Slice { .. } | Index::List(_) => 1,
+        Index::At(_) | Index::Slice { .. } | Index::List(_) | Index::Places(_) => 1,
         Index::Mask(mask) => mask.ndim(),
         Index::Lazy(mask) => mask.ndim(),
         Index::Ellipsis | Index::NewAxis => 0,
@@ -98,8 +98,12 @@ fn plan(shape: &[usize], indices: Vec<Index>) -> Result<Plan, String> {
             plan.shape.push(shape[axis]);
         };
         match index {
-            Index::Lazy(_) => {
-                return Err("a lazy mask is only assigned a single value".to_owned());
+            Index::Lazy(_) | Index::Places(_) => {
+                return Err(
+                    "to places that are computed a single value is assigned, or one for each place \
+                     of the other axes: compute them first for others"
+                        .to_owned(),
+                );
             }
             Index::NewAxis => plan.shape.push(1),
             Index::Ellipsis => (axis..axis + rest).for_each(|axis| whole(&mut plan, axis)),
@@ -199,6 +203,10 @@ impl<T: Element> Array<T> {
         let indices: Vec<Index> = indices.into_iter().collect();
         if indices.iter().any(|index| matches!(index, Index::Lazy(_))) {
             return self.index_lazily(indices);
+        }
+        let places = |index: &Index| matches!(index, Index::Places(_));
+        if let Some(at) = indices.iter().position(places) {
+            return self.index_places(indices, at);
         }
         let plan = match plan(self.shape(), indices) {
             Ok(plan) => plan,

@@ -10,7 +10,9 @@ use flagstone_graph::{Error, ErrorKind, LayerId, Result};
 
 use super::input::{Base, Input};
 use super::nested::{Reshaped, Segments};
+use super::scattered::{Scattered, scattered};
 use super::{Fused, Leaf, Tape};
+use crate::dtype::DType;
 use crate::kernels::map::Kernel;
 use crate::kernels::tiles::{Arg, Instruction};
 use crate::lower::{Lowered, Lowering};
@@ -58,6 +60,8 @@ struct Leaves {
     layers: Vec<Lowered>,
     /// By the node's address; nodes are kept alive by the caller's handle.
     numbers: HashMap<*const Node, usize>,
+    /// Rows that were taken in any order, by node, view and axis.
+    taken: HashMap<(*const Node, View, usize), usize>,
 }
 
 impl Leaves {
@@ -66,16 +70,38 @@ impl Leaves {
             return Ok(number);
         }
         let lowered = lowering.lower_once(node)?;
+        let slot = self.push(lowered, node.dtype);
+        self.numbers.insert(Arc::as_ptr(node), slot);
+        Ok(slot)
+    }
+
+    fn push(&mut self, lowered: Lowered, dtype: DType) -> usize {
         let slot = self.layers.len();
         self.leaves.push(Leaf {
             slot,
             grid: lowered.grid.clone(),
             stride: lowered.stride,
-            dtype: node.dtype,
+            dtype,
         });
         self.layers.push(lowered);
-        self.numbers.insert(Arc::as_ptr(node), slot);
-        Ok(slot)
+        slot
+    }
+
+    /// The rows that a list wants of a node.
+    fn taken(
+        &mut self,
+        lowering: &mut Lowering<'_>,
+        node: &Arc<Node>,
+        (view, list): (&View, &Scattered),
+    ) -> Result<usize> {
+        let key = (Arc::as_ptr(node), view.clone(), list.axis);
+        if let Some(&number) = self.taken.get(&key) {
+            return Ok(number);
+        }
+        let lowered = list.lower(lowering, node)?;
+        let number = self.push(lowered, node.dtype);
+        self.taken.insert(key, number);
+        Ok(number)
     }
 }
 
@@ -136,7 +162,12 @@ fn tape(
             values.push(arg);
             continue;
         }
+        let list = scattered(lowering, &node, &view);
         let base = match &node.op {
+            _ if let Some(list) = list => {
+                let number = leaves.taken(lowering, &node, (&view, &list))?;
+                (Base::Leaf(number), list.outer)
+            }
             Op::Mistake(mistake) => return Err(mistake.error()),
             // `lower` refused it before
             Op::Later { .. } => return Err(Error::invalid("an array was not counted")),

@@ -19,6 +19,7 @@ mod fused;
 mod input;
 mod needs;
 mod nested;
+mod scattered;
 mod window;
 
 use std::collections::HashMap;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext};
 use flagstone_memory::{NeedsMemory, format_bytes};
 
 use super::Keying;
@@ -77,7 +77,39 @@ impl<X: Keying> Keyed<X> {
     }
 }
 
+impl<X: Keying> Keyed<X> {
+    /// Pushes the keys of some shards; `block` is that of the exchange.
+    pub(crate) fn push_shards<C: Consumer<Source<Self>>>(
+        &self,
+        plan: &Lowered,
+        run: &Run<'_>,
+        block: &Block,
+        shards: Range<u32>,
+        consumer: &mut C,
+    ) -> Flow {
+        let gathered = block.downcast_ref::<Stored<Gathered>>();
+        let gathered = gathered.ok_or_else(|| Error::invalid("not the block of an exchange"))?;
+        let exchange = &*plan.exchange;
+        let gather = Gather {
+            rule: &*self.node.rule,
+            run,
+            by_hash: self.node.by_hash,
+        };
+        let bits = exchange.shape()?.bits;
+        for shard in shards {
+            let pieces = &gathered.value[shard as usize];
+            gather.part(&exchange.spool, pieces, bits, consumer)?;
+        }
+        Ok(())
+    }
+}
+
 impl Lowered {
+    /// How many shards there are.
+    pub(crate) fn shard_count(&self) -> u32 {
+        self.count
+    }
+
     /// How many source partitions the keys come from.
     pub(crate) fn source_count(&self) -> Result<u32> {
         Ok(self.exchange.shape()?.sources)
@@ -127,17 +159,8 @@ impl<X: Keying> Root for Keyed<X> {
         mut consumer: C,
     ) -> Result<()> {
         let block = inputs.take(0)?;
-        let gathered = block.downcast_ref::<Stored<Gathered>>();
-        let gathered = gathered.ok_or_else(|| Error::invalid("not the block of an exchange"))?;
-        let pieces = &gathered.value[run.partition() as usize];
-        let exchange = &*plan.exchange;
-        let gather = Gather {
-            rule: &*self.node.rule,
-            run,
-            by_hash: self.node.by_hash,
-        };
-        let bits = exchange.shape()?.bits;
-        match gather.part(&exchange.spool, pieces, bits, &mut consumer) {
+        let shard = run.partition();
+        match self.push_shards(plan, run, &block, shard..shard + 1, &mut consumer) {
             Ok(()) => ended(consumer.finish()),
             stopped => ended(stopped),
         }

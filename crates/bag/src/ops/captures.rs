@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::bad::BadRecords;
 use crate::bag::{Bag, Mistake};
-use crate::pattern::{Matcher, Pattern, Refused, fields_of, record};
+use crate::keys::RecordKeys;
+use crate::pattern::{Matcher, Pattern, Refused, record};
 use crate::stage::{Consumer, Flow, Stage, Stop};
 use crate::then::{At, Then, Work};
 
@@ -77,9 +78,9 @@ where
     where
         T: DeserializeOwned + 'static,
     {
-        let compiled = Pattern::new(pattern).and_then(|pattern| match fields_of::<T>() {
-            Some(fields) => pattern.narrowed(|name| fields.contains(&name)),
-            None => Ok(pattern),
+        let compiled = Pattern::new(pattern).and_then(|pattern| match RecordKeys::of::<T>() {
+            RecordKeys::Fields(fields) => pattern.narrowed(|name| fields.contains(&name)),
+            RecordKeys::Own | RecordKeys::None => Ok(pattern),
         });
         let (pattern, mistake) = match compiled {
             Ok(pattern) => (Some(pattern), None),

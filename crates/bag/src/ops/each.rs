@@ -107,6 +107,8 @@ where
     type Output<'a> = U;
     type State = ();
 
+    const ITEMWISE: bool = true;
+
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(
         &self,
@@ -132,6 +134,8 @@ where
 {
     type Output<'a> = S::Item<'a>;
     type State = ();
+
+    const ITEMWISE: bool = true;
 
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(

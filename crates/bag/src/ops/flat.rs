@@ -94,6 +94,8 @@ where
     type Output<'a> = I::Item;
     type State = ();
 
+    const ITEMWISE: bool = true;
+
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(
         &self,
@@ -121,6 +123,8 @@ where
 {
     type Output<'a> = U;
     type State = ();
+
+    const ITEMWISE: bool = true;
 
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(
@@ -151,6 +155,8 @@ where
 {
     type Output<'a> = &'a str;
     type State = ();
+
+    const ITEMWISE: bool = true;
 
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(

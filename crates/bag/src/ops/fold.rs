@@ -32,13 +32,15 @@ impl<S: Stage> Bag<S> {
         C: Fn(A, A) -> A + Send + Sync + 'static,
     {
         let combine = move |a, b| Ok(combine(a, b));
-        self.fold_step("fold", identity, move |a, item| Ok(f(a, item)), combine)
+        let step = FoldStep::in_order("fold");
+        self.fold_step(step, identity, move |a, item| Ok(f(a, item)), combine)
     }
 
     /// How many items there are.
     #[track_caller]
     pub fn count(&self) -> BagItem<u64> {
-        self.fold_step("count", 0u64, |n, _| Ok(n + 1), |a, b| Ok(a + b))
+        let step = FoldStep::in_any_order("count");
+        self.fold_step(step, 0u64, |n, _| Ok(n + 1), |a, b| Ok(a + b))
     }
 
     /// Whether a predicate holds for some item.
@@ -48,7 +50,7 @@ impl<S: Stage> Bag<S> {
         F: for<'a> Fn(S::Item<'a>) -> bool + Send + Sync + 'static,
     {
         self.fold_step(
-            "any",
+            FoldStep::in_any_order("any"),
             false,
             move |found, item| Ok(found || f(item)),
             |a, b| Ok(a || b),
@@ -62,7 +64,7 @@ impl<S: Stage> Bag<S> {
         F: for<'a> Fn(S::Item<'a>) -> bool + Send + Sync + 'static,
     {
         self.fold_step(
-            "all",
+            FoldStep::in_any_order("all"),
             true,
             move |held, item| Ok(held && f(item)),
             |a, b| Ok(a && b),
@@ -73,7 +75,7 @@ impl<S: Stage> Bag<S> {
     #[track_caller]
     pub(crate) fn fold_step<A, F, C>(
         &self,
-        name: &'static str,
+        FoldStep { name, needs_order }: FoldStep,
         identity: A,
         f: F,
         combine: C,
@@ -89,6 +91,7 @@ impl<S: Stage> Bag<S> {
             identity,
             f,
             step,
+            needs_order,
             stage: PhantomData::<fn(S)>,
         });
         let merge: Arc<dyn Merge> = Arc::new(Combine {
@@ -110,10 +113,29 @@ impl<S: Stage> Bag<S> {
     }
 }
 
+/// What a fold is called, and whether the order of the items can be seen in its result.
+pub(crate) struct FoldStep {
+    pub(crate) name: &'static str,
+    pub(crate) needs_order: bool,
+}
+
+impl FoldStep {
+    pub(crate) fn in_order(name: &'static str) -> Self {
+        let needs_order = true;
+        FoldStep { name, needs_order }
+    }
+
+    pub(crate) fn in_any_order(name: &'static str) -> Self {
+        let needs_order = false;
+        FoldStep { name, needs_order }
+    }
+}
+
 struct Fold<S, A, F> {
     identity: A,
     f: F,
     step: Step,
+    needs_order: bool,
     stage: PhantomData<fn(S)>,
 }
 
@@ -174,6 +196,10 @@ where
 
     fn output(&self) -> Footprint {
         state_footprint::<A>()
+    }
+
+    fn needs_order(&self) -> bool {
+        self.needs_order
     }
 }
 

@@ -1,12 +1,20 @@
 //! From an exchange to a bag of keys, in the order in which they were first seen.
+//!
+//! Putting many keys in an order costs as much as finding them, and who counts them or looks for the
+//! largest does not see it. So the bag can also give its keys as the shards have them, each with its
+//! rank in that order.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
+use flagstone_graph::{Block, Graph, LayerId, Result};
+
 use crate::bag::Bag;
-use crate::keyed::{KeySource, Keyed, Keying, Seen};
-use crate::sorted::{RANGES_MAX, Runs, Sorted, Split};
-use crate::stage::{Root, Source, Stage, Step, Want};
+use crate::keyed::{KeySource, Keyed, Keying, Lowered, Seen};
+use crate::run::Run;
+use crate::sorted::{RANGES_MAX, Runs, Sorted, Split, Unsorted};
+use crate::stage::{Consumer, Flow, Root, Source, Stage, Step, Want};
 use crate::stored::Portable;
 
 impl<S: Stage> Bag<S> {
@@ -33,9 +41,14 @@ impl<X: Keying> Bag<Source<Keyed<X>>> {
         item: impl Fn(X::Key, X::State) -> T + Send + Sync + 'static,
     ) -> Bag<Source<Sorted<u64, T>>> {
         let bag = self.clone();
+        let item = Arc::new(item);
+        let keys = Keys {
+            keyed: Arc::clone(self.stage().root()),
+            item: Arc::clone(&item),
+        };
         let rank = move |seen: Seen<X::Key, X::State>, _| (seen.seq, item(seen.key, seen.value));
         let rank = Arc::new(rank);
-        let lower = move |graph: &mut flagstone_graph::Graph, sorting: &Arc<_>| {
+        let lower = move |graph: &mut Graph, sorting: &Arc<_>| {
             let runs = bag.lower_into(
                 graph,
                 Runs {
@@ -54,6 +67,63 @@ impl<X: Keying> Bag<Source<Keyed<X>>> {
             Ok((runs, Split::At((1..ranges).map(cut).collect())))
         };
         let sorted = Sorted::new(self.steps(), step, false, Box::new(lower));
+        let sorted = sorted.or_unsorted(Arc::new(keys));
         self.with_stage(Source(Arc::new(sorted)))
+    }
+}
+
+/// The keys of an exchange as items, in the order of the shards.
+struct Keys<X: Keying, F> {
+    keyed: Arc<Keyed<X>>,
+    item: Arc<F>,
+}
+
+impl<X, T, F> Unsorted<T> for Keys<X, F>
+where
+    X: Keying,
+    T: Portable,
+    F: Fn(X::Key, X::State) -> T + Send + Sync + 'static,
+{
+    fn plan(&self, graph: &mut Graph) -> Result<(Lowered, Vec<LayerId>)> {
+        self.keyed.plan(Want::All, graph)
+    }
+
+    fn push_shards(
+        &self,
+        plan: &Lowered,
+        run: &Run<'_>,
+        block: &Block,
+        shards: Range<u32>,
+        push: &mut dyn FnMut(T) -> Flow,
+    ) -> Flow {
+        let mut ranked = Ranked {
+            item: &*self.item,
+            run,
+            push,
+        };
+        let keyed = &self.keyed;
+        keyed.push_shards(plan, run, block, shards, &mut ranked)
+    }
+}
+
+/// Says where a key stands before it is pushed.
+struct Ranked<'r, F, T> {
+    item: &'r F,
+    run: &'r Run<'r>,
+    push: &'r mut dyn FnMut(T) -> Flow,
+}
+
+impl<X, T, F> Consumer<Source<Keyed<X>>> for Ranked<'_, F, T>
+where
+    X: Keying,
+    F: Fn(X::Key, X::State) -> T,
+{
+    fn push(&mut self, seen: Seen<X::Key, X::State>) -> Flow {
+        self.run.at_rank(seen.seq);
+        (self.push)((self.item)(seen.key, seen.value))
+    }
+
+    fn finish(&mut self) -> Flow {
+        Ok(())
     }
 }

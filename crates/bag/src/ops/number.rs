@@ -7,6 +7,7 @@ use flagstone_graph::{Error, Result};
 
 use crate::bag::Bag;
 use crate::item::BagItem;
+use crate::ops::fold::FoldStep;
 use crate::stage::Stage;
 use crate::stored::Portable;
 
@@ -16,6 +17,8 @@ pub trait Number: Portable + Copy {
     const ZERO: Self;
     /// The sum, if it fits.
     fn plus(self, other: Self) -> Option<Self>;
+    /// Whether a sum, or that it does not fit, is the same in any order.
+    const ANY_ORDER: bool;
     /// As a float, rounded if need be.
     fn to_f64(self) -> f64;
 }
@@ -24,11 +27,13 @@ macro_rules! numbers {
     ($($integer:ty),*; $($float:ty),*) => {
         $(impl Number for $integer {
             const ZERO: Self = 0;
+            const ANY_ORDER: bool = <$integer>::MIN == 0;
             fn plus(self, other: Self) -> Option<Self> { self.checked_add(other) }
             fn to_f64(self) -> f64 { self as f64 }
         })*
         $(impl Number for $float {
             const ZERO: Self = 0.0;
+            const ANY_ORDER: bool = false;
             fn plus(self, other: Self) -> Option<Self> { Some(self + other) }
             fn to_f64(self) -> f64 { f64::from(self) }
         })*
@@ -55,7 +60,11 @@ impl<S: Stage> Bag<S> {
     where
         S: for<'a> Stage<Item<'a> = T>,
     {
-        self.fold_step("sum", T::ZERO, plus, plus)
+        let step = FoldStep {
+            name: "sum",
+            needs_order: !T::ANY_ORDER,
+        };
+        self.fold_step(step, T::ZERO, plus, plus)
     }
 
     /// The smallest item; of equal ones the first.
@@ -115,7 +124,7 @@ impl<S: Stage> Bag<S> {
         });
         let each = Arc::clone(&pick);
         self.fold_step(
-            name,
+            FoldStep::in_order(name),
             None,
             move |a, item| each(a, Some(item)),
             move |a, b| pick(a, b),
@@ -159,7 +168,7 @@ impl<S: Stage> Bag<S> {
         S: for<'a> Stage<Item<'a> = T>,
     {
         self.fold_step(
-            name,
+            FoldStep::in_order(name),
             (0u64, 0.0f64, 0.0f64),
             |(n, mean, squares), item| {
                 let (n, value) = (n + 1, item.to_f64());

@@ -93,6 +93,8 @@ where
     type Output<'a> = Json;
     type State = ();
 
+    const ITEMWISE: bool = true;
+
     fn push<C: Consumer<Then<S, Self>>>(
         &self,
         (): &mut (),

@@ -3,18 +3,30 @@
 //! Finding where every group of a long expression begins and ends costs far more than finding that
 //! the line matches. So the groups that nobody asks for are taken out of the expression before it
 //! is compiled for use: what stands in them must still match, but is neither found nor allocated.
+//!
+//! Most patterns of logs are fields with separators between them: wherever a choice is made, the
+//! next byte says which way it goes. From a given place on, one pass over the line then finds the
+//! match and its groups, so a line is first tried at its start. Only where that finds nothing is the
+//! line searched, which takes a pass for where a match begins and ends and one for its groups.
 
 mod record;
 
+use std::sync::Arc;
+
 use regex::{CaptureLocations, Regex};
+use regex_automata::dfa::onepass::{self, DFA};
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_automata::{Anchored, Input};
 use regex_syntax::ast::{self, Ast};
 
-pub(crate) use record::{Refused, fields_of, record};
+pub(crate) use record::{Refused, record};
 
 /// A compiled expression and the names of its groups.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     regex: Regex,
+    /// The same expression, where one pass from a given place finds it.
+    one_pass: Option<Arc<DFA>>,
     /// Names and numbers of the named groups, in the order in which they open.
     groups: Vec<(String, usize)>,
 }
@@ -25,7 +37,20 @@ pub struct Pattern {
 pub struct Matcher {
     regex: Regex,
     locations: CaptureLocations,
+    one_pass: Option<OnePass>,
+    /// Whether the last match was found at the line's start, in one pass.
+    is_one_pass: bool,
 }
+
+#[derive(Debug, Clone)]
+struct OnePass {
+    cache: onepass::Cache,
+    /// Where groups begin and end.
+    slots: Vec<Option<NonMaxUsize>>,
+}
+
+/// A larger automaton is not worth its memory: the expression is searched for instead.
+const ONE_PASS_BYTES_MAX: usize = 1 << 20;
 
 impl Pattern {
     /// Compiles an expression.
@@ -49,7 +74,14 @@ impl Pattern {
         let groups = named
             .filter_map(|(number, name)| Some((name?.to_owned(), number)))
             .collect();
-        Ok(Pattern { regex, groups })
+        let config = DFA::config().size_limit(Some(ONE_PASS_BYTES_MAX));
+        // an expression that is not of that kind is an error, and no harm
+        let one_pass = DFA::builder().configure(config).build(expression);
+        Ok(Pattern {
+            regex,
+            one_pass: one_pass.ok().map(Arc::new),
+            groups,
+        })
     }
 
     /// The pattern that matches the same lines, and finds no groups but these.
@@ -73,16 +105,33 @@ impl Pattern {
         Matcher {
             regex: self.regex.clone(),
             locations: self.regex.capture_locations(),
+            one_pass: self.one_pass.as_ref().map(|dfa| OnePass {
+                cache: dfa.create_cache(),
+                slots: vec![None; dfa.get_nfa().group_info().slot_len()],
+            }),
+            is_one_pass: false,
         }
     }
 
     /// Matches a line, and says whether it does; [`Pattern::group`] then gives its parts.
     #[inline]
     pub fn read(&self, line: &str, matcher: &mut Matcher) -> bool {
-        let Matcher { regex, locations } = matcher;
+        if let (Some(dfa), Some(own)) = (&self.one_pass, &mut matcher.one_pass) {
+            let from_start = Input::new(line).anchored(Anchored::Yes);
+            let found = dfa.try_search_slots(&mut own.cache, &from_start, &mut own.slots);
+            matcher.is_one_pass = matches!(found, Ok(Some(_)));
+            if matcher.is_one_pass {
+                return true;
+            }
+        }
         match self.groups.is_empty() {
-            true => regex.is_match(line),
-            false => regex.captures_read(locations, line).is_some(),
+            true => matcher.regex.is_match(line),
+            false => {
+                let Matcher {
+                    regex, locations, ..
+                } = matcher;
+                regex.captures_read(locations, line).is_some()
+            }
         }
     }
 
@@ -91,7 +140,13 @@ impl Pattern {
     #[inline]
     pub fn group<'l>(&self, group: usize, line: &'l str, matcher: &Matcher) -> Option<&'l str> {
         let (_, number) = self.groups.get(group)?;
-        let (start, end) = matcher.locations.get(*number)?;
+        let (start, end) = match (&matcher.one_pass, matcher.is_one_pass) {
+            (Some(own), true) => {
+                let place = |slot: usize| own.slots.get(slot).copied().flatten();
+                (place(2 * number)?.get(), place(2 * number + 1)?.get())
+            }
+            _ => matcher.locations.get(*number)?,
+        };
         line.get(start..end)
     }
 }
@@ -127,9 +182,11 @@ fn release(ast: &mut Ast, keep: &impl Fn(&str) -> bool) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn parts(pattern: &Pattern, line: &str) -> Option<Vec<(String, Option<String>)>> {
+    fn parts_of(pattern: &Pattern, line: &str) -> Option<Vec<(String, Option<String>)>> {
         let mut matcher = pattern.matcher();
         pattern.read(line, &mut matcher).then(|| {
             let part = |(group, name): (usize, &str)| {
@@ -168,13 +225,63 @@ mod tests {
                 let narrowed = whole.narrowed(kept).unwrap();
                 assert_eq!(narrowed.names().count() as u32, keep.count_ones());
                 for line in lines {
-                    let expected = parts(&whole, line).map(|mut parts| {
+                    let expected = parts_of(&whole, line).map(|mut parts| {
                         parts.retain(|(name, _)| kept(name));
                         parts
                     });
-                    assert_eq!(parts(&narrowed, line), expected, "{expression} on {line:?}");
+                    assert_eq!(
+                        parts_of(&narrowed, line),
+                        expected,
+                        "{expression} on {line:?}"
+                    );
                 }
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn a_match_in_one_pass_is_the_match_of_the_search(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    "a", "b", "é", " ", "(?<g>a)", "(?<g>b+)", r"(?<g>\w*)", r"(?<g>\d{1,2})",
+                    r"(?<g>\S+)", "[^b]*", "(?:a|b )", "(?:(?<g>a)|(?<h>b))", "(?<g>c)?",
+                    "(?: (?<g>b))?", "a??", "b+?", "(?i:k)", ".", "(?<g>[ac]{2})", "$", "c{0,2}",
+                    "[é-ü]", "(?<g>.*)", "(?:[a-b]*c)?", r"\b",
+                ]),
+                1..6,
+            ),
+            anchored in any::<bool>(),
+            lines in prop::collection::vec("[ab c1ékK]{0,8}", 8),
+        ) {
+            let mut expression = String::from(if anchored { "^" } else { "" });
+            for (number, part) in parts.iter().enumerate() {
+                let [g, h] = ["g", "h"].map(|name| format!("?<{name}{number}>"));
+                expression += &part.replace("?<g>", &g).replace("?<h>", &h);
+            }
+            let pattern = Pattern::compiled(&expression).unwrap();
+            let regex = Regex::new(&expression).unwrap();
+            for line in &lines {
+                let expected = regex.captures(line).map(|found| {
+                    let text = |name: &str| found.name(name).map(|text| text.as_str().to_owned());
+                    pattern.names().map(|name| (name.to_owned(), text(name))).collect::<Vec<_>>()
+                });
+                assert_eq!(parts_of(&pattern, line), expected, "{expression} on {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_of_logs_take_one_pass() {
+        for expression in [
+            r"^\d+:\d+ (?<a>\d+\.\d+\.\d+\.\d+):\d+ (?<b>\d+\.\d+\.\d+\.\d+):\d+ ",
+            r#"^(?<host>\S+) \S+ \S+ \[(?<time>[^\]]*)\] "(?<verb>\S+) (?<rest>[^"]*)" (\d{3})"#,
+        ] {
+            assert!(
+                Pattern::new(expression).unwrap().one_pass.is_some(),
+                "{expression}"
+            );
         }
     }
 

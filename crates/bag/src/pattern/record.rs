@@ -25,14 +25,6 @@ pub(crate) fn record<T: DeserializeOwned>(
     })
 }
 
-/// The fields that a record type asks for, if it is a struct.
-pub(crate) fn fields_of<T: DeserializeOwned>() -> Option<&'static [&'static str]> {
-    let mut fields = None;
-    // always refused: the type only says what it wants
-    let _ = T::deserialize(Asked(&mut fields));
-    fields
-}
-
 /// Why a line is no record.
 #[derive(Debug)]
 pub(crate) struct Refused(String);
@@ -54,39 +46,6 @@ impl std::error::Error for Refused {}
 impl de::Error for Refused {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
         Refused(message.to_string())
-    }
-}
-
-struct Asked<'f>(&'f mut Option<&'static [&'static str]>);
-
-impl<'de> Deserializer<'de> for Asked<'_> {
-    type Error = Refused;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Refused> {
-        Err(Refused(String::new()))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Refused> {
-        *self.0 = Some(fields);
-        Err(Refused(String::new()))
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 
@@ -320,6 +279,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::keys::RecordKeys;
 
     #[derive(Debug, PartialEq, Deserialize)]
     enum Method {
@@ -395,8 +355,10 @@ mod tests {
 
     #[test]
     fn a_type_says_which_fields_it_has() {
-        let fields = fields_of::<Hit>().unwrap();
+        let RecordKeys::Fields(fields) = RecordKeys::of::<Hit>() else {
+            panic!("a struct has fields")
+        };
         assert_eq!(fields, ["method", "bytes", "time", "url", "user"]);
-        assert_eq!(fields_of::<(u8, u8)>(), None);
+        assert_eq!(RecordKeys::of::<(u8, u8)>(), RecordKeys::None);
     }
 }

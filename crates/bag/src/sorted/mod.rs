@@ -14,12 +14,15 @@
 //!    order, whatever the runs were.
 //! 2. Ranges follow from samples at fixed places of the data, or from the number of partitions:
 //!    never from how many runs a budget made.
+//!
+//! Where nobody sees the order, items that are to be had without sorting are not sorted
+//! ([`Unsorted`]): the runs and their barrier are in the graph, but none of their tasks is needed.
 
 mod merge;
 mod root;
 mod runs;
 
-pub(crate) use root::{CutsOf, RANGES_MAX, Split};
+pub(crate) use root::{CutsOf, RANGES_MAX, Split, Unsorted};
 pub use root::{Ranges, Sorted};
 pub(crate) use runs::Runs;
 

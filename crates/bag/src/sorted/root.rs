@@ -1,6 +1,5 @@
 //! The source of what sorts give: the items of a range, in order.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -10,10 +9,10 @@ use flagstone_graph::{
 
 use super::merge::{Range as Ranks, merge};
 use super::{Collected, Load, Receipt};
-use crate::keyed::{PerGraph, Spool};
+use crate::keyed::{Lowered, PerGraph, Spool};
 use crate::run::Run;
 use crate::size::heap_bytes;
-use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
+use crate::stage::{Consumer, Cost, Flow, Root, Source, Step, Want, ended};
 use crate::stored::{Portable, Stored, take_or};
 
 /// Together the partitions keep so much in memory rather than write it.
@@ -67,11 +66,27 @@ impl<R> Sorting<R> {
 pub(crate) type LowerRuns<R> =
     Box<dyn Fn(&mut Graph, &Arc<Sorting<R>>) -> Result<(LayerId, Split<R>)> + Send + Sync>;
 
+/// The same items without their order, each with its [rank](Run::rank): where they come from.
+pub(crate) trait Unsorted<T>: Send + Sync + 'static {
+    /// The shards that they come in, and the one layer that all of these are read from.
+    fn plan(&self, graph: &mut Graph) -> Result<(Lowered, Vec<LayerId>)>;
+
+    /// Pushes the items of some shards.
+    fn push_shards(
+        &self,
+        plan: &Lowered,
+        run: &Run<'_>,
+        block: &Block,
+        shards: Range<u32>,
+        push: &mut dyn FnMut(T) -> Flow,
+    ) -> Flow;
+}
+
 /// Items in the order of their ranks; nothing is held between the runs and whoever takes the items.
 pub struct Sorted<R, T> {
     node: Arc<Node<R>>,
     steps: Vec<Step>,
-    item: PhantomData<fn() -> T>,
+    unsorted: Option<Arc<dyn Unsorted<T>>>,
 }
 
 struct Node<R> {
@@ -85,6 +100,7 @@ struct Node<R> {
 pub struct Ranges<R> {
     sorting: Arc<Sorting<R>>,
     count: u32,
+    unsorted: Option<Lowered>,
 }
 
 impl<R: Portable + Ord + Clone, T: Portable> Sorted<R, T> {
@@ -105,8 +121,14 @@ impl<R: Portable + Ord + Clone, T: Portable> Sorted<R, T> {
         Sorted {
             node,
             steps,
-            item: PhantomData,
+            unsorted: None,
         }
+    }
+
+    /// Items may be had in another order from here, where nobody sees their order.
+    pub(crate) fn or_unsorted(mut self, unsorted: Arc<dyn Unsorted<T>>) -> Self {
+        self.unsorted = Some(unsorted);
+        self
     }
 }
 
@@ -135,7 +157,18 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
             Ok((graph.push_at(Arc::new(barrier), &[runs], at), sorting))
         })?;
         let count = sorting.range_count()?;
-        Ok((Ranges { sorting, count }, vec![barrier]))
+        let (mut unsorted, mut inputs) = (None, vec![barrier]);
+        if let Some(items) = &self.unsorted {
+            let (lowered, layers) = items.plan(graph)?;
+            unsorted = Some(lowered);
+            inputs.extend(layers);
+        }
+        let ranges = Ranges {
+            sorting,
+            count,
+            unsorted,
+        };
+        Ok((ranges, inputs))
     }
 
     fn partition_count(&self, plan: &Ranges<R>) -> u32 {
@@ -144,13 +177,33 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
 
     fn cost(&self, _: &Ranges<R>, _: u32) -> Cost {
         Cost {
-            footprint: Footprint::estimated(0).with_scratch(256 << 10),
+            // of items that are not sorted: a table
+            footprint: Footprint::estimated(0).with_scratch(match self.unsorted.is_some() {
+                true => 1 << 20,
+                false => 256 << 10,
+            }),
             read_bytes: 0,
         }
     }
 
     fn deps(&self, _: &Ranges<R>, _: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
         deps.push(slots.start, 0);
+    }
+
+    fn deps_in_any_order(
+        &self,
+        plan: &Ranges<R>,
+        _: u32,
+        mut slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
+        // the runs' barrier is in the first slot
+        let slot = slots.nth(usize::from(plan.unsorted.is_some()));
+        slot.into_iter().for_each(|slot| deps.push(slot, 0));
+    }
+
+    fn dep_count(&self, _: &Ranges<R>, _: u32, _: usize) -> usize {
+        1
     }
 
     fn is_one_to_one(&self) -> bool {
@@ -165,6 +218,20 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
         mut consumer: C,
     ) -> Result<()> {
         let block = inputs.take(0)?;
+        if let (true, Some(items), Some(lowered)) =
+            (run.is_in_any_order(), &self.unsorted, &plan.unsorted)
+        {
+            let (part, parts) = (u64::from(run.partition()), u64::from(plan.count.max(1)));
+            let start = |part: u64| (part * u64::from(lowered.shard_count()) / parts) as u32;
+            let shards = start(part)..start(part + 1);
+            let pushed = items.push_shards(lowered, run, &block, shards, &mut |item| {
+                consumer.push(item)
+            });
+            return match pushed {
+                Ok(()) => ended(consumer.finish()),
+                stopped => ended(stopped),
+            };
+        }
         let collected = block.downcast_ref::<Stored<Collected<R>>>();
         let collected = collected.ok_or_else(|| Error::invalid("not the block of a sort"))?;
         let (runs, cuts) = &collected.value;

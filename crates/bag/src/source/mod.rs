@@ -1,6 +1,7 @@
-//! Where items come from: files of text or JSON, sequences, other bags.
+//! Where items come from: files of text or JSON, sequences, other bags and collections.
 
 pub(crate) mod binary;
+pub(crate) mod blocks;
 mod coding;
 pub(crate) mod computed;
 pub(crate) mod concat;

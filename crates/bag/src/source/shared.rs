@@ -162,6 +162,10 @@ where
         self.fork.size()
     }
 
+    fn needs_order(&self) -> bool {
+        !self.chain.is_itemwise() || self.fork.needs_order()
+    }
+
     fn run_alone(
         &self,
         _: &S::Root,

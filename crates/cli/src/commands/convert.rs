@@ -245,9 +245,14 @@ fn unused_keys(quality: &Quality) -> Option<String> {
 fn summary(args: &Convert, session: &Session, report: &WriteReport) {
     let stats = session.stats();
     say(format_args!(
-        "{} rows in {} files, {} in {}",
+        "{} rows in {} {}, {} in {}",
         report.rows,
         report.files.len(),
+        if report.files.len() == 1 {
+            "file"
+        } else {
+            "files"
+        },
         format_bytes(report.bytes),
         args.output.to.display()
     ));

@@ -1,12 +1,8 @@
 //! Arrays as bags, and bags of numbers as arrays.
 
-use std::sync::Arc;
-
 use flagstone_array::{Array, Element};
-use flagstone_bag::{Bag, Collected, Computed, Portable, Source, Stage};
-use flagstone_graph::{
-    Block, Deps, Error, Execute, Footprint, Graph, Inputs, Layer, Result, TaskContext,
-};
+use flagstone_bag::{Bag, Collected, FromBlocks, Portable, Source, Stage};
+use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
 use ndarray::Axis;
 
 use crate::session::Session;
@@ -26,15 +22,13 @@ impl Session {
     ///
     /// # Errors
     /// A mistake in how the array was built, and an array without axes.
-    pub fn array_to_bag<T>(&self, array: &Array<T>) -> Result<Bag<Source<Computed<T>>>>
-    where
-        T: Element + Portable,
-    {
-        let items = |block: &Block| {
+    #[track_caller]
+    pub fn array_to_bag<T: Element>(&self, array: &Array<T>) -> Result<Bag<Source<FromBlocks<T>>>> {
+        let lower = self.lower_rows(array)?;
+        Ok(Bag::from_blocks(lower, |block, _, push| {
             let rows = Array::<T>::chunk_values(block)?;
-            Ok(rows.iter().copied().collect())
-        };
-        self.blocks_to_bag(array, 0, Arc::new(items))
+            rows.iter().try_for_each(|&element| push(element))
+        }))
     }
 
     /// The rows of an array (its places along the first axis) as a bag, each flattened to a vector
@@ -42,40 +36,28 @@ impl Session {
     ///
     /// # Errors
     /// As [`array_to_bag`](Self::array_to_bag).
-    pub fn array_rows_to_bag<T>(&self, array: &Array<T>) -> Result<Bag<Source<Computed<Vec<T>>>>>
-    where
-        T: Element + Portable,
-    {
-        let items = |block: &Block| {
-            let rows = Array::<T>::chunk_values(block)?;
-            let row = |row: ndarray::ArrayViewD<'_, T>| row.iter().copied().collect();
-            Ok(rows.axis_iter(Axis(0)).map(row).collect())
-        };
-        // the header of a vector, and what its allocation is rounded up by
-        self.blocks_to_bag(array, 48, Arc::new(items))
-    }
-
-    fn blocks_to_bag<T: Element, U: Portable + Clone>(
+    #[track_caller]
+    pub fn array_rows_to_bag<T: Element>(
         &self,
         array: &Array<T>,
-        row_extra_bytes: usize,
-        items: Items<U>,
-    ) -> Result<Bag<Source<Computed<U>>>> {
+    ) -> Result<Bag<Source<FromBlocks<Vec<T>>>>> {
+        let lower = self.lower_rows(array)?;
+        Ok(Bag::from_blocks(lower, |block, _, push| {
+            let rows = Array::<T>::chunk_values(block)?;
+            let mut rows = rows.axis_iter(Axis(0));
+            rows.try_for_each(|row| push(row.iter().copied().collect()))
+        }))
+    }
+
+    fn lower_rows<T: Element>(
+        &self,
+        array: &Array<T>,
+    ) -> Result<impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + use<T>> {
         let array = array.counted_with(self)?;
         let resources = self.resources();
-        let row_bytes = array.len() / array.shape().first().copied().unwrap_or(1).max(1);
-        let row_bytes = row_bytes * size_of::<T>() + row_extra_bytes;
-        // found now rather than in every run
+        // a mistake is found now rather than in every run
         array.push_rows(&mut Graph::new(), resources, None)?;
-        Ok(Bag::from_layer(move |graph| {
-            let rows = array.push_rows(graph, resources, None)?;
-            let layer = ToItems {
-                lengths: rows.lengths,
-                row_bytes,
-                items: Arc::clone(&items),
-            };
-            Ok(graph.push(layer, &[rows.layer]))
-        }))
+        Ok(move |graph: &mut Graph| Ok(array.push_rows(graph, resources, None)?.layer))
     }
 
     /// A bag of numbers as an array of one axis. How long its partitions are is counted now, in a
@@ -121,36 +103,4 @@ fn fill<T: Copy>(items: &[T], out: &mut [T]) -> Result<()> {
     }
     out.copy_from_slice(items);
     Ok(())
-}
-
-/// Makes the items of a block of rows.
-type Items<U> = Arc<dyn Fn(&Block) -> Result<Vec<U>> + Send + Sync>;
-
-/// Blocks of rows become blocks of items.
-struct ToItems<U> {
-    lengths: Vec<usize>,
-    row_bytes: usize,
-    items: Items<U>,
-}
-
-impl<U: Portable + Clone> Layer for ToItems<U> {
-    fn name(&self) -> &str {
-        "to-bag"
-    }
-
-    fn task_count(&self) -> u32 {
-        self.lengths.len() as u32
-    }
-
-    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        deps.push(0, task);
-    }
-
-    fn footprint(&self, task: u32) -> Footprint {
-        Footprint::exact((self.lengths[task as usize] * self.row_bytes) as u64)
-    }
-
-    fn run(&self, _: u32, mut inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
-        Ok(Collected::block((self.items)(&inputs.take(0)?)?))
-    }
 }

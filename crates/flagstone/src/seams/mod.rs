@@ -2,6 +2,7 @@
 
 mod array_bag;
 mod array_frame;
+mod frame_bag;
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -10,14 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use flagstone_bag::{Bag, PartitionSource as BagPartitions, Stage};
+use flagstone_bag::{Bag, PartitionSource as BagPartitions, RecordKeys, Stage};
 use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Outcome, PartitionSource, Scan, WriteReport};
 use flagstone_graph::{Deps, Error, Graph, Inputs, IoBytes, Result, TaskContext};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
 
-use crate::records::{BagRecords, Keys, keys_of};
+use crate::records::BagRecords;
 use crate::session::Session;
 
 pub use array_frame::ColumnElement;
@@ -70,8 +71,8 @@ where
     #[track_caller]
     fn to_dataframe(&self) -> DataFrame {
         let fields = fields_of::<T>();
-        match (keys_of::<T>(), &fields) {
-            (Keys::Own, _) | (Keys::Fields, Err(_)) => {
+        match (RecordKeys::of::<T>(), &fields) {
+            (RecordKeys::Own, _) | (RecordKeys::Fields(_), Err(_)) => {
                 return DataFrame::from_records(Arc::new(BagRecords(self.clone())));
             }
             _ => {}

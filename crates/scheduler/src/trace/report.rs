@@ -47,9 +47,16 @@ pub fn write_report(stats: &Stats, trace: &Trace, out: &mut dyn Write) -> io::Re
         "<h2>Memory</h2>{}",
         memory_chart(stats, trace, &seconds, end)?
     )?;
+    let budget = match stats.budget_bytes <= chart_top(stats, trace) {
+        true => "red line: budget".to_owned(),
+        false => format!(
+            "the budget, {}, is above the chart",
+            format_bytes(stats.budget_bytes)
+        ),
+    };
     writeln!(
         out,
-        "<p class=key>blue: granted by the ledger · red line: budget · grey: spilled</p>"
+        "<p class=key>blue: granted by the ledger · {budget} · grey: spilled</p>"
     )?;
     writeln!(out, "<h2>Tasks</h2>{}", task_stream(trace, &seconds, end)?)?;
     legend(trace, out)?;
@@ -140,14 +147,7 @@ fn memory_chart(
         .iter()
         .filter(|event| event.kind == EventKind::Ledger)
         .collect();
-    let top = samples
-        .iter()
-        .map(|event| event.bytes.max(event.detail))
-        .chain([stats
-            .budget_bytes
-            .min(stats.ledger_peak_bytes.saturating_mul(4))])
-        .max()
-        .unwrap_or(1);
+    let top = chart_top(stats, trace);
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, 260)).into_drawing_area();
@@ -189,6 +189,17 @@ fn memory_chart(
         root.present().map_err(draw)?;
     }
     Ok(svg)
+}
+
+/// The most bytes that the chart of the memory shows: the budget, unless it is far above.
+fn chart_top(stats: &Stats, trace: &Trace) -> u64 {
+    let ledger = trace
+        .events
+        .iter()
+        .filter(|event| event.kind == EventKind::Ledger);
+    let near = stats.ledger_peak_bytes.saturating_mul(4);
+    let top = ledger.map(|event| event.bytes.max(event.detail)).max();
+    top.unwrap_or(1).max(stats.budget_bytes.min(near)).max(1)
 }
 
 fn task_stream(trace: &Trace, seconds: &dyn Fn(u64) -> f64, end: f64) -> io::Result<String> {
@@ -315,7 +326,7 @@ fn sources(stats: &Stats, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "<h2>Sources</h2><table><tr><th>source<th>lines<th>records<th>skipped<th>quarantined\
-         <th>blank<th>keys never used<th>keys of several types</tr>"
+         <th>blank<th>keys looked at in<th>keys never used<th>keys of several types</tr>"
     )?;
     for (name, quality) in &stats.sources {
         let unused: Vec<&str> = quality.never_used().collect();
@@ -323,21 +334,17 @@ fn sources(stats: &Stats, out: &mut dyn Write) -> io::Result<()> {
             let types: Vec<&str> = key.types().map(|(kind, _)| kind.name()).collect();
             (types.len() > 1).then(|| format!("{name} ({})", types.join(", ")))
         });
-        let sample = match quality.is_exact() || quality.keys.is_empty() {
-            true => String::new(),
-            false => format!("; in {} records looked into", quality.looked_into),
-        };
         writeln!(
             out,
-            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}{}<td>{}</tr>",
+            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
             html(name),
             quality.lines,
             quality.records,
             quality.skipped,
             quality.quarantined,
             quality.blank,
+            quality.looked_into,
             html(&unused.join(", ")),
-            sample,
             html(&mixed.collect::<Vec<_>>().join(", ")),
         )?;
     }
