@@ -193,6 +193,54 @@ fn rows_to_columns_of_four_times_the_budget_in_one_pass() {
     }
 }
 
+/// Chunks that are not compressed are read in parts, once, and nothing is spilled.
+#[test]
+fn stored_rows_become_columns_without_spilling() {
+    let directory = quick_directory();
+    let x = Array::<f64>::random_uniform(&[2048, 2048], 0.0, 1.0, 12);
+    let session = Session::builder()
+        .memory("24MiB")
+        .threads(2)
+        .build()
+        .unwrap();
+    // chunks of 1 MiB are written past the page cache, the smaller ones through it
+    for (number, (from, width)) in [([60, 2048], 64), ([512, 2048], 8), ([100, 700], 10)]
+        .iter()
+        .enumerate()
+    {
+        let rows = directory.path().join(format!("rows-{number}.zarr"));
+        let plain = ZarrOptions {
+            compression: ZarrCompression::None,
+            ..zarr(from)
+        };
+        x.store_zarr_with(&SerialExecutor, &rows, &plain).unwrap();
+        let lazy = Array::<f64>::open_zarr(&rows);
+        let columns = lazy.rechunk([-1, *width]);
+        let target = directory.path().join(format!("columns-{number}.zarr"));
+        columns
+            .store_zarr_with(&session, &target, &plain_columns())
+            .unwrap();
+        let stats = session.last_stats();
+        assert!(stats.ledger_peak_bytes <= stats.budget_bytes);
+        let notes = columns.notes_with(session.resources()).unwrap().concat();
+        if from[1] == 2048 {
+            assert!(notes.contains("without spill files"), "{notes}");
+            assert_eq!(stats.bytes_spilled, 0);
+            assert_eq!(stats.counter(Counter::BytesRead), x.nbytes());
+        }
+        let back = Array::<f64>::open_zarr(&target);
+        let same = back.equal(&x).all(..).compute_with(&session).unwrap();
+        assert!(same[[]], "{from:?}");
+    }
+    let npy = directory.path().join("x.npy");
+    x.store_npy_with(&session, &npy).unwrap();
+    let bytes = std::fs::metadata(&npy).unwrap().len();
+    assert_eq!(bytes, x.nbytes() + 4096);
+    let back = Array::<f64>::open_npy(&npy);
+    let same = back.equal(&x).all(..).compute_with(&session).unwrap();
+    assert!(same[[]]);
+}
+
 fn plain_columns() -> ZarrOptions {
     ZarrOptions {
         compression: ZarrCompression::None,

@@ -67,7 +67,10 @@ impl<T: Element> Lower for Product<T> {
             symmetric,
             block_operands: u64::from(streamed),
         };
-        let plan = ProductPlan::choose(&problem);
+        let plan = match streamed {
+            true => ProductPlan::choose(&problem),
+            false => ProductPlan::choose_with_overlap(&problem, lowering.plan.threads),
+        };
         let group = match streamed {
             true => plan.panel,
             false => k.next_multiple_of(PANEL).max(PANEL),

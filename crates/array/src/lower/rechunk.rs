@@ -140,7 +140,7 @@ impl Lowering<'_> {
         {
             self.notes
                 .push(describe_read(&reader.stored.grid, grid, &pieces, item));
-            let lowered = reader.read_pieces(self, pieces, node)?;
+            let lowered = reader.read_pieces(self, pieces, true, node)?;
             let result = self.joined(lowered, dtype, grid, node)?;
             self.regridded.insert(key, result.clone());
             return Ok(result);

@@ -82,6 +82,10 @@ pub(crate) trait Source: Send + Sync {
         Ok(None)
     }
 
+    /// Says that a window will be read soon, piece by piece: where it lies in one stretch of a file,
+    /// the system may fetch it at once.
+    fn advise(&self, _window: &[Along]) {}
+
     /// How many bytes `read` would read from storage.
     fn storage_bytes(&self, _window: &[Along]) -> u64 {
         0

@@ -270,6 +270,28 @@ impl Source for NpyFile {
         Ok(aligned.then_some(Mapped { pages, strides }))
     }
 
+    fn advise(&self, window: &[Along]) {
+        let (shape, stored) = self.stored(window);
+        let Some((span, _)) = dense(&shape, &stored, self.dtype.size()) else {
+            return;
+        };
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+
+            let start = self.header.data_offset + span.start as u64;
+            // SAFETY: the descriptor is open as long as `self`; nothing but the page cache changes.
+            let _ = unsafe {
+                libc::posix_fadvise(
+                    self.file.as_raw_fd(),
+                    start as libc::off_t,
+                    span.len() as libc::off_t,
+                    libc::POSIX_FADV_WILLNEED,
+                )
+            };
+        }
+    }
+
     fn storage_bytes(&self, window: &[Along]) -> u64 {
         self.runs(window).storage_bytes()
     }

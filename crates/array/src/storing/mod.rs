@@ -2,6 +2,8 @@
 //!
 //! New output appears whole or not at all: it grows under another name. A region is written in
 //! place, chunk by chunk; when that run fails, some of the region is written and some is not.
+//!
+//! What is larger than the budget is written past the page cache, where it lies on whole blocks.
 
 mod targets;
 

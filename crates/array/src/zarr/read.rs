@@ -35,7 +35,7 @@ impl Lower for ReadZarr {
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
         let grid = pieces(&self.stored, &lowering.plan);
-        let lowered = self.read_pieces(lowering, grid, node)?;
+        let lowered = self.read_pieces(lowering, grid, false, node)?;
         if self.stored.shards.is_none() && self.stored.packing.is_plain() {
             lowering.readers.insert(lowered.layer, self.clone());
         }
@@ -44,7 +44,8 @@ impl Lower for ReadZarr {
 }
 
 impl ReadZarr {
-    /// A layer that reads pieces, of which none lies in two stored chunks.
+    /// A layer that reads pieces, of which none lies in two stored chunks; `banded` if all of them
+    /// will be read, those at the start of each chunk first.
     ///
     /// # Errors
     /// Too many pieces, and codecs that promise no bound.
@@ -52,6 +53,7 @@ impl ReadZarr {
         &self,
         lowering: &mut Lowering<'_>,
         grid: ChunkGrid,
+        banded: bool,
         node: &Node,
     ) -> Result<Lowered> {
         check_count(grid.len() as u64, node)?;
@@ -63,6 +65,7 @@ impl ReadZarr {
         let layer = ReadChunks {
             stored: Arc::clone(&self.stored),
             grid: grid.clone(),
+            banded,
             scratch_bytes,
         };
         Ok(Lowered {
@@ -110,6 +113,8 @@ fn pieces(stored: &Stored, plan: &Plan) -> ChunkGrid {
 struct ReadChunks {
     stored: Arc<Stored>,
     grid: ChunkGrid,
+    /// See [`ReadZarr::read_pieces`].
+    banded: bool,
     scratch_bytes: u64,
 }
 
@@ -147,6 +152,14 @@ impl Layer for ReadChunks {
             .enumerate()
             .map(|(axis, range)| grid.coord_at(axis, range.start))
             .collect();
+        let origin = self.stored.origin(&coords);
+        let first = origin
+            .iter()
+            .zip(&region)
+            .all(|(&at, range)| at == range.start);
+        if self.banded && first {
+            self.stored.advise(&coords);
+        }
         let moved = self.stored.read(&coords, &region, &mut values)?;
         ctx.count(Counter::BytesRead, moved);
         let chunk = Chunk::from_buffer(values, self.stored.dtype, lengths(&region));

@@ -230,6 +230,19 @@ impl Stored {
         Ok(moved)
     }
 
+    /// Says that all of a stored chunk will be read, in parts that lie apart: the system may fetch
+    /// it in one go.
+    pub(crate) fn advise(&self, coords: &[usize]) {
+        #[cfg(target_os = "linux")]
+        if let Ok(Some(opened)) = self.open_chunk(coords) {
+            use std::os::fd::AsRawFd;
+
+            let descriptor = opened.file.as_raw_fd();
+            // SAFETY: the descriptor is open for the call; nothing but the page cache changes.
+            let _ = unsafe { libc::posix_fadvise(descriptor, 0, 0, libc::POSIX_FADV_WILLNEED) };
+        }
+    }
+
     /// Where a chunk starts.
     pub(crate) fn origin(&self, coords: &[usize]) -> Vec<usize> {
         (0..coords.len())

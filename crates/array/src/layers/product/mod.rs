@@ -44,6 +44,9 @@ pub(crate) use mirror::Mirror;
 use panel::{Panel, PanelShape};
 pub(crate) use plan::{Problem, ProductPlan};
 
+/// More than this is not fetched in one go: it may be gone again before it is read.
+const ADVISED_BYTES_MAX: usize = 256 << 20;
+
 /// `left · right` over a grid of tiles.
 pub(crate) struct MatrixProduct<T: Element> {
     pub(crate) left: Fused,
@@ -176,6 +179,26 @@ impl<T: Element> MatrixProduct<T> {
             .flat_map(|row| (0..columns).map(move |column| (row, column)))
             .filter(|&(row, column)| part.kind == Kind::Full || row <= column)
             .collect()
+    }
+
+    /// The tile that follows those that are multiplied at once, if it reads other rows.
+    fn ahead(&self, task: u32) -> Option<Part> {
+        let next = task + self.groups() * self.plan.at_once;
+        let part = (next < self.task_count()).then(|| self.part(next))?;
+        (self.groups() == 1 && part.rows != self.part(task).rows).then_some(part)
+    }
+
+    /// Has the system fetch some of a tile's rows of the left operand.
+    fn advise(&self, part: &Part, rows: Range<usize>) {
+        let rows = part.rows.start + rows.start..part.rows.start + rows.end;
+        let region = [rows, part.depth.clone()];
+        let bytes = volume(&region) * size_of::<T>();
+        if part.kind == Kind::Full
+            && bytes <= ADVISED_BYTES_MAX
+            && let Some((source, window, _)) = self.left.window(&region)
+        {
+            source.advise(&window);
+        }
     }
 
     fn multiply(&self, part: &Part, tile: &Tile<T>, panels: &Panels<T>, block: (usize, usize)) {
@@ -316,6 +339,10 @@ impl<T: Element> Layer for MatrixProduct<T> {
         let memory = declared(self.scratch_bytes(&part));
         let steps = self.steps(&part);
         let blocks = self.blocks(&part);
+        // a panel is a strip of every row: the rows are fetched in one go before that, those of a
+        // later tile while this one is multiplied
+        self.advise(&part, 0..part.rows.len());
+        let ahead = self.ahead(task);
         let mut now = self.new_panels(&part, &memory)?;
         let mut later = match self.plan.double && steps.len() > 1 {
             true => Some(self.new_panels(&part, &memory)?),
@@ -361,6 +388,10 @@ impl<T: Element> Layer for MatrixProduct<T> {
                 if let Some(error) = take_failure() {
                     return Err(error);
                 }
+            }
+            if let Some(part) = &ahead {
+                let rows = part.rows.len();
+                self.advise(part, rows * i / steps.len()..rows * (i + 1) / steps.len());
             }
             let mut load_count = 0;
             if let (Some(later), Some(step)) = (&mut later, steps.get(i + 1)) {

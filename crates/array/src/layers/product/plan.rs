@@ -21,6 +21,8 @@ pub(crate) struct ProductPlan {
     pub(crate) double: bool,
     /// A tile and its panels, in bytes.
     pub(crate) bytes: u64,
+    /// How many tiles fit beside each other: while one is written, another is multiplied.
+    pub(crate) at_once: u32,
 }
 
 /// What is known of a product before it is cut.
@@ -38,6 +40,8 @@ pub(crate) struct Problem {
     pub(crate) block_operands: u64,
 }
 
+/// From this many tiles on, writing one while another is multiplied is worth smaller ones.
+const TILES_MANY: usize = 4;
 /// Panels are lengthened up to this size where there is room.
 const PANEL_BYTES_WANTED: u64 = 16 << 20;
 /// Rows of a panel shorter than this are read in pieces smaller than a page.
@@ -91,6 +95,40 @@ impl ProductPlan {
 }
 
 impl ProductPlan {
+    /// The same, but with tiles of which two fit where that costs little: where a tile is as wide
+    /// (or as high) as the result, so that one operand is read once whatever the tiles, and the other
+    /// is small enough to stay in the page cache.
+    pub(crate) fn choose_with_overlap(problem: &Problem, threads: usize) -> ProductPlan {
+        let one = ProductPlan::choose(problem);
+        let Problem {
+            m,
+            n,
+            k,
+            item_bytes,
+            ..
+        } = *problem;
+        let cached = |rows: usize, columns: usize| {
+            (rows * columns * item_bytes) as u64 <= problem.budget_bytes
+        };
+        let again = |plan: &ProductPlan| {
+            plan.tile.1 == n && cached(k, n) || plan.tile.0 == m && cached(m, k)
+        };
+        let tiles = m.div_ceil(one.tile.0.max(1)) * n.div_ceil(one.tile.1.max(1));
+        if threads < 2 || problem.symmetric || tiles < TILES_MANY || !again(&one) {
+            return one;
+        }
+        let two = ProductPlan::choose(&Problem {
+            // the session needs some of it, too
+            budget_bytes: problem.budget_bytes / 100 * 48,
+            ..*problem
+        });
+        let smallest = two.tile.0.min(two.tile.1) < BLOCK;
+        match again(&two) && two.double && !smallest {
+            true => ProductPlan { at_once: 2, ..two },
+            false => one,
+        }
+    }
+
     /// Square tiles, for a product of which only those on and above the diagonal are made: as few
     /// as fit.
     fn choose_square(problem: &Problem) -> ProductPlan {
@@ -134,6 +172,7 @@ impl Problem {
             panel,
             double,
             bytes: tile.0 as u64 * tile.1 as u64 * item + panels + blocks,
+            at_once: 1,
         }
     }
 
@@ -221,6 +260,27 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn tall_and_wide_products_have_two_tiles_at_once() {
+        for (m, n) in [(200_000, 4000), (4000, 200_000)] {
+            let p = problem(m, n, 4000, 256 << 20);
+            let plan = ProductPlan::choose_with_overlap(&p, 2);
+            assert_eq!(plan.at_once, 2, "{plan:?}");
+            assert!(2 * plan.bytes <= p.budget_bytes);
+            assert_eq!(plan.tile.0.max(plan.tile.1), 4000);
+            assert_eq!(
+                ProductPlan::choose_with_overlap(&p, 1),
+                ProductPlan::choose(&p)
+            );
+        }
+        // square ones move more with smaller tiles
+        let p = problem(16384, 16384, 16384, 256 << 20);
+        assert_eq!(
+            ProductPlan::choose_with_overlap(&p, 2),
+            ProductPlan::choose(&p)
+        );
     }
 
     #[test]
