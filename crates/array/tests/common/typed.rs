@@ -53,7 +53,7 @@ pub trait Typed {
     fn values(&self) -> Numbers;
 }
 
-/// The operations that take long to compile, for some types each: of every kind one for every type.
+/// The operations that take long to compile: each for some types, and some for each type.
 pub trait Chosen: Element {
     fn chosen(x: &Array<Self>, op: &Op) -> Option<Box<dyn Typed>>;
 }
@@ -62,24 +62,24 @@ macro_rules! chosen {
     ($($element:ty: $($function:ident)*;)*) => {
         $(impl Chosen for $element {
             fn chosen(x: &Array<Self>, op: &Op) -> Option<Box<dyn Typed>> {
-                sum(x, op)$(.or_else(|| $function(x, op)))*
+                None$(.or_else(|| $function(x, op)))*
             }
         })*
     };
 }
 
 chosen!(
-    bool: extreme truth argmax cumsum unique;
-    i8: extreme truth argmax sort;
-    i16: counted sort cumsum;
-    i32: extreme truth cumsum unique padded;
-    i64: extreme counted argmax sort cumsum;
-    u8: counted unique cumsum padded;
-    u16: extreme truth argmax sort;
-    u32: extreme counted sort;
-    u64: extreme truth cumsum sort unique;
-    f32: extreme truth argmax cumsum sort padded;
-    f64: extreme counted sort cumsum unique;
+    bool: sum truth cumsum unique;
+    i8: sum argmax sort;
+    i16: extreme padded cumsum;
+    i32: sum truth argmax cumsum;
+    i64: sum counted extreme sort cumsum padded;
+    u8: sum extreme cumsum;
+    u16: sum sort;
+    u32: counted unique;
+    u64: sum sort cumsum;
+    f32: sum extreme sort cumsum padded;
+    f64: sum argmax counted sort cumsum unique;
 );
 
 fn sum<T: Chosen<Sum: Chosen>>(x: &Array<T>, op: &Op) -> Option<Box<dyn Typed>> {
