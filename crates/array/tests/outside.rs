@@ -291,15 +291,18 @@ fn a_trillion_ones_are_sliced_to_a_corner_at_once() {
     let built = |side: usize| corner(side).build(SerialExecutor.resources()).unwrap();
     let found = corner(1_000_000).compute_with(&SerialExecutor).unwrap();
     assert_eq!(found, ArrayD::from_elem(vec![3, 2], 2.0));
-    // what is built does not grow with the array
+    // what is built does not grow with the array; hash tables vary by a few bytes
     let allocated = |side: usize| {
-        let before = ALLOCATED.get();
-        drop(built(side));
-        ALLOCATED.get() - before
+        let bytes = (0..200).map(|_| {
+            let before = ALLOCATED.get();
+            drop(built(side));
+            ALLOCATED.get() - before
+        });
+        bytes.min().unwrap()
     };
     let bytes = [10, 1_000, 1_000_000, 1_000_000_000].map(allocated);
     assert!(
-        bytes.iter().all(|&b| b == bytes[0] && b < 64 << 10),
+        bytes.iter().all(|&b| b == bytes[0] && b < 16 << 10),
         "{bytes:?}"
     );
     let best = |count: usize, run: &dyn Fn()| {

@@ -37,10 +37,10 @@ pub fn expected(x: &Numbers, op: &Op) -> Option<Numbers> {
                 return None;
             }
             let places = bits.map_axis(Axis(axis), |line| {
-                let beats = |a: Number, b: Number| b.is_nan() < a.is_nan() || a > b;
+                // the first that is no number, or the first of the largest
                 let better = |best: usize, i: usize| {
-                    let wins = !number(&line[best]).is_nan()
-                        && beats(number(&line[i]), number(&line[best]));
+                    let (most, next) = (number(&line[best]), number(&line[i]));
+                    let wins = !most.is_nan() && (next.is_nan() || next > most);
                     if wins { i } else { best }
                 };
                 (1..line.len()).fold(0, better) as u64
