@@ -73,7 +73,7 @@ chosen!(
     i8: sum argmax sort;
     i16: extreme padded cumsum;
     i32: sum truth argmax cumsum;
-    i64: sum counted extreme sort cumsum padded;
+    i64: sum counted extreme sort cumsum;
     u8: sum extreme cumsum;
     u16: sum sort;
     u32: counted unique;
