@@ -199,7 +199,7 @@ fn stored_rows_become_columns_without_spilling() {
     let directory = quick_directory();
     let x = Array::<f64>::random_uniform(&[2048, 2048], 0.0, 1.0, 12);
     let session = Session::builder()
-        .memory("24MiB")
+        .memory("30MiB")
         .threads(2)
         .build()
         .unwrap();
