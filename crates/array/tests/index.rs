@@ -4,7 +4,7 @@
 #[allow(unreachable_pub, dead_code, reason = "shared by several test programs")]
 mod common;
 
-use common::{Harness, numbers};
+use common::{Harness, at, numbers};
 use flagstone_array::{Array, Index, Pad, index};
 use flagstone_graph::SerialExecutor;
 use ndarray::{Array1, Array2, ArrayD, IxDyn, arr2};
@@ -88,6 +88,37 @@ fn every_combination_of_entries_is_numpys() {
         }
     }
     assert!(count > 1000 && errors > 10, "{count} {errors}");
+}
+
+/// The same on chunks of (3, 3, 3): every combination on the reference executor, on several threads
+/// and on a tiny budget, with equal bits.
+#[test]
+fn every_combination_of_entries_on_chunks_of_three() {
+    let chunked = Array::from_ndarray(numbers(&[6, 7, 8])).rechunk([3, 3, 3]);
+    let mut count = 0;
+    for (number, line) in include_str!("golden_index.txt").lines().enumerate() {
+        let (names, rest) = line.split_once(" | ").unwrap();
+        let index: Vec<Index> = names.split(' ').map(entry).collect();
+        count += 1;
+        let part = chunked.index(index.clone());
+        let Some((_, digests)) = rest.split_once('|') else {
+            assert!(part.check().is_err(), "{names}");
+            continue;
+        };
+        let mut digests = digests
+            .split_whitespace()
+            .map(|n| n.parse::<i64>().unwrap());
+        assert_eq!(Some(digest(&at(part))), digests.next(), "{names}");
+        if number % 7 == 0 {
+            let assigned = chunked.with_assigned(index, &Array::scalar(-1));
+            assert_eq!(
+                Some(digest(&at(assigned))),
+                digests.next(),
+                "{names} assigned"
+            );
+        }
+    }
+    assert_eq!(count, 1331);
 }
 
 #[test]

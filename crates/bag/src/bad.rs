@@ -9,6 +9,14 @@ use flagstone_io::{BadRecord, Quarantine};
 
 use crate::run::io_error;
 
+/// The quarantine of a policy.
+pub(crate) fn directory_of(policy: &BadRecords) -> Option<&Path> {
+    match policy {
+        BadRecords::Quarantine(directory) => Some(directory),
+        _ => None,
+    }
+}
+
 /// What one partition left out so far. It counts, and its files get their names, when the partition
 /// is done: a task that is run again leaves out each record once.
 #[derive(Default)]

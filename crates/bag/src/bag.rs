@@ -8,6 +8,7 @@ use flagstone_graph::{Block, Error, Graph, LayerId, Result};
 use crate::branch::{Chain, Sink};
 use crate::item::BagItem;
 use crate::stage::{Root, Stage, Step, chain_name};
+use crate::sweep::Sweeps;
 use crate::tree::{Merge, reduce};
 
 /// A partitioned, ordered collection of any Rust values.
@@ -133,6 +134,7 @@ impl<S: Stage> Bag<S> {
         let chain = Chain {
             stage: Arc::clone(&self.stage),
             sink,
+            sweeps: Sweeps::of(&*self.stage, graph)?,
         };
         self.stage.root().attach(graph, chain)
     }

@@ -16,6 +16,7 @@ use flagstone_graph::{
 
 use crate::run::Run;
 use crate::stage::{Consumer, Flow, Root, Source, Stage, Step, Want};
+use crate::sweep::Sweeps;
 
 /// What becomes of the items of a partition.
 pub trait Sink<S: Stage>: Send + Sync + 'static {
@@ -96,6 +97,7 @@ pub struct Started<'s, R: Root> {
 pub(crate) struct Chain<S, K> {
     pub(crate) stage: Arc<S>,
     pub(crate) sink: K,
+    pub(crate) sweeps: Sweeps,
 }
 
 impl<S: Stage, K: Sink<S>> Branch<S::Root> for Chain<S, K> {
@@ -121,6 +123,7 @@ impl<S: Stage, K: Sink<S>> Branch<S::Root> for Chain<S, K> {
         run: &Run<'_>,
         inputs: Inputs<'_>,
     ) -> Result<Block> {
+        self.sweeps.begin()?;
         let state = RefCell::new(self.sink.start(run)?);
         // shortens the borrows, so that the consumer may hold both
         fn drive<'s, S: Stage, K: Sink<S>>(
@@ -144,6 +147,7 @@ impl<S: Stage, K: Sink<S>> Branch<S::Root> for Chain<S, K> {
     }
 
     fn start<'s>(&'s self, run: &'s Run<'s>) -> Result<Started<'s, S::Root>> {
+        self.sweeps.begin()?;
         let state = Rc::new(RefCell::new(self.sink.start(run)?));
         let end = End {
             sink: &self.sink,

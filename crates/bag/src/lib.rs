@@ -22,7 +22,8 @@
 //! 1. Order: partitions and the items in them keep their order; frequencies, distinct and foldby come
 //!    in the order of first appearance, groupby and join in the order of a fixed hash of their keys;
 //!    of equal keys in a topk or a sort the first comes first. All of it holds for any executor,
-//!    number of threads and budget, bit by bit.
+//!    number of threads and budget, bit by bit. Where nobody can see the order (count, topk, any, all,
+//!    sums of unsigned numbers), keys are not put in it.
 //! 2. No method fails and none panics: a mistake in how a bag is made is kept with its source line
 //!    until a terminal or [`Bag::check`] is called.
 //! 3. Inside a chain items need no traits at all. What crosses between tasks is [`Portable`]: it is
@@ -37,8 +38,8 @@
 //!    and the run's statistics say how many of each ([`Quality`]).
 //!
 //! Read in this order: [`Bag`], `stage` and `then` (how chains are made), `branch` (where they are
-//! erased), `fork` (how they are shared), `keyed` (state per key), `sorted` (order), `seam` (how other
-//! collections read them).
+//! erased), `fork` (how they are shared), `keyed` (state per key), `sorted` (order), `pattern` (lines
+//! to records), `seam` (how other collections read them).
 
 mod bad;
 mod bag;
@@ -54,6 +55,7 @@ mod fork;
 mod quality;
 mod run;
 mod stored;
+mod sweep;
 mod tree;
 
 mod keyed;

@@ -38,8 +38,8 @@ pub struct Run<'a> {
 /// What becomes of the lines of a partition, for the data-quality ledger.
 #[derive(Default)]
 struct LineLedger {
-    /// What the source is called; none for items that are not lines.
-    source: RefCell<Option<Arc<str>>>,
+    /// What the source is called, and the number of its part; none for items that are not lines.
+    source: RefCell<Option<(Arc<str>, u64)>>,
     blank: Cell<u64>,
     too_long: Cell<u64>,
     /// The item that was refused last: one line counts once, however many closures refuse it.
@@ -254,12 +254,12 @@ impl<'a> Run<'a> {
         self.left_out.told()
     }
 
-    /// For sources: items are lines of this source, of which a reader left out so many for being
-    /// too long.
-    pub(crate) fn lines_of(&self, source: &Arc<str>, too_long: u64) {
+    /// For sources: items are lines of this part of a source, of which a reader left out so many
+    /// for being too long.
+    pub(crate) fn lines_of(&self, source: &Arc<str>, part: u64, too_long: u64) {
         self.left_out.add(too_long);
         self.ledger.too_long.set(too_long);
-        *self.ledger.source.borrow_mut() = Some(Arc::clone(source));
+        *self.ledger.source.borrow_mut() = Some((Arc::clone(source), part));
     }
 
     /// For sources: a line was blank, and is no item.
@@ -276,7 +276,7 @@ impl<'a> Run<'a> {
     /// Tells the data-quality ledger what became of every line.
     fn tell(&self) {
         let ledger = &self.ledger;
-        let Some(source) = ledger.source.take() else {
+        let Some((source, part)) = ledger.source.take() else {
             return;
         };
         let (items, too_long) = (self.item.get(), ledger.too_long.get());
@@ -290,7 +290,7 @@ impl<'a> Run<'a> {
             quarantined,
             ..ledger.keys.take().into_quality()
         };
-        self.ctx.tell(&source, &quality);
+        self.ctx.tell(&source, &quality.of_part(part));
     }
 
     /// Calls `read` with what a reader may use.
@@ -346,8 +346,10 @@ impl<'a> Run<'a> {
         self.outside.set(outside);
     }
 
-    /// `item 7 of partition 2 (a.txt, byte 120)`; items count from 0.
+    /// `item 7 of partition 2 (a.txt:3, byte 120)`; items count from 0.
     pub(crate) fn place(&self) -> String {
+        // for a line in the middle of a file, reads the file up to there
+        let line = self.line_number();
         let partition = self.partition;
         let mut place = match (self.item.get(), self.rank.get()) {
             (_, Some(rank)) => {
@@ -359,9 +361,10 @@ impl<'a> Run<'a> {
         };
         if let Some(reading) = &*self.reading.borrow() {
             let file = reading.file.path().display();
-            place += &match self.offset.get() {
-                Some(offset) => format!(" ({file}, byte {offset})"),
-                None => format!(" ({file})"),
+            place += &match (line, self.offset.get()) {
+                (Some(line), Some(offset)) => format!(" ({file}:{line}, byte {offset})"),
+                (None, Some(offset)) => format!(" ({file}, byte {offset})"),
+                (_, None) => format!(" ({file})"),
             };
         }
         place
@@ -372,12 +375,14 @@ impl Run<'_> {
     /// `a.txt:3 (byte 120)`, or the item's place where items are not lines of files.
     pub(crate) fn place_of_line(&self) -> String {
         let line = self.line_number();
-        match (&*self.reading.borrow(), line, self.offset.get()) {
+        let known = match (&*self.reading.borrow(), line, self.offset.get()) {
             (Some(reading), Some(line), Some(byte)) => {
-                format!("{}:{line} (byte {byte})", reading.file.path().display())
+                let file = reading.file.path().display();
+                Some(format!("{file}:{line} (byte {byte})"))
             }
-            _ => self.place(),
-        }
+            _ => None,
+        };
+        known.unwrap_or_else(|| self.place())
     }
 }
 

@@ -37,6 +37,7 @@ use crate::branch::name_of;
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Root, Stage, Step, Want};
+use crate::sweep::Sweeps;
 
 /// A bag whose partitions can be run, with its chain's type forgotten.
 pub trait PartitionSource<T>: Send + Sync {
@@ -122,6 +123,7 @@ pub struct Partitions<S: Stage> {
     stage: Arc<S>,
     plan: <S::Root as Root>::Plan,
     inputs: Vec<LayerId>,
+    sweeps: Sweeps,
 }
 
 impl<S: Stage> Bag<S> {
@@ -136,6 +138,7 @@ impl<S: Stage> Bag<S> {
             stage: Arc::clone(self.stage()),
             plan,
             inputs,
+            sweeps: Sweeps::of(&**self.stage(), graph)?,
         })
     }
 }
@@ -178,6 +181,7 @@ impl<S: Stage> Partitions<S> {
             steps
         };
         run.catch(steps, || {
+            self.sweeps.begin()?;
             let consumer = self.stage.consumer(&run, Borrowed(each, &run));
             self.stage.root().drive(&self.plan, &run, inputs, consumer)
         })?;

@@ -14,6 +14,7 @@
 
 use std::ops::Range;
 use std::panic::Location;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
@@ -59,6 +60,9 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// Appends the steps from the source to this stage.
     fn steps(&self, steps: &mut Vec<Step>);
 
+    /// Appends the directories into which records are put that are left out.
+    fn quarantines(&self, _: &mut Vec<PathBuf>) {}
+
     /// Whether what it gives for an item depends on that item alone, so that the source's items may
     /// come in any order where nobody looks at the order of the results.
     fn is_itemwise(&self) -> bool {
@@ -100,6 +104,10 @@ impl<R: Root> Stage for Source<R> {
 
     fn is_itemwise(&self) -> bool {
         true
+    }
+
+    fn quarantines(&self, found: &mut Vec<PathBuf>) {
+        self.0.quarantines(found);
     }
 }
 
@@ -188,6 +196,9 @@ pub trait Root: Send + Sync + Sized + 'static {
 
     /// What it is called, and the user's line that made it.
     fn steps(&self, steps: &mut Vec<Step>);
+
+    /// As [`Stage::quarantines`].
+    fn quarantines(&self, _: &mut Vec<PathBuf>) {}
 
     /// Lowers a chain that ends in a sink to a layer with one task per partition.
     ///

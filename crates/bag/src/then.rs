@@ -5,6 +5,7 @@
 //! [`Work`] is the rest: a few lines per operation.
 
 use std::panic::Location;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bag::Bag;
@@ -27,6 +28,11 @@ pub trait Work<S: Stage>: Send + Sync + Sized + 'static {
 
     /// Whether what is given for an item depends on that item alone: see [`Stage::is_itemwise`].
     const ITEMWISE: bool = false;
+
+    /// Where it puts records that it leaves out.
+    fn quarantine(&self) -> Option<&Path> {
+        None
+    }
 
     /// Takes one item, and pushes any number of items on.
     ///
@@ -103,6 +109,11 @@ impl<S: Stage, W: Work<S>> Stage for Then<S, W> {
     fn steps(&self, steps: &mut Vec<Step>) {
         self.source.steps(steps);
         steps.push(self.step);
+    }
+
+    fn quarantines(&self, found: &mut Vec<PathBuf>) {
+        self.source.quarantines(found);
+        found.extend(self.work.quarantine().map(Path::to_owned));
     }
 
     fn is_itemwise(&self) -> bool {

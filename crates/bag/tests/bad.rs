@@ -4,7 +4,7 @@ mod common;
 
 use common::{Event, counted, events, gzip, small, write};
 use flagstone_bag::{BadRecords, Bag, ErrorKind, JsonOptions, LineLimit, TextOptions};
-use flagstone_graph::{Counter, SerialExecutor};
+use flagstone_graph::{Counter, Execute, SerialExecutor};
 use serde_json::json;
 
 #[test]
@@ -206,4 +206,58 @@ fn a_truncated_file_is_named() {
         text.contains("e.json.gz") && text.contains("truncated"),
         "{text}"
     );
+}
+
+#[test]
+fn a_quarantine_holds_what_the_last_run_left_out_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bad, pattern) = (dir.path().join("bad"), dir.path().join("*.txt"));
+    let text = TextOptions {
+        files_per_partition: Some(1),
+        ..TextOptions::default()
+    };
+    let lines = Bag::read_text_with([&pattern], text);
+    let parse = |line: &str| line.parse::<u64>();
+    let kept = lines.try_map_with(BadRecords::Quarantine(bad.clone()), parse);
+    let names = || {
+        let entries = std::fs::read_dir(&bad).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let executors: [Box<dyn Execute>; 2] = [Box::new(SerialExecutor), Box::new(small(32 << 20, 2))];
+    for executor in &executors {
+        for name in ["a.txt", "b.txt", "c.txt"] {
+            write(dir.path(), name, "1\nx\n");
+        }
+        assert_eq!(kept.count().compute_with(&**executor).unwrap(), 3);
+        let all = ["part-00000.jsonl", "part-00001.jsonl", "part-00002.jsonl"];
+        assert_eq!(names(), all);
+        // fewer partitions, and one of them has none by now; two outputs and two passes of one run
+        std::fs::remove_file(dir.path().join("c.txt")).unwrap();
+        write(dir.path(), "a.txt", "1\n2\n");
+        // what only plans removes nothing
+        kept.count().check().unwrap();
+        assert_eq!(names(), all);
+        let shared = kept.shared();
+        let (count, sum) = (shared.count(), shared.map(|n| *n).sum::<u64>());
+        let pairs = kept.zip(&kept).count();
+        let mut graph = flagstone_graph::Graph::new();
+        let layers = [&count, &sum, &pairs].map(|item| item.lower(&mut graph).unwrap());
+        executor.execute(&graph, &layers).unwrap();
+        assert_eq!(names(), ["part-00001.jsonl"]);
+        // the first items only
+        kept.take(1).compute_with(&**executor).unwrap();
+        assert!(names().is_empty());
+    }
+    write(&bad, "notes.txt", "mine");
+    let error = kept.count().check().unwrap_err().to_string();
+    assert!(error.contains("notes.txt"), "{error}");
+    let error = kept
+        .count()
+        .compute_with(&SerialExecutor)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("a directory of its own"), "{error}");
+    assert_eq!(names(), ["notes.txt"]);
 }

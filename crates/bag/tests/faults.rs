@@ -44,29 +44,37 @@ fn json() -> JsonOptions {
     }
 }
 
-/// Every source of files, and whether it looks into them.
-const FILE_SOURCES: [(&str, bool, Count); 7] = [
-    ("text", true, |path, hook| {
+/// How far a source looks into its files.
+#[derive(Clone, Copy, PartialEq)]
+enum Sees {
+    Bytes,
+    Lines,
+    Records,
+}
+
+/// Every source of files, and what it sees of them.
+const FILE_SOURCES: [(&str, Sees, Count); 7] = [
+    ("text", Sees::Lines, |path, hook| {
         count(&Bag::read_text_with([path], text(None)), hook)
     }),
-    ("text with a delimiter", true, |path, hook| {
+    ("text with a delimiter", Sees::Lines, |path, hook| {
         count(&Bag::read_text_with([path], text(Some("}\n"))), hook)
     }),
-    ("records", true, |path, hook| {
+    ("records", Sees::Records, |path, hook| {
         let bag = Bag::read_json_with::<Record, _>([path], json());
         count(&bag.map(|record| record.n), hook)
     }),
-    ("values", true, |path, hook| {
+    ("values", Sees::Records, |path, hook| {
         count(&Bag::read_json_values_with([path], json()), hook)
     }),
-    ("a field", true, |path, hook| {
+    ("a field", Sees::Records, |path, hook| {
         count(&Bag::read_json_values_with([path], json()).pluck("n"), hook)
     }),
-    ("groups of a pattern", true, |path, hook| {
+    ("groups of a pattern", Sees::Records, |path, hook| {
         let lines = Bag::read_text_with([path], text(None));
         count(&lines.captures::<u64>("\"n\":(?<n>[0-9]+)"), hook)
     }),
-    ("whole files", false, |path, hook| {
+    ("whole files", Sees::Bytes, |path, hook| {
         // so large that each is a partition
         count(&Bag::read_binary(path), hook)
     }),
@@ -79,12 +87,12 @@ struct Fault {
     /// And when the first item was seen.
     during: fn(&Path),
     /// What the error says beside the file's name; none when the source cannot see the fault.
-    says: fn(looks: bool) -> Option<&'static str>,
+    says: fn(Sees) -> Option<&'static str>,
 }
 
 fn nothing(_: &Path) {}
 
-const FILE_FAULTS: [Fault; 6] = [
+const FILE_FAULTS: [Fault; 9] = [
     Fault {
         name: "a gzip file that is cut short",
         before: |path| {
@@ -93,7 +101,7 @@ const FILE_FAULTS: [Fault; 6] = [
             std::fs::rename(path, path.with_extension("json.gz")).unwrap();
         },
         during: nothing,
-        says: |looks| looks.then_some("truncated"),
+        says: |sees| (sees != Sees::Bytes).then_some("truncated"),
     },
     Fault {
         name: "a gzip file with a damaged byte",
@@ -105,7 +113,7 @@ const FILE_FAULTS: [Fault; 6] = [
             std::fs::rename(path, path.with_extension("json.gz")).unwrap();
         },
         during: nothing,
-        says: |looks| looks.then_some("gzip data"),
+        says: |sees| (sees != Sees::Bytes).then_some("gzip data"),
     },
     Fault {
         name: "a file that is gone",
@@ -130,7 +138,31 @@ const FILE_FAULTS: [Fault; 6] = [
             std::fs::write(path, bytes).unwrap();
         },
         during: nothing,
-        says: |looks| looks.then_some("not UTF-8"),
+        says: |sees| (sees != Sees::Bytes).then_some("not UTF-8"),
+    },
+    Fault {
+        name: "a line that is no record",
+        before: |path| {
+            let text = lines().replace("{\"n\":1234,", "{\"n\":,");
+            std::fs::write(path, text).unwrap();
+        },
+        during: nothing,
+        says: |sees| (sees == Sees::Records).then_some("b.json:1235"),
+    },
+    Fault {
+        name: "an empty file",
+        before: |path| std::fs::write(path, "").unwrap(),
+        during: nothing,
+        says: |_| None,
+    },
+    Fault {
+        name: "a link to nothing",
+        before: |path| {
+            std::fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("nowhere", path).unwrap();
+        },
+        during: nothing,
+        says: |_| Some("o such file"),
     },
     Fault {
         name: "a directory where a file should be",
@@ -167,7 +199,7 @@ fn fails(item: &BagItem<u64>, executor: &dyn Execute, what: &str) -> Error {
 #[test]
 fn faults_of_files_are_told_with_the_file_by_every_source() {
     for fault in &FILE_FAULTS {
-        for (source, looks, count) in FILE_SOURCES {
+        for (source, sees, count) in FILE_SOURCES {
             let what = format!("{} in {source}", fault.name);
             // a file a partition: whole files share one up to 32 MiB, and the middle one is read last
             for threads in [0, 1, 2] {
@@ -183,7 +215,7 @@ fn faults_of_files_are_told_with_the_file_by_every_source() {
                 let serial: &dyn Execute = &SerialExecutor;
                 let own = session(threads.max(1));
                 let executor = if threads == 0 { serial } else { &own };
-                let Some(says) = (fault.says)(looks) else {
+                let Some(says) = (fault.says)(sees) else {
                     item.compute_with(executor)
                         .unwrap_or_else(|e| panic!("{what}: {e}"));
                     continue;
@@ -336,6 +368,15 @@ fn faults_of_sinks_leave_nothing_behind() {
             let error = write(&panicking, executor, &out).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Panicked, "{name}: {error}");
             assert!(is_empty(dir.path()), "{name}");
+            std::fs::create_dir(&out).unwrap();
+            std::fs::write(out.join("part-00000.txt"), "mine").unwrap();
+            let error = write(&numbers(|_| panic!("it ran")), executor, &out).unwrap_err();
+            assert!(
+                error.to_string().contains("exists already"),
+                "{name}: {error}"
+            );
+            assert_eq!(std::fs::read(out.join("part-00000.txt")).unwrap(), b"mine");
+            std::fs::remove_dir_all(&out).unwrap();
             let gone = dir.path().join("no").join("out");
             let error = write(&numbers(|_| ()), executor, &gone).unwrap_err();
             assert!(
@@ -353,6 +394,43 @@ fn faults_of_sinks_leave_nothing_behind() {
         let error = write(&numbers(move |_| cancel.cancel()), &session, &out).unwrap_err();
         assert!(error.is_cancelled(), "{name}: {error}");
         assert!(is_empty(dir.path()), "{name}");
+    }
+}
+
+/// A budget that a block or a piece does not fit into is refused, with numbers, by every source and sink.
+#[test]
+fn a_budget_that_is_too_small_is_an_error_with_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = format!("{{\"n\":1,\"x\":\"{}\"}}\n", "y".repeat(6 << 20));
+    write(dir.path(), "b.json", long);
+    let session = common::small(4 << 20, 1);
+    for (name, _, source) in FILE_SOURCES {
+        let item = source(&dir.path().join("*.json"), Arc::new(|| ()));
+        let error = fails(&item, &session, name);
+        let text = error.to_string();
+        // a whole file is known to be too large before anything runs
+        let says = match error.kind() {
+            ErrorKind::Budget => "the smallest budget that works is",
+            _ => "b.json",
+        };
+        assert!(
+            text.contains("MiB") && text.contains(says),
+            "{name}: {text}"
+        );
+    }
+    let out = dir.path().join("out");
+    let wide = Bag::range(0..4, 2).map(|n| format!("{n}{}", "y".repeat(6 << 20)));
+    let options = FilesOptions::default();
+    for result in [
+        wide.to_textfiles(&session, &out, &options),
+        wide.to_json(&session, &out, &options),
+        wide.sort_by(String::clone)
+            .to_json(&session, &out, &options),
+    ] {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NeedsMemory, "{error}");
+        assert!(error.to_string().contains("MiB"), "{error}");
+        assert!(!out.exists());
     }
 }
 

@@ -159,3 +159,48 @@ fn lines_over_the_limit_are_left_out_and_counted_when_asked() {
     assert_eq!((count.unwrap(), host.counted(Counter::BadRecords)), (2, 1));
     assert_eq!(host.counted(Counter::RowsIn), 2);
 }
+
+#[test]
+fn what_names_no_file_is_an_error_that_says_where_the_search_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("there")).unwrap();
+    let error = |pattern: &std::path::Path| {
+        let count = Bag::read_text(pattern).count();
+        count.compute_with(&SerialExecutor).unwrap_err().to_string()
+    };
+    let missing = dir.path().join("gone");
+    let said = error(&missing.join("x/*.log"));
+    assert!(
+        said.contains(&format!("{} does not exist", missing.display())),
+        "{said}"
+    );
+    let empty = dir.path().join("there");
+    let said = error(&empty.join("*.log"));
+    assert!(
+        said.contains(&format!("{} has none", empty.display())),
+        "{said}"
+    );
+    let here = std::env::current_dir().unwrap();
+    let said = error(std::path::Path::new("*.no-such-name"));
+    assert!(
+        said.contains(&format!("working directory: {}", here.display())),
+        "{said}"
+    );
+    let nothing: [&str; 0] = [];
+    let text = Bag::read_text_with(nothing, TextOptions::default());
+    let json = Bag::read_json_with::<Event, _>(nothing, JsonOptions::default());
+    for error in [
+        text.count().compute_with(&SerialExecutor).unwrap_err(),
+        text.owned()
+            .take(1)
+            .compute_with(&SerialExecutor)
+            .unwrap_err(),
+        json.count().compute_with(&SerialExecutor).unwrap_err(),
+        text.check().unwrap_err(),
+    ] {
+        assert!(
+            error.to_string().contains("the list of paths is empty"),
+            "{error}"
+        );
+    }
+}

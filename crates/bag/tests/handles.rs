@@ -68,7 +68,7 @@ fn a_panic_says_on_which_item_of_which_partition() {
         assert_eq!(error.kind(), ErrorKind::Panicked);
         let message = error.to_string();
         assert!(message.contains("item 2 of partition 0"), "{message}");
-        assert!(message.contains("n.txt, byte 4"), "{message}");
+        assert!(message.contains("n.txt:3, byte 4"), "{message}");
         assert!(message.contains("attempt to divide by zero"), "{message}");
         assert!(
             message.contains("map at ") && message.contains("tests/handles.rs"),

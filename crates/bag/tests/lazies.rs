@@ -267,3 +267,15 @@ fn products_and_pairs_of_partitions_that_do_not_fit() {
         .filter(|((a, len), b)| a == b && *len == 100);
     assert_eq!(pairs.count().compute_with(&session).unwrap(), 60_000);
 }
+
+#[test]
+fn a_delayed_closure_that_panics_is_the_same_error_on_every_executor() {
+    let broken = flagstone_graph::delayed(|a: &u64| -> u64 { panic!("no {a}") });
+    let value = broken.call((&flagstone_graph::lazy(7u64),));
+    let serial = value.compute_with(&SerialExecutor).unwrap_err();
+    let threaded = value.compute_with(&small(16 << 20, 2)).unwrap_err();
+    assert_eq!(serial.kind(), flagstone_bag::ErrorKind::Panicked);
+    assert_eq!(serial.kind(), threaded.kind());
+    assert_eq!(serial.message(), threaded.message());
+    assert!(serial.message().contains("no 7"), "{serial}");
+}

@@ -147,3 +147,24 @@ fn lines_that_closures_refuse_count_once() -> Result<()> {
     assert!(session.last_stats().sources.is_empty());
     Ok(())
 }
+
+/// Lines that two passes of one run read are lines once.
+#[test]
+fn a_source_that_is_read_twice_counts_its_lines_once() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let text: String = (0..500)
+        .map(|i| format!("{{\"id\":{i},\"late\":1}}\n"))
+        .collect();
+    let path = write(dir.path(), "e.json", text + "{\n");
+    let events = Bag::read_json_with::<Event, _>([&path], options(BadRecords::Skip, 900));
+    let ids = events.map(|event| event.id);
+    let pairs = ids.zip(&ids);
+    let seen = ledger(&pairs.count());
+    assert_eq!(seen.to_string(), "501 lines: 500 records, 1 skipped");
+    assert!(seen.balances());
+    assert_eq!(seen.never_used().collect::<Vec<_>>(), ["late"]);
+    // a file that is named twice is two files
+    let twice = Bag::read_json_with::<Event, _>([&path, &path], options(BadRecords::Skip, 900));
+    assert_eq!(ledger(&twice.count()).lines, 1002);
+    Ok(())
+}

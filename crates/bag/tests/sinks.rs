@@ -177,5 +177,53 @@ fn output_appears_whole_or_not_at_all() {
         dir.path().join("x"),
         &options(Compression::Xz, 9),
     );
-    assert!(error.unwrap_err().to_string().contains("choose gzip"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("choose Compression::Gzip")
+    );
+}
+
+#[test]
+fn formats_that_are_only_read_are_refused_before_anything_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let bag = Bag::range(0..3, 1).map(|_| -> String { panic!("it ran") });
+    for compression in [Compression::Xz, Compression::Bzip2] {
+        let written = bag.to_textfiles(&SerialExecutor, &out, &options(compression, 100));
+        let error = written.unwrap_err().to_string();
+        assert!(error.contains(&format!("{}: ", out.display())), "{error}");
+        assert!(error.contains("choose Compression::Gzip"), "{error}");
+        assert!(!error.contains("partial"), "{error}");
+    }
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn a_line_is_leased_before_it_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = small(4 << 20, 1);
+    // an item of a few bytes, and a line of 64 MiB: what writes it asks for room as it grows
+    struct Long(usize);
+    impl serde::Serialize for Long {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq((0..self.0).map(|_| 1234567u32))
+        }
+    }
+    let bag = Bag::range(0..1, 1).map(|_| Long(8 << 20));
+    let out = dir.path().join("out");
+    let error = bag
+        .to_json(&session, &out, &options(Compression::None, 100))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NeedsMemory);
+    assert!(
+        error.to_string().contains("to_json had no room for item 0"),
+        "{error}"
+    );
+    assert!(session.last_stats().ledger_peak_bytes <= 4 << 20);
+    let few = Bag::range(0..3, 1).map(|_| Long(100_000));
+    few.to_json(&session, &out, &options(Compression::None, 100))
+        .unwrap();
+    assert_eq!(names(&out).len(), 3);
 }

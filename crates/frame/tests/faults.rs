@@ -140,7 +140,7 @@ fn a_failed_run_leaves_no_quarantine_and_keeps_an_earlier_one() {
         .threads(1)
         .build()
         .unwrap();
-    let frame = DataFrame::read_json([&path], options);
+    let frame = DataFrame::read_json([&path], options.clone());
     // a number that is divided by zero ends the run after the bad record was met
     let failing = frame.select_sql("10 / (a - 1) AS x");
     failing.compute_with(&session).unwrap_err();
@@ -149,6 +149,13 @@ fn a_failed_run_leaves_no_quarantine_and_keeps_an_earlier_one() {
     assert_eq!(names(&bad), ["part-00000.jsonl"]);
     failing.compute_with(&session).unwrap_err();
     assert_eq!(names(&bad), ["part-00000.jsonl"]);
+    // a run that left nothing out says so: nothing of the earlier one stays
+    write(dir.path(), "a.json", "{\"a\":1}\n{\"a\":2}\n");
+    let mended = DataFrame::read_json([&path], options);
+    assert_eq!(mended.count_with(&session).unwrap(), 2);
+    assert!(!bad.exists());
+    write(dir.path(), "a.json", "{\"a\":1}\noops\n{\"a\":2}\n");
+    std::fs::create_dir(&bad).unwrap();
     // a directory of something else is never replaced
     write(&bad, "mine.txt", "keep");
     let error = frame.count_with(&session).unwrap_err();

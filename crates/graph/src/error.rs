@@ -82,6 +82,14 @@ impl Error {
         Error::new(ErrorKind::Cancelled, "the computation was cancelled")
     }
 
+    /// A task panicked, with this payload.
+    pub fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("a value that is not text");
+        Error::new(ErrorKind::Panicked, format!("the task panicked: {text}"))
+    }
+
     /// A task could not grow.
     pub fn needs_memory(needs: NeedsMemory) -> Self {
         let mut error = Error::new(ErrorKind::NeedsMemory, needs.to_string());

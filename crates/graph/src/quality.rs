@@ -7,7 +7,9 @@
 //!
 //! # Invariants
 //! 1. `lines = blank + records + skipped + quarantined` ([`Quality::balances`]), for every source.
-//! 2. What is kept per source is bounded: [`KEYS_MAX`] keys, and the number of those left out.
+//! 2. What is kept per source is bounded: [`KEYS_MAX`] keys, and the number of those left out, and
+//!    the counts of 65,536 parts.
+//! 3. A part of a source that is read twice in a run counts once, as it was read most.
 //!
 //! Counts of lines are exact. Keys and their types are looked at in some of the records, since a
 //! look costs about as much as parsing: [`Quality::looked_into`] says in how many.
@@ -17,6 +19,9 @@ use std::fmt;
 
 /// How many different keys of a source are kept.
 pub const KEYS_MAX: usize = 1000;
+
+/// Of how many parts of a source it is known whether they were read before.
+const PARTS_MAX: usize = 1 << 16;
 
 /// The ledgers of several sources, by what the source is called.
 pub type Qualities = BTreeMap<String, Quality>;
@@ -40,6 +45,9 @@ pub struct Quality {
     pub keys: BTreeMap<String, KeySeen>,
     /// How many more keys there were, at least.
     pub keys_left_out: u64,
+    /// The counts of each part of the source that tells them apart, by a number that is its own:
+    /// lines, blank, records, skipped, quarantined. They are in the sums above.
+    pub parts: BTreeMap<u64, [u64; 5]>,
 }
 
 /// One key of a source's records.
@@ -166,18 +174,77 @@ impl Quality {
         self.keys.get_mut(name)
     }
 
+    /// The same, of the part of the source that has this number; whoever reads that part again
+    /// gives the same number.
+    #[must_use]
+    pub fn of_part(mut self, part: u64) -> Quality {
+        let counts = self.counts().map(|count| *count);
+        self.parts = BTreeMap::from([(part, counts)]);
+        self
+    }
+
+    fn counts(&mut self) -> [&mut u64; 5] {
+        [
+            &mut self.lines,
+            &mut self.blank,
+            &mut self.records,
+            &mut self.skipped,
+            &mut self.quarantined,
+        ]
+    }
+
     /// Adds what another task saw of the source.
     pub fn add(&mut self, more: &Quality) {
-        self.lines += more.lines;
-        self.blank += more.blank;
-        self.records += more.records;
-        self.skipped += more.skipped;
-        self.quarantined += more.quarantined;
+        let known = |part: &u64| self.parts.contains_key(part);
+        if !more.parts.is_empty() && more.parts.keys().all(known) {
+            return self.add_again(more);
+        }
+        let sums = more.clone().counts().map(|count| *count);
+        self.counts()
+            .into_iter()
+            .zip(sums)
+            .for_each(|(sum, more)| *sum += more);
+        // parts of which some were read before: their first counts go
+        for (part, counts) in &more.parts {
+            if let Some(before) = self.parts.get(part).copied() {
+                let least = before.min(*counts);
+                self.counts()
+                    .into_iter()
+                    .zip(least)
+                    .for_each(|(sum, less)| *sum -= less);
+                self.parts.insert(*part, before.max(*counts));
+            } else if self.parts.len() < PARTS_MAX {
+                self.parts.insert(*part, *counts);
+            }
+        }
         self.looked_into += more.looked_into;
         self.keys_left_out += more.keys_left_out;
         for (name, seen) in &more.keys {
             if let Some(key) = self.key(name) {
                 key.add(seen);
+            }
+        }
+    }
+}
+
+impl Quality {
+    /// Parts that were read before: the reading that saw more lines counts, and a key that one of
+    /// the readings used is used.
+    fn add_again(&mut self, more: &Quality) {
+        for (part, counts) in &more.parts {
+            let before = self.parts.get(part).copied().unwrap_or_default();
+            if *counts > before {
+                let changes = counts.iter().zip(before);
+                let changes: Vec<_> = changes.collect();
+                for (sum, (now, before)) in self.counts().into_iter().zip(changes) {
+                    *sum = *sum + now - before;
+                }
+                self.parts.insert(*part, *counts);
+            }
+        }
+        for (name, again) in &more.keys {
+            if let Some(key) = self.keys.get_mut(name) {
+                key.unused = key.unused.saturating_sub(again.seen - again.unused);
             }
         }
     }
@@ -233,6 +300,28 @@ mod tests {
         assert_eq!(sum.to_string(), text);
         sum.lines += 1;
         assert!(!sum.balances());
+    }
+
+    #[test]
+    fn a_part_that_is_read_twice_counts_once() {
+        let mut sum = quality("a").of_part(7);
+        sum.add(&quality("a").of_part(8));
+        let twice = sum.clone();
+        sum.add(&twice);
+        assert_eq!((sum.lines, sum.records, sum.parts.len()), (10, 4, 2));
+        // a reading that went further counts instead of the first, and its use of a key counts
+        let mut further = quality("a");
+        (further.lines, further.records) = (9, 6);
+        further.keys.get_mut("a").unwrap().unused = 0;
+        sum.add(&further.clone().of_part(8));
+        assert_eq!((sum.lines, sum.records), (14, 8));
+        assert!(sum.balances() && sum.never_used().next().is_none());
+        // some of its parts are new
+        let mut both = quality("a").of_part(9);
+        both.add(&further.of_part(8));
+        sum.add(&both);
+        assert_eq!((sum.lines, sum.records, sum.parts.len()), (19, 10, 3));
+        assert!(sum.balances());
     }
 
     #[test]

@@ -144,7 +144,7 @@ mod tests {
     fn bytes_are_the_same_wherever_they_lie() {
         let directory = tempfile::tempdir().unwrap();
         let values: Vec<u8> = (0..DIRECT_BYTES_MIN * 2 + 777)
-            .map(|i| (i * 7 >> 3) as u8)
+            .map(|i| ((i * 7) >> 3) as u8)
             .collect();
         for (shift, offset) in [
             (0, 0),

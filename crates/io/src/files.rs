@@ -110,12 +110,16 @@ pub fn expand<P: AsRef<Path>>(
 /// numbers. Patterns keep the order they were given in; a file that two patterns name comes twice.
 ///
 /// # Errors
-/// For a pattern that matches nothing, and as [`InputFile::look`] for every single file.
+/// For no pattern, a pattern that matches nothing, and as [`InputFile::look`] for every single file.
 pub fn expand_in<P: AsRef<Path>>(
     source: &dyn Source,
     patterns: impl IntoIterator<Item = P>,
 ) -> Result<Vec<InputFile>, Error> {
     let mut files = Vec::new();
+    let mut patterns = patterns.into_iter().peekable();
+    if patterns.peek().is_none() {
+        return Err(nothing_named());
+    }
     for pattern in patterns {
         match matches(source, pattern.as_ref())? {
             None => files.push(InputFile::look(pattern.as_ref(), source)?),
@@ -133,11 +137,15 @@ pub fn expand_in<P: AsRef<Path>>(
 /// for readers that may need the first few only, and look at a file when they come to it.
 ///
 /// # Errors
-/// For a pattern that matches nothing and for a missing file.
+/// For no pattern, a pattern that matches nothing and for a missing file.
 pub fn expand_names<P: AsRef<Path>>(
     patterns: impl IntoIterator<Item = P>,
 ) -> Result<Vec<PathBuf>, Error> {
     let mut names = Vec::new();
+    let mut patterns = patterns.into_iter().peekable();
+    if patterns.peek().is_none() {
+        return Err(nothing_named());
+    }
     for pattern in patterns {
         let pattern = pattern.as_ref();
         match matches(&LocalFs, pattern)? {
@@ -166,11 +174,56 @@ fn matches<'p>(
     };
     let mut paths = source.glob(text)?;
     if paths.is_empty() {
-        let message = format!("no file matches the pattern {text:?}");
+        let hint = why_nothing_matches(source, pattern);
+        let message = format!("no file matches the pattern {text:?}; {hint}");
         return Err(Error::new(ErrorKind::NotFound, message));
     }
     paths.sort_by(|a, b| compare_paths(a, b));
     Ok(Some((text, paths)))
+}
+
+fn nothing_named() -> Error {
+    let message = "no file is named: the list of paths is empty; give a path or a pattern like \
+                   \"logs/*.gz\"";
+    Error::new(ErrorKind::NotFound, message)
+}
+
+/// The first directory on the way that is not there, or where the search began.
+fn why_nothing_matches(source: &dyn Source, pattern: &Path) -> String {
+    let mut way = PathBuf::new();
+    for component in pattern.components() {
+        let name = component.as_os_str().to_string_lossy();
+        if name.contains(['*', '?', '[']) {
+            break;
+        }
+        way.push(component);
+        if way != pattern && source.stat(&way).is_err() {
+            return format!("{} does not exist{}", way.display(), seen_from(pattern));
+        }
+    }
+    match way.as_os_str().is_empty() {
+        true => format!(
+            "the search began in the working directory{}",
+            named_cwd(": ")
+        ),
+        false => format!("{} has none{}", way.display(), seen_from(pattern)),
+    }
+}
+
+/// A relative path means another file in another directory.
+fn seen_from(pattern: &Path) -> String {
+    match pattern.is_relative() {
+        true => named_cwd(", seen from "),
+        false => String::new(),
+    }
+}
+
+fn named_cwd(before: &str) -> String {
+    let here = std::env::current_dir();
+    here.map_or_else(
+        |_| String::new(),
+        |here| format!("{before}{}", here.display()),
+    )
 }
 
 fn look_matched(pattern: &str, path: PathBuf, source: &dyn Source) -> Result<InputFile, Error> {

@@ -29,6 +29,23 @@ enum Packer<W: Write> {
 }
 
 impl PackedFile {
+    /// Whether files are written in a format: to be asked before anything is computed for `target`.
+    ///
+    /// # Errors
+    /// A format that is only read.
+    pub fn check(compression: Compression, target: &Path) -> Result<(), Error> {
+        match compression {
+            Compression::None | Compression::Gzip | Compression::Zstd => Ok(()),
+            other => {
+                let message = format!(
+                    "files are not written as {other:?}, only read; choose Compression::Gzip, \
+                     Compression::Zstd or Compression::None"
+                );
+                Err(Error::new(ErrorKind::Pattern, message).at_path(target))
+            }
+        }
+    }
+
     /// Makes a file, or empties an existing one.
     ///
     /// # Errors
@@ -38,17 +55,13 @@ impl PackedFile {
         compression: Compression,
         memory: &dyn Memory,
     ) -> Result<PackedFile, Error> {
+        PackedFile::check(compression, path)?;
         let packing = match compression {
-            Compression::None => 0,
             // deflate's window, hash chains and pending output
             Compression::Gzip => 320 << 10,
             // level 3: a window of 2 MiB with tables and input
             Compression::Zstd => 6 << 20,
-            other => {
-                let message =
-                    format!("files are not written as {other:?}; choose gzip, zstd or none");
-                return Err(Error::new(ErrorKind::Pattern, message).at_path(path));
-            }
+            _ => 0,
         };
         let lease = memory.reserve(BUFFER_BYTES + packing)?;
         let file = File::create(path).map_err(|cause| Error::os("create", path, cause))?;
@@ -148,7 +161,12 @@ mod tests {
         let memory = Unlimited::new();
         let path = dir.path().join("a.xz");
         let error = PackedFile::create(&path, Compression::Xz, &memory).err();
-        assert!(error.unwrap().to_string().contains("choose gzip"));
+        assert!(
+            error
+                .unwrap()
+                .to_string()
+                .contains("choose Compression::Gzip")
+        );
         assert!(!path.exists());
     }
 }

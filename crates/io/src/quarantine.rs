@@ -13,11 +13,11 @@
 //! a task that is run again leaves each record once.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// What happens to a record that cannot be read, or that a closure refuses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,9 +28,9 @@ pub enum BadRecords {
     /// The record is left out, and counted in the run's statistics.
     Skip,
     /// The record is left out, counted, and kept with its file, line, byte and error as a line of
-    /// JSON in `part-NNNNN.jsonl` in this directory, one file per partition that has any. Give each
-    /// bag a directory of its own, and each run an empty one: what an earlier run left for a
-    /// partition that now has no bad records stays.
+    /// JSON in `part-NNNNN.jsonl` in this directory, one file per partition that has any. What an
+    /// earlier run left there goes when the records are read again; a directory with other files in
+    /// it is refused. Give each bag a directory of its own.
     Quarantine(PathBuf),
 }
 
@@ -62,6 +62,56 @@ pub struct Quarantine {
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 impl Quarantine {
+    /// Whether a directory holds nothing but quarantined records, or does not exist.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] when there is something else in it, and what the file system says.
+    pub fn check(directory: &Path) -> Result<(), Error> {
+        Quarantine::parts(directory).map(drop)
+    }
+
+    /// Removes what an earlier run left.
+    ///
+    /// # Errors
+    /// As [`Quarantine::check`]; nothing is removed then.
+    pub fn sweep(directory: &Path) -> Result<(), Error> {
+        for part in Quarantine::parts(directory)? {
+            match fs::remove_file(&part) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::os("remove", &part, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of an earlier run.
+    fn parts(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+        let entries = match fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|cause| Error::os("list", directory, cause))?,
+        };
+        let mut parts = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|cause| Error::os("list", directory, cause))?;
+            let name = entry.file_name();
+            match name.to_str() {
+                Some(text) if is_part(text) => parts.push(entry.path()),
+                // somebody writes it now, or was killed
+                Some(text) if text.starts_with(".part-") => {}
+                _ => {
+                    let message = format!(
+                        "the quarantine holds other files than quarantined records, such as \
+                         {name:?}; give it a directory of its own"
+                    );
+                    return Err(Error::new(ErrorKind::Exists, message).at_path(directory));
+                }
+            }
+        }
+        Ok(parts)
+    }
+
     /// Opens the file of a partition, making the directory if need be.
     ///
     /// # Errors
@@ -104,6 +154,13 @@ impl Quarantine {
         self.done = true;
         Ok(())
     }
+}
+
+/// `part-00007.jsonl`.
+fn is_part(name: &str) -> bool {
+    let number = name.strip_prefix("part-");
+    let number = number.and_then(|name| name.strip_suffix(".jsonl"));
+    number.is_some_and(|digits| digits.len() >= 5 && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 impl Drop for Quarantine {
@@ -195,6 +252,29 @@ mod tests {
             record: None,
         };
         assert_eq!(line(&bare), "{\"error\":\"x\"}\n");
+    }
+
+    #[test]
+    fn only_what_an_earlier_run_left_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = dir.path().join("q");
+        Quarantine::sweep(&directory).unwrap();
+        for partition in [0, 7, 123_456] {
+            let mut quarantine = Quarantine::open(&directory, partition).unwrap();
+            quarantine.put(&record("x")).unwrap();
+            quarantine.commit().unwrap();
+        }
+        let other = directory.join("part-1.jsonl");
+        fs::write(&other, "").unwrap();
+        for refused in [Quarantine::check(&directory), Quarantine::sweep(&directory)] {
+            let error = refused.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Exists);
+            assert!(error.to_string().contains("part-1.jsonl"), "{error}");
+        }
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 4);
+        fs::remove_file(other).unwrap();
+        Quarantine::sweep(&directory).unwrap();
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
     }
 
     #[test]

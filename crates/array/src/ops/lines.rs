@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use flagstone_graph::Result;
 
+use super::axes::{Axes, IntoAxes};
 use crate::array::Array;
 use crate::element::{Element, Float};
 use crate::later::early;
@@ -241,31 +242,59 @@ impl<T: Element> Array<T> {
         }
     }
 
-    /// The middle elements along an axis: of an even number the mean of two. Not-a-number if
+    /// The middle elements along axes: of an even number the mean of two. Not-a-number if
     /// there is one, or nothing at all.
     #[track_caller]
-    pub fn median(&self, axis: isize) -> Array<Real<T>> {
-        self.quantile(0.5, axis)
+    pub fn median(&self, axes: impl IntoAxes) -> Array<Real<T>> {
+        self.quantile(0.5, axes)
     }
 
-    /// The value below which a fraction `q` of the elements along an axis lies, exactly, between
+    /// The value below which a fraction `q` of the elements along axes lies, exactly, between
     /// neighbours by a straight line. Not-a-number if there is one, or nothing at all. A fraction
     /// outside 0..=1 is a mistake.
     #[track_caller]
-    pub fn quantile(&self, q: f64, axis: isize) -> Array<Real<T>> {
-        self.quantiles(&[q], axis).squeeze_first()
+    pub fn quantile(&self, q: f64, axes: impl IntoAxes) -> Array<Real<T>> {
+        self.quantiles(&[q], axes).squeeze_first()
     }
 
     /// The same of a percentage.
     #[track_caller]
-    pub fn percentile(&self, percent: f64, axis: isize) -> Array<Real<T>> {
-        self.quantile(percent / 100.0, axis)
+    pub fn percentile(&self, percent: f64, axes: impl IntoAxes) -> Array<Real<T>> {
+        self.quantile(percent / 100.0, axes)
     }
 
     /// Several quantiles at once, along a new first axis.
     #[track_caller]
-    pub fn quantiles(&self, qs: &[f64], axis: isize) -> Array<Real<T>> {
-        self.known_quantiles("quantile", qs, axis, false)
+    pub fn quantiles(&self, qs: &[f64], axes: impl IntoAxes) -> Array<Real<T>> {
+        self.quantiles_over("quantile", qs, axes.into_axes(), false)
+    }
+
+    /// Quantiles over any axes: of one its lines, of several what lies along all of them.
+    #[track_caller]
+    fn quantiles_over(
+        &self,
+        name: &'static str,
+        qs: &[f64],
+        axes: Axes,
+        skip: bool,
+    ) -> Array<Real<T>> {
+        early!(self, qs = qs.to_vec(); |array| {
+            array.quantiles_over(name, &qs, axes.clone(), skip)
+        });
+        let (places, keep) = match axes.resolve(self.shape()) {
+            Ok(resolved) => resolved,
+            Err(message) => return Array::invalid(message),
+        };
+        let result = match places[..] {
+            [axis] => self.known_quantiles(name, qs, axis as isize, skip),
+            _ => self.merged(&places).known_quantiles(name, qs, 0, skip),
+        };
+        match keep {
+            true => places.iter().fold(result, |result, &axis| {
+                result.expand_dims(axis as isize + 1)
+            }),
+            false => result,
+        }
     }
 
     #[track_caller]
@@ -341,14 +370,14 @@ impl<T: Element> Array<T> {
 impl<T: Float> Array<T> {
     /// The median of the elements that are numbers.
     #[track_caller]
-    pub fn nanmedian(&self, axis: isize) -> Array<Real<T>> {
-        self.nanquantile(0.5, axis)
+    pub fn nanmedian(&self, axes: impl IntoAxes) -> Array<Real<T>> {
+        self.nanquantile(0.5, axes)
     }
 
     /// The same of a percentage; see [`Array::nanquantile`].
     #[track_caller]
-    pub fn nanpercentile(&self, percent: f64, axis: isize) -> Array<Real<T>> {
-        self.nanquantile(percent / 100.0, axis)
+    pub fn nanpercentile(&self, percent: f64, axes: impl IntoAxes) -> Array<Real<T>> {
+        self.nanquantile(percent / 100.0, axes)
     }
 
     /// The running sums along an axis, to which what is not a number adds nothing.
@@ -371,8 +400,8 @@ impl<T: Float> Array<T> {
 
     /// The quantile of the elements that are numbers; see [`Array::quantile`].
     #[track_caller]
-    pub fn nanquantile(&self, q: f64, axis: isize) -> Array<Real<T>> {
-        self.known_quantiles("nanquantile", &[q], axis, true)
+    pub fn nanquantile(&self, q: f64, axes: impl IntoAxes) -> Array<Real<T>> {
+        self.quantiles_over("nanquantile", &[q], axes.into_axes(), true)
             .squeeze_first()
     }
 }

@@ -1,8 +1,11 @@
 //! Padding.
 
+use super::axes::keep;
 use super::indices::Index;
+use super::reduce::Real;
 use crate::array::Array;
 use crate::element::Element;
+use crate::kernels::map::{binary, unary};
 use crate::later::early;
 
 /// What stands beyond the ends of an array.
@@ -19,6 +22,17 @@ pub enum Pad<T> {
     Symmetric,
     /// The array from its other end.
     Wrap,
+    /// From the element at the end in equal steps to this value, which is the last. Computed in
+    /// double precision; integers are rounded down.
+    LinearRamp(T),
+    /// The largest element of each line.
+    Maximum,
+    /// The smallest element of each line.
+    Minimum,
+    /// The mean of each line; for integers the nearest whole number, of two the even one.
+    Mean,
+    /// The median of each line, rounded as the mean is.
+    Median,
 }
 
 impl<T: Element> Array<T> {
@@ -42,14 +56,17 @@ impl<T: Element> Array<T> {
                 continue;
             }
             let length = array.shape()[axis];
+            let spread = |line: &Array<T>, width: usize| {
+                let mut shape = array.shape().to_vec();
+                shape[axis] = width;
+                line.broadcast_to(&shape)
+            };
+            let around = |head: &Array<T>, tail: &Array<T>| {
+                Array::concatenate(&[head, &array, tail], axis as isize)
+            };
             if let Pad::Constant(value) = mode {
-                let filled = |width: usize| {
-                    let mut shape = array.shape().to_vec();
-                    shape[axis] = width;
-                    Array::full(&shape, value)
-                };
-                let parts = [&filled(before), &array, &filled(after)];
-                array = Array::concatenate(&parts, axis as isize);
+                let value = Array::scalar(value);
+                array = around(&spread(&value, before), &spread(&value, after));
                 continue;
             }
             if length == 0 {
@@ -59,10 +76,20 @@ impl<T: Element> Array<T> {
                     self.shape()
                 ));
             }
+            if let Some(line) = array.line(mode, axis) {
+                array = around(&spread(&line, before), &spread(&line, after));
+                continue;
+            }
+            if let Pad::LinearRamp(end) = mode {
+                let (head, tail) = (array.ramp(axis, before, end), {
+                    array.flip(axis).ramp(axis, after, end).flip(axis)
+                });
+                array = around(&head, &tail);
+                continue;
+            }
             let place = |at: isize| -> i64 {
                 let n = length as isize;
                 (match mode {
-                    Pad::Constant(_) | Pad::Edge => at.clamp(0, n - 1),
                     Pad::Wrap => at.rem_euclid(n),
                     Pad::Symmetric => match at.rem_euclid(2 * n) {
                         at if at < n => at,
@@ -73,6 +100,8 @@ impl<T: Element> Array<T> {
                         at if at < n => at,
                         at => 2 * n - 2 - at,
                     },
+                    // the others do not come from places
+                    _ => at.clamp(0, n - 1),
                 }) as i64
             };
             // only the ends are listed: the middle stays as it is
@@ -87,5 +116,43 @@ impl<T: Element> Array<T> {
             array = Array::concatenate(&[&head, &array, &tail], axis as isize);
         }
         array
+    }
+
+    /// What a mode pads with that is one element a line, with the axis kept.
+    #[track_caller]
+    fn line(&self, mode: Pad<T>, axis: usize) -> Option<Array<T>> {
+        // integers are rounded, halves to even
+        let whole = |line: Array<Real<T>>| -> Array<T> {
+            let kernel = unary("pad", |x: Real<T>| match T::DTYPE.is_float() {
+                true => x.cast::<T>(),
+                false => x.cast::<f64>().round_ties_even().cast(),
+            });
+            Array::apply(kernel, &[&line.node])
+        };
+        Some(match mode {
+            Pad::Maximum => self.max(keep(axis)),
+            Pad::Minimum => self.min(keep(axis)),
+            Pad::Mean => whole(self.mean(keep(axis))),
+            Pad::Median => whole(self.median(keep(axis))),
+            _ => return None,
+        })
+    }
+
+    /// `width` elements before the first of an axis, in equal steps from a value.
+    #[track_caller]
+    fn ramp(&self, axis: usize, width: usize, from: T) -> Array<T> {
+        let mut shape = vec![1; self.ndim()];
+        shape[axis] = width;
+        let steps = Array::arange(0i64, width as i64, 1).reshape(&shape);
+        let edge = self.range(axis, 0..1);
+        let kernel = binary("pad", move |step: i64, edge: T| {
+            let (from, edge) = (from.cast::<f64>(), edge.cast::<f64>());
+            let value = (edge - from) / width as f64 * step as f64 + from;
+            match T::DTYPE.is_float() {
+                true => value.cast::<T>(),
+                false => value.floor().cast(),
+            }
+        });
+        Array::apply(kernel.users(), &[&steps.node, &edge.node])
     }
 }

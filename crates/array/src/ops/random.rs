@@ -120,6 +120,57 @@ impl<T: Element> Array<T> {
             values[below(bits, values.len() as u64) as usize]
         })
     }
+
+    /// The same with a weight for each value of the list: how likely it is beside the others.
+    /// Weights that are negative, not finite, all zero or as many as values are not are a mistake.
+    #[track_caller]
+    pub fn random_choice_weighted(
+        values: &[T],
+        weights: &[f64],
+        shape: &[usize],
+        seed: u64,
+    ) -> Self {
+        let mut sum = 0.0;
+        let sums: Vec<f64> = weights
+            .iter()
+            .map(|weight| {
+                sum += weight;
+                sum
+            })
+            .collect();
+        let known = weights.iter().all(|&weight| weight >= 0.0);
+        if weights.len() != values.len() || !known || !(sum > 0.0 && sum.is_finite()) {
+            return Array::invalid(format!(
+                "{} values cannot be chosen by the weights {weights:?}",
+                values.len()
+            ));
+        }
+        let token = format!("{values:?} {weights:?}");
+        let values = values.to_vec();
+        // rounding must not reach beyond the last value that can be
+        let last = weights
+            .iter()
+            .rposition(|&weight| weight > 0.0)
+            .unwrap_or(0);
+        Array::random("random-choice", shape, (seed, token), move |bits, _| {
+            let at = unit(bits) * sum;
+            values[sums.partition_point(|&sum| sum <= at).min(last)]
+        })
+    }
+
+    /// Different elements of a list, in a random order; more than it has are a mistake.
+    #[track_caller]
+    pub fn random_sample(values: &[T], count: usize, seed: u64) -> Self {
+        if count > values.len() {
+            return Array::invalid(format!(
+                "{count} different elements cannot be chosen from {}",
+                values.len()
+            ));
+        }
+        let places = Array::random_permutation(values.len(), seed).range(0, 0..count);
+        let values = values.to_vec();
+        places.map(move |place| values[place as usize])
+    }
 }
 
 impl<T: Float> Array<T> {

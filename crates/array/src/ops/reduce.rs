@@ -150,31 +150,46 @@ impl<T: Element> Array<T> {
         self.extreme(axes, Spread(PhantomData))
     }
 
-    /// Where the smallest element along an axis is: the first of equal ones, or the first that is
-    /// not a number. An empty axis is a mistake.
+    /// Where the smallest element along an axis is (over `..`: among all in C order): the first of
+    /// equal ones, or the first that is not a number. An empty axis is a mistake.
     #[track_caller]
-    pub fn argmin(&self, axis: isize) -> Array<i64> {
+    pub fn argmin(&self, axis: impl IntoAxes) -> Array<i64> {
         self.position(axis, false, false)
     }
 
-    /// Where the largest element along an axis is: the first of equal ones, or the first that is
-    /// not a number. An empty axis is a mistake.
+    /// Where the largest element along an axis is (over `..`: among all in C order): the first of
+    /// equal ones, or the first that is not a number. An empty axis is a mistake.
     #[track_caller]
-    pub fn argmax(&self, axis: isize) -> Array<i64> {
+    pub fn argmax(&self, axis: impl IntoAxes) -> Array<i64> {
         self.position(axis, true, false)
     }
 
     #[track_caller]
-    fn position(&self, axis: isize, largest: bool, skip: bool) -> Array<i64> {
+    fn position(&self, axes: impl IntoAxes, largest: bool, skip: bool) -> Array<i64> {
+        let axes = axes.into_axes();
+        early!(self; |array| array.position(axes.clone(), largest, skip));
+        let (places, keep) = match axes.resolve(self.shape()) {
+            Ok(resolved) => resolved,
+            Err(message) => return Array::invalid(message),
+        };
         let element = PhantomData;
-        self.extreme(
-            axis,
-            Position {
-                largest,
-                skip,
-                element,
-            },
-        )
+        let fold = Position {
+            largest,
+            skip,
+            element,
+        };
+        match places.len() {
+            1 => self.extreme(axes, fold),
+            count if count == self.ndim() => {
+                let shape = vec![1; if keep { count } else { 0 }];
+                self.ravel().extreme(0, fold).reshape(&shape)
+            }
+            _ => Array::invalid(format!(
+                "places are found along one axis or all, not along {places:?} of an array of shape \
+                 {:?}",
+                self.shape()
+            )),
+        }
     }
 
     /// Whether any element along axes is not zero.
@@ -265,13 +280,13 @@ impl<T: Float> Array<T> {
 
     /// Where the smallest number along an axis is; -1 where nothing is a number.
     #[track_caller]
-    pub fn nanargmin(&self, axis: isize) -> Array<i64> {
+    pub fn nanargmin(&self, axis: impl IntoAxes) -> Array<i64> {
         self.position(axis, false, true)
     }
 
     /// Where the largest number along an axis is; -1 where nothing is a number.
     #[track_caller]
-    pub fn nanargmax(&self, axis: isize) -> Array<i64> {
+    pub fn nanargmax(&self, axis: impl IntoAxes) -> Array<i64> {
         self.position(axis, true, true)
     }
 }

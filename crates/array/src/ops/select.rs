@@ -317,10 +317,14 @@ impl<T: Element> Array<T> {
                 both[0].with_assigned(indices.clone(), both[1])
             });
         }
-        if let [Index::Lazy(mask)] = &indices[..]
-            && value.len() == 1
-        {
+        if let [Index::Lazy(mask)] = &indices[..] {
             return self.with_mask_assigned(mask, value);
+        }
+        // one mask of the first axes needs no list of its places
+        if let [Index::Mask(mask)] = &indices[..]
+            && value.ndim() + mask.ndim() <= self.ndim()
+        {
+            return self.with_mask_assigned(&Array::from_ndarray(mask.clone()), value);
         }
         let plan = match plan(self.shape(), indices) {
             Ok(plan) => plan,
@@ -402,7 +406,8 @@ impl<T: Element> Array<T> {
         assigned.reshape(&apart).permuted(&back)
     }
 
-    /// The array with one value where a lazy mask of its first axes is true.
+    /// The array with one value where a lazy mask of its first axes is true, or one for each place
+    /// of the other axes.
     #[track_caller]
     fn with_mask_assigned(&self, mask: &Array<bool>, value: &Array<T>) -> Self {
         if mask.is_early() {
@@ -416,9 +421,26 @@ impl<T: Element> Array<T> {
                 self.shape()
             ));
         }
+        let rest = &self.shape()[mask.ndim()..];
+        let value = match value.len() {
+            1 => value.reshape(&[]),
+            // of the shape that the index has, the mask's axis has length 1
+            _ if value.ndim() == rest.len() + 1 && value.shape()[0] == 1 => value.squeeze(0),
+            _ if value.ndim() <= rest.len() => value.clone(),
+            _ => {
+                return Array::invalid(format!(
+                    "values of shape {:?} cannot be assigned where a mask that is computed is \
+                     true, in an array of shape {:?}: one value, or one for each place of the other \
+                     axes",
+                    value.shape(),
+                    self.shape()
+                ));
+            }
+        };
+        let value = value.broadcast_to(rest);
         let mut shape = mask.shape().to_vec();
         shape.resize(self.ndim(), 1);
-        mask.reshape(&shape).select(&value.reshape(&[]), self)
+        mask.reshape(&shape).select(&value, self)
     }
 
     /// The array with what a view shows replaced; every axis of the array is seen by itself.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::axes::IntoAxes;
 use super::create::check_shape;
 use crate::array::Array;
 use crate::element::Element;
@@ -95,24 +96,26 @@ impl<T: Element> Array<T> {
         self.viewed(shape, view)
     }
 
-    /// The array without an axis, which must have length 1.
+    /// The array without some axes, which must have length 1.
     #[track_caller]
-    pub fn squeeze(&self, axis: isize) -> Self {
-        early!(self; |array| array.squeeze(axis));
-        let axis = match self.axis(axis) {
-            Ok(axis) if self.shape()[axis] == 1 => axis,
-            Ok(axis) => {
-                return Array::invalid(format!(
-                    "axis {axis} of an array of shape {:?} cannot be dropped: its length is not 1",
-                    self.shape()
-                ));
-            }
+    pub fn squeeze(&self, axes: impl IntoAxes) -> Self {
+        let axes = axes.into_axes();
+        early!(self; |array| array.squeeze(axes.clone()));
+        let axes = match axes.resolve(self.shape()) {
+            Ok((axes, _)) => axes,
             Err(message) => return Array::invalid(message),
         };
+        if let Some(axis) = axes.iter().find(|&&axis| self.shape()[axis] != 1) {
+            return Array::invalid(format!(
+                "axis {axis} of an array of shape {:?} cannot be dropped: its length is not 1",
+                self.shape()
+            ));
+        }
         let mut shape = self.shape().to_vec();
-        shape.remove(axis);
+        axes.iter().rev().for_each(|&axis| _ = shape.remove(axis));
         let mut view = View::identity(&shape);
-        view.0.insert(axis, AxisView::Fixed(0));
+        axes.iter()
+            .for_each(|&axis| view.0.insert(axis, AxisView::Fixed(0)));
         self.viewed(shape, view)
     }
 
@@ -151,22 +154,25 @@ impl<T: Element> Array<T> {
         self.viewed(shape.to_vec(), view)
     }
 
-    /// The array with the order of an axis reversed.
+    /// The array with the order of some axes reversed.
     #[track_caller]
-    pub fn flip(&self, axis: isize) -> Self {
-        early!(self; |array| array.flip(axis));
-        let axis = match self.axis(axis) {
-            Ok(axis) => axis,
+    pub fn flip(&self, axes: impl IntoAxes) -> Self {
+        let axes = axes.into_axes();
+        early!(self; |array| array.flip(axes.clone()));
+        let axes = match axes.resolve(self.shape()) {
+            Ok((axes, _)) => axes,
             Err(message) => return Array::invalid(message),
         };
-        let length = self.shape()[axis];
-        let along = Along::Span {
-            start: length.saturating_sub(1),
-            step: -1,
-            count: length,
-        };
         let mut view = View::identity(self.shape());
-        view.0[axis] = AxisView::Of { out: axis, along };
+        for axis in axes {
+            let length = self.shape()[axis];
+            let along = Along::Span {
+                start: length.saturating_sub(1),
+                step: -1,
+                count: length,
+            };
+            view.0[axis] = AxisView::Of { out: axis, along };
+        }
         self.viewed(self.shape().to_vec(), view)
     }
 
@@ -225,6 +231,39 @@ impl<T: Element> Array<T> {
             _ => Arc::clone(&self.node),
         };
         Array::make(shape.to_vec(), Op::Reshape { of })
+    }
+
+    /// The same as [`Array::reshape`] with one length, `-1`, that follows from the others.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    ///
+    /// assert_eq!(Array::<f64>::zeros(&[6, 4]).reshape_to(&[3, -1]).shape(), [3, 8]);
+    /// ```
+    #[track_caller]
+    pub fn reshape_to(&self, shape: &[isize]) -> Self {
+        early!(self, shape = shape.to_vec(); |array| array.reshape_to(&shape));
+        let unknown = shape.iter().filter(|&&length| length == -1).count();
+        let known = shape.iter().filter(|&&length| length != -1);
+        let known = known.map(|&length| usize::try_from(length).ok());
+        let known = known.collect::<Option<Vec<usize>>>();
+        let others = known.map_or(0, |known| {
+            known.iter().fold(1, |a: usize, &b| a.saturating_mul(b))
+        });
+        let fits = unknown == 0 || others > 0 && self.len().is_multiple_of(others);
+        if unknown > 1 || !fits || shape.iter().any(|&length| length < -1) {
+            return Array::invalid(format!(
+                "cannot reshape an array of shape {:?} to {shape:?}: one length may be -1, if the \
+                 others divide {} elements",
+                self.shape(),
+                self.len()
+            ));
+        }
+        let length = |&length: &isize| match length {
+            -1 => self.len() / others,
+            length => length as usize,
+        };
+        self.reshape(&shape.iter().map(length).collect::<Vec<_>>())
     }
 
     /// All elements in C order along one axis.
@@ -355,6 +394,41 @@ impl<T: Element> Array<T> {
         self.expand_dims(axis as isize + 1)
             .broadcast_to(&spread)
             .reshape(&shape)
+    }
+
+    /// The array with the element at place `i` of an axis repeated `times[i]` times.
+    #[track_caller]
+    pub fn repeat_each(&self, times: &[usize], axis: isize) -> Self {
+        early!(self, times = times.to_vec(); |array| array.repeat_each(&times, axis));
+        match self.axis(axis) {
+            Ok(at) if self.shape()[at] == times.len() => {
+                let repeated = (0i64..).zip(times);
+                let places: Vec<i64> = repeated
+                    .flat_map(|(place, &times)| std::iter::repeat_n(place, times))
+                    .collect();
+                self.take(&places, axis)
+            }
+            Ok(at) => Array::invalid(format!(
+                "{} numbers of repeats do not fit axis {at} of an array of shape {:?}",
+                times.len(),
+                self.shape()
+            )),
+            Err(message) => Array::invalid(message),
+        }
+    }
+
+    /// The array shifted along several axes, each by its own distance.
+    #[track_caller]
+    pub fn roll_axes(&self, by: &[isize], axes: &[isize]) -> Self {
+        if by.len() != axes.len() {
+            return Array::invalid(format!(
+                "an array cannot be shifted by {} distances along {} axes",
+                by.len(),
+                axes.len()
+            ));
+        }
+        let pairs = by.iter().zip(axes);
+        pairs.fold(self.clone(), |array, (&by, &axis)| array.roll(by, axis))
     }
 
     /// The array shifted along an axis; what leaves at the end comes back at the start.

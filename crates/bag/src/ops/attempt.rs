@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 use std::marker::PhantomData;
+use std::path::Path;
 
 use flagstone_graph::Error;
 
-use crate::bad::BadRecords;
+use crate::bad::{BadRecords, directory_of};
 use crate::bag::Bag;
 use crate::stage::{Consumer, Flow, Stage, Stop};
 use crate::then::{At, Then, Work};
@@ -61,6 +62,10 @@ where
 {
     type Output<'a> = U;
     type State = ();
+
+    fn quarantine(&self) -> Option<&Path> {
+        directory_of(&self.policy)
+    }
 
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(

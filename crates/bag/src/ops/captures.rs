@@ -2,11 +2,12 @@
 
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::path::Path;
 
 use flagstone_graph::Error;
 use serde::de::DeserializeOwned;
 
-use crate::bad::BadRecords;
+use crate::bad::{BadRecords, directory_of};
 use crate::bag::{Bag, Mistake};
 use crate::keys::RecordKeys;
 use crate::pattern::{Matcher, Pattern, Refused, record};
@@ -116,6 +117,10 @@ where
     type Output<'a> = Match<'a>;
     type State = Option<Matcher>;
 
+    fn quarantine(&self) -> Option<&Path> {
+        directory_of(&self.policy)
+    }
+
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(
         &self,
@@ -166,6 +171,10 @@ where
 {
     type Output<'a> = T;
     type State = Option<Matcher>;
+
+    fn quarantine(&self) -> Option<&Path> {
+        directory_of(&self.policy)
+    }
 
     #[inline]
     fn push<C: Consumer<Then<S, Self>>>(

@@ -20,6 +20,7 @@ use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Flow, Root, Stage, Step, Stop, Want};
 use crate::stored::{Portable, Stored, take_or};
+use crate::sweep::Sweeps;
 
 impl<S: Stage> Bag<S> {
     /// The first `n` items, in order; fewer when the bag has fewer. Reads no more than it must.
@@ -46,6 +47,7 @@ impl<S: Stage> Bag<S> {
             let chain = Chain {
                 stage: Arc::clone(bag.stage()),
                 sink,
+                sweeps: Sweeps::of(&**bag.stage(), graph)?,
             };
             let name = name_of(&Branch::<S::Root>::steps(&chain));
             let count = root.partition_count(&plan);

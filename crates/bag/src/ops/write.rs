@@ -6,24 +6,21 @@
 //! files in the order of their names gives the items in their order.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flagstone_graph::{Block, Counter, Error, ErrorKind, Execute, Footprint, Graph, Result};
 use flagstone_io::{AtomicDir, Compression, OutputOptions, PackedFile};
-use flagstone_memory::Lease;
 use serde::Serialize;
 
 use crate::bag::Bag;
 use crate::branch::Sink;
+use crate::ops::piece::{PIECE_BYTES, Piece};
 use crate::run::{Run, io_error};
 use crate::stage::{Flow, Stage, Step};
 use crate::stored::Stored;
-
-/// Items are handed to the file in pieces of this size.
-const PIECE_BYTES: usize = 64 << 10;
 
 /// How text files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,13 +83,13 @@ impl<S: Stage> Bag<S> {
     where
         for<'a> S::Item<'a>: AsRef<str>,
     {
-        let encode = |item: S::Item<'_>, out: &mut Vec<u8>| {
+        let encode = |item: S::Item<'_>, out: &mut Piece| {
             let text = item.as_ref();
             if text.contains('\n') || text.ends_with('\r') {
                 return Err("the text has a line end in it, and would be read as two".to_owned());
             }
-            out.extend_from_slice(text.as_bytes());
-            Ok(())
+            out.write_all(text.as_bytes())
+                .map_err(|error| error.to_string())
         };
         self.write_files(
             executor,
@@ -118,7 +115,7 @@ impl<S: Stage> Bag<S> {
     where
         for<'a> S::Item<'a>: Serialize,
     {
-        let encode = |item: S::Item<'_>, out: &mut Vec<u8>| {
+        let encode = |item: S::Item<'_>, out: &mut Piece| {
             serde_json::to_writer(out, &item).map_err(|error| error.to_string())
         };
         self.write_files(
@@ -142,7 +139,7 @@ impl<S: Stage> Bag<S> {
         encode: F,
     ) -> Result<FilesWritten>
     where
-        F: for<'a> Fn(S::Item<'a>, &mut Vec<u8>) -> std::result::Result<(), String>
+        F: for<'a> Fn(S::Item<'a>, &mut Piece) -> std::result::Result<(), String>
             + Send
             + Sync
             + 'static,
@@ -151,6 +148,7 @@ impl<S: Stage> Bag<S> {
             name,
             location: Location::caller(),
         };
+        PackedFile::check(options.compression, directory).map_err(io_error)?;
         // before anything runs: nobody computes for an hour to learn that the output exists
         let output = AtomicDir::create(directory, options.output).map_err(io_error)?;
         let mut graph = Graph::new();
@@ -209,8 +207,7 @@ pub(crate) struct Files {
     /// Rows of the open file, and of the piece.
     rows: u64,
     disk_bytes: u64,
-    piece: Vec<u8>,
-    lease: Lease,
+    piece: Piece,
 }
 
 impl Files {
@@ -229,7 +226,7 @@ impl Files {
 impl<F> Writing<F> {
     /// Writes the piece; a file that is long enough ends with it.
     fn write(&self, files: &mut Files, run: &Run<'_>) -> Result<()> {
-        if files.piece.is_empty() {
+        if files.piece.bytes().is_empty() {
             return Ok(());
         }
         let (_, file) = match &mut files.open {
@@ -242,7 +239,7 @@ impl<F> Writing<F> {
                 none.insert((name, file.map_err(io_error)?))
             }
         };
-        file.write(&files.piece).map_err(io_error)?;
+        file.write(files.piece.bytes()).map_err(io_error)?;
         files.piece.clear();
         if file.bytes() >= self.options.target_bytes {
             files.close()?;
@@ -301,7 +298,7 @@ fn file_error(path: &Path, error: &io::Error) -> Error {
 impl<S, F> Sink<S> for Arc<Writing<F>>
 where
     S: Stage,
-    F: for<'a> Fn(S::Item<'a>, &mut Vec<u8>) -> std::result::Result<(), String>
+    F: for<'a> Fn(S::Item<'a>, &mut Piece) -> std::result::Result<(), String>
         + Send
         + Sync
         + 'static,
@@ -318,21 +315,25 @@ where
             open: None,
             rows: 0,
             disk_bytes: 0,
-            piece: Vec::new(),
-            lease: run.ctx().reserve(2 * PIECE_BYTES as u64)?,
+            piece: Piece::new(run.ctx())?,
         })
     }
 
     fn push(&self, files: &mut Files, item: S::Item<'_>, run: &Run<'_>) -> Flow {
-        if let Err(what) = (self.encode)(item, &mut files.piece) {
+        let encoded = (self.encode)(item, &mut files.piece);
+        let encoded = encoded.and_then(|()| files.piece.end_line());
+        if let Err(what) = encoded {
+            if let Some(needs) = files.piece.refused() {
+                let place = run.place();
+                let message = format!("{} had no room for {place}: {needs}", self.step.name);
+                return Err(Error::needs_memory(needs).with_message(message).into());
+            }
             let message = format!("{} failed on {}: {what}", self.step.name, run.place());
             let error = Error::failed(message).with_location(self.step.location);
             return Err(error.into());
         }
-        files.piece.push(b'\n');
         files.rows += 1;
-        if files.piece.len() >= PIECE_BYTES {
-            files.lease.ensure(2 * files.piece.capacity() as u64)?;
+        if files.piece.bytes().len() >= PIECE_BYTES {
             self.write(files, run)?;
         }
         Ok(())

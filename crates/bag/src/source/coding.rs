@@ -106,6 +106,14 @@ fn order_of(range: &ByteRange, io: &Io<'_>) -> std::result::Result<Option<ByteOr
     Ok(ByteOrder::of_mark(&mark[..filled]))
 }
 
+/// What is wrong with text in which this byte stands where it cannot.
+pub(super) fn not_utf8(byte: u8) -> String {
+    format!(
+        "the text is not UTF-8: byte {byte:#04x}; if the file has another encoding, name it in \
+         TextOptions::encoding (\"latin1\" takes any byte)"
+    )
+}
+
 /// Cuts a block by bytes, and checks or decodes each line.
 pub(super) fn decoded(
     (coding, delimiter): (Coding, &Delimiter),
@@ -130,7 +138,7 @@ pub(super) fn decoded(
                 Ok(text) => each(text, place)?,
                 Err(error) => {
                     let column = error.valid_up_to();
-                    let message = format!("the text is not UTF-8: byte {:#04x}", line[column]);
+                    let message = not_utf8(line[column]);
                     return Err(place.error(run, column as u64, message));
                 }
             }
@@ -140,7 +148,10 @@ pub(super) fn decoded(
             match encoding.decode_without_bom_handling_and_without_replacement(line) {
                 Some(text) => each(&text, place)?,
                 None => {
-                    let message = format!("the text is not {}", encoding.name());
+                    let message = format!(
+                        "the text is not {}; name the file's own encoding in TextOptions::encoding",
+                        encoding.name()
+                    );
                     return Err(place.error(run, 0, message));
                 }
             }

@@ -14,7 +14,9 @@ use flagstone_io::{
     LineNumbers, LocalFs, ReadOptions, expand, expand_names, split_files,
 };
 
-use super::coding::{Coding, decoded};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::coding::{Coding, decoded, not_utf8};
 use crate::run::{Run, io_error};
 use crate::stage::{Cost, Flow, Stop, Want};
 
@@ -229,10 +231,24 @@ impl FilesPlan {
             }
             // only now: a task that has to be run again counts its rows once
             run.ctx().count(Counter::RowsIn, run.item_count());
-            run.lines_of(&self.name, too_long);
+            run.lines_of(&self.name, part_of(run.partition(), ranges), too_long);
             Ok(())
         })
     }
+}
+
+/// A number for what a partition reads: the same whenever it is read.
+fn part_of(partition: u32, ranges: &[ByteRange]) -> u64 {
+    let mut hasher = Xxh3::new();
+    // a file that is named twice is read twice, in two partitions
+    hasher.update(&partition.to_le_bytes());
+    for range in ranges {
+        hasher.update(range.file.path().as_os_str().as_encoded_bytes());
+        hasher.update(&[0]);
+        hasher.update(&range.start.to_le_bytes());
+        hasher.update(&range.end.to_le_bytes());
+    }
+    hasher.digest()
 }
 
 /// `logs/*.gz`, `a.txt and 2 more`.
@@ -318,11 +334,7 @@ fn lines_of(
         offset: offset + line as u64,
     };
     let byte = bytes[line + column];
-    Err(place.error(
-        run,
-        column as u64,
-        format!("the text is not UTF-8: byte {byte:#04x}"),
-    ))
+    Err(place.error(run, column as u64, not_utf8(byte)))
 }
 
 /// Small neighbours share a partition of about so many bytes.

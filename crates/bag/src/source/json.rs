@@ -9,14 +9,14 @@
 
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flagstone_graph::{Graph, Inputs, LayerId, Quality, Result, TaskContext};
 use flagstone_memory::Lease;
 use serde::de::DeserializeOwned;
 
-use crate::bad::BadRecords;
+use crate::bad::{BadRecords, directory_of};
 use crate::bag::Bag;
 use crate::field::Field;
 use crate::json::Json;
@@ -277,6 +277,10 @@ where
             FilesPlan::new(&self.patterns, self.options.text, want)?,
             Vec::new(),
         ))
+    }
+
+    fn quarantines(&self, found: &mut Vec<PathBuf>) {
+        found.extend(directory_of(&self.options.bad_records).map(Path::to_owned));
     }
 
     fn partition_count(&self, plan: &FilesPlan) -> u32 {

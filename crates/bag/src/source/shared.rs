@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::Location;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId, Result};
@@ -99,6 +100,10 @@ where
     fn steps(&self, steps: &mut Vec<Step>) {
         self.chain.steps(steps);
         steps.push(self.step);
+    }
+
+    fn quarantines(&self, found: &mut Vec<PathBuf>) {
+        self.chain.quarantines(found);
     }
 
     /// The branches become one branch of the chain's own source, which may be shared in turn.

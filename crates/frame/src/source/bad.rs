@@ -169,6 +169,7 @@ fn newlines(text: &[u8]) -> u64 {
 /// The quarantine of a run: its directory appears when the run is done, or not at all.
 pub(crate) struct Quarantine {
     directory: AtomicDir,
+    target: PathBuf,
 }
 
 impl Quarantine {
@@ -178,7 +179,8 @@ impl Quarantine {
             ..OutputOptions::default()
         };
         let directory = AtomicDir::create(target, options).map_err(io_error)?;
-        Ok(Quarantine { directory })
+        let target = target.to_owned();
+        Ok(Quarantine { directory, target })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -195,13 +197,20 @@ impl Quarantine {
         Ok(())
     }
 
-    /// Gives the directory its name, if there is anything in it.
+    /// Gives the directory its name, if there is anything in it; otherwise there is none, also when
+    /// an earlier run left one.
     pub(crate) fn commit(self) -> Result<()> {
         let path = self.directory.path();
         let failed = |error| file_error("read", path, error);
-        if std::fs::read_dir(path).map_err(failed)?.next().is_none() {
+        let is_empty = std::fs::read_dir(path).map_err(failed)?.next().is_none();
+        if is_empty && !self.target.exists() {
             return Ok(());
         }
-        self.directory.commit().map_err(io_error)
+        self.directory.commit().map_err(io_error)?;
+        if is_empty {
+            let failed = |error| file_error("remove", &self.target, error);
+            std::fs::remove_dir(&self.target).map_err(failed)?;
+        }
+        Ok(())
     }
 }

@@ -119,8 +119,8 @@ pub(crate) fn take_rows(
             .map(|some| some.iter().sum())
             .collect();
         list = ChunkGrid::new(&[count], &[length.saturating_mul(times)]);
-        let table = 8 * lists[0].len() as u64 * list.len() as u64;
-        if table <= budget / 16 || 16 * times as u64 * chunk_bytes > budget {
+        let table = 4 * lists[0].len() as u64 * list.len() as u64;
+        if table <= budget / 16 || (16 * times as u64).saturating_mul(chunk_bytes) > budget {
             break;
         }
         times *= 2;

@@ -1,7 +1,7 @@
 //! Comparisons and tests: arrays of booleans. Extremes of two.
 
 use crate::array::Array;
-use crate::element::{Element, Float};
+use crate::element::Element;
 use crate::kernels::folds::{greater, greater_known, lesser, lesser_known};
 use crate::kernels::map::{binary, unary};
 use crate::promote::Promote;
@@ -59,7 +59,7 @@ extremes! {
     fmin lesser_known "The smaller of two; the other one where one is not-a-number.";
 }
 
-impl<T: Float> Array<T> {
+impl<T: Element> Array<T> {
     /// Where elements are not numbers.
     #[track_caller]
     pub fn isnan(&self) -> Array<bool> {
@@ -70,7 +70,7 @@ impl<T: Float> Array<T> {
     #[track_caller]
     pub fn isinf(&self) -> Array<bool> {
         Array::apply(
-            unary("isinf", |x: T| x.to_f64().is_infinite()),
+            unary("isinf", |x: T| x.cast::<f64>().is_infinite()),
             &[&self.node],
         )
     }
@@ -79,7 +79,7 @@ impl<T: Float> Array<T> {
     #[track_caller]
     pub fn isfinite(&self) -> Array<bool> {
         Array::apply(
-            unary("isfinite", |x: T| x.to_f64().is_finite()),
+            unary("isfinite", |x: T| x.cast::<f64>().is_finite()),
             &[&self.node],
         )
     }
@@ -88,7 +88,7 @@ impl<T: Float> Array<T> {
     #[track_caller]
     pub fn isneginf(&self) -> Array<bool> {
         Array::apply(
-            unary("isneginf", |x: T| x.to_f64() == f64::NEG_INFINITY),
+            unary("isneginf", |x: T| x.cast::<f64>() == f64::NEG_INFINITY),
             &[&self.node],
         )
     }
@@ -97,7 +97,7 @@ impl<T: Float> Array<T> {
     #[track_caller]
     pub fn isposinf(&self) -> Array<bool> {
         Array::apply(
-            unary("isposinf", |x: T| x.to_f64() == f64::INFINITY),
+            unary("isposinf", |x: T| x.cast::<f64>() == f64::INFINITY),
             &[&self.node],
         )
     }
@@ -106,7 +106,7 @@ impl<T: Float> Array<T> {
     #[track_caller]
     pub fn signbit(&self) -> Array<bool> {
         Array::apply(
-            unary("signbit", |x: T| x.to_f64().is_sign_negative()),
+            unary("signbit", |x: T| x.cast::<f64>().is_sign_negative()),
             &[&self.node],
         )
     }
@@ -116,7 +116,7 @@ impl<T: Float> Array<T> {
     #[track_caller]
     pub fn isclose(&self, other: &Array<T>, relative: f64, absolute: f64) -> Array<bool> {
         let kernel = binary("isclose", move |a: T, b: T| {
-            let (a, b) = (a.to_f64(), b.to_f64());
+            let (a, b) = (a.cast::<f64>(), b.cast::<f64>());
             a == b || ((a - b).abs() <= absolute + relative * b.abs() && b.is_finite())
         });
         // the tolerances are in the closure

@@ -173,6 +173,12 @@ impl<T: Element> Array<T> {
     /// Each element to the power of a whole number, by multiplications; integers wrap.
     #[track_caller]
     pub fn powi(&self, exponent: u32) -> Array<T> {
+        self.power(&Array::scalar(exponent))
+    }
+
+    /// Each element to the power of a whole number of its own; see [`Array::powi`].
+    #[track_caller]
+    pub fn power(&self, exponents: &Array<u32>) -> Array<T> {
         let kernel = binary("powi", |x: T, exponent: u32| {
             let (mut power, mut base, mut rest) = (T::ONE, x, exponent);
             while rest > 0 {
@@ -184,7 +190,7 @@ impl<T: Element> Array<T> {
             }
             power
         });
-        Array::apply(kernel, &[&self.node, &Array::scalar(exponent).node])
+        Array::apply(kernel, &[&self.node, &exponents.node])
     }
 }
 

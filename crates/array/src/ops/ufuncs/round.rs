@@ -6,13 +6,19 @@ use crate::kernels::map::{binary, unary};
 
 macro_rules! rounding {
     ($($(#[$doc:meta])* $name:ident $function:expr;)*) => {
-        impl<T: Float> Array<T> {
+        impl<T: Element> Array<T> {
             $(
                 $(#[$doc])*
+                /// Integers stay.
                 #[track_caller]
                 pub fn $name(&self) -> Array<T> {
+                    if !T::DTYPE.is_float() {
+                        return self.clone();
+                    }
                     let function: fn(f64) -> f64 = $function;
-                    let kernel = unary(stringify!($name), move |x: T| x.map_f64(function));
+                    let kernel = unary(stringify!($name), move |x: T| {
+                        function(x.cast::<f64>()).cast::<T>()
+                    });
                     Array::apply(kernel, &[&self.node])
                 }
             )*
@@ -89,11 +95,24 @@ impl<T: Element> Array<T> {
     /// The elements held between a lowest and a highest value; not-a-number stays.
     #[track_caller]
     pub fn clip(&self, low: T, high: T) -> Array<T> {
+        self.clip_to(&Array::scalar(low), &Array::scalar(high))
+    }
+
+    /// The same between two arrays, which are broadcast; not-a-number where one of them is.
+    #[track_caller]
+    pub fn clip_to(&self, low: &Array<T>, high: &Array<T>) -> Array<T> {
         let kernel = crate::kernels::map::ternary("clip", |x: T, low: T, high: T| {
-            let raised = if x < low { low } else { x };
-            if raised > high { high } else { raised }
+            let raised = if x < low || low.is_not_a_number() {
+                low
+            } else {
+                x
+            };
+            if raised > high || high.is_not_a_number() {
+                high
+            } else {
+                raised
+            }
         });
-        let (low, high) = (Array::scalar(low), Array::scalar(high));
         Array::apply(kernel, &[&self.node, &low.node, &high.node])
     }
 }
