@@ -227,6 +227,13 @@ struct Alone<R: Root, B> {
     inputs: usize,
 }
 
+impl<R: Root, B: Branch<R>> Alone<R, B> {
+    /// The one place where it is decided: what is read and what the run is told follow from it.
+    fn is_in_any_order(&self) -> bool {
+        self.root.has_any_order() && !self.branch.needs_order()
+    }
+}
+
 impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
     fn name(&self) -> &str {
         &self.name
@@ -238,9 +245,9 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
         let slots = 0..self.inputs;
-        match self.branch.needs_order() {
-            true => self.root.deps(&self.plan, task, slots, deps),
-            false => self.root.deps_in_any_order(&self.plan, task, slots, deps),
+        match self.is_in_any_order() {
+            true => self.root.deps_in_any_order(&self.plan, task, slots, deps),
+            false => self.root.deps(&self.plan, task, slots, deps),
         }
     }
 
@@ -267,7 +274,7 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let run = Run::new(ctx, task).in_any_order(!self.branch.needs_order());
+        let run = Run::new(ctx, task).in_any_order(self.is_in_any_order());
         run.catch(
             || self.branch.steps(),
             || self.branch.run_alone(&self.root, &self.plan, &run, inputs),

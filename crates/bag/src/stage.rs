@@ -160,7 +160,15 @@ pub trait Root: Send + Sync + Sized + 'static {
         slots.for_each(|slot| deps.push(slot, partition));
     }
 
-    /// The same where items may come in any order, which the run is then told.
+    /// Whether its items may be had in an order that costs less, where nobody looks at it. A source
+    /// made of others says no, unless it hands on what it is asked for to what it is made of: the
+    /// blocks that are read and the order that the run is told must be those of the same source.
+    fn has_any_order(&self) -> bool {
+        false
+    }
+
+    /// The same where items come in any order, which the run is then told: only for a source that
+    /// [has one](Root::has_any_order).
     fn deps_in_any_order(
         &self,
         plan: &Self::Plan,

@@ -261,3 +261,30 @@ fn a_quarantine_holds_what_the_last_run_left_out_and_nothing_else() {
     assert!(error.contains("a directory of its own"), "{error}");
     assert_eq!(names(), ["notes.txt"]);
 }
+
+#[test]
+fn a_quarantine_behind_lazy_values_is_swept_and_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bad, path) = (dir.path().join("bad"), dir.path().join("n.json"));
+    let one = Bag::range(0..1, 1).count();
+    let bag = || {
+        let options = JsonOptions {
+            bad_records: BadRecords::Quarantine(bad.clone()),
+            ..JsonOptions::default()
+        };
+        Bag::read_json_with::<u64, _>([&path], options)
+            .map_with(&one, |n, one| n + one)
+            .shared()
+            .map_with(&one, |n, one| n + one)
+    };
+    write(dir.path(), "n.json", "1\noops\n");
+    let sum = || bag().sum::<u64>().compute_with(&SerialExecutor).unwrap();
+    assert_eq!(sum(), 3);
+    assert_eq!(quarantined(&bad).len(), 1);
+    write(dir.path(), "n.json", "1\n");
+    assert_eq!(sum(), 3);
+    assert_eq!(quarantined(&bad).len(), 0);
+    write(&bad, "notes.txt", "mine");
+    let error = bag().count().compute_with(&SerialExecutor).unwrap_err();
+    assert!(error.to_string().contains("notes.txt"), "{error}");
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::{everywhere, small};
-use flagstone_bag::{Bag, BagItem};
+use flagstone_bag::{Bag, BagItem, Stage};
 use flagstone_graph::{Execute, Graph, SerialExecutor};
 use proptest::prelude::*;
 
@@ -167,4 +167,124 @@ fn what_topk_holds_is_leased_with_its_keys_and_a_refusal_says_what_to_do() {
         "{} {alone}",
         peak(&large)
     );
+}
+
+/// Every terminal that does not see the order, and some that do, of a bag and of the same items
+/// with their order fixed by `from_partitions`.
+fn assert_as_ordered<S>(what: &str, bag: &Bag<S>)
+where
+    S: for<'a> Stage<Item<'a> = (u64, u64)>,
+{
+    let ordered = bag.compute_with(&SerialExecutor).unwrap();
+    let key = |item: &(u64, u64)| item.1 % 3;
+    let mut top = ordered.clone();
+    top.sort_by_key(|item| Reverse(key(item)));
+    top.truncate(7);
+    let mut largest = ordered.clone();
+    largest.sort_by_key(|item| Reverse(*item));
+    largest.truncate(4);
+    let sum: u64 = ordered.iter().map(|(a, b)| a ^ b).sum();
+    assert_eq!(everywhere(&bag.count()), ordered.len() as u64, "{what}");
+    assert_eq!(everywhere(&bag.topk_by(7, key)), top, "{what}");
+    assert_eq!(everywhere(&bag.topk(4)), largest, "{what}");
+    let numbers = bag.map(|(a, b)| a ^ b);
+    assert_eq!(everywhere(&numbers.sum::<u64>()), sum, "{what}");
+    assert_eq!(
+        everywhere(&numbers.max()),
+        ordered.iter().map(|(a, b)| a ^ b).max(),
+        "{what}"
+    );
+    let (some, all) = (
+        ordered.iter().any(|(a, _)| *a == 3),
+        ordered.iter().all(|(a, _)| *a > 0),
+    );
+    assert_eq!(everywhere(&bag.any(|(a, _)| a == 3)), some, "{what}");
+    assert_eq!(everywhere(&bag.all(|(a, _)| a > 0)), all, "{what}");
+    let text = bag.fold(
+        String::new(),
+        |text, (a, b)| format!("{text}{a}/{b},"),
+        |a, b| a + &b,
+    );
+    let expected: String = ordered.iter().map(|(a, b)| format!("{a}/{b},")).collect();
+    assert_eq!(everywhere(&text), expected, "{what}");
+    let first: Vec<_> = ordered.iter().take(5).copied().collect();
+    assert_eq!(everywhere(&bag.take(5)), first, "{what}");
+    // keyed again: two of them in one computation
+    let again = bag.map(|(a, b)| a % 5 + b % 2).frequencies();
+    let expected = again.compute_with(&SerialExecutor).unwrap().len() as u64;
+    assert_eq!(everywhere(&again.count()), expected, "{what}");
+    // behind a second wrapper, and shared by outputs of both kinds
+    let ten = Bag::range(0..5, 2).sum::<u64>();
+    let mapped = bag.map_with(&ten, |(a, b), ten| (a, b + ten));
+    let top = mapped.topk_by(7, |(_, b)| (b - 10) % 3);
+    assert_eq!(
+        everywhere(&top.map(|top| top.len())),
+        ordered.len().min(7),
+        "{what}"
+    );
+    assert_eq!(everywhere(&mapped.count()), ordered.len() as u64, "{what}");
+    let shared = bag.shared();
+    let beside = shared.map_with(&ten, |(a, b), ten| a ^ b ^ (ten - 10));
+    let numbers = [
+        shared.count(),
+        beside.sum::<u64>(),
+        beside.filter(|_| true).count(),
+    ];
+    let expected = [ordered.len() as u64, sum, ordered.len() as u64];
+    assert_eq!(together(&SerialExecutor, &numbers), expected, "{what}");
+    assert_eq!(together(&small(16 << 20, 2), &numbers), expected, "{what}");
+    let last = shared.fold(0, |_, (a, _)| *a, |_, b| b);
+    let numbers = [beside.count(), last];
+    together(&SerialExecutor, &numbers);
+    assert_eq!(
+        together(&SerialExecutor, &numbers[..1]),
+        [ordered.len() as u64],
+        "{what}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3))]
+
+    #[test]
+    fn wrappers_give_every_terminal_what_the_ordered_bag_has(
+        parts in prop::collection::vec(prop::collection::vec(0..90u64, 0..40), 1..9),
+    ) {
+        let bag = Bag::from_partitions(parts);
+        let keys = bag.frequencies();
+        let (total, distinct) = (bag.count(), bag.distinct());
+        assert_as_ordered("frequencies", &keys);
+        assert_as_ordered("map_with", &keys.map_with(&total, |(a, n), t| (a, n * 100 / t)));
+        let emitted = distinct.emit_with(&total, |a, t, emit| {
+            emit((a, 1));
+            emit((a, *t));
+        });
+        assert_as_ordered("emit_with", &emitted);
+        let both = distinct.map(|a| (a, a / 2)).map_with(&(total.clone(), keys.count()), |(a, b), (t, n)| {
+            (a, b + t % n)
+        });
+        assert_as_ordered("map_with twice", &both.map_with(&total, |(a, b), t| (a + t, b)));
+        // pairs of neighbours see the order, before and behind the values
+        let neighbours = distinct.map_partitions(|items: Vec<u64>| {
+
+            items.windows(2).map(|pair| (pair[0], pair[1])).collect::<Vec<_>>()
+        });
+        assert_as_ordered("map_partitions", &neighbours);
+        assert_as_ordered("map_partitions.map_with", &neighbours.map_with(&total, |(a, b), t| (a + t, b)));
+        let small = Bag::range(0..30, 2).map(|n| n * 2).distinct();
+        assert_as_ordered("join_small", &distinct.join_small(&small, |a| *a, |b| *b));
+        assert_as_ordered("join", &distinct.join(&small, |a| *a, |b| *b));
+        assert_as_ordered("shared", &keys.shared().map(|pair| *pair));
+        let shared = distinct.shared().map_with(&total, |a, t| (*a, *t));
+        assert_as_ordered("shared.map_with", &shared);
+        assert_as_ordered("concat", &keys.concat(&keys));
+        assert_as_ordered("zip", &distinct.zip(&distinct));
+        assert_as_ordered("product", &distinct.filter(|a| a % 9 == 0).product(&small));
+        let running = distinct.accumulate(0, |sum, n| *sum += n, |a, b| *a += b);
+        assert_as_ordered("accumulate", &running.map(|n| (n, n)));
+        assert_as_ordered("repartition", &keys.repartition(3));
+        assert_as_ordered("sort_by", &keys.sort_by(|(a, n)| (*n, *a)));
+        let layer = keys.collect();
+        assert_as_ordered("from_layer", &Bag::from_layer(move |graph| layer.lower(graph)));
+    }
 }

@@ -190,6 +190,10 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
         deps.push(slots.start, 0);
     }
 
+    fn has_any_order(&self) -> bool {
+        self.unsorted.is_some()
+    }
+
     fn deps_in_any_order(
         &self,
         plan: &Ranges<R>,

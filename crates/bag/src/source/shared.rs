@@ -73,6 +73,21 @@ where
         self.chain.root().deps(plan, partition, slots, deps);
     }
 
+    fn has_any_order(&self) -> bool {
+        self.chain.is_itemwise() && self.chain.root().has_any_order()
+    }
+
+    fn deps_in_any_order(
+        &self,
+        plan: &Self::Plan,
+        partition: u32,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
+        let root = self.chain.root();
+        root.deps_in_any_order(plan, partition, slots, deps);
+    }
+
     fn dep_count(&self, plan: &Self::Plan, partition: u32, inputs: usize) -> usize {
         self.chain.root().dep_count(plan, partition, inputs)
     }

@@ -7,6 +7,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::Location;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{
@@ -307,6 +308,24 @@ where
             .deps(plan, partition, own..slots.end, deps);
     }
 
+    /// What an item becomes depends on it and the values alone.
+    fn has_any_order(&self) -> bool {
+        self.chain.is_itemwise() && self.chain.root().has_any_order()
+    }
+
+    fn deps_in_any_order(
+        &self,
+        plan: &Self::Plan,
+        partition: u32,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
+        let own = slots.start + L::COUNT;
+        (slots.start..own).for_each(|slot| deps.push(slot, 0));
+        let root = self.chain.root();
+        root.deps_in_any_order(plan, partition, own..slots.end, deps);
+    }
+
     fn dep_count(&self, plan: &Self::Plan, partition: u32, inputs: usize) -> usize {
         let root = self.chain.root();
         L::COUNT + root.dep_count(plan, partition, inputs.saturating_sub(L::COUNT))
@@ -338,6 +357,10 @@ where
     fn steps(&self, steps: &mut Vec<Step>) {
         self.chain.steps(steps);
         steps.push(self.step);
+    }
+
+    fn quarantines(&self, found: &mut Vec<PathBuf>) {
+        self.chain.quarantines(found);
     }
 }
 

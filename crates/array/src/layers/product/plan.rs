@@ -122,8 +122,8 @@ impl ProductPlan {
             budget_bytes: problem.budget_bytes / 100 * 48,
             ..*problem
         });
-        let smallest = two.tile.0.min(two.tile.1) < BLOCK;
-        match again(&two) && two.double && !smallest {
+        // with one panel each, one loads while the other multiplies
+        match again(&two) && two.tile.0.min(two.tile.1) >= BLOCK {
             true => ProductPlan { at_once: 2, ..two },
             false => one,
         }
@@ -266,10 +266,13 @@ mod tests {
     fn tall_and_wide_products_have_two_tiles_at_once() {
         for (m, n) in [(200_000, 4000), (4000, 200_000)] {
             let p = problem(m, n, 4000, 256 << 20);
-            let plan = ProductPlan::choose_with_overlap(&p, 2);
-            assert_eq!(plan.at_once, 2, "{plan:?}");
-            assert!(2 * plan.bytes <= p.budget_bytes);
-            assert_eq!(plan.tile.0.max(plan.tile.1), 4000);
+            for budget_bytes in [200 << 20, 240 << 20, 256 << 20, 1 << 30] {
+                let p = Problem { budget_bytes, ..p };
+                let plan = ProductPlan::choose_with_overlap(&p, 2);
+                assert_eq!(plan.at_once, 2, "{plan:?}");
+                assert!(2 * plan.bytes <= p.budget_bytes);
+                assert!(plan.tile.0 == m || plan.tile.1 == n, "{plan:?}");
+            }
             assert_eq!(
                 ProductPlan::choose_with_overlap(&p, 1),
                 ProductPlan::choose(&p)
