@@ -180,7 +180,7 @@ fn rows_to_columns_of_four_times_the_budget_in_one_pass() {
         assert!(stats.ledger_peak_bytes <= stats.budget_bytes, "{name}");
         let spilled = stats.bytes_spilled;
         assert!(
-            spilled <= passes * total + total / 8,
+            spilled <= (passes + 1) * total,
             "{name}: {spilled} of {total}"
         );
         let back = Array::<f64>::open_zarr(&target);
@@ -200,7 +200,7 @@ fn stored_rows_become_columns_without_spilling() {
     let x = Array::<f64>::random_uniform(&[2048, 2048], 0.0, 1.0, 12);
     let session = Session::builder()
         .memory("30MiB")
-        .threads(2)
+        .threads(1)
         .build()
         .unwrap();
     // chunks of 1 MiB are written past the page cache, the smaller ones through it

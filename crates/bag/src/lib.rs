@@ -92,6 +92,7 @@ pub use ops::join::{Join, Joining, Pairing, Side};
 pub use ops::number::Number;
 pub use ops::partition::{Held, MapPartitions, ReducePartitions, Reducing, WholePartitions};
 pub use ops::path::{Pathing, WithPath};
+pub use ops::piece::Piece;
 pub use ops::pluck::{Pluck, Plucking};
 pub use ops::random::{Drawing, RandomSample, Sampling};
 pub use ops::repartition::{PartitionSize, Repartition};

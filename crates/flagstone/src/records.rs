@@ -3,7 +3,7 @@
 
 use std::any::type_name;
 
-use flagstone_bag::{Bag, PartitionSource, Stage, Stop};
+use flagstone_bag::{Bag, PartitionSource, Piece, Stage, Stop};
 use flagstone_frame::{BoundRecords, Records};
 use flagstone_graph::{Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
 use serde::Serialize;
@@ -71,14 +71,14 @@ impl<T: Serialize + 'static> BoundRecords for BoundBag<T> {
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let mut text = Vec::new();
-        let mut lease = ctx.reserve(0)?;
+        let mut text = Piece::new(ctx)?;
         self.0.for_each(partition, inputs, ctx, &mut |record| {
             text.clear();
-            let written = serde_json::to_writer(&mut text, &record);
-            written.map_err(refused::<T>)?;
-            lease.ensure(text.capacity() as u64)?;
-            each(&text).map_err(Stop::Failed)
+            if let Err(error) = serde_json::to_writer(&mut text, &record) {
+                let no_room = text.refused().map(Error::needs_memory);
+                return Err(no_room.unwrap_or_else(|| refused::<T>(error)).into());
+            }
+            each(text.bytes()).map_err(Stop::Failed)
         })
     }
 }

@@ -26,7 +26,14 @@ impl<F: Fold> Lower for Reduction<F> {
     }
 
     fn viewed(&self, node: &Node, view: &View, shape: &[usize]) -> Option<Arc<Node>> {
-        self.narrowed(node, view, shape)
+        let lower = || -> Arc<dyn Lower> {
+            Arc::new(Reduction {
+                fold: Arc::clone(&self.fold),
+                axes: self.axes.clone(),
+                lanes: self.lanes,
+            })
+        };
+        narrowed(node, &self.axes, &lower, (view, shape))
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
@@ -93,66 +100,66 @@ impl<F: Fold> Lower for Reduction<F> {
     }
 }
 
-impl<F: Fold> Reduction<F> {
-    /// The lines that a view of the result wants, where these are at most half of them.
-    fn narrowed(&self, node: &Node, view: &View, shape: &[usize]) -> Option<Arc<Node>> {
-        let wanted = view.0.iter().map(|axis| match axis {
-            AxisView::Fixed(_) => 1,
-            AxisView::Of { along, .. } => along.len(),
-        });
-        if wanted.product::<usize>() > node.len() / 2 || self.axes.is_empty() {
-            return None;
-        }
-        let of = &node.inputs()[0];
-        // every axis stays where it is, with fewer places
-        let (mut inner, mut outer, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
-        let mut kept = view.0.iter();
-        for (axis, &length) in of.shape.iter().enumerate() {
-            let along = match self.axes.contains(&axis) {
-                true => Along::all(length),
-                false => match kept.next()? {
-                    AxisView::Fixed(at) => {
-                        outer.push(AxisView::Fixed(0));
-                        Along::range(*at..*at + 1)
-                    }
-                    AxisView::Of { out, along } => {
-                        let all = Along::all(along.len());
-                        outer.push(AxisView::Of {
-                            out: *out,
-                            along: all,
-                        });
-                        along.clone()
-                    }
-                },
-            };
-            lengths.push(along.len());
-            inner.push(AxisView::Of { out: axis, along });
-        }
-        let place = |shape: Vec<usize>, dtype, op| {
-            Arc::new(Node {
-                shape,
-                dtype,
-                op,
-                location: node.location,
-            })
-        };
-        let view = View(inner);
-        let of = Arc::clone(of);
-        let narrow = place(lengths.clone(), of.dtype, Op::View { of, view });
-        for &axis in self.axes.iter().rev() {
-            lengths.remove(axis);
-        }
-        let lower = Arc::new(Reduction {
-            fold: Arc::clone(&self.fold),
-            axes: self.axes.clone(),
-            lanes: self.lanes,
-        });
-        let inputs = vec![narrow];
-        let reduced = place(lengths, node.dtype, Op::Layer { lower, inputs });
-        let view = View(outer);
-        let op = Op::View { of: reduced, view };
-        Some(place(shape.to_vec(), node.dtype, op))
+/// The lines along `axes` that a view of the result wants, where these are at most half of them.
+/// Compiled once for all folds; `lower` makes the reduction anew.
+fn narrowed(
+    node: &Node,
+    axes: &[usize],
+    lower: &dyn Fn() -> Arc<dyn Lower>,
+    (view, shape): (&View, &[usize]),
+) -> Option<Arc<Node>> {
+    let wanted = view.0.iter().map(|axis| match axis {
+        AxisView::Fixed(_) => 1,
+        AxisView::Of { along, .. } => along.len(),
+    });
+    if wanted.product::<usize>() > node.len() / 2 || axes.is_empty() {
+        return None;
     }
+    let of = &node.inputs()[0];
+    // every axis stays where it is, with fewer places
+    let (mut inner, mut outer, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+    let mut kept = view.0.iter();
+    for (axis, &length) in of.shape.iter().enumerate() {
+        let along = match axes.contains(&axis) {
+            true => Along::all(length),
+            false => match kept.next()? {
+                AxisView::Fixed(at) => {
+                    outer.push(AxisView::Fixed(0));
+                    Along::range(*at..*at + 1)
+                }
+                AxisView::Of { out, along } => {
+                    let all = Along::all(along.len());
+                    outer.push(AxisView::Of {
+                        out: *out,
+                        along: all,
+                    });
+                    along.clone()
+                }
+            },
+        };
+        lengths.push(along.len());
+        inner.push(AxisView::Of { out: axis, along });
+    }
+    let place = |shape: Vec<usize>, dtype, op| {
+        Arc::new(Node {
+            shape,
+            dtype,
+            op,
+            location: node.location,
+        })
+    };
+    let view = View(inner);
+    let of = Arc::clone(of);
+    let narrow = place(lengths.clone(), of.dtype, Op::View { of, view });
+    for &axis in axes.iter().rev() {
+        lengths.remove(axis);
+    }
+    let lower = lower();
+    let inputs = vec![narrow];
+    let reduced = place(lengths, node.dtype, Op::Layer { lower, inputs });
+    let view = View(outer);
+    let op = Op::View { of: reduced, view };
+    Some(place(shape.to_vec(), node.dtype, op))
 }
 
 impl Lowering<'_> {

@@ -122,7 +122,8 @@ impl<T: Element> Array<T> {
     }
 
     /// The same with a weight for each value of the list: how likely it is beside the others.
-    /// Weights that are negative, not finite, all zero or as many as values are not are a mistake.
+    /// Another number of weights than of values, a weight that is negative or not finite, and weights
+    /// that are all zero are a mistake.
     #[track_caller]
     pub fn random_choice_weighted(
         values: &[T],
@@ -138,12 +139,17 @@ impl<T: Element> Array<T> {
                 sum
             })
             .collect();
-        let known = weights.iter().all(|&weight| weight >= 0.0);
-        if weights.len() != values.len() || !known || !(sum > 0.0 && sum.is_finite()) {
-            return Array::invalid(format!(
-                "{} values cannot be chosen by the weights {weights:?}",
-                values.len()
-            ));
+        if weights.len() != values.len() {
+            let (weights, values) = (weights.len(), values.len());
+            return Array::invalid(format!("{weights} weights for {values} values"));
+        }
+        let is_weight = |weight: &f64| *weight >= 0.0 && weight.is_finite();
+        if let Some(at) = weights.iter().position(|weight| !is_weight(weight)) {
+            let weight = weights[at];
+            return Array::invalid(format!("the weight {weight} of value {at} is no weight"));
+        }
+        if !(sum > 0.0 && sum.is_finite()) {
+            return Array::invalid(format!("weights whose sum is {sum} choose nothing"));
         }
         let token = format!("{values:?} {weights:?}");
         let values = values.to_vec();

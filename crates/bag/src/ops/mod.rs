@@ -15,7 +15,7 @@ mod keys;
 pub(crate) mod number;
 pub(crate) mod partition;
 pub(crate) mod path;
-mod piece;
+pub(crate) mod piece;
 pub(crate) mod pluck;
 pub(crate) mod random;
 mod reduction;

@@ -8,15 +8,19 @@ use flagstone_memory::{Lease, NeedsMemory};
 /// Items are handed to the file in pieces of this size, or of one item that is longer.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
-/// Encoded items.
-pub(crate) struct Piece {
+/// Encoded items: a writer whose buffer is leased before it grows.
+pub struct Piece {
     bytes: Vec<u8>,
     lease: Lease,
     refused: Option<NeedsMemory>,
 }
 
 impl Piece {
-    pub(super) fn new(ctx: &TaskContext<'_>) -> Result<Piece> {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// Of kind `NeedsMemory`.
+    pub fn new(ctx: &TaskContext<'_>) -> Result<Piece> {
         Ok(Piece {
             bytes: Vec::new(),
             lease: ctx.reserve(PIECE_BYTES as u64)?,
@@ -24,12 +28,13 @@ impl Piece {
         })
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// What was written.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Forgets what was written; the room for a very long item is given back.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.bytes.clear();
         if self.bytes.capacity() > 4 * PIECE_BYTES {
             self.bytes = Vec::new();
@@ -37,8 +42,8 @@ impl Piece {
         }
     }
 
-    /// Why it could not grow, if that was the last error.
-    pub(super) fn refused(&mut self) -> Option<NeedsMemory> {
+    /// Why it could not grow, if the last write failed for that.
+    pub fn refused(&mut self) -> Option<NeedsMemory> {
         self.refused.take()
     }
 

@@ -42,8 +42,10 @@ impl Session {
         array: &Array<T>,
     ) -> Result<Bag<Source<FromBlocks<Vec<T>>>>> {
         let lower = self.lower_rows(array)?;
-        Ok(Bag::from_blocks(lower, |block, _, push| {
+        Ok(Bag::from_blocks(lower, |block, ctx, push| {
             let rows = Array::<T>::chunk_values(block)?;
+            let row_bytes = size_of::<T>() * rows.len() / rows.shape()[0].max(1);
+            let _row = ctx.reserve(row_bytes as u64)?;
             let mut rows = rows.axis_iter(Axis(0));
             rows.try_for_each(|row| push(row.iter().copied().collect()))
         }))

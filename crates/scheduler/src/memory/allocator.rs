@@ -30,7 +30,9 @@ pub(crate) fn tune_once() {
             return;
         }
         #[cfg(all(target_os = "linux", target_env = "gnu"))]
-        // SAFETY: mallopt takes the allocator's own lock and is given its documented parameters.
+        // SAFETY: glibc calls mallopt unsafe beside other threads because it writes settings that
+        // they read. It does so under the arena's lock, each setting is one aligned word that every
+        // allocation reads once, and any of its values is a valid one for any allocation.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
             libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES);

@@ -1,9 +1,8 @@
-//! The only `catch_unwind` of the workspace: a panic in a user's closure is a value.
+//! A panic in a user's closure is a value, and one of our own ends the process.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_graph::{Error, Result};
 
 /// Runs `body`; a panic becomes an error of kind `Panicked` with the panic's message.
 pub(crate) fn catch<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -11,17 +10,8 @@ pub(crate) fn catch<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     // shared state, which the user's panic already left as it is.
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(result) => result,
-        Err(payload) => Err(panicked(&*payload)),
+        Err(payload) => Err(Error::panicked(&*payload)),
     }
-}
-
-fn panicked(payload: &(dyn Any + Send)) -> Error {
-    let message = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is not text".to_owned());
-    Error::new(ErrorKind::Panicked, format!("the task panicked: {message}"))
 }
 
 /// Aborts the process when dropped while panicking: our own code must not unwind with the state

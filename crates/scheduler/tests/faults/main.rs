@@ -6,8 +6,8 @@ mod common;
 mod disk;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{Numbers, bits, random_graph};
@@ -29,14 +29,11 @@ struct Faults {
 }
 
 struct Medium(Arc<Faults>);
-struct File(Arc<Faults>, std::sync::Mutex<Vec<u8>>);
+struct File(Arc<Faults>, Mutex<Vec<u8>>);
 
 impl SpillMedium for Medium {
     fn create(&self) -> io::Result<Box<dyn SpillFile>> {
-        Ok(Box::new(File(
-            Arc::clone(&self.0),
-            std::sync::Mutex::default(),
-        )))
+        Ok(Box::new(File(Arc::clone(&self.0), Mutex::default())))
     }
 
     fn free_bytes(&self) -> Option<u64> {
@@ -463,25 +460,29 @@ fn persisted_blocks_return_at_once_can_be_spilled_and_are_released_on_drop() {
     let session = tight(&Arc::default(), 2);
     let idle = session.granted_bytes();
     let mut graph = Graph::new();
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let latch = Arc::clone(&gate);
     // three times the budget
     let source = graph.push(
         OneToOne::source(
             "slow",
             30,
             |_| Footprint::exact(100_000),
-            |task, _, _| {
-                std::thread::sleep(Duration::from_millis(5));
+            move |task, _, _| {
+                let (is_open, opened) = &*latch;
+                let waited = is_open.lock().expect("nobody panicked");
+                let limit = Duration::from_secs(60);
+                let waited = opened.wait_timeout_while(waited, limit, |is_open| !*is_open);
+                assert!(!waited.expect("nobody panicked").1.timed_out());
                 Ok(Block::new(Numbers(vec![u64::from(task); 12_500])))
             },
         ),
         &[],
     );
-    let start = Instant::now();
+    // returns although no task can be finished before
     let persisted = session.persist(&graph, &[source]).expect("it fits");
-    assert!(
-        start.elapsed() < Duration::from_millis(60),
-        "persist did not return at once"
-    );
+    *gate.0.lock().expect("nobody panicked") = true;
+    gate.1.notify_all();
     let mut later = Graph::new();
     let layer = later.push(persisted[0].clone(), &[]);
     let total = later.reduce("total", layer, 4, |_| Footprint::exact(8), sum);
