@@ -105,6 +105,24 @@ where
     }
 }
 
+impl<S> Bag<Matched<S>>
+where
+    S: for<'a> Stage<Item<'a> = &'a str>,
+{
+    /// The same lines by another pattern that matches those that this one does: fewer groups of it,
+    /// say. What does not match goes to the quarantine that the bag has already.
+    #[must_use]
+    pub fn with_pattern(&self, pattern: Pattern) -> Bag<Matched<S>> {
+        let Then { source, work, step } = &**self.stage();
+        let policy = work.policy.clone();
+        self.with_stage(Then {
+            source: Arc::clone(source),
+            work: Finding { pattern, policy },
+            step: *step,
+        })
+    }
+}
+
 /// See [`Bag::matched`].
 pub struct Finding {
     pattern: Pattern,
