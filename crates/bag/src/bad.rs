@@ -1,7 +1,9 @@
 //! Records that cannot be used: an error, or left out in a way that can be looked up.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flagstone_graph::{Counter, Result, TaskContext};
 pub use flagstone_io::BadRecords;
@@ -9,11 +11,113 @@ use flagstone_io::{BadRecord, Quarantine};
 
 use crate::run::io_error;
 
-/// The quarantine of a policy.
-pub(crate) fn directory_of(policy: &BadRecords) -> Option<&Path> {
-    match policy {
-        BadRecords::Quarantine(directory) => Some(directory),
-        _ => None,
+/// What a source or an adaptor does with records that it cannot use.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    records: BadRecords,
+    quarantine: Option<Arc<Kept>>,
+}
+
+impl From<BadRecords> for Policy {
+    fn from(records: BadRecords) -> Self {
+        let quarantine = match &records {
+            BadRecords::Quarantine(directory) => Some(Arc::new(Kept {
+                directory: directory.clone(),
+                state: Mutex::default(),
+            })),
+            BadRecords::Fail | BadRecords::Skip => None,
+        };
+        Policy {
+            records,
+            quarantine,
+        }
+    }
+}
+
+impl Policy {
+    /// Whether such a record ends the run.
+    #[inline]
+    pub(crate) fn fails(&self) -> bool {
+        self.records == BadRecords::Fail
+    }
+
+    /// Where records are kept, if they are.
+    pub(crate) fn quarantine(&self) -> Option<&Arc<Kept>> {
+        self.quarantine.as_ref()
+    }
+}
+
+/// The quarantine of one source or adaptor, which knows for as long as it lives what it has put
+/// there: however often it is lowered, and whichever partitions are read again, no part goes before
+/// the partition was read to its end once more.
+#[derive(Debug)]
+pub struct Kept {
+    directory: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What was there before is gone.
+    is_swept: bool,
+    /// The parts that were put there since, by partition.
+    parts: HashMap<u32, Part>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    records: u64,
+    /// The partition was read to its end.
+    is_whole: bool,
+}
+
+impl Kept {
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes what somebody else left here, the first time; others wait until that is done.
+    pub(crate) fn sweep(&self) -> Result<()> {
+        let mut state = self.state();
+        if !state.is_swept {
+            Quarantine::sweep(&self.directory).map_err(io_error)?;
+            state.is_swept = true;
+        }
+        Ok(())
+    }
+
+    /// A partition was read, to its end or not, and gave these records.
+    fn settle(
+        &self,
+        partition: u32,
+        grown: Option<(Quarantine, u64)>,
+        is_whole: bool,
+    ) -> Result<()> {
+        let mut state = self.state();
+        let known = state.parts.get(&partition).copied();
+        let records = grown.as_ref().map_or(0, |(_, records)| *records);
+        let knows_more = |known: Part| known.is_whole || known.records > records;
+        // unless another bag has swept it
+        let is_there = || Quarantine::exists(&self.directory, partition);
+        if !is_whole && known.is_some_and(knows_more) && is_there() {
+            return Ok(());
+        }
+        match (grown, known) {
+            (Some((grown, records)), _) => {
+                grown.commit().map_err(io_error)?;
+                state.parts.insert(partition, Part { records, is_whole });
+            }
+            (None, Some(_)) => {
+                Quarantine::remove(&self.directory, partition).map_err(io_error)?;
+                state.parts.remove(&partition);
+            }
+            (None, None) => {}
+        }
+        Ok(())
     }
 }
 
@@ -23,21 +127,43 @@ pub(crate) fn directory_of(policy: &BadRecords) -> Option<&Path> {
 pub(crate) struct LeftOut {
     count: Cell<u64>,
     first: RefCell<Option<String>>,
-    quarantines: RefCell<Vec<(PathBuf, Quarantine)>>,
+    quarantines: RefCell<Vec<Growing>>,
+}
+
+/// A quarantine, and what a partition has for it so far.
+struct Growing {
+    kept: Arc<Kept>,
+    part: Option<(Quarantine, u64)>,
 }
 
 impl LeftOut {
+    /// A chain is run that may put records there.
+    pub(crate) fn may_keep(&self, kept: &Arc<Kept>) {
+        self.growing(&mut self.quarantines.borrow_mut(), kept);
+    }
+
+    /// The one of its directory.
+    fn growing<'g>(&self, all: &'g mut Vec<Growing>, kept: &Arc<Kept>) -> &'g mut Growing {
+        let known = |growing: &Growing| growing.kept.directory == kept.directory;
+        let place = all.iter().position(known).unwrap_or_else(|| {
+            let kept = Arc::clone(kept);
+            all.push(Growing { kept, part: None });
+            all.len() - 1
+        });
+        &mut all[place]
+    }
+
     pub(crate) fn put(
         &self,
-        policy: &BadRecords,
+        policy: &Policy,
         partition: u32,
         record: &BadRecord<'_>,
     ) -> Result<()> {
         self.add(1);
         let mut first = self.first.borrow_mut();
         first.get_or_insert_with(|| describe(record));
-        if let BadRecords::Quarantine(directory) = policy {
-            self.keep(directory, partition, record).map_err(io_error)?;
+        if let Some(kept) = &policy.quarantine {
+            self.keep(kept, partition, record).map_err(io_error)?;
         }
         Ok(())
     }
@@ -49,27 +175,29 @@ impl LeftOut {
 
     fn keep(
         &self,
-        directory: &Path,
+        kept: &Arc<Kept>,
         partition: u32,
         record: &BadRecord<'_>,
     ) -> std::result::Result<(), flagstone_io::Error> {
         let mut quarantines = self.quarantines.borrow_mut();
-        let place = quarantines.iter().position(|(known, _)| known == directory);
-        let place = match place {
-            Some(place) => place,
-            None => {
-                let opened = Quarantine::open(directory, partition)?;
-                quarantines.push((directory.to_owned(), opened));
-                quarantines.len() - 1
-            }
+        let growing = self.growing(&mut quarantines, kept);
+        let (part, records) = match &mut growing.part {
+            Some(part) => part,
+            none => none.insert((Quarantine::open(&kept.directory, partition)?, 0)),
         };
-        quarantines[place].1.put(record)
+        *records += 1;
+        part.put(record)
     }
 
-    /// The partition is done.
-    pub(crate) fn settle(&self, ctx: &TaskContext<'_>) -> Result<()> {
-        for (_, quarantine) in self.quarantines.take() {
-            quarantine.commit().map_err(io_error)?;
+    /// The partition is done, to its end or not.
+    pub(crate) fn settle(
+        &self,
+        partition: u32,
+        is_whole: bool,
+        ctx: &TaskContext<'_>,
+    ) -> Result<()> {
+        for Growing { kept, part } in self.quarantines.take() {
+            kept.settle(partition, part, is_whole)?;
         }
         match self.count.get() {
             0 => {}

@@ -134,7 +134,7 @@ impl<S: Stage> Bag<S> {
         let chain = Chain {
             stage: Arc::clone(&self.stage),
             sink,
-            sweeps: Sweeps::of(&*self.stage, graph)?,
+            sweeps: Sweeps::of(&*self.stage)?,
         };
         self.stage.root().attach(graph, chain)
     }

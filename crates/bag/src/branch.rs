@@ -123,7 +123,8 @@ impl<S: Stage, K: Sink<S>> Branch<S::Root> for Chain<S, K> {
         run: &Run<'_>,
         inputs: Inputs<'_>,
     ) -> Result<Block> {
-        self.sweeps.begin()?;
+        self.sweeps.begin(run)?;
+        run.open_end();
         let state = RefCell::new(self.sink.start(run)?);
         // shortens the borrows, so that the consumer may hold both
         fn drive<'s, S: Stage, K: Sink<S>>(
@@ -147,7 +148,8 @@ impl<S: Stage, K: Sink<S>> Branch<S::Root> for Chain<S, K> {
     }
 
     fn start<'s>(&'s self, run: &'s Run<'s>) -> Result<Started<'s, S::Root>> {
-        self.sweeps.begin()?;
+        self.sweeps.begin(run)?;
+        run.open_end();
         let state = Rc::new(RefCell::new(self.sink.start(run)?));
         let end = End {
             sink: &self.sink,
@@ -185,6 +187,7 @@ where
     }
 
     fn finish(&mut self) -> Flow {
+        self.run.close_end();
         Ok(())
     }
 }

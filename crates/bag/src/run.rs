@@ -11,7 +11,7 @@ use std::sync::Arc;
 use flagstone_graph::{Counter, Error, ErrorKind, Quality, Result, TaskContext};
 use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, IoCounters, LineNumbers};
 
-use crate::bad::{BadRecords, LeftOut};
+use crate::bad::{Kept, LeftOut, Policy};
 use crate::quality::Keys;
 use crate::stage::Step;
 
@@ -30,6 +30,8 @@ pub struct Run<'a> {
     lines: Cell<u64>,
     reading: RefCell<Option<Reading>>,
     left_out: LeftOut,
+    /// Ends of chains that have not seen the end of the partition.
+    open_ends: Cell<u32>,
     /// An item was handed to somebody else, who has a place of his own.
     outside: Cell<bool>,
     ledger: LineLedger,
@@ -79,6 +81,7 @@ impl<'a> Run<'a> {
             lines: Cell::new(0),
             reading: RefCell::new(None),
             left_out: LeftOut::default(),
+            open_ends: Cell::new(0),
             outside: Cell::new(false),
             ledger: LineLedger::default(),
         }
@@ -221,11 +224,11 @@ impl<'a> Run<'a> {
     #[cold]
     pub(crate) fn leave_out(
         &self,
-        policy: &BadRecords,
+        policy: &Policy,
         error: &str,
         record: Option<&[u8]>,
     ) -> Result<()> {
-        let keep = matches!(policy, BadRecords::Quarantine(_));
+        let keep = policy.quarantine().is_some();
         if self.ledger.refused.replace(self.item.get()) != self.item.get() {
             let ledger = &self.ledger;
             add(
@@ -247,6 +250,21 @@ impl<'a> Run<'a> {
             record,
         };
         self.left_out.put(policy, self.partition, &record)
+    }
+
+    /// A chain of this run may put records there.
+    pub(crate) fn may_keep(&self, kept: &Arc<Kept>) {
+        self.left_out.may_keep(kept);
+    }
+
+    /// A chain starts whose end takes items.
+    pub(crate) fn open_end(&self) {
+        self.open_ends.set(self.open_ends.get() + 1);
+    }
+
+    /// The end of a chain has seen all there are.
+    pub(crate) fn close_end(&self) {
+        self.open_ends.set(self.open_ends.get().saturating_sub(1));
     }
 
     /// How many records were left out, and what was wrong with the first.
@@ -335,7 +353,8 @@ impl<'a> Run<'a> {
             Err(Error::new(ErrorKind::Panicked, message))
         });
         let value = result?;
-        self.left_out.settle(self.ctx)?;
+        let is_whole = self.open_ends.get() == 0;
+        self.left_out.settle(self.partition, is_whole, self.ctx)?;
         self.tell();
         Ok(value)
     }

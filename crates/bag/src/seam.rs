@@ -138,7 +138,7 @@ impl<S: Stage> Bag<S> {
             stage: Arc::clone(self.stage()),
             plan,
             inputs,
-            sweeps: Sweeps::of(&**self.stage(), graph)?,
+            sweeps: Sweeps::of(&**self.stage())?,
         })
     }
 }
@@ -181,7 +181,8 @@ impl<S: Stage> Partitions<S> {
             steps
         };
         run.catch(steps, || {
-            self.sweeps.begin()?;
+            self.sweeps.begin(&run)?;
+            run.open_end();
             let consumer = self.stage.consumer(&run, Borrowed(each, &run));
             self.stage.root().drive(&self.plan, &run, inputs, consumer)
         })?;
@@ -214,6 +215,7 @@ impl<S: Stage, F: for<'a> FnMut(S::Item<'a>) -> Flow> Consumer<S> for Borrowed<'
     }
 
     fn finish(&mut self) -> Flow {
+        self.1.close_end();
         Ok(())
     }
 }

@@ -14,11 +14,11 @@
 
 use std::ops::Range;
 use std::panic::Location;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
 
+use crate::bad::Kept;
 use crate::branch::{Branch, lower_alone};
 use crate::run::Run;
 
@@ -60,8 +60,8 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// Appends the steps from the source to this stage.
     fn steps(&self, steps: &mut Vec<Step>);
 
-    /// Appends the directories into which records are put that are left out.
-    fn quarantines(&self, _: &mut Vec<PathBuf>) {}
+    /// Appends the quarantines into which records are put that are left out, source first.
+    fn quarantines(&self, _: &mut Vec<Arc<Kept>>) {}
 
     /// Whether what it gives for an item depends on that item alone, so that the source's items may
     /// come in any order where nobody looks at the order of the results.
@@ -106,7 +106,7 @@ impl<R: Root> Stage for Source<R> {
         true
     }
 
-    fn quarantines(&self, found: &mut Vec<PathBuf>) {
+    fn quarantines(&self, found: &mut Vec<Arc<Kept>>) {
         self.0.quarantines(found);
     }
 }
@@ -206,7 +206,7 @@ pub trait Root: Send + Sync + Sized + 'static {
     fn steps(&self, steps: &mut Vec<Step>);
 
     /// As [`Stage::quarantines`].
-    fn quarantines(&self, _: &mut Vec<PathBuf>) {}
+    fn quarantines(&self, _: &mut Vec<Arc<Kept>>) {}
 
     /// Lowers a chain that ends in a sink to a layer with one task per partition.
     ///

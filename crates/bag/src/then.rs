@@ -5,9 +5,9 @@
 //! [`Work`] is the rest: a few lines per operation.
 
 use std::panic::Location;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::bad::Kept;
 use crate::bag::Bag;
 use crate::run::Run;
 use crate::stage::{Consumer, Flow, Source, Stage, Step};
@@ -30,7 +30,7 @@ pub trait Work<S: Stage>: Send + Sync + Sized + 'static {
     const ITEMWISE: bool = false;
 
     /// Where it puts records that it leaves out.
-    fn quarantine(&self) -> Option<&Path> {
+    fn quarantine(&self) -> Option<&Arc<Kept>> {
         None
     }
 
@@ -111,9 +111,9 @@ impl<S: Stage, W: Work<S>> Stage for Then<S, W> {
         steps.push(self.step);
     }
 
-    fn quarantines(&self, found: &mut Vec<PathBuf>) {
+    fn quarantines(&self, found: &mut Vec<Arc<Kept>>) {
         self.source.quarantines(found);
-        found.extend(self.work.quarantine().map(Path::to_owned));
+        found.extend(self.work.quarantine().map(Arc::clone));
     }
 
     fn is_itemwise(&self) -> bool {

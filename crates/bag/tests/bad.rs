@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Event, counted, events, gzip, small, write};
-use flagstone_bag::{BadRecords, Bag, ErrorKind, JsonOptions, LineLimit, TextOptions};
+use flagstone_bag::{BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, TextOptions};
 use flagstone_graph::{Counter, Execute, SerialExecutor};
 use serde_json::json;
 
@@ -216,9 +216,13 @@ fn a_quarantine_holds_what_the_last_run_left_out_and_nothing_else() {
         files_per_partition: Some(1),
         ..TextOptions::default()
     };
-    let lines = Bag::read_text_with([&pattern], text);
     let parse = |line: &str| line.parse::<u64>();
-    let kept = lines.try_map_with(BadRecords::Quarantine(bad.clone()), parse);
+    let make = || {
+        let lines = Bag::read_text_with([&pattern], text);
+        lines.try_map_with(BadRecords::Quarantine(bad.clone()), parse)
+    };
+    let kept = make();
+    let all = ["part-00000.jsonl", "part-00001.jsonl", "part-00002.jsonl"];
     let names = || {
         let entries = std::fs::read_dir(&bad).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
@@ -231,7 +235,6 @@ fn a_quarantine_holds_what_the_last_run_left_out_and_nothing_else() {
             write(dir.path(), name, "1\nx\n");
         }
         assert_eq!(kept.count().compute_with(&**executor).unwrap(), 3);
-        let all = ["part-00000.jsonl", "part-00001.jsonl", "part-00002.jsonl"];
         assert_eq!(names(), all);
         // fewer partitions, and one of them has none by now; two outputs and two passes of one run
         std::fs::remove_file(dir.path().join("c.txt")).unwrap();
@@ -245,10 +248,23 @@ fn a_quarantine_holds_what_the_last_run_left_out_and_nothing_else() {
         let mut graph = flagstone_graph::Graph::new();
         let layers = [&count, &sum, &pairs].map(|item| item.lower(&mut graph).unwrap());
         executor.execute(&graph, &layers).unwrap();
-        assert_eq!(names(), ["part-00001.jsonl"]);
-        // the first items only
+        // what is not there any more was not read again
+        assert_eq!(names(), all[1..]);
+        // the first items only: they say nothing about the others
         kept.take(1).compute_with(&**executor).unwrap();
-        assert!(names().is_empty());
+        kept.any(|n| n == 1).compute_with(&**executor).unwrap();
+        assert_eq!(names(), all[1..]);
+        // another bag starts anew, and keeps what it saw of a part of a partition until it has all
+        write(dir.path(), "a.txt", "x\n1\ny\n2\n");
+        let other = make();
+        let lines = || quarantined(&bad).len();
+        for (n, expected) in [(1, 1), (2, 2), (1, 2)] {
+            other.take(n).compute_with(&**executor).unwrap();
+            assert_eq!((names(), lines()), (vec![all[0].into()], expected));
+        }
+        write(dir.path(), "a.txt", "1\n2\n");
+        other.count().compute_with(&**executor).unwrap();
+        assert_eq!(names(), all[1..2]);
     }
     write(&bad, "notes.txt", "mine");
     let error = kept.count().check().unwrap_err().to_string();
@@ -259,7 +275,7 @@ fn a_quarantine_holds_what_the_last_run_left_out_and_nothing_else() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("a directory of its own"), "{error}");
-    assert_eq!(names(), ["notes.txt"]);
+    assert_eq!(names(), ["notes.txt", all[1]]);
 }
 
 #[test]
@@ -287,4 +303,51 @@ fn a_quarantine_behind_lazy_values_is_swept_and_looked_at() {
     write(&bad, "notes.txt", "mine");
     let error = bag().count().compute_with(&SerialExecutor).unwrap_err();
     assert!(error.to_string().contains("notes.txt"), "{error}");
+}
+
+#[test]
+fn what_a_bag_has_put_stays_when_some_of_its_partitions_are_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("bad");
+    for name in ["a.json", "b.json", "c.json"] {
+        write(dir.path(), name, "{\"a\":1}\noops\n");
+    }
+    let make = || {
+        let text = TextOptions {
+            files_per_partition: Some(1),
+            ..TextOptions::default()
+        };
+        let bad_records = BadRecords::Quarantine(bad.clone());
+        Bag::read_json_values_with(
+            [dir.path().join("*.json")],
+            JsonOptions { bad_records, text },
+        )
+    };
+    let read = |bag: &Bag<_>, partitions: &[u32]| {
+        // each time in a graph of its own, as passes that widen a schema do
+        let mut graph = flagstone_graph::Graph::new();
+        let source = bag.partition_source(&mut graph).unwrap();
+        let host = flagstone_graph::SerialHost::new();
+        let key = || "k".to_owned();
+        let ctx = flagstone_graph::TaskContext::new(&host, &key);
+        for partition in partitions {
+            let inputs = flagstone_graph::Inputs::new(&mut []);
+            let each = &mut |_: Json| Ok(());
+            flagstone_bag::PartitionSource::for_each(&source, *partition, inputs, &ctx, each)
+                .unwrap();
+        }
+        quarantined(&bad).len()
+    };
+    let bag = make();
+    assert_eq!(read(&bag, &[0, 1, 2]), 3);
+    assert_eq!(read(&bag, &[2]), 3);
+    // what is derived from it is the same quarantine
+    let field = bag.pluck("a");
+    assert_eq!(field.count().compute_with(&SerialExecutor).unwrap(), 3);
+    assert_eq!(read(&bag, &[1]), 3);
+    write(dir.path(), "b.json", "{\"a\":1}\n");
+    assert_eq!(read(&bag, &[1]), 2);
+    write(dir.path(), "a.json", "{\"a\":1}\n");
+    assert_eq!(read(&make(), &[2]), 1);
+    assert_eq!(read(&make(), &[0, 1, 2]), 1);
 }

@@ -3,8 +3,8 @@
 mod common;
 
 use common::{counted, everywhere, small, write};
-use flagstone_bag::{BadRecords, Bag, Match, Pattern};
-use flagstone_graph::{Counter, Graph, Inputs, SerialHost, TaskContext};
+use flagstone_bag::{BadRecords, Bag, Match, Pattern, TextOptions};
+use flagstone_graph::{Counter, Graph, Inputs, SerialExecutor, SerialHost, TaskContext};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -180,6 +180,23 @@ fn a_line_that_does_not_match_is_named_or_quarantined() {
     assert_eq!(kept.lines().count(), 2);
     assert!(kept.contains("\"line\":4,\"byte\":12,"), "{kept}");
     assert!(kept.contains("\"record\":\"nothing\""), "{kept}");
+    // the same lines with fewer groups keep what the first reading has put there
+    write(dir.path(), "b.log", "b=2\nalso nothing\n");
+    let text = TextOptions {
+        files_per_partition: Some(1),
+        ..TextOptions::default()
+    };
+    let lines = Bag::read_text_with([dir.path().join("?.log")], text);
+    let pattern = Pattern::new(pattern).unwrap();
+    let all = lines.matched(pattern.clone(), BadRecords::Quarantine(bad.clone()));
+    assert_eq!(all.count().compute_with(&SerialExecutor).unwrap(), 5);
+    let names = all.with_pattern(pattern.narrowed(|name| name == "name").unwrap());
+    let first = names.map(|line| line.line().to_owned()).take(1);
+    assert_eq!(first.compute_with(&SerialExecutor).unwrap(), ["a=1"]);
+    for (part, records) in [("part-00000.jsonl", 1), ("part-00001.jsonl", 1)] {
+        let kept = std::fs::read_to_string(bad.join(part)).unwrap();
+        assert_eq!(kept.lines().count(), records, "{kept}");
+    }
     let mistake = lines.captures::<u8>("(").check().unwrap_err();
     assert!(mistake.to_string().contains("unclosed group"), "{mistake}");
 }

@@ -169,6 +169,23 @@ fn what_topk_holds_is_leased_with_its_keys_and_a_refusal_says_what_to_do() {
     );
 }
 
+#[test]
+fn what_topk_gives_is_leased_beside_what_it_was_chosen_from() {
+    // a bag of one partition, all of which is wanted: candidates grow by half, the old beside the new
+    let (count, width) = (300_000u64, 2 * size_of::<u64>() as u64);
+    let (mut held, mut candidates) = (0u64, 0);
+    while held < count {
+        let more = (held / 2).max(16);
+        candidates = (2 * held + more) * width;
+        held += more;
+    }
+    let session = small(64 << 20, 1);
+    let top = Bag::range(0..count, 1).topk(count as usize);
+    assert_eq!(top.compute_with(&session).unwrap()[0], count - 1);
+    let peak = session.last_stats().ledger_peak_bytes;
+    assert!(peak >= candidates + count * width, "{peak} {candidates}");
+}
+
 /// Every terminal that does not see the order, and some that do, of a bag and of the same items
 /// with their order fixed by `from_partitions`.
 fn assert_as_ordered<S>(what: &str, bag: &Bag<S>)

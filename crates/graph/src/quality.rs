@@ -8,8 +8,9 @@
 //! # Invariants
 //! 1. `lines = blank + records + skipped + quarantined` ([`Quality::balances`]), for every source.
 //! 2. What is kept per source is bounded: [`KEYS_MAX`] keys, and the number of those left out, and
-//!    the counts of 65,536 parts.
-//! 3. A part of a source that is read twice in a run counts once, as it was read most.
+//!    the counts of 4096 parts: some 200 KiB.
+//! 3. A part of a source that is read twice in a run counts once, as it was read most. That is known
+//!    of the first 4096 parts; any other counts as often as it is read.
 //!
 //! Counts of lines are exact. Keys and their types are looked at in some of the records, since a
 //! look costs about as much as parsing: [`Quality::looked_into`] says in how many.
@@ -21,7 +22,7 @@ use std::fmt;
 pub const KEYS_MAX: usize = 1000;
 
 /// Of how many parts of a source it is known whether they were read before.
-const PARTS_MAX: usize = 1 << 16;
+const PARTS_MAX: usize = 1 << 12;
 
 /// The ledgers of several sources, by what the source is called.
 pub type Qualities = BTreeMap<String, Quality>;
@@ -46,7 +47,8 @@ pub struct Quality {
     /// How many more keys there were, at least.
     pub keys_left_out: u64,
     /// The counts of each part of the source that tells them apart, by a number that is its own:
-    /// lines, blank, records, skipped, quarantined. They are in the sums above.
+    /// lines, blank, records, skipped, quarantined. They are in the sums above. Those of 4096 parts
+    /// are kept; a later part that is read twice counts twice.
     pub parts: BTreeMap<u64, [u64; 5]>,
 }
 
@@ -178,12 +180,22 @@ impl Quality {
     /// gives the same number.
     #[must_use]
     pub fn of_part(mut self, part: u64) -> Quality {
-        let counts = self.counts().map(|count| *count);
+        let counts = self.counts();
         self.parts = BTreeMap::from([(part, counts)]);
         self
     }
 
-    fn counts(&mut self) -> [&mut u64; 5] {
+    fn counts(&self) -> [u64; 5] {
+        [
+            self.lines,
+            self.blank,
+            self.records,
+            self.skipped,
+            self.quarantined,
+        ]
+    }
+
+    fn counts_mut(&mut self) -> [&mut u64; 5] {
         [
             &mut self.lines,
             &mut self.blank,
@@ -199,16 +211,15 @@ impl Quality {
         if !more.parts.is_empty() && more.parts.keys().all(known) {
             return self.add_again(more);
         }
-        let sums = more.clone().counts().map(|count| *count);
-        self.counts()
+        self.counts_mut()
             .into_iter()
-            .zip(sums)
+            .zip(more.counts())
             .for_each(|(sum, more)| *sum += more);
         // parts of which some were read before: their first counts go
         for (part, counts) in &more.parts {
             if let Some(before) = self.parts.get(part).copied() {
                 let least = before.min(*counts);
-                self.counts()
+                self.counts_mut()
                     .into_iter()
                     .zip(least)
                     .for_each(|(sum, less)| *sum -= less);
@@ -236,7 +247,7 @@ impl Quality {
             if *counts > before {
                 let changes = counts.iter().zip(before);
                 let changes: Vec<_> = changes.collect();
-                for (sum, (now, before)) in self.counts().into_iter().zip(changes) {
+                for (sum, (now, before)) in self.counts_mut().into_iter().zip(changes) {
                     *sum = *sum + now - before;
                 }
                 self.parts.insert(*part, *counts);
@@ -321,6 +332,19 @@ mod tests {
         both.add(&further.of_part(8));
         sum.add(&both);
         assert_eq!((sum.lines, sum.records, sum.parts.len()), (19, 10, 3));
+        assert!(sum.balances());
+    }
+
+    #[test]
+    fn parts_are_bounded_and_those_left_out_count_each_time() {
+        let mut sum = Quality::default();
+        let parts = PARTS_MAX as u64 + 7;
+        (0..parts).for_each(|part| sum.add(&quality("a").of_part(part)));
+        assert_eq!((sum.parts.len(), sum.lines), (PARTS_MAX, 5 * parts));
+        sum.add(&quality("a").of_part(1));
+        assert_eq!(sum.lines, 5 * parts);
+        sum.add(&quality("a").of_part(parts - 1));
+        assert_eq!(sum.lines, 5 * (parts + 1));
         assert!(sum.balances());
     }
 

@@ -274,7 +274,7 @@ impl Drop for Output {
 
 /// Marks unfinished output as in use, also for processes in other containers and on other hosts.
 /// Where the file system has no locks, the process number alone says so.
-fn hold(file: &File) {
+pub(crate) fn hold(file: &File) {
     let _ = file.try_lock_shared();
 }
 

@@ -105,7 +105,7 @@ fn sweep(parent: &Path, name: &OsStr, target: &Path) -> Result<(), Error> {
             continue;
         };
         let path = entry.path();
-        if is_live(pid, &path) || is_locked(&path) {
+        if !is_abandoned(pid, &path) {
             continue;
         }
         if word == "replaced" && fs::symlink_metadata(target).is_err() {
@@ -131,6 +131,33 @@ fn parse(entry: &OsStr, name: &OsStr) -> Option<(&'static str, u32)> {
         // only the spelling that we write: no sign, no leading zero
         (beside(name, word, pid) == entry).then_some((word, pid))
     })
+}
+
+/// Whether a process of this number is gone that wrote there, and nobody else writes.
+pub(crate) fn is_abandoned(pid: u32, path: &Path) -> bool {
+    !is_live(pid, path) && !is_locked(path)
+}
+
+/// Says, for as long as it lives, that this process writes there.
+#[derive(Debug)]
+pub(crate) struct Claim(PathBuf);
+
+impl Claim {
+    /// Of a name that nobody else takes.
+    pub(crate) fn of(path: &Path) -> Claim {
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        ours.get_or_insert_default().insert(path.to_owned());
+        Claim(path.to_owned())
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ours) = ours.as_mut() {
+            ours.remove(&self.0);
+        }
+    }
 }
 
 fn is_live(pid: u32, path: &Path) -> bool {

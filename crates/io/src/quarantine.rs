@@ -17,7 +17,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::atomic::hold;
 use crate::error::{Error, ErrorKind};
+use crate::partial::{Claim, is_abandoned, remove};
 
 /// What happens to a record that cannot be read, or that a closure refuses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,9 +30,17 @@ pub enum BadRecords {
     /// The record is left out, and counted in the run's statistics.
     Skip,
     /// The record is left out, counted, and kept with its file, line, byte and error as a line of
-    /// JSON in `part-NNNNN.jsonl` in this directory, one file per partition that has any. What an
-    /// earlier run left there goes when the records are read again; a directory with other files in
-    /// it is refused. Give each bag a directory of its own.
+    /// JSON in `part-NNNNN.jsonl` in this directory, one file per partition that has any. A
+    /// directory with other files in it is refused. Give each bag and each dataframe one of its own.
+    ///
+    /// What was there before goes, at different times. A dataframe's quarantine appears when the
+    /// run is done; one that fails leaves the earlier one as it was. Of a bag, what was there
+    /// before the bag was made goes when the first of its tasks starts: a run that then fails has
+    /// lost it, and the directory holds the partitions that were done. After that, one and the same
+    /// bag (and what is derived from it) replaces the file of a partition when it has read that
+    /// partition to its end again, and removes it when there was nothing bad any more; files of
+    /// partitions that are not read again stay, so a bag whose files have become fewer is best
+    /// made anew.
     Quarantine(PathBuf),
 }
 
@@ -56,6 +66,7 @@ pub struct Quarantine {
     growing: PathBuf,
     file: BufWriter<File>,
     done: bool,
+    _claim: Claim,
 }
 
 /// Tells apart what several threads of this process write for one target.
@@ -76,17 +87,26 @@ impl Quarantine {
     /// As [`Quarantine::check`]; nothing is removed then.
     pub fn sweep(directory: &Path) -> Result<(), Error> {
         for part in Quarantine::parts(directory)? {
-            match fs::remove_file(&part) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::os("remove", &part, error));
-                }
-                _ => {}
-            }
+            remove(&part).map_err(|cause| Error::os("remove", &part, cause))?;
         }
         Ok(())
     }
 
-    /// The files of an earlier run.
+    /// Whether there are records of a partition.
+    pub fn exists(directory: &Path, partition: u32) -> bool {
+        part(directory, partition).exists()
+    }
+
+    /// Removes the records of a partition that has none any more.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn remove(directory: &Path, partition: u32) -> Result<(), Error> {
+        let part = part(directory, partition);
+        remove(&part).map_err(|cause| Error::os("remove", &part, cause))
+    }
+
+    /// The files of an earlier run, those included that grew when it was killed.
     fn parts(directory: &Path) -> Result<Vec<PathBuf>, Error> {
         let entries = match fs::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -98,8 +118,12 @@ impl Quarantine {
             let name = entry.file_name();
             match name.to_str() {
                 Some(text) if is_part(text) => parts.push(entry.path()),
-                // somebody writes it now, or was killed
-                Some(text) if text.starts_with(".part-") => {}
+                Some(text) if text.starts_with(".part-") => {
+                    let path = entry.path();
+                    if grower(text).is_some_and(|pid| is_abandoned(pid, &path)) {
+                        parts.push(path);
+                    }
+                }
                 _ => {
                     let message = format!(
                         "the quarantine holds other files than quarantined records, such as \
@@ -118,18 +142,19 @@ impl Quarantine {
     /// What the file system says.
     pub fn open(directory: &Path, partition: u32) -> Result<Quarantine, Error> {
         fs::create_dir_all(directory).map_err(|cause| Error::os("create", directory, cause))?;
-        let target = directory.join(format!("part-{partition:05}.jsonl"));
+        let target = part(directory, partition);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let pid = std::process::id();
         let growing = directory.join(format!(".part-{partition:05}.partial-{pid}-{number}"));
+        let claim = Claim::of(&growing);
         let file = File::create(&growing).map_err(|cause| Error::os("create", &growing, cause))?;
-        let file = BufWriter::new(file);
-        let done = false;
+        hold(&file);
         Ok(Quarantine {
             target,
             growing,
-            file,
-            done,
+            file: BufWriter::new(file),
+            done: false,
+            _claim: claim,
         })
     }
 
@@ -154,6 +179,18 @@ impl Quarantine {
         self.done = true;
         Ok(())
     }
+}
+
+fn part(directory: &Path, partition: u32) -> PathBuf {
+    directory.join(format!("part-{partition:05}.jsonl"))
+}
+
+/// The process that writes `.part-00007.partial-PID-NUMBER`.
+fn grower(name: &str) -> Option<u32> {
+    let (_, of) = name.strip_prefix(".part-")?.split_once(".partial-")?;
+    let (pid, number) = of.split_once('-')?;
+    number.parse::<u64>().ok()?;
+    pid.parse().ok()
 }
 
 /// `part-00007.jsonl`.
@@ -275,6 +312,56 @@ mod tests {
         fs::remove_file(other).unwrap();
         Quarantine::sweep(&directory).unwrap();
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_half_done_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = dir.path().join("q");
+        let mut growing = Quarantine::open(&directory, 7).unwrap();
+        growing.put(&record("x")).unwrap();
+        // a process that is gone; our own number, of an earlier process; one whose file is locked
+        // from elsewhere; one that lives; and no process at all
+        let gone = 0x7fff_fff0;
+        let own = std::process::id();
+        let left = |name: String| {
+            fs::write(directory.join(&name), "{}").unwrap();
+            name
+        };
+        left(format!(".part-00007.partial-{gone}-0"));
+        left(format!(".part-00003.partial-{own}-{}", u64::MAX));
+        let locked = left(format!(".part-00002.partial-{gone}-1"));
+        let lock = File::open(directory.join(&locked)).unwrap();
+        lock.try_lock_shared().unwrap();
+        let mut kept = [
+            locked,
+            left(".part-00001.partial-1-0".into()),
+            left(".part-00001.partial-x".into()),
+        ]
+        .to_vec();
+        let name = growing
+            .growing
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        kept.push(name);
+        kept.sort();
+        Quarantine::check(&directory).unwrap();
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 6);
+        Quarantine::sweep(&directory).unwrap();
+        let names = fs::read_dir(&directory).unwrap();
+        let mut names: Vec<_> = names
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        assert_eq!(names, kept);
+        drop(lock);
+        growing.commit().unwrap();
+        assert!(Quarantine::exists(&directory, 7) && !Quarantine::exists(&directory, 1));
+        Quarantine::sweep(&directory).unwrap();
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
+        Quarantine::remove(&directory, 7).unwrap();
     }
 
     #[test]

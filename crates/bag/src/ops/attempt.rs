@@ -2,11 +2,11 @@
 
 use std::fmt::Display;
 use std::marker::PhantomData;
-use std::path::Path;
+use std::sync::Arc;
 
 use flagstone_graph::Error;
 
-use crate::bad::{BadRecords, directory_of};
+use crate::bad::{BadRecords, Kept, Policy};
 use crate::bag::Bag;
 use crate::stage::{Consumer, Flow, Stage, Stop};
 use crate::then::{At, Then, Work};
@@ -41,7 +41,7 @@ impl<S: Stage> Bag<S> {
         F: for<'a> Fn(S::Item<'a>) -> Result<U, E> + Send + Sync + 'static,
         E: Display + 'static,
     {
-        let types = PhantomData;
+        let (policy, types) = (policy.into(), PhantomData);
         self.then("try_map", Attempting { f, policy, types })
     }
 }
@@ -49,7 +49,7 @@ impl<S: Stage> Bag<S> {
 /// See [`Bag::try_map`].
 pub struct Attempting<F, U, E> {
     f: F,
-    policy: BadRecords,
+    policy: Policy,
     types: PhantomData<fn() -> (U, E)>,
 }
 
@@ -63,8 +63,8 @@ where
     type Output<'a> = U;
     type State = ();
 
-    fn quarantine(&self) -> Option<&Path> {
-        directory_of(&self.policy)
+    fn quarantine(&self) -> Option<&Arc<Kept>> {
+        self.policy.quarantine()
     }
 
     #[inline]
@@ -77,7 +77,7 @@ where
     ) -> Flow {
         match (self.f)(item) {
             Ok(item) => next.push(item),
-            Err(error) if self.policy == BadRecords::Fail => {
+            Err(error) if self.policy.fails() => {
                 let (name, place) = (at.step.name, at.run.place_of_line());
                 let message = format!("{name} failed on {place}: {error}");
                 Err(Stop::Failed(

@@ -2,12 +2,12 @@
 
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::path::Path;
+use std::sync::Arc;
 
 use flagstone_graph::Error;
 use serde::de::DeserializeOwned;
 
-use crate::bad::{BadRecords, directory_of};
+use crate::bad::{BadRecords, Kept, Policy};
 use crate::bag::{Bag, Mistake};
 use crate::keys::RecordKeys;
 use crate::pattern::{Matcher, Pattern, Refused, record};
@@ -87,7 +87,7 @@ where
             Ok(pattern) => (Some(pattern), None),
             Err(message) => (None, Some(Mistake::at(Location::caller(), message))),
         };
-        let record = PhantomData;
+        let (policy, record) = (policy.into(), PhantomData);
         let matching = Matching {
             pattern,
             policy,
@@ -100,14 +100,33 @@ where
     /// asked. This is how lines become columns: no record is made in between.
     #[track_caller]
     pub fn matched(&self, pattern: Pattern, policy: BadRecords) -> Bag<Matched<S>> {
+        let policy = policy.into();
         self.then("matched", Finding { pattern, policy })
+    }
+}
+
+impl<S> Bag<Matched<S>>
+where
+    S: for<'a> Stage<Item<'a> = &'a str>,
+{
+    /// The same lines by another pattern that matches those that this one does: fewer groups of it,
+    /// say. What does not match goes to the quarantine that the bag has already.
+    #[must_use]
+    pub fn with_pattern(&self, pattern: Pattern) -> Bag<Matched<S>> {
+        let Then { source, work, step } = &**self.stage();
+        let policy = work.policy.clone();
+        self.with_stage(Then {
+            source: Arc::clone(source),
+            work: Finding { pattern, policy },
+            step: *step,
+        })
     }
 }
 
 /// See [`Bag::matched`].
 pub struct Finding {
     pattern: Pattern,
-    policy: BadRecords,
+    policy: Policy,
 }
 
 impl<S> Work<S> for Finding
@@ -117,8 +136,8 @@ where
     type Output<'a> = Match<'a>;
     type State = Option<Matcher>;
 
-    fn quarantine(&self) -> Option<&Path> {
-        directory_of(&self.policy)
+    fn quarantine(&self) -> Option<&Arc<Kept>> {
+        self.policy.quarantine()
     }
 
     #[inline]
@@ -144,8 +163,8 @@ where
 
 /// Treats a line as the policy says.
 #[cold]
-fn refuse(line: &str, refused: &Refused, policy: &BadRecords, at: At<'_>) -> Flow {
-    if *policy == BadRecords::Fail {
+fn refuse(line: &str, refused: &Refused, policy: &Policy, at: At<'_>) -> Flow {
+    if policy.fails() {
         let place = at.run.place_of_line();
         let message =
             format!("{place}: {refused}; BadRecords::Skip or Quarantine leaves such lines out");
@@ -160,7 +179,7 @@ fn refuse(line: &str, refused: &Refused, policy: &BadRecords, at: At<'_>) -> Flo
 pub struct Matching<T> {
     /// `None` when the bag has a mistake and is never run.
     pattern: Option<Pattern>,
-    policy: BadRecords,
+    policy: Policy,
     record: PhantomData<fn() -> T>,
 }
 
@@ -172,8 +191,8 @@ where
     type Output<'a> = T;
     type State = Option<Matcher>;
 
-    fn quarantine(&self) -> Option<&Path> {
-        directory_of(&self.policy)
+    fn quarantine(&self) -> Option<&Arc<Kept>> {
+        self.policy.quarantine()
     }
 
     #[inline]

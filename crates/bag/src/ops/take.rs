@@ -47,7 +47,7 @@ impl<S: Stage> Bag<S> {
             let chain = Chain {
                 stage: Arc::clone(bag.stage()),
                 sink,
-                sweeps: Sweeps::of(&**bag.stage(), graph)?,
+                sweeps: Sweeps::of(&**bag.stage())?,
             };
             let name = name_of(&Branch::<S::Root>::steps(&chain));
             let count = root.partition_count(&plan);

@@ -210,14 +210,17 @@ impl<T: Portable + Clone, O: Order<T>> Top<T, O> {
         state.sorted = items.len();
     }
 
-    fn block(&self, mut state: Candidates<T, O::Key>) -> Block {
+    fn block(&self, mut state: Candidates<T, O::Key>, run: &Run<'_>) -> Result<Block> {
         self.prune(&mut state);
-        let items = state.held.items.into_iter();
-        // made in the same allocation, which was leased
-        let mut items: Best<T> = items.map(|(_, rank, item)| (rank, item)).collect();
-        items.shrink_to_fit();
+        let candidates = state.held.items;
+        // without their keys, beside the candidates until those are gone
+        let bytes = (candidates.len() * size_of::<(u64, T)>()) as u64;
+        let lease = run.ctx().reserve(bytes);
+        let _lease = lease.map_err(|error| self.too_many(error))?;
+        let mut items: Best<T> = Vec::with_capacity(candidates.len());
+        items.extend(candidates.into_iter().map(|(_, rank, item)| (rank, item)));
         let heap = heap_bytes(&items);
-        Stored::block(items, heap)
+        Ok(Stored::block(items, heap))
     }
 
     fn size(&self) -> Footprint {
@@ -257,8 +260,8 @@ where
         Ok(self.add(state, run.rank(), item, run)?)
     }
 
-    fn finish(&self, state: Candidates<T, O::Key>, _: &Run<'_>) -> Result<Block> {
-        Ok(self.block(state))
+    fn finish(&self, state: Candidates<T, O::Key>, run: &Run<'_>) -> Result<Block> {
+        self.block(state, run)
     }
 
     fn output(&self) -> Footprint {
@@ -284,7 +287,7 @@ impl<T: Portable + Clone, O: Order<T>> Merge for Top<T, O> {
                 self.add(&mut state, rank, item, &run)?;
             }
         }
-        Ok(self.block(state))
+        self.block(state, &run)
     }
 
     fn footprint(&self) -> Footprint {

@@ -9,14 +9,14 @@
 
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{Graph, Inputs, LayerId, Quality, Result, TaskContext};
 use flagstone_memory::Lease;
 use serde::de::DeserializeOwned;
 
-use crate::bad::{BadRecords, directory_of};
+use crate::bad::{BadRecords, Kept, Policy};
 use crate::bag::Bag;
 use crate::field::Field;
 use crate::json::Json;
@@ -37,7 +37,8 @@ pub struct JsonOptions {
 /// The records of some files; see [`Bag::read_json`] and [`Bag::read_json_values`].
 pub struct ReadJson<T, P> {
     patterns: Vec<PathBuf>,
-    options: JsonOptions,
+    text: TextOptions,
+    policy: Policy,
     step: Step,
     /// The one field that is wanted of each record.
     field: Option<Field>,
@@ -101,7 +102,8 @@ fn read_with<T, P, I: Into<PathBuf>>(
     let patterns = patterns.into_iter().map(Into::into).collect();
     Bag::new(Source(Arc::new(ReadJson {
         patterns,
-        options,
+        text: options.text,
+        policy: options.bad_records.into(),
         step,
         field: None,
         record: PhantomData,
@@ -123,7 +125,9 @@ impl ReadJson<Json, Dynamic> {
         let patterns = self.patterns.clone();
         ReadJson {
             patterns,
-            options: self.options.clone(),
+            text: self.text,
+            // one quarantine: what goes into it are the same lines
+            policy: self.policy.clone(),
             step: self.step,
             field: None,
             record: PhantomData,
@@ -273,14 +277,11 @@ where
     type Plan = FilesPlan;
 
     fn plan(&self, want: Want, _: &mut Graph) -> Result<(FilesPlan, Vec<LayerId>)> {
-        Ok((
-            FilesPlan::new(&self.patterns, self.options.text, want)?,
-            Vec::new(),
-        ))
+        Ok((FilesPlan::new(&self.patterns, self.text, want)?, Vec::new()))
     }
 
-    fn quarantines(&self, found: &mut Vec<PathBuf>) {
-        found.extend(directory_of(&self.options.bad_records).map(Path::to_owned));
+    fn quarantines(&self, found: &mut Vec<Arc<Kept>>) {
+        found.extend(self.policy.quarantine().map(Arc::clone));
     }
 
     fn partition_count(&self, plan: &FilesPlan) -> u32 {
@@ -314,13 +315,10 @@ where
                     }
                     driven.push::<Source<Self>>(record)
                 }
-                Err(error) if self.options.bad_records == BadRecords::Fail => {
-                    Err(not_a_record::<T>(&error, place, run))
-                }
+                Err(error) if self.policy.fails() => Err(not_a_record::<T>(&error, place, run)),
                 Err(error) => {
                     let (what, _) = what_is_wrong::<T>(&error);
-                    let policy = &self.options.bad_records;
-                    Ok(run.leave_out(policy, &what, Some(line.as_bytes()))?)
+                    Ok(run.leave_out(&self.policy, &what, Some(line.as_bytes()))?)
                 }
             }
         })?;

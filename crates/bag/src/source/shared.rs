@@ -3,11 +3,11 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::Location;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId, Result};
 
+use crate::bad::Kept;
 use crate::bag::Bag;
 use crate::branch::{Branch, Started};
 use crate::fork::{Fork, Forks};
@@ -117,7 +117,7 @@ where
         steps.push(self.step);
     }
 
-    fn quarantines(&self, found: &mut Vec<PathBuf>) {
+    fn quarantines(&self, found: &mut Vec<Arc<Kept>>) {
         self.chain.quarantines(found);
     }
 

@@ -7,13 +7,13 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::Location;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{
     Block, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Lazy, Result, TaskContext, Value,
 };
 
+use crate::bad::Kept;
 use crate::bag::Bag;
 use crate::item::BagItem;
 use crate::run::Run;
@@ -359,7 +359,7 @@ where
         steps.push(self.step);
     }
 
-    fn quarantines(&self, found: &mut Vec<PathBuf>) {
+    fn quarantines(&self, found: &mut Vec<Arc<Kept>>) {
         self.chain.quarantines(found);
     }
 }
