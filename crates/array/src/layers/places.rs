@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use flagstone_graph::{Block, Error, ErrorKind, Result, TokenHasher};
+use flagstone_graph::{Block, Result, TokenHasher};
 
 use super::piecewise::{Piece, Piecewise, Tasks};
 use crate::buffer::Buffer;
@@ -35,18 +35,6 @@ impl<T: Element> Lower for Places<T> {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered> {
-        let sorted = node.inputs().get(1).map_or(0, |sorted| sorted.nbytes());
-        let budget = lowering.plan.budget_bytes;
-        if sorted > budget {
-            let bytes = flagstone_memory::format_bytes;
-            let message = format!(
-                "{} of values are looked up in as a whole, but the budget is {}: give it more \
-                 memory, or look up in a part of the values at a time",
-                bytes(sorted),
-                bytes(budget)
-            );
-            return Err(Error::new(ErrorKind::Budget, message).with_location(node.location));
-        }
         let (fused, inputs) = lowering.operands(node.inputs())?;
         let grid = lowering
             .plan
