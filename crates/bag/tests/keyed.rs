@@ -308,7 +308,7 @@ fn a_full_disk_and_a_turned_bit_are_errors() {
                 let outcome = item.compute_with(&session);
                 // two threads may finish with fewer writes than the run that was counted
                 if faults.happened.load(Ordering::Relaxed) {
-                    let error = outcome.unwrap_err();
+                    let error = outcome.expect_err(&format!("{kind:?} at {n} of {writes}"));
                     assert_eq!(error.kind(), kind, "{error}");
                     // the next run does not meet the fault
                     assert_eq!(item.compute_with(&session).unwrap(), KEYS);
