@@ -293,7 +293,8 @@ fn a_full_disk_and_a_turned_bit_are_errors() {
         let session = faults.session(7 << 20, 2);
         assert_eq!(item.compute_with(&session).unwrap(), KEYS);
         let writes = faults.writes.load(Ordering::Relaxed);
-        for n in [1, writes / 2] {
+        let mut caught = [0, 0];
+        for n in [1, 2, 3, writes / 2] {
             let full = Faults {
                 fail_write: n,
                 ..Faults::default()
@@ -302,23 +303,24 @@ fn a_full_disk_and_a_turned_bit_are_errors() {
                 corrupt_read: n,
                 ..Faults::default()
             };
-            for (faults, kind) in [(full, ErrorKind::OutOfDisk), (turned, ErrorKind::Spill)] {
-                let faults = Arc::new(faults);
-                let session = faults.session(7 << 20, 2);
-                let outcome = item.compute_with(&session);
-                // two threads may finish with fewer writes than the run that was counted
-                if faults.happened.load(Ordering::Relaxed) {
-                    let error = outcome.expect_err(&format!("{kind:?} at {n} of {writes}"));
-                    assert_eq!(error.kind(), kind, "{error}");
-                    // the next run does not meet the fault
-                    assert_eq!(item.compute_with(&session).unwrap(), KEYS);
-                } else {
-                    assert_ne!(n, 1, "the first write and the first read meet the fault");
-                    assert_eq!(outcome.unwrap(), KEYS);
+            let faults = [(full, ErrorKind::OutOfDisk), (turned, ErrorKind::Spill)];
+            for ((faults, kind), caught) in faults.into_iter().zip(&mut caught) {
+                let session = Arc::new(faults).session(7 << 20, 2);
+                match item.compute_with(&session) {
+                    Err(error) => {
+                        assert_eq!(error.kind(), kind, "{error}");
+                        *caught += 1;
+                        // the next run does not meet the fault
+                        assert_eq!(item.compute_with(&session).unwrap(), KEYS);
+                    }
+                    // two threads may not come that far, and a task that is run again for memory
+                    // does not meet a fault twice: but the answer is never another
+                    Ok(count) => assert_eq!(count, KEYS),
                 }
                 assert_eq!(session.spilled_bytes(), 0);
             }
         }
+        assert!(caught.iter().all(|&caught| caught > 0), "{caught:?}");
     }
 }
 

@@ -39,6 +39,7 @@ pub fn read_pattern<P: Into<PathBuf>>(
     bad_records: BadRecords,
 ) -> DataFrame {
     let lines = Bag::read_text_with(inputs, Default::default());
+    let lines = lines.matched(pattern.clone(), bad_records);
     let fields: Vec<Field> = pattern
         .names()
         .map(|name| Field::new(name, DataType::Utf8, true))
@@ -46,7 +47,6 @@ pub fn read_pattern<P: Into<PathBuf>>(
     DataFrame::from_source(Arc::new(FromPattern {
         lines,
         pattern,
-        bad_records,
         schema: Arc::new(Schema::new(fields)),
         plans: Mutex::default(),
         passed: Mutex::default(),
@@ -57,9 +57,8 @@ pub fn read_pattern<P: Into<PathBuf>>(
 type Lines = Partitions<Matched<Source<ReadText>>>;
 
 struct FromPattern {
-    lines: Bag<Source<ReadText>>,
+    lines: Bag<Matched<Source<ReadText>>>,
     pattern: Pattern,
-    bad_records: BadRecords,
     schema: SchemaRef,
     /// The lines with the pattern narrowed to some columns, by those columns.
     plans: Mutex<BTreeMap<Vec<usize>, Arc<Lines>>>,
@@ -83,7 +82,8 @@ impl FromPattern {
         let names: Vec<&str> = self.pattern.names().collect();
         let wanted = |name: &str| columns.iter().any(|&column| names[column] == name);
         let pattern = self.pattern.narrowed(wanted).map_err(Error::invalid)?;
-        let lines = self.lines.matched(pattern, self.bad_records.clone());
+        // one quarantine for all of them
+        let lines = self.lines.with_pattern(pattern);
         lines.partition_source(&mut Graph::new())
     }
 

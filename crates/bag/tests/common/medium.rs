@@ -1,7 +1,7 @@
 //! A spill medium in memory that counts, and that fails or lies when asked.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use flagstone_scheduler::{Session, SpillFile, SpillMedium};
@@ -15,8 +15,6 @@ pub(crate) struct Faults {
     pub(crate) writes: AtomicU64,
     pub(crate) reads: AtomicU64,
     pub(crate) bytes: AtomicU64,
-    /// Whether the fault has happened: how often a run with several threads writes is not fixed.
-    pub(crate) happened: AtomicBool,
 }
 
 impl Faults {
@@ -53,7 +51,6 @@ impl SpillFile for File {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let write = self.0.writes.fetch_add(1, Ordering::Relaxed) + 1;
         if write == self.0.fail_write {
-            self.0.happened.store(true, Ordering::Relaxed);
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.0
@@ -73,7 +70,6 @@ impl SpillFile for File {
         let start = offset as usize;
         buffer.copy_from_slice(&self.1.lock().unwrap()[start..start + buffer.len()]);
         if read == self.0.corrupt_read {
-            self.0.happened.store(true, Ordering::Relaxed);
             buffer[0] ^= 4;
         }
         Ok(())
