@@ -25,9 +25,11 @@ pub(super) struct Planned {
     pub(super) target: Target,
 }
 
-/// Data that is written past the page cache begins at a whole block.
-fn header_unit(past_cache: bool) -> usize {
-    match past_cache {
+/// Data that may be written past the page cache begins at a whole block. Whether it is depends on
+/// the budget; what is in the file must not.
+fn header_unit(data_bytes: u64) -> usize {
+    const LARGE_BYTES: u64 = 1 << 20;
+    match data_bytes >= LARGE_BYTES {
         true => DIRECT_BLOCK_BYTES,
         false => 64,
     }
@@ -56,7 +58,11 @@ impl<T: Element> Array<T> {
         let failed = |error| write_failed(&name, error);
         let past_cache = self.is_past_cache(lowering);
         let header = match npy {
-            true => header_bytes(T::DTYPE.npy_code(), self.shape(), header_unit(past_cache)),
+            true => header_bytes(
+                T::DTYPE.npy_code(),
+                self.shape(),
+                header_unit(self.nbytes()),
+            ),
             false => Vec::new(),
         };
         let mut target = AtomicFile::create(path, options).map_err(Error::failed)?;
@@ -104,7 +110,7 @@ impl<T: Element> Array<T> {
         for part in 0..count {
             let mut shape = self.shape().to_vec();
             shape[axis] = length.min(along - part * length);
-            let header = header_bytes(T::DTYPE.npy_code(), &shape, header_unit(past_cache));
+            let header = header_bytes(T::DTYPE.npy_code(), &shape, header_unit(self.nbytes()));
             let path = directory.path().join(stack_file(part));
             let bytes = header.len() + shape.iter().product::<usize>() * size_of::<T>();
             data_offsets[usize::from(part + 1 == count)] = header.len() as u64;
