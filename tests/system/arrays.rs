@@ -215,3 +215,22 @@ fn zarr_goes_through_the_session_and_regions_are_replaced() {
     assert_eq!(back.shape(), Array::<f64>::open_zarr(&path).t().t().shape());
     assert_eq!(back.slice(s![0, 0]).compute().unwrap()[[]], 0.0);
 }
+
+#[test]
+fn a_bag_of_an_array_has_the_same_bits_for_every_budget() {
+    let x = Array::<f64>::random_uniform(&[3000, 100], -1.0, 1.0, 5);
+    let sum = |mib, threads| {
+        let session = session(mib, threads);
+        let elements = session.array_to_bag(&x).unwrap();
+        let rows = session.array_rows_to_bag(&x).unwrap();
+        let rows = session.compute(&rows.map(|row| row[0]).var()).unwrap();
+        (
+            session.compute(&elements.sum::<f64>()).unwrap().to_bits(),
+            rows.map(f64::to_bits),
+        )
+    };
+    let expected = sum(64, 1);
+    for (mib, threads) in [(5, 1), (8, 2), (200, 2)] {
+        assert_eq!(sum(mib, threads), expected, "{mib} MiB, {threads} threads");
+    }
+}

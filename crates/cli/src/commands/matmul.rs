@@ -36,6 +36,18 @@ enum Width {
 /// Looks at both headers. The element type of the left matrix decides; the right one must have
 /// the same, and their shapes must fit together.
 fn check(args: &Matmul) -> Result<Width, Failure> {
+    let place = |path: &Path| std::fs::canonicalize(path).ok();
+    let output = place(&args.output.to);
+    for input in [&args.a, &args.b] {
+        if let (Some(output), Some(input)) = (&output, place(input))
+            && (input.starts_with(output) || output.starts_with(&input))
+        {
+            return Err(Failure::Other(format!(
+                "{} would replace its own input; write the product elsewhere",
+                args.output.to.display()
+            )));
+        }
+    }
     let (a, b) = (inspect_array(&args.a)?, inspect_array(&args.b)?);
     let width = match a.0 {
         DType::F64 => Width::F64,

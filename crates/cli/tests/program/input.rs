@@ -537,3 +537,16 @@ fn vectors_are_multiplied_and_a_missing_transpose_is_suggested() {
     let missing = place.fails(1, &["inspect", "gone.npy"], &["gone.npy", "no such file"]);
     assert!(!missing.err.contains("os error"), "{}", missing.err);
 }
+
+#[test]
+fn a_product_never_replaces_its_operand() {
+    let place = Place::new();
+    crate::common::matrix(&place.path("a.npy"), 8, 1);
+    let before = std::fs::read(place.path("a.npy")).unwrap();
+    place.fails(
+        1,
+        &["matmul", "a.npy", "a.npy", "--to", "./a.npy", "--overwrite"],
+        &["would replace its own input"],
+    );
+    assert_eq!(std::fs::read(place.path("a.npy")).unwrap(), before);
+}
