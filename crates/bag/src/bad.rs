@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flagstone_graph::{Counter, Result, TaskContext};
 pub use flagstone_io::BadRecords;
-use flagstone_io::{BadRecord, Quarantine};
+use flagstone_io::{BadRecord, Place, Quarantine};
 
 use crate::run::io_error;
+
+/// What to do about a record that ends the run: said for whoever sets the policy, by whatever name.
+pub(crate) const HINT: &str = "; skip or quarantine bad records to go on";
 
 /// What a source or an adaptor does with records that it cannot use.
 #[derive(Debug, Clone)]
@@ -161,11 +164,16 @@ impl LeftOut {
     ) -> Result<()> {
         self.add(1);
         let mut first = self.first.borrow_mut();
-        first.get_or_insert_with(|| describe(record));
+        first.get_or_insert_with(|| Place::of(record).says(record.error));
         if let Some(kept) = &policy.quarantine {
             self.keep(kept, partition, record).map_err(io_error)?;
         }
         Ok(())
+    }
+
+    /// Whether no record was left out that could be told of.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.borrow().is_none()
     }
 
     /// Counts records that somebody else left out.
@@ -209,17 +217,5 @@ impl LeftOut {
     /// How many records were left out, and what was wrong with the first that was seen.
     pub(crate) fn told(&self) -> (u64, Option<String>) {
         (self.count.get(), self.first.borrow().clone())
-    }
-}
-
-/// `a.log:3 (byte 8): the line does not match`.
-fn describe(record: &BadRecord<'_>) -> String {
-    let file = record.file.map(|file| file.display().to_string());
-    let line = record.line.map(|line| format!(":{line}"));
-    let byte = record.byte.map(|byte| format!(" (byte {byte})"));
-    let place = [file, line, byte].into_iter().flatten().collect::<String>();
-    match place.is_empty() {
-        true => record.error.to_owned(),
-        false => format!("{place}: {}", record.error),
     }
 }

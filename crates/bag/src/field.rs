@@ -78,10 +78,8 @@ impl Field {
             .map(Json)
             .ok_or_else(|| {
                 let path = self.path.join(".");
-                let message = format!(
-                    "{} has no field {path:?}; use pluck_or for a default",
-                    run.place_of_line()
-                );
+                let what = format!("there is no field {path:?}; use pluck_or for a default");
+                let message = run.says(&what);
                 Error::failed(message).with_location(self.location)
             })
     }

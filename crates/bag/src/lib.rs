@@ -47,6 +47,7 @@ mod bag;
 mod field;
 mod item;
 mod json;
+mod mark;
 mod stage;
 mod then;
 
@@ -81,6 +82,7 @@ pub use item::BagItem;
 pub use json::Json;
 pub use keyed::{KeyRows, Keyed, Keying, Lowered, Seen};
 pub use keys::RecordKeys;
+pub use mark::Mark;
 pub use ops::attempt::{Attempting, TryMap};
 pub use ops::captures::{Captures, Finding, Match, Matched, Matching};
 pub use ops::collect::Collected;

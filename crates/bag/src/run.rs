@@ -12,6 +12,7 @@ use flagstone_graph::{Counter, Error, ErrorKind, Quality, Result, TaskContext};
 use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, IoCounters, LineNumbers};
 
 use crate::bad::{Kept, LeftOut, Policy};
+use crate::mark::Mark;
 use crate::quality::Keys;
 use crate::stage::Step;
 
@@ -254,7 +255,11 @@ impl<'a> Run<'a> {
                 1,
             );
         }
-        let line = if keep { self.line_number() } else { None };
+        // of those that are only counted, the first is told
+        let line = match keep || self.left_out.is_empty() {
+            true => self.line_number(),
+            false => None,
+        };
         let reading = self.reading.borrow();
         let record = BadRecord {
             file: reading.as_ref().map(|reading| reading.file.path()),
@@ -392,30 +397,31 @@ impl<'a> Run<'a> {
             (0, _) => format!("partition {partition}, before its first item"),
             (items, _) => format!("item {} of partition {partition}", items - 1),
         };
-        if let Some(reading) = &*self.reading.borrow() {
-            let file = reading.file.path().display();
-            place += &match (line, self.offset.get()) {
-                (Some(line), Some(offset)) => format!(" ({file}:{line}, byte {offset})"),
-                (None, Some(offset)) => format!(" ({file}, byte {offset})"),
-                (_, None) => format!(" ({file})"),
-            };
+        let known = self.mark();
+        if let Some(mark) = &known {
+            place += &format!(" ({})", mark.place_at(line));
         }
         place
     }
 }
 
 impl Run<'_> {
-    /// `a.txt:3 (byte 120)`, or the item's place where items are not lines of files.
-    pub(crate) fn place_of_line(&self) -> String {
+    /// Where in a file the item comes from, if it does.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        let reading = self.reading.borrow();
+        let Reading { file, numbers, .. } = reading.as_ref()?;
+        Some(Mark::new(file, numbers.as_ref(), self.offset.get()))
+    }
+
+    /// `a.txt:3: it is bad (byte 120 of the text)`, with the item's place where items are not lines
+    /// of files.
+    pub(crate) fn says(&self, what: &str) -> String {
         let line = self.line_number();
-        let known = match (&*self.reading.borrow(), line, self.offset.get()) {
-            (Some(reading), Some(line), Some(byte)) => {
-                let file = reading.file.path().display();
-                Some(format!("{file}:{line} (byte {byte})"))
-            }
-            _ => None,
-        };
-        known.unwrap_or_else(|| self.place())
+        let known = self.mark().filter(|mark| mark.byte().is_some());
+        match known {
+            Some(mark) => mark.place_at(line).says(what),
+            None => format!("{}: {what}", self.place()),
+        }
     }
 }
 

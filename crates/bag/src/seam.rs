@@ -35,6 +35,7 @@ use serde::Serialize;
 use crate::aside::set_aside;
 use crate::bag::Bag;
 use crate::branch::name_of;
+use crate::mark::Mark;
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Root, Stage, Step, Want};
@@ -71,6 +72,20 @@ pub trait PartitionSource<T>: Send + Sync {
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(T) -> Flow,
+    ) -> Result<()>;
+
+    /// As [`for_each`](Self::for_each), with a way to ask where an item comes from: `None` where it
+    /// is no part of a file, or of another bag that this one is put together from. What is
+    /// asked for costs about as much as copying a path.
+    ///
+    /// # Errors
+    /// As `for_each`.
+    fn for_each_marked(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(T, &dyn Fn() -> Option<Mark>) -> Flow,
     ) -> Result<()>;
 
     /// As [`for_each`](Self::for_each), in batches of `len` items (the last of a partition may be
@@ -173,7 +188,17 @@ impl<S: Stage> Partitions<S> {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: impl for<'a> FnMut(S::Item<'a>) -> Flow,
+        mut each: impl for<'a> FnMut(S::Item<'a>) -> Flow,
+    ) -> Result<Passed> {
+        self.drive(partition, inputs, ctx, |item, _| each(item))
+    }
+
+    fn drive(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: impl for<'a> FnMut(S::Item<'a>, &Run<'_>) -> Flow,
     ) -> Result<Passed> {
         let reading = self.footprint(partition).own_bytes();
         set_aside(ctx, [reading], |[own]| {
@@ -210,10 +235,14 @@ pub struct Passed {
 /// Hands items out of the run: what panics there is not the chain's.
 struct Borrowed<'r, F>(F, &'r Run<'r>);
 
-impl<S: Stage, F: for<'a> FnMut(S::Item<'a>) -> Flow> Consumer<S> for Borrowed<'_, F> {
+impl<S, F> Consumer<S> for Borrowed<'_, F>
+where
+    S: Stage,
+    F: for<'a> FnMut(S::Item<'a>, &Run<'_>) -> Flow,
+{
     fn push(&mut self, item: S::Item<'_>) -> Flow {
         self.1.set_outside(true);
-        let flow = (self.0)(item);
+        let flow = (self.0)(item, self.1);
         self.1.set_outside(false);
         flow
     }
@@ -263,6 +292,19 @@ where
     ) -> Result<()> {
         self.for_each_borrowed(partition, inputs, ctx, each)
             .map(drop)
+    }
+
+    fn for_each_marked(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(T, &dyn Fn() -> Option<Mark>) -> Flow,
+    ) -> Result<()> {
+        self.drive(partition, inputs, ctx, |item, run| {
+            each(item, &|| run.mark())
+        })
+        .map(drop)
     }
 
     fn steps(&self) -> Vec<Step> {

@@ -3,8 +3,10 @@
 mod common;
 
 use common::{Event, counted, events, gzip, small, write};
-use flagstone_bag::{BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, TextOptions};
-use flagstone_graph::{Counter, Execute, SerialExecutor};
+use flagstone_bag::{
+    BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, Mark, PartitionSource, TextOptions,
+};
+use flagstone_graph::{Counter, Execute, Graph, Inputs, SerialExecutor, SerialHost, TaskContext};
 use serde_json::json;
 
 #[test]
@@ -23,11 +25,10 @@ fn an_invalid_line_is_named_with_file_line_and_byte() {
         let text = error.to_string();
         // the comma before the brace: "trailing comma" points at the brace
         let byte = good.len() + 9;
+        let shown = path.display();
         assert!(
-            text.contains(&format!(
-                "{}:6:{byte}: the line is not JSON",
-                path.display()
-            )),
+            text.contains(&format!("{shown}:6:10: the line is not JSON: "))
+                && text.contains(&format!(" (byte {byte} of the text); skip or quarantine ")),
             "{text}"
         );
         assert_eq!(error.kind(), ErrorKind::Failed);
@@ -66,7 +67,7 @@ fn text_that_is_not_utf8_is_named_with_file_line_and_byte() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains(":3:19: the text is not UTF-8: byte 0xff"),
+        error.contains(":3:5: the text is not UTF-8: byte 0xff (byte 19 of the text); if the"),
         "{error}"
     );
     assert_eq!(seen.load(std::sync::atomic::Ordering::Relaxed), 2);
@@ -182,7 +183,8 @@ fn items_that_a_closure_refuses_are_treated_as_asked() {
     assert_eq!(host.counted(Counter::BadRecords), 3);
     let error = lines.try_map(parse).sum().compute_with(&SerialExecutor);
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("n.txt:2 (byte 2): invalid digit"), "{error}");
+    let says = "n.txt:2: try_map failed: invalid digit found in string (byte 2 of the text)";
+    assert!(error.contains(says), "{error}");
 
     // a run that fails leaves no quarantine
     let gone = dir.path().join("gone");
@@ -350,4 +352,46 @@ fn what_a_bag_has_put_stays_when_some_of_its_partitions_are_read_again() {
     write(dir.path(), "a.json", "{\"a\":1}\n");
     assert_eq!(read(&make(), &[2]), 1);
     assert_eq!(read(&make(), &[0, 1, 2]), 1);
+}
+
+/// Whoever looks at items later, a batch at a time, can still say where one was.
+#[test]
+fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: String = (0..3000).map(|i| format!("{i}\n")).collect();
+    write(dir.path(), "a.txt", "x\ny\n");
+    let path = write(dir.path(), "b.txt.gz", gzip(&lines));
+    let bag = Bag::read_text(dir.path().join("*.txt*")).owned();
+    let source = bag.partition_source(&mut Graph::new()).unwrap();
+    let (host, key) = (SerialHost::new(), String::new);
+    let ctx = TaskContext::new(&host, &key);
+    let mut kept = Vec::new();
+    for partition in 0..source.partition_count() {
+        let each = &mut |line: String, mark: &dyn Fn() -> Option<Mark>| {
+            if line == "y" || line == "2000" {
+                kept.push(mark().unwrap());
+            }
+            Ok(())
+        };
+        let inputs = Inputs::new(&mut []);
+        PartitionSource::for_each_marked(&source, partition, inputs, &ctx, each).unwrap();
+    }
+    let said: Vec<String> = kept.iter().map(|mark| mark.says("new", &ctx)).collect();
+    let file = dir.path().join("a.txt");
+    let (file, packed) = (file.display(), path.display());
+    let byte = lines.find("\n2000\n").unwrap() + 1;
+    let expected = [
+        format!("{file}:2: new (byte 2 of the text)"),
+        format!("{packed}:2001: new (byte {byte} of the text)"),
+    ];
+    assert_eq!(said, expected);
+    assert_eq!((kept[1].file(), kept[1].line(&ctx)), (&*path, Some(2001)));
+    // what comes from no file has no such place
+    let made = Bag::range(0..3, 1).partition_source(&mut Graph::new());
+    let none = &mut |_: u64, mark: &dyn Fn() -> Option<Mark>| {
+        assert!(mark().is_none());
+        Ok(())
+    };
+    let inputs = Inputs::new(&mut []);
+    PartitionSource::for_each_marked(&made.unwrap(), 0, inputs, &ctx, none).unwrap();
 }

@@ -142,7 +142,7 @@ fn a_line_over_the_limit_is_an_error_with_its_byte() {
         .compute_with(&SerialExecutor);
     let error = error.unwrap_err().to_string();
     assert!(
-        error.contains("t.txt: byte 6") && error.contains("256 B"),
+        error.contains("(byte 6 of the text)") && error.contains("256 B"),
         "{error}"
     );
 }

@@ -98,7 +98,7 @@ fn an_error_of_a_closure_says_on_which_item() {
     let error = bag.sum().compute_with(&SerialExecutor).unwrap_err();
     let message = error.to_string();
     assert!(
-        message.contains("try_map failed on item 0 of partition 1"),
+        message.contains("item 0 of partition 1: try_map failed: "),
         "{message}"
     );
     assert!(message.contains("invalid digit"), "{message}");

@@ -143,7 +143,7 @@ fn matched_lines_are_seen_where_they_lie() {
     assert_eq!(passed.left_out, 1);
     let first = passed.first_left_out.unwrap();
     assert!(
-        first.ends_with("a.log (byte 6): the line does not match the pattern"),
+        first.ends_with("a.log:3: the line does not match the pattern (byte 6 of the text)"),
         "{first}"
     );
     let expected = [("a=1", Some("1")), ("b", None), ("d=4", Some("4"))];
@@ -165,7 +165,8 @@ fn a_line_that_does_not_match_is_named_or_quarantined() {
         .unwrap_err();
     let message = error.to_string();
     assert!(
-        message.contains("a.log:3 (byte 8): the group \"value\" is \"x\""),
+        message.contains("a.log:3: the group \"value\" is \"x\"")
+            && message.contains(" (byte 8 of the text); skip or quarantine bad records"),
         "{message}"
     );
     assert!(error.location().unwrap().file().ends_with("logs.rs"));

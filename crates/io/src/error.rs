@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use flagstone_memory::NeedsMemory;
 
+use crate::place::Place;
+
 /// What kind of thing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -39,7 +41,8 @@ pub enum ErrorKind {
 
 /// An error with the file and the byte it is about.
 ///
-/// Prints as `path:line:byte: what happened`, leaving out what is not known.
+/// Prints as `path:line:column: what happened (byte N of the text)`, leaving out what is not known;
+/// see [`Place`].
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -48,6 +51,8 @@ struct Inner {
     path: Option<PathBuf>,
     offset: Option<u64>,
     line: Option<u64>,
+    column: Option<u64>,
+    way_out: &'static str,
     source: Option<Cause>,
 }
 
@@ -66,6 +71,8 @@ impl Error {
             path: None,
             offset: None,
             line: None,
+            column: None,
+            way_out: "",
             source: None,
         }))
     }
@@ -132,6 +139,20 @@ impl Error {
         self
     }
 
+    /// Adds the byte within the line (the first is 1), unless one is named already.
+    #[must_use]
+    pub fn at_column(mut self, column: u64) -> Self {
+        self.0.column.get_or_insert(column);
+        self
+    }
+
+    /// Adds what to do about it, printed behind the place: `"; leave it out"`.
+    #[must_use]
+    pub fn with_way_out(mut self, way_out: &'static str) -> Self {
+        self.0.way_out = way_out;
+        self
+    }
+
     /// What kind of thing went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -151,6 +172,16 @@ impl Error {
     /// The line it went wrong at; the first line is 1.
     pub fn line(&self) -> Option<u64> {
         self.0.line
+    }
+
+    /// Where in the text of a file it went wrong.
+    fn place(&self) -> Place<'_> {
+        Place {
+            file: self.path(),
+            line: self.line(),
+            column: self.0.column,
+            byte: self.offset(),
+        }
     }
 
     /// Whether the caller asked to stop.
@@ -197,30 +228,20 @@ impl From<Error> for io::Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            kind,
-            message,
-            path,
-            offset,
-            line,
-            ..
-        } = &*self.0;
-        if let Some(path) = path {
-            write!(f, "{}", path.display())?;
-            if let Some(line) = line {
-                write!(f, ":{line}")?;
+        let Inner { kind, message, .. } = &*self.0;
+        match (kind, &self.0.path, self.0.offset) {
+            (ErrorKind::Corrupt | ErrorKind::Truncated, Some(path), Some(offset)) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: {message} (byte {offset} of the compressed file)"
+                )
             }
-            match (kind, offset) {
-                (ErrorKind::Corrupt | ErrorKind::Truncated, Some(offset)) => {
-                    write!(f, ": byte {offset} of the compressed file")?;
-                }
-                (_, Some(offset)) if line.is_some() => write!(f, ":{offset}")?,
-                (_, Some(offset)) => write!(f, ": byte {offset}")?,
-                (_, None) => {}
+            _ => {
+                f.write_str(&self.place().says(message))?;
+                f.write_str(self.0.way_out)
             }
-            write!(f, ": ")?;
         }
-        f.write_str(message)
     }
 }
 
@@ -249,8 +270,10 @@ mod tests {
         let error = Error::new(ErrorKind::LineTooLong, "too long");
         assert_eq!(error.to_string(), "too long");
         let error = error.at_path(Path::new("a.json")).at_offset(7);
-        assert_eq!(error.to_string(), "a.json: byte 7: too long");
-        assert_eq!(error.at_line(2).to_string(), "a.json:2:7: too long");
+        let text = error.to_string();
+        assert_eq!(text, "a.json: too long (byte 7 of the text)");
+        let text = error.at_line(2).at_column(1).to_string();
+        assert_eq!(text, "a.json:2:1: too long (byte 7 of the text)");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A pattern that matches nothing, a file that is missing and a file that may not be read are
 //! errors *here*, before any work starts, and name the pattern or the file.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,7 +108,10 @@ pub fn expand<P: AsRef<Path>>(
 ///
 /// A path that exists is taken as it is, even with `*` in its name. Otherwise `*`, `?`, `[...]` and
 /// `**` match as in a shell (hidden files only when the dot is written), sorted with digits as
-/// numbers. Patterns keep the order they were given in; a file that two patterns name comes twice.
+/// numbers. Patterns keep the order they were given in. A file that a pattern or
+/// path names which an earlier one named, in whatever way its directory is written, comes once,
+/// where it was named first: otherwise it would be read twice, and nobody would see it. Who wants
+/// it twice concatenates two collections. Links with different names are different files.
 ///
 /// # Errors
 /// For no pattern, a pattern that matches nothing, and as [`InputFile::look`] for every single file.
@@ -116,20 +120,13 @@ pub fn expand_in<P: AsRef<Path>>(
     patterns: impl IntoIterator<Item = P>,
 ) -> Result<Vec<InputFile>, Error> {
     let mut files = Vec::new();
-    let mut patterns = patterns.into_iter().peekable();
-    if patterns.peek().is_none() {
-        return Err(nothing_named());
-    }
-    for pattern in patterns {
-        match matches(source, pattern.as_ref())? {
-            None => files.push(InputFile::look(pattern.as_ref(), source)?),
-            Some((text, paths)) => {
-                for path in paths {
-                    files.push(look_matched(text, path, source)?);
-                }
-            }
-        }
-    }
+    named(source, patterns, |pattern, path| {
+        files.push(match pattern {
+            None => InputFile::look(&path, source)?,
+            Some(text) => look_matched(text, path, source)?,
+        });
+        Ok(())
+    })?;
     Ok(files)
 }
 
@@ -142,23 +139,77 @@ pub fn expand_names<P: AsRef<Path>>(
     patterns: impl IntoIterator<Item = P>,
 ) -> Result<Vec<PathBuf>, Error> {
     let mut names = Vec::new();
-    let mut patterns = patterns.into_iter().peekable();
-    if patterns.peek().is_none() {
+    named(&LocalFs, patterns, |pattern, path| {
+        if pattern.is_none() {
+            let found = LocalFs.stat(&path);
+            found.map_err(|cause| Error::os("read", &path, cause))?;
+        }
+        names.push(path);
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+/// Calls `each` with every path that is named, once, and the pattern that it matches.
+fn named<P: AsRef<Path>>(
+    source: &dyn Source,
+    patterns: impl IntoIterator<Item = P>,
+    mut each: impl FnMut(Option<&str>, PathBuf) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let patterns: Vec<P> = patterns.into_iter().collect();
+    if patterns.is_empty() {
         return Err(nothing_named());
     }
-    for pattern in patterns {
+    let mut known = Known::default();
+    for pattern in &patterns {
         let pattern = pattern.as_ref();
-        match matches(&LocalFs, pattern)? {
-            Some((_, paths)) => names.extend(paths),
-            None => {
-                LocalFs
-                    .stat(pattern)
-                    .map_err(|cause| Error::os("read", pattern, cause))?;
-                names.push(pattern.to_owned());
+        let (text, paths) = match matches(source, pattern)? {
+            Some((text, paths)) => (Some(text), paths),
+            None => (None, vec![pattern.to_owned()]),
+        };
+        let mut own = HashSet::new();
+        for path in paths {
+            // one pattern alone names no file twice
+            if patterns.len() > 1 {
+                let name = known.name(source, &path);
+                if known.names.contains(&name) {
+                    continue;
+                }
+                own.insert(name);
             }
+            each(text, path)?;
         }
+        known.names.extend(own);
     }
-    Ok(names)
+    Ok(())
+}
+
+/// The files that were named so far.
+#[derive(Default)]
+struct Known {
+    names: HashSet<PathBuf>,
+    /// Directories as they were written, and as they are.
+    directories: HashMap<PathBuf, PathBuf>,
+}
+
+impl Known {
+    /// One name for all ways to write a file's directory.
+    fn name(&mut self, source: &dyn Source, path: &Path) -> PathBuf {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return path.to_owned();
+        };
+        let parent = match parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => parent,
+        };
+        if let Some(directory) = self.directories.get(parent) {
+            return directory.join(name);
+        }
+        let directory = source.canonical(parent);
+        let named = directory.join(name);
+        self.directories.insert(parent.to_owned(), directory);
+        named
+    }
 }
 
 /// What a pattern matches, in order; `None` for a plain path.

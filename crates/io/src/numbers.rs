@@ -70,7 +70,12 @@ pub(crate) fn count(
 ) -> Result<u64, Error> {
     let (len, overlap) = (delimiter.len(), delimiter.len() as u64 - 1);
     let buffer_bytes = (to - from).clamp(1, BUFFER_BYTES) + overlap;
-    let _lease = io.memory.reserve(buffer_bytes)?;
+    // a message shall name its line also where memory is short: a page is always there
+    let lease = io.memory.reserve(buffer_bytes).ok();
+    let buffer_bytes = match lease {
+        Some(_) => buffer_bytes,
+        None => buffer_bytes.min(4096 + overlap),
+    };
     let mut buffer = vec![0; buffer_bytes as usize];
     let path = file.path();
     let opened = io.source.open(path);

@@ -33,6 +33,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`ErrorKind::Pattern`](crate::ErrorKind::Pattern) for a pattern that cannot be understood, and errors of listing.
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, Error>;
+
+    /// One path for all ways to write a directory, with links followed.
+    fn canonical(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
 }
 
 /// What a path is.
@@ -93,6 +98,11 @@ impl Source for LocalFs {
 
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, Error> {
         crate::glob::list(pattern)
+    }
+
+    fn canonical(&self, path: &Path) -> PathBuf {
+        // what cannot be found is told of when it is looked at
+        std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
     }
 }
 

@@ -83,7 +83,10 @@ fn an_existing_output_is_an_error_at_once_and_untouched() {
     );
     let error = AtomicFile::create(target.join("mine"), PLAIN).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Exists);
-    assert!(error.to_string().contains("ask to overwrite"), "{error}");
+    assert!(
+        error.to_string().contains(flagstone_io::ALLOW_OVERWRITING),
+        "{error}"
+    );
     assert_eq!(
         (names(dir.path()), names(&target)),
         (vec!["out".into()], vec!["mine".into()])

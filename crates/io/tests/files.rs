@@ -136,3 +136,32 @@ fn files_are_cut_evenly_and_compressed_ones_not_at_all() {
     assert_eq!(split_files(&[plain], 1001).len(), 1);
     assert_eq!(split_files(&[empty], 1).len(), 0);
 }
+
+#[test]
+fn a_file_that_is_named_more_than_once_comes_once_and_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["a.json", "b.json", "c.txt"] {
+        fs::write(at(name), name).unwrap();
+    }
+    fs::create_dir(at("sub")).unwrap();
+    std::os::unix::fs::symlink(at("a.json"), at("d.json")).unwrap();
+    std::os::unix::fs::symlink(dir.path(), at("sub/back")).unwrap();
+    let back = dir.path().join("sub/back/*.txt");
+    let through = dir.path().join("sub/../a.json");
+    let patterns = [
+        at("b.json"),
+        at("*.json"),
+        at("*.*"),
+        through,
+        back,
+        at("b.json"),
+    ];
+    let wanted = ["b.json", "a.json", "d.json", "c.txt"].map(at);
+    let files = expand(&patterns).unwrap();
+    let paths: Vec<_> = files.iter().map(|file| file.path().to_owned()).collect();
+    assert_eq!(paths, wanted);
+    assert_eq!(flagstone_io::expand_names(&patterns).unwrap(), wanted);
+    // one pattern means what it matches
+    assert_eq!(expand([at("*.json")]).unwrap().len(), 3);
+}

@@ -78,8 +78,8 @@ where
         match (self.f)(item) {
             Ok(item) => next.push(item),
             Err(error) if self.policy.fails() => {
-                let (name, place) = (at.step.name, at.run.place_of_line());
-                let message = format!("{name} failed on {place}: {error}");
+                let what = format!("{} failed: {error}", at.step.name);
+                let message = at.run.says(&what);
                 Err(Stop::Failed(
                     Error::failed(message).with_location(at.step.location),
                 ))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flagstone_graph::Error;
 use serde::de::DeserializeOwned;
 
-use crate::bad::{BadRecords, Kept, Policy};
+use crate::bad::{BadRecords, HINT, Kept, Policy};
 use crate::bag::{Bag, Mistake};
 use crate::keys::RecordKeys;
 use crate::pattern::{Matcher, Pattern, Refused, record};
@@ -165,9 +165,7 @@ where
 #[cold]
 fn refuse(line: &str, refused: &Refused, policy: &Policy, at: At<'_>) -> Flow {
     if policy.fails() {
-        let place = at.run.place_of_line();
-        let message =
-            format!("{place}: {refused}; BadRecords::Skip or Quarantine leaves such lines out");
+        let message = at.run.says(&refused.to_string()) + HINT;
         let error = Error::failed(message).with_location(at.step.location);
         return Err(Stop::Failed(error));
     }

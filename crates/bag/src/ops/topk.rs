@@ -224,8 +224,13 @@ impl<T: Portable + Clone, O: Order<T>> Top<T, O> {
     }
 
     fn size(&self) -> Footprint {
-        let each = (size_of::<(O::Key, u64, T)>() + 64) as u64;
-        Footprint::estimated((self.0.k as u64).saturating_mul(each).min(1 << 20))
+        let k = self.0.k as u64;
+        let (width, heap) = (size_of::<(O::Key, u64, T)>() as u64, 64);
+        let output = k.saturating_mul(width + heap).min(1 << 20);
+        // twice as many candidates, and half as many again beside them while their buffer grows
+        let candidates = k.saturating_mul(2).max(k.saturating_add(64));
+        let scratch = candidates.saturating_mul(3 * width + 2 * heap);
+        Footprint::estimated(output).with_scratch(scratch.min(4 << 20))
     }
 }
 

@@ -106,12 +106,13 @@ fn order_of(range: &ByteRange, io: &Io<'_>) -> std::result::Result<Option<ByteOr
     Ok(ByteOrder::of_mark(&mark[..filled]))
 }
 
+/// What to do about text in another encoding.
+pub(super) const NAME_ENCODING: &str = "; if the file has another encoding, name it in \
+                                        TextOptions::encoding (\"latin1\" takes any byte)";
+
 /// What is wrong with text in which this byte stands where it cannot.
 pub(super) fn not_utf8(byte: u8) -> String {
-    format!(
-        "the text is not UTF-8: byte {byte:#04x}; if the file has another encoding, name it in \
-         TextOptions::encoding (\"latin1\" takes any byte)"
-    )
+    format!("the text is not UTF-8: byte {byte:#04x}")
 }
 
 /// Cuts a block by bytes, and checks or decodes each line.
@@ -139,7 +140,7 @@ pub(super) fn decoded(
                 Err(error) => {
                     let column = error.valid_up_to();
                     let message = not_utf8(line[column]);
-                    return Err(place.error(run, column as u64, message));
+                    return Err(place.error(run, column as u64, message, NAME_ENCODING));
                 }
             }
         } else {
@@ -148,11 +149,9 @@ pub(super) fn decoded(
             match encoding.decode_without_bom_handling_and_without_replacement(line) {
                 Some(text) => each(&text, place)?,
                 None => {
-                    let message = format!(
-                        "the text is not {}; name the file's own encoding in TextOptions::encoding",
-                        encoding.name()
-                    );
-                    return Err(place.error(run, 0, message));
+                    let message = format!("the text is not {}", encoding.name());
+                    let way_out = "; name the file's own encoding in TextOptions::encoding";
+                    return Err(place.error(run, 0, message, way_out));
                 }
             }
         }

@@ -16,7 +16,7 @@ use flagstone_io::{
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::coding::{Coding, decoded, not_utf8};
+use super::coding::{Coding, NAME_ENCODING, decoded, not_utf8};
 use crate::run::{Run, io_error};
 use crate::stage::{Cost, Flow, Stop, Want};
 
@@ -240,7 +240,6 @@ impl FilesPlan {
 /// A number for what a partition reads: the same whenever it is read.
 fn part_of(partition: u32, ranges: &[ByteRange]) -> u64 {
     let mut hasher = Xxh3::new();
-    // a file that is named twice is read twice, in two partitions
     hasher.update(&partition.to_le_bytes());
     for range in ranges {
         hasher.update(range.file.path().as_os_str().as_encoded_bytes());
@@ -276,11 +275,19 @@ impl<'a> Place<'a> {
     }
 
     /// An error about `column` bytes into the line, with file, line number and byte.
-    pub(crate) fn error(&self, run: &Run<'_>, column: u64, message: String) -> Stop {
+    pub(crate) fn error(
+        &self,
+        run: &Run<'_>,
+        column: u64,
+        message: String,
+        way_out: &'static str,
+    ) -> Stop {
         let offset = self.offset + column;
         let error = IoError::new(ErrorKind::BadRecord, message)
             .at_path(self.range.file.path())
-            .at_offset(offset);
+            .at_offset(offset)
+            .at_column(column + 1)
+            .with_way_out(way_out);
         // counts the lines before it: only now, since nobody needs to know as long as all is well
         Stop::Failed(match run.line_number_of(self.offset) {
             Some(line) => io_error(error.at_line(line)),
@@ -334,7 +341,7 @@ fn lines_of(
         offset: offset + line as u64,
     };
     let byte = bytes[line + column];
-    Err(place.error(run, column as u64, not_utf8(byte)))
+    Err(place.error(run, column as u64, not_utf8(byte), NAME_ENCODING))
 }
 
 /// Small neighbours share a partition of about so many bytes.

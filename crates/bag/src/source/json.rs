@@ -16,7 +16,7 @@ use flagstone_graph::{Graph, Inputs, LayerId, Quality, Result, TaskContext};
 use flagstone_memory::Lease;
 use serde::de::DeserializeOwned;
 
-use crate::bad::{BadRecords, Kept, Policy};
+use crate::bad::{BadRecords, HINT, Kept, Policy};
 use crate::bag::Bag;
 use crate::field::Field;
 use crate::json::Json;
@@ -335,8 +335,7 @@ where
 /// What serde_json says, with the place in the file instead of the one in the line.
 fn not_a_record<T>(error: &serde_json::Error, place: Place<'_>, run: &Run<'_>) -> Stop {
     let (what, column) = what_is_wrong::<T>(error);
-    let hint = "; BadRecords::Skip or Quarantine leaves such lines out";
-    place.error(run, column.saturating_sub(1), what + hint)
+    place.error(run, column.saturating_sub(1), what, HINT)
 }
 
 /// What serde_json says, and the column.

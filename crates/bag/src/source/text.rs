@@ -33,7 +33,7 @@ impl Bag<()> {
     }
 
     /// The lines of the files that several paths or patterns name, in the order given, with
-    /// options.
+    /// options. A file that several of them name is read once, where it is named first.
     #[track_caller]
     pub fn read_text_with<P: Into<PathBuf>>(
         patterns: impl IntoIterator<Item = P>,
