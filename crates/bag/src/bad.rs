@@ -61,6 +61,8 @@ pub struct Kept {
 
 #[derive(Debug, Default)]
 struct State {
+    /// There is nothing in the directory but quarantined records.
+    is_checked: bool,
     /// What was there before is gone.
     is_swept: bool,
     /// The parts that were put there since, by partition.
@@ -83,12 +85,12 @@ impl Kept {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes what somebody else left here, the first time; others wait until that is done.
-    pub(crate) fn sweep(&self) -> Result<()> {
+    /// Refuses a directory with other files in it, the first time.
+    pub(crate) fn check(&self) -> Result<()> {
         let mut state = self.state();
-        if !state.is_swept {
-            Quarantine::sweep(&self.directory).map_err(io_error)?;
-            state.is_swept = true;
+        if !state.is_checked {
+            Quarantine::check(&self.directory).map_err(io_error)?;
+            state.is_checked = true;
         }
         Ok(())
     }
@@ -101,6 +103,11 @@ impl Kept {
         is_whole: bool,
     ) -> Result<()> {
         let mut state = self.state();
+        // not before a partition was read: a run that fails at once leaves what was there
+        if !state.is_swept {
+            Quarantine::sweep(&self.directory).map_err(io_error)?;
+            state.is_swept = true;
+        }
         let known = state.parts.get(&partition).copied();
         let records = grown.as_ref().map_or(0, |(_, records)| *records);
         let knows_more = |known: Part| known.is_whole || known.records > records;

@@ -2,7 +2,7 @@
 //!
 //! A bag is run by whoever computes it, task by task and some of its partitions more than once, and
 //! nobody tells it when a run begins. So a quarantine belongs to the source or the adaptor that puts
-//! records there ([`Kept`]): the first task of all that could put one sweeps it.
+//! records there ([`Kept`]): the first task of all that could put one and ended well sweeps it.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Sweeps {
     /// A task of the chain starts.
     pub(crate) fn begin(&self, run: &Run<'_>) -> Result<()> {
         for kept in &self.0 {
-            kept.sweep()?;
+            kept.check()?;
             run.may_keep(kept);
         }
         Ok(())

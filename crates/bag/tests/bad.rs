@@ -281,6 +281,38 @@ fn a_quarantine_holds_what_the_last_run_left_out_and_nothing_else() {
 }
 
 #[test]
+fn a_run_that_fails_before_a_partition_is_read_leaves_the_earlier_quarantine() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("bad");
+    let path = write(dir.path(), "n.txt", "1\nx\n2\ny\n");
+    let numbers = || {
+        let lines = Bag::read_text(&path);
+        let policy = BadRecords::Quarantine(bad.clone());
+        lines.try_map_with(policy, |line: &str| line.parse::<u64>())
+    };
+    let executors: [Box<dyn Execute>; 2] = [Box::new(SerialExecutor), Box::new(small(32 << 20, 2))];
+    for executor in &executors {
+        write(dir.path(), "n.txt", "1\nx\n2\ny\n");
+        assert_eq!(numbers().count().compute_with(&**executor).unwrap(), 2);
+        let earlier = quarantined(&bad);
+        assert_eq!(earlier.len(), 2);
+        // other records are bad by now, and then it fails
+        write(dir.path(), "n.txt", "other\n1\n2\n");
+        let failing = numbers().try_map(|n| if n == 2 { Err("no") } else { Ok(n) });
+        failing.count().compute_with(&**executor).unwrap_err();
+        assert_eq!(quarantined(&bad), earlier);
+        assert_eq!(
+            std::fs::read_dir(&bad).unwrap().count(),
+            1,
+            "nothing half done"
+        );
+        assert_eq!(numbers().count().compute_with(&**executor).unwrap(), 2);
+        assert_eq!(quarantined(&bad)[0]["record"], json!(null));
+        assert_eq!(quarantined(&bad).len(), 1);
+    }
+}
+
+#[test]
 fn a_quarantine_behind_lazy_values_is_swept_and_looked_at() {
     let dir = tempfile::tempdir().unwrap();
     let (bad, path) = (dir.path().join("bad"), dir.path().join("n.json"));

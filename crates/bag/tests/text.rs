@@ -123,7 +123,7 @@ fn delimiters_need_not_be_text_and_records_may_be_cut_by_them() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("t.bin:3:10: the text is not UTF-8: byte 0xff"),
+        error.contains("t.bin:3:2: the text is not UTF-8: byte 0xff (byte 10 of the text)"),
         "{error}"
     );
     // a record over several lines, of which one is bad
