@@ -16,7 +16,7 @@ use flagstone_graph::{
 
 use crate::aside::set_aside;
 use crate::run::Run;
-use crate::stage::{Consumer, Flow, Root, Source, Stage, Step, Want};
+use crate::stage::{Consumer, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 use crate::sweep::Sweeps;
 
 /// What becomes of the items of a partition.
@@ -233,8 +233,11 @@ struct Alone<R: Root, B> {
 
 impl<R: Root, B: Branch<R>> Alone<R, B> {
     /// The one place where it is decided: what is read and what the run is told follow from it.
-    fn is_in_any_order(&self) -> bool {
-        self.root.has_any_order() && !self.branch.needs_order()
+    fn order(&self) -> ItemOrder {
+        match self.root.has_any_order() && !self.branch.needs_order() {
+            true => ItemOrder::Any,
+            false => ItemOrder::Bag,
+        }
     }
 }
 
@@ -249,10 +252,7 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
         let slots = 0..self.inputs;
-        match self.is_in_any_order() {
-            true => self.root.deps_in_any_order(&self.plan, task, slots, deps),
-            false => self.root.deps(&self.plan, task, slots, deps),
-        }
+        self.root.deps(&self.plan, task, self.order(), slots, deps);
     }
 
     fn footprint(&self, task: u32) -> Footprint {
@@ -283,7 +283,7 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
         set_aside(ctx, [reading, making], |[own, rest]| {
             let run = Run::new(rest, task)
                 .reading_with(own)
-                .in_any_order(self.is_in_any_order());
+                .in_order(self.order());
             run.catch(
                 || self.branch.steps(),
                 || self.branch.run_alone(&self.root, &self.plan, &run, inputs),

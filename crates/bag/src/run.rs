@@ -14,6 +14,7 @@ use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, IoCounters, L
 use crate::bad::{Kept, LeftOut, Policy};
 use crate::mark::Mark;
 use crate::quality::Keys;
+use crate::stage::ItemOrder;
 use crate::stage::Step;
 
 /// A partition being run.
@@ -23,8 +24,7 @@ pub struct Run<'a> {
     source_ctx: &'a TaskContext<'a>,
     partition: u32,
     wanted: u64,
-    /// Items come in the order that costs least.
-    any_order: bool,
+    order: ItemOrder,
     /// The place of the item in the order of the bag, where items come in another.
     rank: Cell<Option<u64>>,
     item: Cell<u64>,
@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
             source_ctx: ctx,
             partition,
             wanted,
-            any_order: false,
+            order: ItemOrder::Bag,
             rank: Cell::new(None),
             item: Cell::new(0),
             offset: Cell::new(None),
@@ -91,9 +91,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The same, whose items come in the order that costs least if asked for.
-    pub(crate) fn in_any_order(mut self, any_order: bool) -> Self {
-        self.any_order = any_order;
+    /// The same, whose items come in this order.
+    pub(crate) fn in_order(mut self, order: ItemOrder) -> Self {
+        self.order = order;
         self
     }
 
@@ -110,7 +110,7 @@ impl<'a> Run<'a> {
 
     /// Whether items may come in any order.
     pub(crate) fn is_in_any_order(&self) -> bool {
-        self.any_order
+        self.order == ItemOrder::Any
     }
 
     /// For sources whose items come in another order than the bag's: where the next one stands.

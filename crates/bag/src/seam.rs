@@ -38,8 +38,11 @@ use crate::branch::name_of;
 use crate::mark::Mark;
 use crate::run::Run;
 use crate::size::heap_bytes;
-use crate::stage::{Consumer, Flow, Root, Stage, Step, Want};
+use crate::stage::{Consumer, Flow, ItemOrder, Root, Stage, Step, Want};
 use crate::sweep::Sweeps;
+
+/// Says where an item comes from, when somebody asks.
+pub type Asked<'a> = dyn Fn() -> Option<Mark> + 'a;
 
 /// A bag whose partitions can be run, with its chain's type forgotten.
 pub trait PartitionSource<T>: Send + Sync {
@@ -85,7 +88,7 @@ pub trait PartitionSource<T>: Send + Sync {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(T, &dyn Fn() -> Option<Mark>) -> Flow,
+        each: &mut dyn FnMut(T, &Asked<'_>) -> Flow,
     ) -> Result<()>;
 
     /// As [`for_each`](Self::for_each), in batches of `len` items (the last of a partition may be
@@ -267,7 +270,8 @@ where
 
     fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
         let slots = first..first + self.inputs.len();
-        self.stage.root().deps(&self.plan, partition, slots, deps);
+        let root = self.stage.root();
+        root.deps(&self.plan, partition, ItemOrder::Bag, slots, deps);
     }
 
     fn dep_count(&self, partition: u32) -> usize {
@@ -299,7 +303,7 @@ where
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(T, &dyn Fn() -> Option<Mark>) -> Flow,
+        each: &mut dyn FnMut(T, &Asked<'_>) -> Flow,
     ) -> Result<()> {
         self.drive(partition, inputs, ctx, |item, run| {
             each(item, &|| run.mark())

@@ -126,6 +126,15 @@ pub trait Consumer<S: Stage> {
     fn finish(&mut self) -> Flow;
 }
 
+/// In which order a partition gives its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemOrder {
+    /// The bag's.
+    Bag,
+    /// Whichever costs least: only of a source that [has one](Root::has_any_order).
+    Any,
+}
+
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
@@ -155,8 +164,15 @@ pub trait Root: Send + Sync + Sized + 'static {
     fn cost(&self, plan: &Self::Plan, partition: u32) -> Cost;
 
     /// What a partition reads of the layers that `plan` lowered, which stand in these slots: mostly
-    /// the task with its own number of each.
-    fn deps(&self, _: &Self::Plan, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+    /// the task with its own number of each. The run is told the same order.
+    fn deps(
+        &self,
+        _: &Self::Plan,
+        partition: u32,
+        _: ItemOrder,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
         slots.for_each(|slot| deps.push(slot, partition));
     }
 
@@ -165,18 +181,6 @@ pub trait Root: Send + Sync + Sized + 'static {
     /// blocks that are read and the order that the run is told must be those of the same source.
     fn has_any_order(&self) -> bool {
         false
-    }
-
-    /// The same where items come in any order, which the run is then told: only for a source that
-    /// [has one](Root::has_any_order).
-    fn deps_in_any_order(
-        &self,
-        plan: &Self::Plan,
-        partition: u32,
-        slots: Range<usize>,
-        deps: &mut Deps<'_>,
-    ) {
-        self.deps(plan, partition, slots, deps);
     }
 
     /// How many blocks these are, of so many layers.

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Event, counted, events, gzip, small, write};
 use flagstone_bag::{
-    BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, Mark, PartitionSource, TextOptions,
+    Asked, BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, PartitionSource, TextOptions,
 };
 use flagstone_graph::{Counter, Execute, Graph, Inputs, SerialExecutor, SerialHost, TaskContext};
 use serde_json::json;
@@ -399,7 +399,7 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
     let ctx = TaskContext::new(&host, &key);
     let mut kept = Vec::new();
     for partition in 0..source.partition_count() {
-        let each = &mut |line: String, mark: &dyn Fn() -> Option<Mark>| {
+        let each = &mut |line: String, mark: &Asked<'_>| {
             if line == "y" || line == "2000" {
                 kept.push(mark().unwrap());
             }
@@ -420,7 +420,7 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
     assert_eq!((kept[1].file(), kept[1].line(&ctx)), (&*path, Some(2001)));
     // what comes from no file has no such place
     let made = Bag::range(0..3, 1).partition_source(&mut Graph::new());
-    let none = &mut |_: u64, mark: &dyn Fn() -> Option<Mark>| {
+    let none = &mut |_: u64, mark: &Asked<'_>| {
         assert!(mark().is_none());
         Ok(())
     };

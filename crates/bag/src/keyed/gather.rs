@@ -17,7 +17,7 @@ use super::table::{Entry, Table};
 use super::weights::Weights;
 use crate::run::Run;
 use crate::size::heap_bytes;
-use crate::stage::{Consumer, Cost, Flow, Root, Source, Step, Want, ended};
+use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Step, Want, ended};
 use crate::stored::Stored;
 
 /// A shard that does not fit is dealt out by so many more bits of the hash.
@@ -143,7 +143,7 @@ impl<X: Keying> Root for Keyed<X> {
         }
     }
 
-    fn deps(&self, _: &Lowered, _: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+    fn deps(&self, _: &Lowered, _: u32, _: ItemOrder, slots: Range<usize>, deps: &mut Deps<'_>) {
         deps.push(slots.start, 0);
     }
 

@@ -43,8 +43,9 @@ impl<S: Stage> Bag<S> {
                 if partition < count {
                     return Ok((layer, partition));
                 }
+                let s = if count == 1 { "" } else { "s" };
                 Err(Error::invalid(format!(
-                    "the bag has {count} partitions now, and had more when they were made lazy"
+                    "the bag has {count} partition{s} now, and had more when they were made lazy"
                 )))
             };
             Lazy::of_task(lower, |block: &Block| {

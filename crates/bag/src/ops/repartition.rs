@@ -63,8 +63,11 @@ impl<S: Stage> Bag<S> {
     /// The same items in the same order, in partitions of a size: as many as it takes, but no more
     /// than `most`, which then are larger.
     ///
-    /// How many it takes is known when the bag has run. Those of the `most` that are not needed
-    /// come last and are empty; a sink writes no file for them.
+    /// How many it takes is known when the bag has run, but its tasks are listed, and their memory
+    /// is promised, before: so there must be a number of them. One that is too large costs an empty
+    /// task for each that is not needed, some microseconds; the length of the files divided by the
+    /// size, and a few more, is a good one. Those that are not needed come last and are empty; a
+    /// sink writes no file for them.
     #[track_caller]
     pub fn repartition_to<T>(&self, size: PartitionSize, most: u32) -> Bag<Repartition<T>>
     where

@@ -18,7 +18,7 @@ use crate::item::BagItem;
 use crate::ops::partition::Held;
 use crate::run::Run;
 use crate::size::heap_bytes;
-use crate::stage::{Flow, Root, Stage, Step, Stop, Want};
+use crate::stage::{Flow, ItemOrder, Root, Stage, Step, Stop, Want};
 use crate::stored::{Portable, Stored, take_or};
 use crate::sweep::Sweeps;
 
@@ -144,7 +144,9 @@ where
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        self.root.deps(&self.plan, task, 0..self.inputs, deps);
+        let slots = 0..self.inputs;
+        self.root
+            .deps(&self.plan, task, ItemOrder::Bag, slots, deps);
         if task > 0 {
             deps.own(task - 1);
         }

@@ -12,7 +12,7 @@ use super::{Collected, Load, Receipt};
 use crate::keyed::{Here, Lowered, PerGraph, RECEIPT_BYTES, Spool};
 use crate::run::Run;
 use crate::size::heap_bytes;
-use crate::stage::{Consumer, Cost, Flow, Root, Source, Step, Want, ended};
+use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Step, Want, ended};
 use crate::stored::{Portable, Stored, take_or};
 
 /// What merging takes at least: blocks of two runs, and one that is written.
@@ -186,24 +186,21 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
         }
     }
 
-    fn deps(&self, _: &Ranges<R>, _: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
-        deps.push(slots.start, 0);
+    fn deps(
+        &self,
+        plan: &Ranges<R>,
+        _: u32,
+        order: ItemOrder,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
+        // the runs' barrier is in the first slot, that of the shards in the second
+        let is_unsorted = order == ItemOrder::Any && plan.unsorted.is_some();
+        deps.push(slots.start + usize::from(is_unsorted), 0);
     }
 
     fn has_any_order(&self) -> bool {
         self.unsorted.is_some()
-    }
-
-    fn deps_in_any_order(
-        &self,
-        plan: &Ranges<R>,
-        _: u32,
-        mut slots: Range<usize>,
-        deps: &mut Deps<'_>,
-    ) {
-        // the runs' barrier is in the first slot
-        let slot = slots.nth(usize::from(plan.unsorted.is_some()));
-        slot.into_iter().for_each(|slot| deps.push(slot, 0));
     }
 
     fn dep_count(&self, _: &Ranges<R>, _: u32, _: usize) -> usize {

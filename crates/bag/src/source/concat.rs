@@ -9,7 +9,7 @@ use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
 use crate::bag::Bag;
 use crate::run::Run;
 use crate::seam::PartitionSource;
-use crate::stage::{Consumer, Cost, Driven, Root, Source, Stage, Step, Want};
+use crate::stage::{Consumer, Cost, Driven, ItemOrder, Root, Source, Stage, Step, Want};
 
 /// Finds the partitions of a bag whose type is forgotten; see [`Bag::planner`].
 pub type Planner<T> = Arc<dyn Fn(&mut Graph) -> Result<Arc<dyn PartitionSource<T>>> + Send + Sync>;
@@ -91,7 +91,14 @@ impl<T: 'static> Root for Concat<T> {
         cost(plan.at(partition).map(|(bag, _, own)| (bag, own)))
     }
 
-    fn deps(&self, plan: &Planned<T>, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+    fn deps(
+        &self,
+        plan: &Planned<T>,
+        partition: u32,
+        _: ItemOrder,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
         if let Some((bag, first, own)) = plan.at(partition) {
             bag.deps(own, slots.start + first, deps);
         }

@@ -9,7 +9,7 @@ use flagstone_graph::{Deps, Error, Graph, Inputs, LayerId, Lazy, Result};
 
 use crate::bag::{Bag, Mistake};
 use crate::run::Run;
-use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
+use crate::stage::{Consumer, Cost, ItemOrder, Root, Source, Step, Want, push_all};
 
 /// Items of iterators that a closure makes; see [`Bag::from_fn`].
 pub struct Made<F, I> {
@@ -144,7 +144,14 @@ impl<T: Clone + Send + Sync + 'static> Root for Delayed<T> {
         Cost::FREE
     }
 
-    fn deps(&self, (): &(), partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+    fn deps(
+        &self,
+        (): &(),
+        partition: u32,
+        _: ItemOrder,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
         deps.push(slots.start + partition as usize, 0);
     }
 

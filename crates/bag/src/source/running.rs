@@ -17,7 +17,7 @@ use crate::run::Run;
 use crate::seam::PartitionSource;
 use crate::size::heap_bytes;
 use crate::source::concat::Planner;
-use crate::stage::{Consumer, Cost, Driven, Root, Source, Stage, Step, Want};
+use crate::stage::{Consumer, Cost, Driven, ItemOrder, Root, Source, Stage, Step, Want};
 use crate::stored::{Portable, Stored, take_or};
 
 /// See [`Bag::accumulate`].
@@ -123,7 +123,14 @@ impl<T: 'static, A: Portable + Clone> Root for Running<T, A> {
         }
     }
 
-    fn deps(&self, plan: &Second<T>, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+    fn deps(
+        &self,
+        plan: &Second<T>,
+        partition: u32,
+        _: ItemOrder,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
         deps.push(slots.start, partition);
         plan.0.deps(partition, slots.start + 1, deps);
     }

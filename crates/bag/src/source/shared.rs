@@ -12,7 +12,7 @@ use crate::bag::Bag;
 use crate::branch::{Branch, Started};
 use crate::fork::{Fork, Forks};
 use crate::run::Run;
-use crate::stage::{Consumer, Cost, Flow, Root, Source, Stage, Step, Want};
+use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 
 /// The items of a chain, by reference; see [`Bag::shared`].
 pub struct Shared<S, T>
@@ -69,23 +69,19 @@ where
         self.chain.root().cost(plan, partition)
     }
 
-    fn deps(&self, plan: &Self::Plan, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
-        self.chain.root().deps(plan, partition, slots, deps);
+    fn deps(
+        &self,
+        plan: &Self::Plan,
+        partition: u32,
+        order: ItemOrder,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
+        self.chain.root().deps(plan, partition, order, slots, deps);
     }
 
     fn has_any_order(&self) -> bool {
         self.chain.is_itemwise() && self.chain.root().has_any_order()
-    }
-
-    fn deps_in_any_order(
-        &self,
-        plan: &Self::Plan,
-        partition: u32,
-        slots: Range<usize>,
-        deps: &mut Deps<'_>,
-    ) {
-        let root = self.chain.root();
-        root.deps_in_any_order(plan, partition, slots, deps);
     }
 
     fn dep_count(&self, plan: &Self::Plan, partition: u32, inputs: usize) -> usize {

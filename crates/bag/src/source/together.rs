@@ -13,7 +13,7 @@ use crate::branch::beside;
 use crate::ops::each::Map;
 use crate::run::Run;
 use crate::seam::PartitionSource;
-use crate::stage::{Consumer, Cost, Driven, Flow, Root, Source, Stage, Step, Want};
+use crate::stage::{Consumer, Cost, Driven, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 use crate::store::{Cursor, Store};
 use crate::stored::Portable;
 
@@ -284,7 +284,14 @@ where
         }
     }
 
-    fn deps(&self, plan: &Both<T, U>, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
+    fn deps(
+        &self,
+        plan: &Both<T, U>,
+        partition: u32,
+        _: ItemOrder,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
         let (own, other) = W::parts(partition, plan.right.partition_count());
         plan.left.deps(own, slots.start, deps);
         plan.right

@@ -17,7 +17,7 @@ use crate::bad::Kept;
 use crate::bag::Bag;
 use crate::item::BagItem;
 use crate::run::Run;
-use crate::stage::{Consumer, Cost, Flow, Root, Source, Stage, Step, Want};
+use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 
 /// Lazy values that bags are mapped with: a [`BagItem`], a [`Lazy`], or a tuple of up to four.
 pub trait Lazies: Clone + Send + Sync + 'static {
@@ -300,30 +300,24 @@ where
         self.chain.root().cost(plan, partition)
     }
 
-    fn deps(&self, plan: &Self::Plan, partition: u32, slots: Range<usize>, deps: &mut Deps<'_>) {
-        let own = slots.start + L::COUNT;
-        (slots.start..own).for_each(|slot| deps.push(slot, 0));
-        self.chain
-            .root()
-            .deps(plan, partition, own..slots.end, deps);
-    }
-
-    /// What an item becomes depends on it and the values alone.
-    fn has_any_order(&self) -> bool {
-        self.chain.is_itemwise() && self.chain.root().has_any_order()
-    }
-
-    fn deps_in_any_order(
+    fn deps(
         &self,
         plan: &Self::Plan,
         partition: u32,
+        order: ItemOrder,
         slots: Range<usize>,
         deps: &mut Deps<'_>,
     ) {
         let own = slots.start + L::COUNT;
         (slots.start..own).for_each(|slot| deps.push(slot, 0));
-        let root = self.chain.root();
-        root.deps_in_any_order(plan, partition, own..slots.end, deps);
+        self.chain
+            .root()
+            .deps(plan, partition, order, own..slots.end, deps);
+    }
+
+    /// What an item becomes depends on it and the values alone.
+    fn has_any_order(&self) -> bool {
+        self.chain.is_itemwise() && self.chain.root().has_any_order()
     }
 
     fn dep_count(&self, plan: &Self::Plan, partition: u32, inputs: usize) -> usize {
