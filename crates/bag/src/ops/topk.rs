@@ -230,7 +230,7 @@ impl<T: Portable + Clone, O: Order<T>> Top<T, O> {
         // twice as many candidates, and half as many again beside them while their buffer grows
         let candidates = k.saturating_mul(2).max(k.saturating_add(64));
         let scratch = candidates.saturating_mul(3 * width + 2 * heap);
-        Footprint::estimated(output).with_scratch(scratch.min(4 << 20))
+        Footprint::estimated(output).with_scratch(scratch.min(1 << 20))
     }
 }
 
