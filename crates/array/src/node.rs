@@ -7,6 +7,7 @@
 //! Expressions can be a hundred thousand operations deep. Nothing here recurses, dropping included.
 
 use std::panic::Location;
+use std::path::Path;
 use std::sync::Arc;
 
 use flagstone_graph::{Error, ErrorKind, Result};
@@ -84,6 +85,16 @@ pub(crate) trait Lower: Send + Sync {
 
     /// The chunks that somebody asked for.
     fn chunks(&self) -> Option<&ChunkGrid> {
+        None
+    }
+
+    /// The chunks that its elements are stored in.
+    fn stored_chunks(&self) -> Option<ChunkGrid> {
+        None
+    }
+
+    /// The file or directory that it reads.
+    fn path(&self) -> Option<&Path> {
         None
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Plan {
 /// Chunks larger than this gain nothing: reads are sequential and kernels are at full speed.
 const CHUNK_BYTES_MAX: u64 = 32 << 20;
 const CHUNK_BYTES_MIN: u64 = 16 << 10;
+/// Plans for less than this only have more tasks.
+const REST_BYTES_MIN: u64 = 1 << 20;
 
 impl Plan {
     pub(crate) fn new(resources: Resources) -> Self {
@@ -32,6 +34,17 @@ impl Plan {
         let rest = self.budget_bytes.saturating_sub(result_bytes);
         Plan {
             budget_bytes: rest.max(self.budget_bytes / 8),
+            ..self
+        }
+    }
+
+    /// The plan for what has to fit beside something of a fixed size. Where that is most of the
+    /// budget, all else is as small as it gets, whatever the budget: a plan that is refused then
+    /// names a budget that works.
+    pub(crate) fn leaving(self, bytes: u64) -> Self {
+        let rest = self.budget_bytes.saturating_sub(bytes);
+        Plan {
+            budget_bytes: rest.max(self.budget_bytes.min(REST_BYTES_MIN)),
             ..self
         }
     }

@@ -29,20 +29,12 @@ pub struct DirectFile {
 }
 
 impl DirectFile {
-    /// A file at a path, already open for writing.
-    pub fn new(file: File, path: &Path) -> Self {
+    /// A file at a path, already open for writing; `past_cache` if what is written is too much for
+    /// the page cache.
+    pub fn new(file: File, path: &Path, past_cache: bool) -> Self {
         DirectFile {
             file,
-            direct: open_direct(path).ok(),
-            refused: AtomicBool::new(false),
-        }
-    }
-
-    /// A file that is written through the page cache only.
-    pub fn cached(file: File) -> Self {
-        DirectFile {
-            file,
-            direct: None,
+            direct: past_cache.then(|| open_direct(path).ok()).flatten(),
             refused: AtomicBool::new(false),
         }
     }
@@ -156,19 +148,18 @@ mod tests {
         ] {
             let path = directory.path().join(format!("{shift}-{offset}"));
             let (held, range) = shifted(&values, shift);
-            for cached in [false, true] {
-                let file = File::create(&path).unwrap();
-                let file = match cached {
-                    true => DirectFile::cached(file),
-                    false => DirectFile::new(file, &path),
-                };
+            for past_cache in [false, true] {
+                let file = DirectFile::new(File::create(&path).unwrap(), &path, past_cache);
                 let length = offset + values.len() as u64 + 10;
                 file.set_len(length).unwrap();
                 file.write_all_at(&held[range.clone()], offset).unwrap();
                 let back = std::fs::read(&path).unwrap();
                 assert_eq!(back.len() as u64, length);
                 let (before, rest) = back.split_at(offset as usize);
-                assert!(rest[..values.len()] == values, "{shift} {offset} {cached}");
+                assert!(
+                    rest[..values.len()] == values,
+                    "{shift} {offset} {past_cache}"
+                );
                 assert!(
                     before
                         .iter()
@@ -183,7 +174,7 @@ mod tests {
     fn parts_beside_each_other_in_one_block_are_all_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("parts");
-        let file = DirectFile::new(File::create(&path).unwrap(), &path);
+        let file = DirectFile::new(File::create(&path).unwrap(), &path, true);
         let part = DIRECT_BYTES_MIN + 1000;
         file.set_len(4 * part as u64).unwrap();
         std::thread::scope(|scope| {

@@ -10,8 +10,8 @@ use flagstone_io::{DIRECT_BLOCK_BYTES, DirectFile};
 use flagstone_memory::Memory;
 
 use super::store::{Cell, Sink, write_error};
-use crate::grid::{Region, lengths};
-use crate::kernels::boxes::{Place, copy_box};
+use crate::buffer::Buffer;
+use crate::grid::{ChunkGrid, Region, lengths};
 
 /// What is written in one call, about.
 const WRITE_BYTES: usize = 1 << 20;
@@ -150,17 +150,78 @@ pub(crate) fn stack_file(part: usize) -> String {
     format!("part-{part:05}.npy")
 }
 
+impl StackSink {
+    /// Writes the part of a chunk that goes to one file: `region` of the file, from a place of the
+    /// chunk's axis on. Its slices lie apart in the chunk; short ones are put together.
+    fn write_slices(
+        &self,
+        sink: &FileSink,
+        cell: &Cell<'_>,
+        (region, from): (&Region, usize),
+        memory: &dyn Memory,
+        ctx: &TaskContext<'_>,
+    ) -> Result<u64> {
+        let inner: usize = lengths(&cell.region[self.axis + 1..]).iter().product();
+        let slice = region[self.axis].len() * inner * self.item;
+        let (stride, from) = (
+            cell.region[self.axis].len() * inner * self.item,
+            from * inner * self.item,
+        );
+        // slices at successive places of the axis before are written at once
+        let before = self.axis.checked_sub(1);
+        let row = before.map_or(1, |axis| region[axis].len());
+        let together = (WRITE_BYTES / slice.max(1)).clamp(1, row.max(1));
+        let outer = ChunkGrid::new(
+            &lengths(&region[..self.axis]),
+            &(0..self.axis)
+                .map(|axis| if Some(axis) == before { together } else { 1 })
+                .collect::<Vec<_>>(),
+        );
+        let mut slices = match together {
+            1 => None,
+            _ => Some(Buffer::<u8>::leased(together * slice, memory)?),
+        };
+        let mut written = 0;
+        let mut place = 0;
+        for group in 0..outer.len() {
+            let mut part = region.clone();
+            for (axis, range) in outer.region(group).into_iter().enumerate() {
+                let start = region[axis].start;
+                part[axis] = start + range.start..start + range.end;
+            }
+            let count = before.map_or(1, |axis| part[axis].len());
+            let start = |slice: usize| (place + slice) * stride + from;
+            let bytes = match &mut slices {
+                None => &cell.bytes[start(0)..][..slice],
+                Some(slices) => {
+                    for index in 0..count {
+                        let bytes = &cell.bytes[start(index)..][..slice];
+                        slices[index * slice..][..slice].copy_from_slice(bytes);
+                    }
+                    &slices[..count * slice]
+                }
+            };
+            written += sink.write_region(&part, bytes, ctx)?;
+            place += count;
+        }
+        Ok(written)
+    }
+}
+
 impl Sink for StackSink {
     fn name(&self) -> &'static str {
         "store-npy-stack"
     }
 
-    /// The part of a chunk that goes to one file.
+    /// What is put together for one write.
     fn scratch_bytes(&self) -> u64 {
-        self.chunk_bytes
+        self.chunk_bytes.min(WRITE_BYTES as u64)
     }
 
     fn write(&self, cell: &Cell<'_>, memory: &dyn Memory, ctx: &TaskContext<'_>) -> Result<u64> {
+        if cell.bytes.is_empty() {
+            return Ok(0);
+        }
         let along = &cell.region[self.axis];
         let mut written = 0;
         let parts = along.start / self.length..along.end.div_ceil(self.length);
@@ -177,13 +238,10 @@ impl Sink for StackSink {
             let path = self.directory.join(stack_file(part));
             let name = path.display().to_string();
             let file = OpenOptions::new().write(true).open(&path);
+            let file = file.map_err(|error| write_failed(&name, error))?;
             let sink = FileSink {
                 name: self.name(),
-                file: match (file, self.past_cache) {
-                    (Ok(file), true) => DirectFile::new(file, &path),
-                    (Ok(file), false) => DirectFile::cached(file),
-                    (Err(error), _) => return Err(write_failed(&name, error)),
-                },
+                file: DirectFile::new(file, &path, self.past_cache),
                 data_offset: self.data_offsets[usize::from(part == last)],
                 path: name,
                 shape,
@@ -193,27 +251,8 @@ impl Sink for StackSink {
                 written += sink.write_region(&region, cell.bytes, ctx)?;
                 continue;
             }
-            let own_lengths = lengths(&region);
-            let bytes = own_lengths.iter().product::<usize>() * self.item;
-            let mut values = crate::buffer::Buffer::<u8>::leased(bytes, memory)?;
-            let mut at = vec![0; region.len()];
-            let zeros = at.clone();
-            at[self.axis] = meet.start - along.start;
-            let from = Place {
-                shape: &lengths(cell.region),
-                at: &at,
-            };
-            let to = Place {
-                shape: &own_lengths,
-                at: &zeros,
-            };
-            copy_box(
-                (cell.bytes, from),
-                (&mut values, to),
-                &own_lengths,
-                self.item,
-            );
-            written += sink.write_region(&region, &values, ctx)?;
+            let from = meet.start - along.start;
+            written += self.write_slices(&sink, cell, (&region, from), memory, ctx)?;
         }
         Ok(written)
     }

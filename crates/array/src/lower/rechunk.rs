@@ -33,8 +33,6 @@ use crate::node::Node;
 use crate::tape::{Parts, fuse};
 use crate::view::View;
 
-/// Chunks of stores are not larger, unless they are asked for.
-const STORED_BYTES_MAX: u64 = 64 << 20;
 /// Smaller pieces cost more to spill than an additional pass.
 const PIECE_BYTES_MIN: u64 = 64 << 10;
 /// Fewer pieces than this are cheap, however small.
@@ -192,21 +190,6 @@ impl Lowering<'_> {
         };
         let layer = self.push(split, &inputs, node);
         Ok(on_grid(layer, grid, of.item_bytes))
-    }
-
-    /// Lowers an array to the chunks that the plan prefers, of one shape and not too large to be
-    /// stored as one.
-    pub(crate) fn lower_even(&mut self, node: &Arc<Node>) -> Result<Lowered> {
-        let lowered = self.lower_chunks(node)?;
-        if lowered.grid.is_regular() && lowered.chunk_bytes() <= STORED_BYTES_MAX {
-            return Ok(lowered);
-        }
-        let mut chunk = lowered.grid.chunk_shape().to_vec();
-        if lowered.chunk_bytes() > STORED_BYTES_MAX {
-            chunk = self.pieces(&lowered.grid, lowered.item_bytes);
-        }
-        let grid = ChunkGrid::new(lowered.grid.shape(), &chunk);
-        self.regrid(lowered, node.dtype, &grid, node)
     }
 }
 
@@ -366,8 +349,12 @@ fn passes(
         steps.push(Step::Join(wide_from.clone()));
     }
     if fine(&wide_from, &wide_to) || passes_left <= 1 {
-        steps.push(Step::Split(crossed(&wide_from, &wide_to)));
-        steps.push(Step::Join(wide_to.clone()));
+        let pieces = crossed(&wide_from, &wide_to);
+        steps.push(Step::Split(pieces.clone()));
+        // chunks that lie in one old one each are pieces themselves
+        if pieces != wide_to {
+            steps.push(Step::Join(wide_to.clone()));
+        }
     } else {
         // half way by ratio: no larger than the larger of both, and pieces are as long on both ways
         let half: Vec<usize> = wide_from

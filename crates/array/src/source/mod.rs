@@ -6,6 +6,8 @@ mod memory;
 mod npy;
 mod runs;
 
+use std::path::Path;
+
 use flagstone_graph::{Result, TokenHasher};
 
 use crate::view::Along;
@@ -49,6 +51,11 @@ pub(crate) trait Source: Send + Sync {
 
     /// The array's shape.
     fn shape(&self) -> &[usize];
+
+    /// The file that it reads.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
 
     /// The order of what `read` gives.
     fn order(&self) -> Order {

@@ -209,6 +209,10 @@ pub(crate) fn failure(path: &Path, what: &str, source: Option<io::Error>) -> Err
 }
 
 impl Source for NpyFile {
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
     fn name(&self) -> &'static str {
         "read-npy"
     }

@@ -1,10 +1,12 @@
 //! Storing arrays: into new files and directories, and into regions of existing ones.
 //!
 //! New output appears whole or not at all: it grows under another name. A region is written in
-//! place, chunk by chunk; when that run fails, some of the region is written and some is not.
+//! place, chunk by chunk; when that run fails, some of the region is written and some is not. What
+//! an array is computed from is never its target.
 //!
 //! What is larger than the budget is written past the page cache, where it lies on whole blocks.
 
+mod inputs;
 mod targets;
 
 use std::ops::Range;
@@ -51,6 +53,17 @@ pub enum StoreTo<'a> {
     NpyRegion(&'a Path, &'a [Range<usize>]),
     /// A box of an existing Zarr array, as long as the array along each axis.
     ZarrRegion(&'a Path, &'a [Range<usize>]),
+}
+
+impl StoreTo<'_> {
+    /// What is written, and whether it is written where it stands.
+    fn place(&self) -> (&Path, bool) {
+        match self {
+            StoreTo::Npy(path, _) | StoreTo::Raw(path, _) | StoreTo::Zarr(path, _) => (path, false),
+            StoreTo::NpyStack { path, .. } => (path, false),
+            StoreTo::NpyRegion(path, _) | StoreTo::ZarrRegion(path, _) => (path, true),
+        }
+    }
 }
 
 /// A built store: what [`Array::build_store_to`] returns. Dropped, it leaves no new output.
@@ -207,6 +220,8 @@ impl<T: Element> Array<T> {
     /// cannot be written.
     pub fn build_store_to(&self, resources: Resources, to: &StoreTo<'_>) -> Result<BuiltStore> {
         self.check()?;
+        let (path, in_place) = to.place();
+        inputs::check(&self.node, path, in_place)?;
         let mut graph = Graph::new();
         let mut lowering = Lowering::new(&mut graph, Plan::new(resources));
         let planned = match to {

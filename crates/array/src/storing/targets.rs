@@ -15,7 +15,7 @@ use crate::grid::{ChunkGrid, lengths};
 use crate::layers::{FileSink, Sink, StackSink, stack_file, write_failed};
 use crate::lower::{Lowered, Lowering};
 use crate::source::{NpyFile, header_bytes};
-use crate::zarr::{Stored, ZarrOptions, ZarrSink, is_ours, write_description};
+use crate::zarr::{Stored, ZarrOptions, ZarrSink, chosen, is_ours, write_description};
 
 /// A sink, how chunks lie for it, and where its first one starts.
 pub(super) struct Planned {
@@ -69,10 +69,7 @@ impl<T: Element> Array<T> {
         target.write_all(&header).map_err(failed)?;
         let file = target.file().try_clone().map_err(failed)?;
         let bytes = header.len() as u64 + self.nbytes();
-        let file = match past_cache {
-            true => DirectFile::new(file, target.path()),
-            false => DirectFile::cached(file),
-        };
+        let file = DirectFile::new(file, target.path(), past_cache);
         file.set_len(bytes).map_err(failed)?;
         let sink = FileSink {
             name: if npy { "store-npy" } else { "store-raw" },
@@ -146,24 +143,27 @@ impl<T: Element> Array<T> {
     ) -> Result<Planned> {
         let misfit = |message: String| self.misfit(message);
         options.check(self.shape()).map_err(misfit)?;
-        let lowered = match options.shards.as_ref().or(options.chunks.as_ref()) {
-            Some(stored) => {
-                let grid = ChunkGrid::new(self.shape(), stored);
-                lowering.lower_onto(&self.node, &grid)?
-            }
-            None => lowering.lower_even(&self.node)?,
+        let grid = match options.shards.as_ref().or(options.chunks.as_ref()) {
+            Some(stored) => ChunkGrid::new(self.shape(), stored),
+            None => chosen(&self.node),
         };
-        let chunks = options.chunks.as_deref();
-        let described = options
-            .describe::<T>(self.shape(), chunks.unwrap_or(lowered.grid.chunk_shape()))
-            .map_err(misfit)?;
-        let directory = AtomicDir::create_replacing(path, options.output, &is_ours);
-        let directory = directory.map_err(Error::failed)?;
-        write_description(directory.path(), options.version, &described.json)?;
+        let chunks = options.chunks.as_deref().unwrap_or(grid.chunk_shape());
+        let described = options.describe::<T>(self.shape(), chunks);
+        let described = described.map_err(misfit)?;
+        let json = described.json.clone();
         let stored = Stored::new(path, described, None).map_err(misfit)?;
         let past_cache = self.is_past_cache(lowering);
-        let sink = ZarrSink::new(stored, directory.path().to_owned(), true).map_err(misfit)?;
-        let sink = ZarrSink { past_cache, ..sink };
+        let sink = ZarrSink::new(stored, true).map_err(misfit)?;
+        lowering.plan = lowering.plan.leaving(sink.held_bytes());
+        let lowered = lowering.lower_onto(&self.node, &grid)?;
+        let directory = AtomicDir::create_replacing(path, options.output, &is_ours);
+        let directory = directory.map_err(Error::failed)?;
+        write_description(directory.path(), options.version, &json)?;
+        let sink = ZarrSink {
+            directory: directory.path().to_owned(),
+            past_cache,
+            ..sink
+        };
         Ok(Planned {
             sink: Arc::new(sink),
             lowered,
@@ -201,9 +201,10 @@ impl<T: Element> Array<T> {
         let lowered = lowering.lower_chunks(&self.node)?;
         let name = path.display().to_string();
         let file = std::fs::OpenOptions::new().write(true).open(path);
+        let file = file.map_err(|error| write_failed(&name, error))?;
         let sink = FileSink {
             name: "store-npy",
-            file: DirectFile::cached(file.map_err(|error| write_failed(&name, error))?),
+            file: DirectFile::new(file, path, false),
             data_offset,
             path: name,
             shape,
@@ -260,8 +261,9 @@ impl<T: Element> Array<T> {
         }
         let misfit = |message: String| self.misfit(message);
         let grid = ChunkGrid::irregular(padded.shape(), &lists).map_err(misfit)?;
+        let sink = ZarrSink::new(stored, false).map_err(misfit)?;
+        lowering.plan = lowering.plan.leaving(sink.held_bytes());
         let lowered = lowering.lower_onto(&padded.node, &grid)?;
-        let sink = ZarrSink::new(stored, path.to_owned(), false).map_err(misfit)?;
         Ok(Planned {
             sink: Arc::new(sink),
             lowered,

@@ -4,6 +4,7 @@
 //! shards, fill values, chunks of many lengths, either byte order and either order of axes are
 //! read. What is not, is refused by name when the array is opened.
 
+mod chunks;
 mod group;
 mod inspect;
 mod metadata;
@@ -14,6 +15,7 @@ mod shards;
 mod stored;
 mod write;
 
+pub(crate) use chunks::chosen;
 pub use group::create_zarr_group;
 pub(crate) use group::{is_ours, write_description};
 pub use inspect::{ZarrInfo, inspect_zarr, zarr_members};

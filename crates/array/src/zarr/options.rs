@@ -50,8 +50,9 @@ pub enum ZarrCompression {
 pub struct ZarrOptions {
     /// The version of the format.
     pub version: ZarrVersion,
-    /// The shape of chunks; chosen where it is not given: those of a rechunked array, else what
-    /// the plan computes at once.
+    /// The shape of chunks; chosen where it is not given: those of a rechunked array, those of the
+    /// Zarr array that an array is an element-wise function of, else 256 KiB to 2 MiB by the
+    /// array's size. They never depend on the budget.
     pub chunks: Option<Vec<usize>>,
     /// The shape of shards, in which chunks lie together in one file: multiples of the chunks.
     pub shards: Option<Vec<usize>>,

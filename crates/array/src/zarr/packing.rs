@@ -18,10 +18,11 @@ use zarrs::config::global_config;
 
 /// What codecs hold beside their input and output when they decode: tables and windows.
 const DECODER_BYTES: u64 = 256 << 10;
-/// The same when they encode, at most; less for small chunks.
+/// The same when they encode, at most; less for small chunks. Of zstd it is known better.
 const ENCODER_BYTES_MAX: u64 = 8 << 20;
 
-fn is_plain(chain: &CodecChain, item: usize) -> bool {
+/// Whether elements go to the compressors as they lie in memory.
+fn is_native(chain: &CodecChain, item: usize) -> bool {
     let codec = chain.array_to_bytes_codec();
     let little = || {
         let configuration = codec.configuration_v3(&CodecMetadataOptions::default());
@@ -30,9 +31,48 @@ fn is_plain(chain: &CodecChain, item: usize) -> bool {
     };
     cfg!(target_endian = "little")
         && chain.array_to_array_codecs().is_empty()
-        && chain.bytes_to_bytes_codecs().is_empty()
         && codec.as_any().is::<BytesCodec>()
         && little()
+}
+
+/// The level of a chain that compresses with zstd and nothing else.
+fn zstd_level(chain: &CodecChain) -> Option<i64> {
+    let [codec] = chain.bytes_to_bytes_codecs() else {
+        return None;
+    };
+    if codec.name_v3()?.as_ref() != "zstd" {
+        return None;
+    }
+    let configuration = codec.configuration_v3(&CodecMetadataOptions::default());
+    serde_json::to_value(configuration).ok()?["level"].as_i64()
+}
+
+/// What zstd holds at most when it compresses `bytes` at a level: its tables are cut to the size of
+/// the input. The numbers are those of its own tables of levels, and a test compares them.
+fn zstd_encoder_bytes(level: i64, bytes: u64) -> u64 {
+    const KIB: u64 = 1 << 10;
+    let tables = KIB
+        * match level {
+            ..=-1 | 1 => 64,
+            2 => 256,
+            0 | 3 => 768,
+            4 => 2 * KIB,
+            5 | 6 => 5 * KIB / 2,
+            7 | 8 => 5 * KIB,
+            9 => 10 * KIB,
+            10 | 11 => 20 * KIB,
+            12 => 40 * KIB,
+            13..=15 => 64 * KIB,
+            16..=18 => 48 * KIB,
+            19 => 80 * KIB,
+            _ => u64::MAX / KIB,
+        };
+    let window = bytes.max(KIB).next_power_of_two();
+    let blocks = match level {
+        ..10 => (32 * KIB + 16 * bytes).min(512 * KIB),
+        _ => 1312 * KIB,
+    };
+    tables.min(16 * window) + blocks
 }
 
 /// The codecs of an array's chunks.
@@ -42,7 +82,8 @@ pub(crate) struct Packing {
     data_type: DataType,
     fill: FillValue,
     item: usize,
-    plain: bool,
+    native: bool,
+    zstd_level: Option<i64>,
     options: CodecOptions,
 }
 
@@ -55,7 +96,8 @@ impl Packing {
     ) -> Self {
         let options = global_config().codec_options().with_concurrent_target(1);
         Packing {
-            plain: is_plain(&chain, item),
+            native: is_native(&chain, item),
+            zstd_level: zstd_level(&chain),
             chain,
             data_type,
             fill,
@@ -66,7 +108,7 @@ impl Packing {
 
     /// Whether the elements lie in the file as they lie in memory, in C order.
     pub(crate) fn is_plain(&self) -> bool {
-        self.plain
+        self.native && self.chain.bytes_to_bytes_codecs().is_empty()
     }
 
     fn shape(&self, shape: &[usize]) -> Result<Vec<NonZeroU64>, String> {
@@ -75,7 +117,7 @@ impl Packing {
         shape.ok_or_else(|| "a chunk has no elements".to_owned())
     }
 
-    fn unpacked_bytes(&self, shape: &[usize]) -> u64 {
+    pub(super) fn unpacked_bytes(&self, shape: &[usize]) -> u64 {
         (shape.iter().product::<usize>() * self.item) as u64
     }
 
@@ -114,8 +156,12 @@ impl Packing {
             return Ok(0);
         }
         let (packed, unpacked) = (self.packed_bytes_max(shape)?, self.unpacked_bytes(shape));
+        if let (true, Some(level)) = (self.native, self.zstd_level) {
+            return Ok(packed + zstd_encoder_bytes(level, unpacked));
+        }
         let compressed = match self.chain.bytes_to_bytes_codecs().len() {
             0 => 0,
+            // a vector that grows may hold twice what is in it
             _ => packed + ENCODER_BYTES_MAX.min(4 * unpacked + (64 << 10)),
         };
         let transposed = unpacked * self.chain.array_to_array_codecs().len().min(1) as u64;
@@ -191,5 +237,43 @@ impl Packing {
     /// The element that is not stored.
     pub(crate) fn fill(&self) -> &[u8] {
         self.fill.as_ne_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zstd::zstd_safe::{CCtx, CParameter};
+
+    use super::*;
+
+    #[test]
+    fn zstd_holds_what_is_said_at_most() {
+        for bytes in [
+            100,
+            1 << 10,
+            (16 << 10) + 8,
+            1 << 17,
+            (1 << 17) + 8,
+            (1 << 19) + 8,
+        ] {
+            let source: Vec<u8> = (0..bytes as u64)
+                .map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 57) as u8)
+                .collect();
+            let mut packed = vec![0; bytes + bytes / 64 + 64];
+            for level in [
+                -5, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 17, 19, 22,
+            ] {
+                let mut context = CCtx::create();
+                let set = context.set_parameter(CParameter::CompressionLevel(level));
+                set.map_err(zstd::zstd_safe::get_error_name).unwrap();
+                let length = context.compress2(&mut packed[..], &source);
+                assert!(length.is_ok());
+                let (held, said) = (
+                    context.sizeof() as u64,
+                    zstd_encoder_bytes(level.into(), bytes as u64),
+                );
+                assert!(held <= said, "{bytes} at level {level}: {held} > {said}");
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! chunking) takes these blocks and cuts or joins them. Large shards and large chunks that are not
 //! compressed are read in pieces, of which none lies in two files.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use flagstone_graph::{
@@ -40,6 +41,18 @@ impl Lower for ReadZarr {
             lowering.readers.insert(lowered.layer, self.clone());
         }
         Ok(lowered)
+    }
+
+    fn stored_chunks(&self) -> Option<ChunkGrid> {
+        let grid = &self.stored.grid;
+        match &self.stored.shards {
+            Some(shards) => Some(ChunkGrid::new(grid.shape(), &shards.inner)),
+            None => grid.is_regular().then(|| grid.clone()),
+        }
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.stored.path)
     }
 }
 

@@ -179,7 +179,9 @@ impl Shards {
         let index_shape = self.index_shape(shard);
         let index_bytes = self.packed_index_bytes(&index_shape)?;
         let mut index: Vec<u64> = Vec::with_capacity(2 * grid.len());
-        let mut packed = Vec::new();
+        // for all that inner chunks can have: a vector that grows may hold more
+        let most = self.packing.packed_bytes_max(&self.inner)? * grid.len() as u64;
+        let mut packed = Vec::with_capacity((most + index_bytes) as usize);
         if !self.index_at_end {
             packed.resize(index_bytes as usize, 0);
         }
@@ -223,8 +225,9 @@ impl Shards {
     pub(crate) fn pack_bytes(&self, shard: &[usize]) -> std::result::Result<u64, String> {
         let inner = self.packing.packed_bytes_max(&self.inner)?;
         let count = self.inner_grid(shard).len() as u64;
-        // a vector that grows may hold twice what is in it
-        Ok(2 * count * inner + 64 * count + self.packing.pack_bytes(&self.inner)?)
+        let one =
+            self.packing.unpacked_bytes(&self.inner) + self.packing.pack_bytes(&self.inner)?;
+        Ok(count * inner + 64 * (count + 1) + one)
     }
 }
 

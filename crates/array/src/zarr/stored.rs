@@ -152,6 +152,11 @@ impl Stored {
         }
     }
 
+    /// The bytes of the elements of the largest stored chunk.
+    pub(crate) fn chunk_bytes(&self) -> u64 {
+        (self.largest_shape().iter().product::<usize>() * self.dtype.size()) as u64
+    }
+
     /// The file of a chunk, relative to the array's directory.
     pub(crate) fn key(&self, coords: &[usize]) -> String {
         let coords: Vec<u64> = coords.iter().map(|&coord| coord as u64).collect();

@@ -32,17 +32,13 @@ pub(crate) struct ZarrSink {
 }
 
 impl ZarrSink {
-    /// A sink, unless its codecs promise no bound.
+    /// A sink in the directory of the array, unless its codecs promise no bound.
     ///
     /// # Errors
     /// The sentence that says so.
-    pub(crate) fn new(
-        stored: Stored,
-        directory: PathBuf,
-        fresh: bool,
-    ) -> std::result::Result<Self, String> {
+    pub(crate) fn new(stored: Stored, fresh: bool) -> std::result::Result<Self, String> {
         let shape = stored.largest_shape();
-        let chunk = (shape.iter().product::<usize>() * stored.dtype.size()) as u64;
+        let chunk = stored.chunk_bytes();
         let pack = match &stored.shards {
             Some(shards) => shards.pack_bytes(&shape)?,
             None => stored.packing.pack_bytes(&shape)?,
@@ -54,24 +50,26 @@ impl ZarrSink {
         };
         Ok(ZarrSink {
             scratch_bytes: chunk + pack + read,
+            directory: stored.path.clone(),
             stored,
-            directory,
             fresh,
             past_cache: false,
         })
+    }
+
+    /// What writing a chunk holds, the chunk included.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.stored.chunk_bytes() + self.scratch_bytes
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        if self.fresh && self.past_cache {
-            let file = DirectFile::new(File::create(path)?, path);
+        if self.fresh {
+            let file = DirectFile::new(File::create(path)?, path, self.past_cache);
             file.set_len(bytes.len() as u64)?;
             return file.write_all_at(bytes, 0);
-        }
-        if self.fresh {
-            return fs::write(path, bytes);
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".partial-{}", std::process::id()));
