@@ -226,10 +226,7 @@ fn a_bag_that_changes_before_its_lazy_partitions_are_computed_is_an_error() {
     std::fs::remove_file(dir.path().join("t-1.txt")).unwrap();
     assert_eq!(parts[0].compute_with(&SerialExecutor).unwrap().len(), 9);
     let error = parts[1].compute_with(&SerialExecutor).unwrap_err();
-    assert!(
-        error.to_string().contains("has 1 partition now"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("has 1 partition now"), "{error}");
     std::fs::remove_file(dir.path().join("t-0.txt")).unwrap();
     let error = parts[0].compute_with(&SerialExecutor).unwrap_err();
     assert!(error.to_string().contains("no file matches"), "{error}");

@@ -3,8 +3,8 @@
 
 use std::any::type_name;
 
-use flagstone_bag::{Bag, PartitionSource, Piece, Stage, Stop};
-use flagstone_frame::{BoundRecords, Records};
+use flagstone_bag::{Asked, Bag, PartitionSource, Piece, Stage, Stop};
+use flagstone_frame::{BoundRecords, RecordPlace, Records};
 use flagstone_graph::{Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
 use serde::Serialize;
 
@@ -69,16 +69,25 @@ impl<T: Serialize + 'static> BoundRecords for BoundBag<T> {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+        each: &mut dyn FnMut(&[u8], &dyn Fn() -> Option<RecordPlace>) -> Result<()>,
     ) -> Result<()> {
         let mut text = Piece::new(ctx)?;
-        self.0.for_each(partition, inputs, ctx, &mut |record| {
+        let mut push = |record: T, asked: &Asked<'_>| {
             text.clear();
             if let Err(error) = serde_json::to_writer(&mut text, &record) {
                 let no_room = text.refused().map(Error::needs_memory);
                 return Err(no_room.unwrap_or_else(|| refused::<T>(error)).into());
             }
-            each(text.bytes()).map_err(Stop::Failed)
-        })
+            let place = || {
+                let mark = asked()?;
+                Some(RecordPlace {
+                    file: mark.file().to_owned(),
+                    line: mark.line(ctx),
+                    byte: mark.byte()?,
+                })
+            };
+            each(text.bytes(), &place).map_err(Stop::Failed)
+        };
+        self.0.for_each_marked(partition, inputs, ctx, &mut push)
     }
 }

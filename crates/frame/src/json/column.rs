@@ -410,14 +410,14 @@ impl Column {
         }
     }
 
-    /// Whether a value was met that does not fit.
-    pub(crate) fn deviates(&self) -> bool {
-        self.deviation.is_some()
-            || match &self.data {
-                Data::Struct(members) => members.deviates(),
-                Data::List { items, .. } => items.deviates(),
-                _ => false,
-            }
+    /// At how many places below it values were met that do not fit.
+    pub(crate) fn deviations(&self) -> usize {
+        let below = match &self.data {
+            Data::Struct(members) => members.deviations(),
+            Data::List { items, .. } => items.deviations(),
+            _ => 0,
+        };
+        below + usize::from(self.deviation.is_some())
     }
 
     pub(crate) fn leaf_count(&self) -> usize {
@@ -443,8 +443,8 @@ impl Column {
 }
 
 impl Members {
-    pub(crate) fn deviates(&self) -> bool {
-        !self.extra.is_empty() || self.columns.iter().any(Column::deviates)
+    pub(crate) fn deviations(&self) -> usize {
+        self.extra.len() + self.columns.iter().map(Column::deviations).sum::<usize>()
     }
 
     pub(crate) fn leaf_count(&self) -> usize {

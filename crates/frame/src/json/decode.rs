@@ -222,9 +222,14 @@ impl RecordDecoder {
 
     /// Whether something was met that the schema does not hold.
     pub(crate) fn deviates(&self) -> bool {
+        self.deviations() > 0
+    }
+
+    /// At how many places.
+    pub(crate) fn deviations(&self) -> usize {
         match &self.root {
-            Root::Members(members) => members.deviates(),
-            Root::Value(column) => column.deviates(),
+            Root::Members(members) => members.deviations(),
+            Root::Value(column) => column.deviations(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! union of all keys are read again. What is told of a column names partition and record.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -12,6 +13,7 @@ use arrow::datatypes::SchemaRef;
 use flagstone_graph::{
     Counter, Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext,
 };
+use flagstone_io::Place;
 use flagstone_memory::Lease;
 
 use super::text::{PartitionLog, counted, told};
@@ -60,7 +62,8 @@ pub trait BoundRecords: Send + Sync {
     /// Bytes read from storage for a partition.
     fn io_bytes(&self, partition: u32) -> IoBytes;
 
-    /// Gives every record of a partition as JSON text, in order.
+    /// Gives every record of a partition as JSON text, in order, and a way to ask where in which
+    /// file it stands.
     ///
     /// # Errors
     /// Those of `each`, and whatever computing meets.
@@ -69,8 +72,19 @@ pub trait BoundRecords: Send + Sync {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+        each: &mut dyn FnMut(&[u8], &dyn Fn() -> Option<RecordPlace>) -> Result<()>,
     ) -> Result<()>;
+}
+
+/// Where in a file a record starts.
+#[derive(Debug, Clone)]
+pub struct RecordPlace {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1, where it is known.
+    pub line: Option<u64>,
+    /// The byte in the file's text.
+    pub byte: u64,
 }
 
 type Log = Arc<Mutex<BTreeMap<u32, PartitionLog>>>;
@@ -125,14 +139,23 @@ impl RecordSource {
         self.bound.as_deref().ok_or_else(missing)
     }
 
-    fn describe(&self, partition: u32, widened: &Widened) -> Widening {
+    /// A column that turned out wider, with its place in a file, or in its partition where there
+    /// is no file.
+    fn describe(&self, partition: u32, place: Option<&RecordPlace>, widened: &Widened) -> Widening {
+        let (file, line, offset) = match place {
+            Some(place) => (place.file.display().to_string(), place.line, place.byte),
+            None => {
+                let file = format!("{} partition {partition} record", self.name);
+                (file, Some(widened.at + 1), widened.at)
+            }
+        };
         Widening {
             column: widened.path.clone(),
             from: widened.from.name().into(),
             to: widened.to.name().into(),
-            file: format!("{} partition {partition} record", self.name),
-            line: Some(widened.at + 1),
-            offset: widened.at,
+            file,
+            line,
+            offset,
         }
     }
 }
@@ -192,6 +215,7 @@ impl PartitionSource for RecordSource {
         let (mut decoder, schema) = (self.decoder(scan), self.scan_schema(scan));
         let mut lease = ctx.reserve(0)?;
         let (mut log, mut text_bytes) = (PartitionLog::default(), 0);
+        let (mut told, mut places) = (0, BTreeMap::new());
         let known = self.before.contains_key(&partition);
         let mut flush = |decoder: &mut RecordDecoder, lease: &mut Lease| {
             if !known {
@@ -201,12 +225,32 @@ impl PartitionSource for RecordSource {
             each(decoder.batch(&schema)?)
         };
         self.bound()?
-            .for_each(partition, inputs, ctx, &mut |record| {
+            .for_each(partition, inputs, ctx, &mut |record, place| {
                 lease.ensure((decoder.bytes() + 2 * record.len()) as u64)?;
                 if let Err(Bad { what, .. }) = decoder.push(record, log.rows) {
-                    let (name, place) = (&self.name, log.rows + 1);
-                    let message = format!("{name} partition {partition} record {place}: {what}");
-                    return Err(Error::failed(message));
+                    return Err(Error::failed(match place() {
+                        Some(RecordPlace { file, line, byte }) => {
+                            let (file, byte) = (Some(&*file), Some(byte));
+                            let column = None;
+                            Place {
+                                file,
+                                line,
+                                column,
+                                byte,
+                            }
+                            .says(what)
+                        }
+                        None => {
+                            let (name, place) = (&self.name, log.rows + 1);
+                            format!("{name} partition {partition} record {place}: {what}")
+                        }
+                    }));
+                }
+                // what does not fit is told with the first record that brought it
+                let deviations = decoder.deviations();
+                if deviations > told {
+                    told = deviations;
+                    places.extend(place().map(|place| (log.rows, place)));
                 }
                 log.rows += 1;
                 text_bytes += record.len();
@@ -222,7 +266,14 @@ impl PartitionSource for RecordSource {
         let mut kind = self.kind.clone();
         let widened = decoder.widen(&mut kind);
         log.kind = (kind != self.kind).then_some(kind);
-        widened.into_iter().for_each(|w| log.widen(0, w));
+        for widened in widened {
+            let place = places.get(&widened.at).cloned();
+            let at = place.map_or(0, |place| {
+                log.places.push(place);
+                log.places.len()
+            });
+            log.widen(at, widened);
+        }
         self.log().insert(partition, log);
         Ok(())
     }
@@ -246,9 +297,12 @@ impl PartitionSource for RecordSource {
     }
 
     fn outcome(&self) -> Outcome {
-        let describe =
-            |partition, (_, widened): &(usize, Widened)| self.describe(partition, widened);
         let log = self.log();
+        let describe = |partition: u32, (at, widened): &(usize, Widened)| {
+            let places = log.get(&partition).map(|entry| &entry.places[..]);
+            let place = places.and_then(|places| places.get(at.checked_sub(1)?));
+            self.describe(partition, place, widened)
+        };
         let (mut outcome, wider) = told(&self.kind, &log, Kind::merge, describe);
         if let Some(kind) = wider {
             let next = RecordSource::over(Arc::clone(&self.records), kind, counted(&log));
@@ -263,7 +317,8 @@ impl PartitionSource for RecordSource {
         if self.kind.holds(entry.kind.as_ref()?) {
             return None;
         }
-        let (_, widened) = entry.widened.first()?;
-        Some(self.describe(partition, widened).to_string())
+        let (at, widened) = entry.widened.first()?;
+        let place = at.checked_sub(1).and_then(|at| entry.places.get(at));
+        Some(self.describe(partition, place, widened).to_string())
     }
 }

@@ -14,6 +14,7 @@ use flagstone_io::{BadRecords, ByteRange, Delimiter, Io, LineNumbers, ReadOption
 use flagstone_memory::Unlimited;
 
 use super::open::Mixed;
+use super::records::RecordPlace;
 use super::{Outcome, PartitionSource, Widening};
 use crate::json::Widened;
 use crate::schema::kind::Kind;
@@ -45,8 +46,11 @@ pub(crate) struct PartitionLog {
     pub(crate) first_bad: Option<String>,
     /// The kind that holds its records, when it is not the one it was read with.
     pub(crate) kind: Option<Kind>,
-    /// The range in the partition, and the column.
+    /// The range in the partition, and the column. Of records that are not read from ranges: the
+    /// place from 1, or 0 for none.
     pub(crate) widened: Vec<(usize, Widened)>,
+    /// Where records stand that are not read from ranges.
+    pub(crate) places: Vec<RecordPlace>,
     /// A piece may have begun or ended inside quotes.
     pub(crate) misaligned: bool,
 }
