@@ -43,8 +43,8 @@ pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use layers::BlockPlace;
 pub use ops::{
-    Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Norm, Operands, Pad,
-    RowBlocks, keep, meshgrid,
+    Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Margin, Norm, Operands, Pad,
+    RowBlocks, keep, meshgrid, meshgrid_xy,
 };
 pub use promote::Promote;
 pub use storing::{BuiltStore, StoreTo};
