@@ -4,7 +4,7 @@ use flagstone::arrow::array::{AsArray, Float64Array, Int64Array, RecordBatch};
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
 use flagstone::{
     Array, ArrayFormat, Bag, Compute, DataFrame, OutputOptions, SerialExecutor, StoreTo,
-    ZarrOptions, col, index, inspect_array, lit, s,
+    ZarrOptions, col, index, inspect_array, lit, s, sum,
 };
 use std::sync::Arc;
 
@@ -123,6 +123,42 @@ fn an_array_becomes_columns_and_columns_an_array() {
             .unwrap()
             .num_rows(),
         4
+    );
+}
+
+#[test]
+fn folds_of_an_arrays_columns_have_the_same_bits_for_every_budget() {
+    // sums whose last bits follow from how they are cut
+    let x = Array::from_fn(&[600_000, 2], |i| match i[1] {
+        0 => (i[0] % 7) as f64,
+        _ => 1.0 / (1 + i[0] * 7919 % 10_007) as f64,
+    });
+    let sums = [(12, 1), (16, 2), (64, 1), (400, 2)].map(|(memory, threads)| {
+        let session = session(memory, threads);
+        let frame = session.array_to_dataframe(&x, ["k", "v"]).unwrap();
+        let grouped = frame.groupby(["k"]).agg([sum(col("v")).alias("s")]);
+        let rows = session.compute(&grouped).unwrap();
+        let column = rows["s"].as_primitive::<flagstone::arrow::datatypes::Float64Type>();
+        column
+            .values()
+            .iter()
+            .map(|v| v.to_bits())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(sums[0].len(), 7);
+    assert!(sums.iter().all(|bits| *bits == sums[0]), "{sums:?}");
+}
+
+#[test]
+fn a_column_of_text_is_no_array() {
+    let session = session(64, 1);
+    let schema = Arc::new(Schema::new(vec![Field::new("t", DataType::Utf8, true)]));
+    let frame = DataFrame::from_batches(schema, Vec::new());
+    let error = session.dataframe_to_array::<f64>(&frame, ["t"]).map(|_| ());
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("\"t\" is Utf8") && error.contains("cast"),
+        "{error}"
     );
 }
 

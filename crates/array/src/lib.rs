@@ -41,6 +41,7 @@ pub use dtype::DType;
 pub use element::{Bits, Element, Float, Integer};
 pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
+pub use kernels::gemm::gemm_kernel;
 pub use layers::BlockPlace;
 pub use ops::{
     Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Margin, Norm, Operands, Pad,

@@ -14,6 +14,7 @@ use flagstone_graph::{
     Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer, LayerId, Result, TaskContext,
 };
 
+use crate::aside::set_aside;
 use crate::run::Run;
 use crate::stage::{Consumer, Flow, Root, Source, Stage, Step, Want};
 use crate::sweep::Sweeps;
@@ -277,11 +278,17 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let run = Run::new(ctx, task).in_any_order(self.is_in_any_order());
-        run.catch(
-            || self.branch.steps(),
-            || self.branch.run_alone(&self.root, &self.plan, &run, inputs),
-        )
+        let reading = self.root.cost(&self.plan, task).footprint.own_bytes();
+        let making = self.branch.output().own_bytes();
+        set_aside(ctx, [reading, making], |[own, rest]| {
+            let run = Run::new(rest, task)
+                .reading_with(own)
+                .in_any_order(self.is_in_any_order());
+            run.catch(
+                || self.branch.steps(),
+                || self.branch.run_alone(&self.root, &self.plan, &run, inputs),
+            )
+        })
     }
 }
 

@@ -41,6 +41,7 @@
 //! erased), `fork` (how they are shared), `keyed` (state per key), `sorted` (order), `pattern` (lines
 //! to records), `seam` (how other collections read them).
 
+mod aside;
 mod bad;
 mod bag;
 mod field;

@@ -18,6 +18,8 @@ use crate::stage::Step;
 /// A partition being run.
 pub struct Run<'a> {
     ctx: &'a TaskContext<'a>,
+    /// What the source was given: memory is [set aside](crate::aside) for it.
+    source_ctx: &'a TaskContext<'a>,
     partition: u32,
     wanted: u64,
     /// Items come in the order that costs least.
@@ -72,6 +74,7 @@ impl<'a> Run<'a> {
     pub(crate) fn wanting(ctx: &'a TaskContext<'a>, partition: u32, wanted: u64) -> Self {
         Run {
             ctx,
+            source_ctx: ctx,
             partition,
             wanted,
             any_order: false,
@@ -91,6 +94,17 @@ impl<'a> Run<'a> {
     pub(crate) fn in_any_order(mut self, any_order: bool) -> Self {
         self.any_order = any_order;
         self
+    }
+
+    /// The same, whose source has a context of its own.
+    pub(crate) fn reading_with(mut self, ctx: &'a TaskContext<'a>) -> Self {
+        self.source_ctx = ctx;
+        self
+    }
+
+    /// For sources: what the task was given, with the memory that is set aside for reading.
+    pub(crate) fn source_ctx(&self) -> &'a TaskContext<'a> {
+        self.source_ctx
     }
 
     /// Whether items may come in any order.
@@ -316,7 +330,7 @@ impl<'a> Run<'a> {
         let counters = TaskCounters(self.ctx);
         let cancelled = || self.ctx.is_cancelled();
         read(
-            &Io::new(self.ctx.memory())
+            &Io::new(self.source_ctx.memory())
                 .counters(&counters)
                 .cancelled(&cancelled),
         )

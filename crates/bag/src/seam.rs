@@ -32,6 +32,7 @@ use std::sync::Arc;
 use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
 use serde::Serialize;
 
+use crate::aside::set_aside;
 use crate::bag::Bag;
 use crate::branch::name_of;
 use crate::run::Run;
@@ -174,22 +175,25 @@ impl<S: Stage> Partitions<S> {
         ctx: &TaskContext<'_>,
         each: impl for<'a> FnMut(S::Item<'a>) -> Flow,
     ) -> Result<Passed> {
-        let run = Run::new(ctx, partition);
-        let steps = || {
-            let mut steps = Vec::new();
-            self.stage.steps(&mut steps);
-            steps
-        };
-        run.catch(steps, || {
-            self.sweeps.begin(&run)?;
-            run.open_end();
-            let consumer = self.stage.consumer(&run, Borrowed(each, &run));
-            self.stage.root().drive(&self.plan, &run, inputs, consumer)
-        })?;
-        let (left_out, first_left_out) = run.told();
-        Ok(Passed {
-            left_out,
-            first_left_out,
+        let reading = self.footprint(partition).own_bytes();
+        set_aside(ctx, [reading], |[own]| {
+            let run = Run::new(ctx, partition).reading_with(own);
+            let steps = || {
+                let mut steps = Vec::new();
+                self.stage.steps(&mut steps);
+                steps
+            };
+            run.catch(steps, || {
+                self.sweeps.begin(&run)?;
+                run.open_end();
+                let consumer = self.stage.consumer(&run, Borrowed(each, &run));
+                self.stage.root().drive(&self.plan, &run, inputs, consumer)
+            })?;
+            let (left_out, first_left_out) = run.told();
+            Ok(Passed {
+                left_out,
+                first_left_out,
+            })
         })
     }
 }

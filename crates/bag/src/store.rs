@@ -114,7 +114,7 @@ impl<T: Portable + Clone> Store<T> {
             at: 0,
             piece: 0,
             read: 0,
-            buffer: Buffer::new(ctx)?,
+            buffer: Buffer::for_pieces(self.pieces.iter(), ctx)?,
             loaded: None,
         })
     }

@@ -217,7 +217,7 @@ fn groups_joins_and_sorts_larger_than_memory() {
 
 #[test]
 fn a_group_that_does_not_fit_is_an_error_and_gives_everything_back() {
-    let session = small(9 << 20, 2);
+    let session = small(6 << 20, 2);
     let bag = Bag::range(0..400_000, 4);
     let groups = bag.groupby(|i| format!("key {}", i % 7 / 6)).count();
     let error = groups.compute_with(&session).unwrap_err();

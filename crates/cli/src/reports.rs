@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::args::Common;
+use crate::args::{Common, Output};
 use crate::run::{Failure, reason};
 
 /// The files that the work itself reads and writes.
@@ -14,7 +14,7 @@ pub(crate) struct Files<'a> {
     /// What is read, where that is known.
     pub(crate) inputs: Vec<PathBuf>,
     /// What is written.
-    pub(crate) output: &'a Path,
+    pub(crate) output: &'a Output,
 }
 
 /// The reports that are asked for, with their flags.
@@ -31,7 +31,9 @@ pub(crate) fn paths(common: &Common) -> impl Iterator<Item = (&'static str, &Pat
 
 /// Refuses paths that cannot be written, and those that are something else already.
 pub(crate) fn check(common: &Common, files: &Files<'_>) -> Result<(), Failure> {
-    let mut seen: Vec<(&str, PathBuf)> = vec![("--to", place(files.output))];
+    check_output(files.output)?;
+    let to = &files.output.to;
+    let mut seen: Vec<(&str, PathBuf)> = vec![("--to", place(to))];
     let mut inputs: Option<Vec<PathBuf>> = None;
     for (flag, path) in paths(common) {
         writable(path)?;
@@ -53,6 +55,25 @@ pub(crate) fn check(common: &Common, files: &Files<'_>) -> Result<(), Failure> {
         seen.push((flag, at));
     }
     Ok(())
+}
+
+/// Refuses to replace what is there unasked. The library would too, in words that know no flags.
+pub(crate) fn check_output(output: &Output) -> Result<(), Failure> {
+    if output.overwrite || !exists(&output.to) {
+        return Ok(());
+    }
+    Err(Failure::Other(format!(
+        "the output {} exists already; choose another name, or replace it with --overwrite",
+        output.to.display()
+    )))
+}
+
+/// Whether there is something to lose at a path.
+fn exists(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => fs::metadata(path).is_ok_and(|meta| !meta.is_dir()),
+    }
 }
 
 pub(crate) fn cannot_write(path: &Path, reason: &str) -> Failure {

@@ -12,7 +12,7 @@ use flagstone::{
 };
 use serde_json::json;
 
-use crate::args::{Common, When};
+use crate::args::{Common, Output, When};
 use crate::memory::{Sampler, high_water_bytes};
 use crate::out::print;
 use crate::reports;
@@ -77,7 +77,8 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
 }
 
 /// A session for a command that is only explained: there is no run to report on.
-pub(crate) fn explaining(common: &Common) -> Result<Session, Failure> {
+pub(crate) fn explaining(common: &Common, output: &Output) -> Result<Session, Failure> {
+    reports::check_output(output)?;
     if let Some((flag, _)) = reports::paths(common).next() {
         return Err(Failure::Usage(format!(
             "{flag} is about a run, and explain runs nothing: leave it out"

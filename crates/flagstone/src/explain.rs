@@ -89,11 +89,12 @@ impl fmt::Display for Explanation {
             Certainty::Estimated => "estimated, corrected by the run",
         };
         let peak = certificate.peak_bytes();
-        writeln!(
-            f,
-            "certified peak      {} ({certainty})",
-            format_bytes(peak)
-        )?;
+        let peak = match self.refusal() {
+            None => format!("{} ({certainty})", format_bytes(peak)),
+            // what a run would hold is no peak of one that is refused
+            Some(_) => "none: the plan does not fit the budget".into(),
+        };
+        writeln!(f, "certified peak      {peak}")?;
         let smallest = self.smallest_budget_bytes;
         writeln!(f, "smallest budget     {}", format_budget(smallest))?;
         if let Some((task, bytes)) = certificate.worst_task() {

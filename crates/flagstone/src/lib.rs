@@ -49,7 +49,8 @@ pub use session::{Session, SessionBuilder};
 pub use flagstone_array::{
     Array, Axes, Bins, Bits, BlockPlace, Blocks, Blockwise, Boundary, ChunkGrid, Chunks, DType,
     Element, Float, Index, Integer, IntoAxes, Norm, Operands, Pad, Promote, StoreTo,
-    ZarrCompression, ZarrOptions, ZarrVersion, create_zarr_group, index, keep, meshgrid,
+    ZarrCompression, ZarrOptions, ZarrVersion, create_zarr_group, gemm_kernel, index, keep,
+    meshgrid,
 };
 pub use flagstone_bag::{
     Bag, BagItem, Collected, Compression as FileCompression, Delimiter, FilesOptions, FilesWritten,
@@ -57,7 +58,7 @@ pub use flagstone_bag::{
     Values,
 };
 pub use flagstone_frame::{
-    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, JsonOptions, Output,
+    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, IntoExpr, JsonOptions, Output,
     ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions, Widening,
     WriteReport, avg, check_condition, check_select_list, col, count, count_all, lit, max, mean,
     min, month, not, sum, to_date, when, year,
@@ -68,7 +69,9 @@ pub use flagstone_graph::{
     TaskContext, ValueType, delayed, lazy,
 };
 pub use flagstone_io::OutputOptions;
-pub use flagstone_memory::{ParseBytesError, format_budget, format_bytes, parse_bytes};
+pub use flagstone_memory::{
+    ParseBytesError, format_budget, format_bytes, format_count, parse_bytes,
+};
 pub use flagstone_scheduler::{
     CancelToken, Certificate, Event, EventKind, LayerStats, Machine, Observer, Persisted, Progress,
     Snapshot, Stats, Trace, write_chrome_trace, write_report,

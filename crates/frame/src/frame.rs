@@ -111,10 +111,11 @@ impl DataFrame {
         }
     }
 
-    /// These columns, or expressions of columns.
+    /// These columns, by name or as expressions: `select(["id", "name"])`,
+    /// `select([col("n") + lit(1)])`.
     #[track_caller]
-    pub fn select(&self, exprs: impl IntoIterator<Item = impl Into<Expr>>) -> Self {
-        let exprs = exprs.into_iter().map(Into::into).collect();
+    pub fn select(&self, exprs: impl IntoIterator<Item = impl IntoExpr>) -> Self {
+        let exprs = exprs.into_iter().map(IntoExpr::into_expr).collect();
         Self::make(Operation::Select(self.node.clone(), exprs))
     }
 
@@ -145,8 +146,8 @@ impl DataFrame {
 
     /// Rows with equal keys together; see [`GroupBy::agg`].
     #[track_caller]
-    pub fn groupby(&self, keys: impl IntoIterator<Item = impl IntoKey>) -> GroupBy {
-        let keys = keys.into_iter().map(IntoKey::into_key).collect();
+    pub fn groupby(&self, keys: impl IntoIterator<Item = impl IntoExpr>) -> GroupBy {
+        let keys = keys.into_iter().map(IntoExpr::into_expr).collect();
         GroupBy {
             node: self.node.clone(),
             keys,
@@ -340,26 +341,26 @@ impl GroupBy {
     }
 }
 
-/// What a group key may be written as: a column's name, or an expression.
-pub trait IntoKey {
-    /// The key as an expression.
-    fn into_key(self) -> Expr;
+/// What a column or a group key may be written as: a column's name, or an expression.
+pub trait IntoExpr {
+    /// It as an expression.
+    fn into_expr(self) -> Expr;
 }
 
-impl IntoKey for &str {
-    fn into_key(self) -> Expr {
+impl IntoExpr for &str {
+    fn into_expr(self) -> Expr {
         crate::expr::col(self)
     }
 }
 
-impl IntoKey for String {
-    fn into_key(self) -> Expr {
+impl IntoExpr for String {
+    fn into_expr(self) -> Expr {
         crate::expr::col(self)
     }
 }
 
-impl IntoKey for Expr {
-    fn into_key(self) -> Expr {
+impl IntoExpr for Expr {
+    fn into_expr(self) -> Expr {
         self
     }
 }

@@ -48,7 +48,7 @@ pub use expr::{
     when, year,
 };
 pub use flagstone_graph::{Error, ErrorKind, Result};
-pub use frame::{DataFrame, GroupBy, IntoKey};
+pub use frame::{DataFrame, GroupBy, IntoExpr};
 pub use inspect::{ParquetInfo, inspect_parquet};
 pub use partition::Partition;
 pub use plan::sql::{check_condition, check_select_list};

@@ -438,3 +438,95 @@ fn records_that_are_lists_and_empty_files_are_read() {
         0
     );
 }
+
+#[test]
+fn columns_that_only_text_holds_are_told_with_their_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "{\"a\":1,\"n\":1,\"b\":{\"c\":1}}\n\n{\"a\":\"x\",\"n\":18446744073709551615}\n";
+    write(dir.path(), "0.json", text);
+    write(
+        dir.path(),
+        "1.json",
+        "{\"n\":2}\n{\"b\":{\"c\":\"late\"}}\n",
+    );
+    let frame = read(dir.path(), "*.json");
+    let told = |frame: &DataFrame| {
+        let options = ParquetOptions {
+            overwrite: true,
+            ..ParquetOptions::default()
+        };
+        let out = dir.path().join("out");
+        let report = frame.write_parquet_with(&SerialExecutor, &out, &options);
+        let lines = report.unwrap().widened.into_iter().map(|widening| {
+            let text = widening.to_string();
+            text.replace(&format!("{}/", dir.path().display()), "")
+        });
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(&frame),
+        [
+            "a: int became string at 0.json:3",
+            "n: int became number text at 0.json:3",
+            "b.c: int became string at 1.json:2"
+        ]
+    );
+    // what nobody reads is no news
+    assert_eq!(
+        told(&frame.select(["n"])),
+        ["n: int became number text at 0.json:3"]
+    );
+    let batch = frame
+        .select([col("n")])
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    let numbers = ["| 1 |", "| 18446744073709551615 |", "| 2 |", "|  |"];
+    let shown: Vec<String> = rows(&batch)
+        .iter()
+        .map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        shown,
+        numbers.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
+    );
+}
+
+#[test]
+fn a_file_that_is_one_document_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, what) in [
+        ("[{\"a\":1},{\"a\":2}]\n", "one JSON array of records"),
+        (
+            "[\n{\"a\":1},\n{\"a\":2}\n]\n",
+            "one JSON array over several lines",
+        ),
+        ("{\n  \"a\": 1\n}\n", "a JSON document over several lines"),
+    ] {
+        write(dir.path(), "a.json", text);
+        let error = read(dir.path(), "a.json")
+            .compute_with(&SerialExecutor)
+            .unwrap_err();
+        let message = error.message();
+        assert!(
+            message.contains("a.json is ") && message.contains(what),
+            "{message}"
+        );
+        assert!(
+            message.contains("JSON lines") && message.contains("jq -c"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn sums_of_text_are_refused_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "a.json", "{\"a\":\"x\",\"k\":1}\n");
+    for (function, name) in [(sum(col("a")), "sum"), (mean(col("a")), "mean")] {
+        let frame = read(dir.path(), "a.json").groupby(["k"]).agg([function]);
+        let error = frame.compute_with(&SerialExecutor).unwrap_err();
+        let wanted = format!("{name} needs numbers, and a is Utf8; cast it first");
+        assert_eq!(error.message(), wanted);
+        assert!(error.location().is_some());
+    }
+}

@@ -18,6 +18,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use flagstone_memory::format_count;
+
 /// How many different keys of a source are kept.
 pub const KEYS_MAX: usize = 1000;
 
@@ -264,7 +266,8 @@ impl Quality {
 /// `10 lines: 7 records, 2 skipped, 1 blank`.
 impl fmt::Display for Quality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} lines: {} records", self.lines, self.records)?;
+        let lines = format_count(self.lines, "line");
+        write!(f, "{lines}: {}", format_count(self.records, "record"))?;
         let others = [
             (self.skipped, "skipped"),
             (self.quarantined, "quarantined"),

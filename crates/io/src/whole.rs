@@ -42,9 +42,7 @@ pub(crate) fn open_gzip<'a>(
     let tail_read = io.read_at(&*opened, file.path(), len - 4, &mut tail)?;
     let text_len = u64::from(u32::from_le_bytes(tail));
     let plausible = tail_read == 4 && text_len <= limit_bytes && text_len <= len * RATIO_MAX;
-    let lease = plausible
-        .then(|| io.memory.reserve(len + text_len).ok())
-        .flatten();
+    let lease = plausible.then(|| whole(len + text_len, io)).flatten();
     let Some(mut lease) = lease else {
         return DecompressingReader::over(file, opened, io).map(Whole::Stream);
     };
@@ -77,6 +75,14 @@ pub(crate) fn open_gzip<'a>(
     });
     // these bytes were counted when they were read
     DecompressingReader::over(file, opened, &io.counters(&())).map(Whole::Stream)
+}
+
+/// A lease for decoding at once, if a part is left for whoever takes the lines: they were told of a
+/// block, not of the whole.
+fn whole(bytes: u64, io: &Io<'_>) -> Option<Lease> {
+    // dropped at once: only to see that it could be had
+    io.memory.reserve(bytes.saturating_mul(2)).ok().map(drop)?;
+    io.memory.reserve(bytes).ok()
 }
 
 /// Decodes a file that is one member (and zero bytes after it, perhaps); `None` for any other.

@@ -27,6 +27,12 @@ pub fn format_budget(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
+/// A count with its noun: `1 row`, `2 rows`.
+pub fn format_count(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// Reads a byte count as a user writes it: `512MiB`, `1.5 GiB`, `2GB`, `4096`.
 ///
 /// `KiB`, `MiB`, `GiB`, `TiB` (and a bare `K`, `M`, `G`, `T`) are powers of 1024; `kB`, `MB`, `GB`,

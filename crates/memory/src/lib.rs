@@ -27,5 +27,5 @@
 mod bytes;
 mod lease;
 
-pub use bytes::{ParseBytesError, format_budget, format_bytes, parse_bytes};
+pub use bytes::{ParseBytesError, format_budget, format_bytes, format_count, parse_bytes};
 pub use lease::{Account, Bounded, Lease, Memory, NeedsMemory, Unlimited};

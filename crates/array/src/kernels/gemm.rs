@@ -97,6 +97,19 @@ pub(crate) fn portable<T: Element>(block: GemmBlock<'_, T>) {
     }
 }
 
+/// Which kernel multiplies blocks of f64 and f32 in this process: the `gemm` crate, or, with the feature
+/// `blas`, OpenBLAS with the processor that it takes this one for.
+///
+/// An OpenBLAS older than the processor falls back to kernels without its vector instructions, which
+/// take four times as long; then the text says how to choose others.
+pub fn gemm_kernel() -> String {
+    #[cfg(feature = "blas")]
+    let kernel = blas::kernel();
+    #[cfg(not(feature = "blas"))]
+    let kernel = "gemm (Rust)".to_owned();
+    kernel
+}
+
 #[cfg(not(feature = "blas"))]
 macro_rules! rust_gemm {
     ($name:ident, $float:ident) => {
@@ -164,6 +177,49 @@ mod blas {
             true => cblas_sys::CblasTrans,
             false => cblas_sys::CblasNoTrans,
         }
+    }
+
+    /// OpenBLAS with the processor whose kernels it chose when it was loaded.
+    pub(super) fn kernel() -> String {
+        unsafe extern "C" {
+            fn openblas_get_corename() -> *const std::ffi::c_char;
+        }
+        // SAFETY: part of OpenBLAS' C interface; it gives a string that lives as long as the process.
+        let core = unsafe { std::ffi::CStr::from_ptr(openblas_get_corename()) };
+        let core = core.to_string_lossy();
+        match is_behind(&core) {
+            false => format!("OpenBLAS for {core}"),
+            true => format!(
+                "OpenBLAS for {core}, as it does not know this processor: far slower than can be; set \
+                 OPENBLAS_CORETYPE=SkylakeX (with AVX-512) or Haswell in the environment"
+            ),
+        }
+    }
+
+    /// Whether kernels for this processor leave out vector instructions that the one at hand has.
+    pub(super) fn is_behind(core: &str) -> bool {
+        // what OpenBLAS calls processors without AVX2
+        const OLD: [&str; 14] = [
+            "Katmai",
+            "Coppermine",
+            "Northwood",
+            "Prescott",
+            "Banias",
+            "Core2",
+            "Penryn",
+            "Dunnington",
+            "Nehalem",
+            "Atom",
+            "Opteron",
+            "Barcelona",
+            "Bobcat",
+            "Sandybridge",
+        ];
+        #[cfg(target_arch = "x86_64")]
+        let modern = std::arch::is_x86_feature_detected!("avx2");
+        #[cfg(not(target_arch = "x86_64"))]
+        let modern = false;
+        modern && OLD.iter().any(|old| core.eq_ignore_ascii_case(old))
     }
 
     /// Blocks already run in parallel; a second layer of threads would only fight them.
@@ -245,6 +301,22 @@ mod tests {
             f64_block(block);
         }
         c
+    }
+
+    #[test]
+    fn the_kernel_is_named() {
+        let kernel = gemm_kernel();
+        assert!(!kernel.is_empty());
+        #[cfg(feature = "blas")]
+        {
+            assert!(kernel.starts_with("OpenBLAS for "), "{kernel}");
+            assert!(!blas::is_behind("SkylakeX") && !blas::is_behind("Zen"));
+            #[cfg(target_arch = "x86_64")]
+            assert_eq!(
+                blas::is_behind("Prescott"),
+                std::arch::is_x86_feature_detected!("avx2")
+            );
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use flagstone_graph::{Error, LayerId, Result};
 use super::{Lowered, Lowering, check_count, leaf_alone};
 use crate::element::Element;
 use crate::grid::ChunkGrid;
-use crate::kernels::gemm::{BLOCK, PANEL};
+use crate::kernels::gemm::{BLOCK, PANEL, gemm_kernel};
 use crate::layers::{MatrixProduct, Mirror, Problem, ProductPlan};
 use crate::node::{Lower, Node, Op};
 use crate::tape::{Fused, Parts};
@@ -71,6 +71,10 @@ impl<T: Element> Lower for Product<T> {
             true => ProductPlan::choose(&problem),
             false => ProductPlan::choose_with_overlap(&problem, lowering.plan.threads),
         };
+        let kernel = format!("products are made by {}", gemm_kernel());
+        if !lowering.notes.contains(&kernel) {
+            lowering.notes.push(kernel);
+        }
         let group = match streamed {
             true => plan.panel,
             false => k.next_multiple_of(PANEL).max(PANEL),

@@ -18,6 +18,8 @@ pub(super) type Gathered = Vec<Vec<(u32, Bytes)>>;
 
 /// Together the sources keep so much in memory rather than write it.
 const HERE_BYTES_MAX: u64 = 8 << 20;
+/// What a receipt takes, with what is kept in it however little memory there is.
+pub(crate) const RECEIPT_BYTES: u64 = 16 << 10;
 /// Shards never are more: what is still too large is dealt out again.
 const SHARDS_MAX: u32 = 64;
 const SHARDS_MIN: u32 = 4;
@@ -36,7 +38,35 @@ pub(super) struct Shape {
     pub(super) bits: u32,
     pub(super) sources: u32,
     /// What a source may keep in memory.
-    pub(super) here_bytes_max: u64,
+    pub(super) here: Here,
+}
+
+/// What each of some sources may keep in memory rather than write it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Here {
+    bytes_max: u64,
+    sources: u64,
+}
+
+impl Here {
+    pub(crate) fn of(sources: u32) -> Here {
+        let sources = u64::from(sources.max(1));
+        let bytes_max = (HERE_BYTES_MAX / sources).min(256 << 10);
+        Here { bytes_max, sources }
+    }
+
+    /// How much a source that has so much left may keep. The barrier holds what all of them keep,
+    /// and twice of it while it collects them: whoever keeps more than it declared must see room
+    /// for everybody's.
+    pub(crate) fn bytes_max(&self, left: u64, ctx: &TaskContext<'_>) -> u64 {
+        let declared = (RECEIPT_BYTES / 2).min(self.bytes_max);
+        let asks = left > declared && left <= self.bytes_max;
+        // dropped at once: only to see that it could be had
+        match asks && ctx.reserve(4 * self.bytes_max * self.sources).is_ok() {
+            true => self.bytes_max,
+            false => declared,
+        }
+    }
 }
 
 impl Exchange {
@@ -60,7 +90,7 @@ impl Exchange {
         let _ = self.shape.set(Shape {
             bits: shards.trailing_zeros(),
             sources,
-            here_bytes_max: (HERE_BYTES_MAX / u64::from(sources.max(1))).min(256 << 10),
+            here: Here::of(sources),
         });
         let barrier = Barrier {
             exchange: Arc::clone(self),
@@ -93,7 +123,9 @@ impl Layer for Barrier {
 
     fn footprint(&self, _: u32) -> Footprint {
         let sources: u32 = self.counts.iter().sum();
-        Footprint::estimated(u64::from(sources) * 512)
+        // collected twice while the lists grow
+        let bytes = u64::from(sources) * RECEIPT_BYTES;
+        Footprint::estimated(bytes).with_scratch(bytes)
     }
 
     fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {

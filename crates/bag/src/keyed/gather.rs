@@ -208,7 +208,7 @@ type FoldingTable<X> = Table<<X as Keying>::Key, Folding<<X as Keying>::State>>;
 
 impl<X: Keying> Gather<'_, X> {
     pub(super) fn ctx(&self) -> &TaskContext<'_> {
-        self.run.ctx()
+        self.run.source_ctx()
     }
 
     /// Folds a shard, or a part of one, and pushes its keys.
@@ -264,8 +264,8 @@ impl<X: Keying> Gather<'_, X> {
         shard_of: impl Fn(&Record<'_>) -> Result<u32>,
     ) -> Result<Gathered> {
         let ctx = self.ctx();
+        let mut buffer = Buffer::for_pieces(pieces.iter().map(|(_, bytes)| bytes), ctx)?;
         let mut shards = Shards::new(count, ctx)?;
-        let mut buffer = Buffer::new(ctx)?;
         for (source, bytes) in pieces {
             ctx.check_cancelled()?;
             let mut reader = Reader(buffer.read(spool, bytes)?);
@@ -302,7 +302,7 @@ impl<X: Keying> Gather<'_, X> {
         let ctx = self.ctx();
         let mut table: FoldingTable<X> = Table::new(u64::MAX, ctx)?;
         let mut weights = Weights::of::<X::State>();
-        let mut buffer = Buffer::new(ctx)?;
+        let mut buffer = Buffer::for_pieces(pieces.iter().map(|(_, bytes)| bytes), ctx)?;
         for (source, bytes) in pieces {
             ctx.check_cancelled()?;
             let mut reader = Reader(buffer.read(spool, bytes)?);

@@ -43,7 +43,7 @@ impl<'r, T: Portable> KeyRows<'r, T> {
 
     /// Reads every row.
     pub(crate) fn for_each(&self, each: &mut dyn FnMut(T) -> Flow) -> Flow {
-        let mut buffer = Buffer::new(self.ctx)?;
+        let mut buffer = Buffer::for_pieces(self.pieces.iter().map(|(_, bytes)| bytes), self.ctx)?;
         for (_, bytes) in self.pieces {
             self.ctx.check_cancelled()?;
             let mut reader = Reader(buffer.read(self.spool, bytes)?);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flagstone_graph::{Block, Error, Footprint, Graph, LayerId, Result, TaskContext};
 
 use super::Keying;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, RECEIPT_BYTES};
 use super::record;
 use super::shards::Shards;
 use super::table::{Entry, Table, hash_of};
@@ -138,9 +138,9 @@ where
     }
 }
 
-/// The receipt of a scatter task, and what its table starts with.
+/// The receipt of a scatter task, and what its buffers and its table start with.
 pub(super) fn output() -> Footprint {
-    Footprint::estimated(16 << 10).with_scratch(1 << 20)
+    Footprint::estimated(RECEIPT_BYTES).with_scratch(1 << 20)
 }
 
 impl<X: Keying, F> Scatter<X, F> {
@@ -180,7 +180,8 @@ impl<X: Keying, F> Scatter<X, F> {
 
     pub(super) fn end(&self, mut state: Scattering<X>, run: &Run<'_>) -> Result<Block> {
         self.write_states(&mut state, run.ctx())?;
-        let here_bytes_max = self.exchange.shape()?.here_bytes_max;
+        let shape = self.exchange.shape()?;
+        let here_bytes_max = shape.here.bytes_max(state.out.buffered(), run.ctx());
         let receipt = state
             .out
             .finish(here_bytes_max, &self.exchange.spool, run.ctx())?;

@@ -89,6 +89,21 @@ impl Buffer {
         })
     }
 
+    /// A buffer with room for the longest of some pieces: leased before whoever works on them
+    /// takes what is free.
+    pub(crate) fn for_pieces<'b>(
+        pieces: impl Iterator<Item = &'b Bytes>,
+        ctx: &TaskContext<'_>,
+    ) -> Result<Buffer> {
+        let spooled = pieces.filter_map(|bytes| match bytes {
+            Bytes::Here(_) => None,
+            Bytes::Spooled { len, .. } => Some(*len),
+        });
+        let mut buffer = Buffer::new(ctx)?;
+        buffer.lease(spooled.max().unwrap_or(0))?;
+        Ok(buffer)
+    }
+
     /// Leases room for a piece in advance.
     pub(crate) fn lease(&mut self, bytes: u64) -> Result<()> {
         Ok(self.lease.ensure(bytes)?)

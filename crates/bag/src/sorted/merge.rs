@@ -11,8 +11,8 @@ use crate::keyed::{Buffer, Bytes, Spool, decode};
 use crate::stage::{Flow, Stop};
 use crate::stored::Portable;
 
-/// When not all runs can be read at once, so many groups of them are merged first.
-const GROUPS: usize = 8;
+/// When not all runs can be read at once, at most so many groups of them are merged first.
+const GROUPS_MAX: usize = 8;
 
 /// The ranks from one bound (included) to the other.
 pub(super) struct Range<'r, R> {
@@ -42,12 +42,15 @@ pub(super) fn merge<R: Portable + Ord + Clone, T: Portable>(
         .collect::<Result<Vec<_>>>();
     match cursors {
         Ok(cursors) => merge_cursors(cursors, ctx, each),
-        Err(error) if error.kind() == ErrorKind::NeedsMemory && runs.len() > GROUPS => {
+        Err(error) if error.kind() == ErrorKind::NeedsMemory && runs.len() > 2 => {
+            // fewer than there are, so that this ends: two can be read in what a task declares
+            let groups = runs.len().div_ceil(2).min(GROUPS_MAX);
             let longer = Spool::default();
             let mut merged: Vec<Run<R>> = Vec::new();
             let mut listed = ctx.reserve(0)?;
-            for group in runs.chunks(runs.len().div_ceil(GROUPS)) {
-                let mut writer = RunWriter::new(&longer, 0, ctx)?;
+            for group in runs.chunks(runs.len().div_ceil(groups)) {
+                let mut lease = RunWriter::<R>::lease(ctx)?;
+                let mut writer = RunWriter::with(&longer, 0, &mut lease, ctx);
                 merge(spool, group, range, ctx, &mut |rank, row: T| {
                     Ok(writer.push(&rank, &row)?)
                 })?;

@@ -9,14 +9,14 @@ use flagstone_graph::{
 
 use super::merge::{Range as Ranks, merge};
 use super::{Collected, Load, Receipt};
-use crate::keyed::{Lowered, PerGraph, Spool};
+use crate::keyed::{Here, Lowered, PerGraph, RECEIPT_BYTES, Spool};
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Cost, Flow, Root, Source, Step, Want, ended};
 use crate::stored::{Portable, Stored, take_or};
 
-/// Together the partitions keep so much in memory rather than write it.
-const HERE_BYTES_MAX: u64 = 8 << 20;
+/// What merging takes at least: blocks of two runs, and one that is written.
+const READING_BYTES: u64 = 512 << 10;
 /// How many ranges there are at most.
 pub(crate) const RANGES_MAX: u32 = 64;
 
@@ -37,11 +37,11 @@ pub(crate) type CutsOf<R> = Arc<dyn Fn(&[Load]) -> Vec<R> + Send + Sync>;
 pub(crate) struct Sorting<R> {
     pub(crate) spool: Spool,
     is_sampled: bool,
-    plan: OnceLock<(Split<R>, u64)>,
+    plan: OnceLock<(Split<R>, Here)>,
 }
 
 impl<R> Sorting<R> {
-    fn plan(&self) -> Result<&(Split<R>, u64)> {
+    fn plan(&self) -> Result<&(Split<R>, Here)> {
         let plan = self.plan.get();
         plan.ok_or_else(|| Error::invalid("a sort ran before it was lowered"))
     }
@@ -50,7 +50,8 @@ impl<R> Sorting<R> {
         Ok(self.is_sampled)
     }
 
-    pub(crate) fn here_bytes_max(&self) -> Result<u64> {
+    /// What a partition may keep in memory.
+    pub(crate) fn here(&self) -> Result<Here> {
         Ok(self.plan()?.1)
     }
 
@@ -146,9 +147,8 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
             });
             let (runs, split) = (node.lower)(graph, &sorting)?;
             let sources = graph.layer(runs).task_count();
-            let here = (HERE_BYTES_MAX / u64::from(sources.max(1))).min(256 << 10);
             // nobody has set it: this sort was made for this graph
-            let _ = sorting.plan.set((split, here));
+            let _ = sorting.plan.set((split, Here::of(sources)));
             let barrier = Barrier {
                 sorting: Arc::clone(&sorting),
                 sources,
@@ -180,7 +180,7 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
             // of items that are not sorted: a table
             footprint: Footprint::estimated(0).with_scratch(match self.unsorted.is_some() {
                 true => 1 << 20,
-                false => 256 << 10,
+                false => READING_BYTES,
             }),
             read_bytes: 0,
         }
@@ -249,7 +249,7 @@ impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
             return ended(consumer.finish());
         }
         let runs: Vec<_> = runs.iter().map(Vec::as_slice).collect();
-        let ctx = run.ctx();
+        let ctx = run.source_ctx();
         let merged = merge(&plan.sorting.spool, &runs, range, ctx, &mut |_, row: T| {
             run.next_item();
             consumer.push(row)
@@ -285,7 +285,9 @@ impl<R: Portable + Ord + Clone> Layer for Barrier<R> {
     }
 
     fn footprint(&self, _: u32) -> Footprint {
-        Footprint::estimated(u64::from(self.sources) * 512)
+        // collected twice while the lists grow
+        let bytes = u64::from(self.sources) * RECEIPT_BYTES;
+        Footprint::estimated(bytes).with_scratch(bytes)
     }
 
     fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {

@@ -9,7 +9,7 @@ use flagstone_memory::Lease;
 use super::root::Sorting;
 use super::{Load, Receipt, Run};
 use crate::branch::Sink;
-use crate::keyed::{Bytes, Spool, encode};
+use crate::keyed::{Bytes, RECEIPT_BYTES, Spool, encode};
 use crate::run::Run as Partition;
 use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
@@ -19,6 +19,10 @@ use crate::stored::{Portable, Stored};
 const RUN_BYTES_MAX: u64 = 64 << 20;
 /// Runs are written and read in blocks of about so many bytes.
 const BLOCK_BYTES: usize = 64 << 10;
+/// What is leased for items from the start: whoever else grows leaves it.
+const HELD_BYTES_MIN: u64 = 128 << 10;
+/// What writing takes: a block that grew by doubling, and room for its list.
+const WRITER_BYTES: u64 = 3 * BLOCK_BYTES as u64;
 /// So many ranks of a partition are kept at most, to cut ranges by.
 const SAMPLES_MAX: usize = 256;
 
@@ -37,6 +41,8 @@ pub(crate) struct Sorter<R, T> {
     held: Vec<(R, T)>,
     heap_bytes: u64,
     lease: Lease,
+    /// For writing a run, once items took what was free.
+    writing: Lease,
     runs: Vec<Run<R>>,
     /// What all runs' ranks and places take.
     listed: Lease,
@@ -64,7 +70,8 @@ where
         Ok(Sorter {
             held: Vec::new(),
             heap_bytes: 0,
-            lease: run.ctx().reserve(0)?,
+            lease: run.ctx().reserve(HELD_BYTES_MIN)?,
+            writing: RunWriter::<R>::lease(run.ctx())?,
             runs: Vec::new(),
             listed: run.ctx().reserve(0)?,
             listed_bytes: 0,
@@ -122,7 +129,7 @@ where
     }
 
     fn output(&self) -> Footprint {
-        Footprint::estimated(16 << 10).with_scratch(512 << 10)
+        Footprint::estimated(RECEIPT_BYTES).with_scratch(512 << 10)
     }
 }
 
@@ -169,17 +176,22 @@ where
         }
         sorter.held.sort_by(|(a, _), (b, _)| a.cmp(b));
         let here = match sorter.runs.is_empty() {
-            true => self.sorting.here_bytes_max()?,
+            true => {
+                let width = size_of::<(R, T)>() as u64;
+                let left = sorter.heap_bytes + sorter.held.len() as u64 * width;
+                self.sorting.here()?.bytes_max(left, ctx)
+            }
             false => 0,
         };
-        let mut writer = RunWriter::new(&self.sorting.spool, here, ctx)?;
+        let (spool, lease) = (&self.sorting.spool, &mut sorter.writing);
+        let mut writer = RunWriter::with(spool, here, lease, ctx);
         for (rank, row) in sorter.held.drain(..) {
             writer.push(&rank, &row)?;
         }
         // a small budget needs the room for other things, too
         sorter.held = Vec::new();
         sorter.heap_bytes = 0;
-        sorter.lease.shrink_to(0);
+        sorter.lease.shrink_to(HELD_BYTES_MIN);
         let (run, bytes) = writer.finish()?;
         sorter.listed_bytes += bytes;
         sorter.listed.ensure(sorter.listed_bytes)?;
@@ -198,22 +210,32 @@ pub(super) struct RunWriter<'a, R> {
     /// What may stay in memory.
     here_left: u64,
     /// For the block, and for the list of blocks.
-    lease: Lease,
+    lease: &'a mut Lease,
     listed_bytes: u64,
 }
 
 impl<'a, R: Portable + Clone> RunWriter<'a, R> {
-    pub(super) fn new(spool: &'a Spool, here: u64, ctx: &'a TaskContext<'a>) -> Result<Self> {
-        Ok(RunWriter {
+    /// What a writer leases in advance, of which it makes do mostly.
+    pub(super) fn lease(ctx: &TaskContext<'_>) -> Result<Lease> {
+        ctx.reserve(WRITER_BYTES)
+    }
+
+    pub(super) fn with(
+        spool: &'a Spool,
+        here: u64,
+        lease: &'a mut Lease,
+        ctx: &'a TaskContext<'a>,
+    ) -> Self {
+        RunWriter {
             spool,
             ctx,
             run: Vec::new(),
             first: None,
             block: Vec::new(),
             here_left: here,
-            lease: ctx.reserve(2 * BLOCK_BYTES as u64)?,
+            lease,
             listed_bytes: 0,
-        })
+        }
     }
 
     pub(super) fn push<T: Portable>(&mut self, rank: &R, row: &T) -> Result<()> {

@@ -81,7 +81,7 @@ impl Root for ReadBinary {
         for file in files {
             run.ctx().check_cancelled()?;
             run.enter_file(file);
-            let _lease = run.ctx().reserve(file.len())?;
+            let _lease = run.source_ctx().reserve(file.len())?;
             let bytes = read(file).map_err(io_error)?;
             total += bytes.len() as u64;
             run.ctx().count(Counter::BytesRead, bytes.len() as u64);

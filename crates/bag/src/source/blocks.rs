@@ -79,7 +79,7 @@ impl<T: 'static> Root for FromBlocks<T> {
     ) -> Result<()> {
         let block = inputs.take(0)?;
         let mut driven = Driven::new(consumer);
-        let flow = (self.node.read)(&block, run.ctx(), &mut |item| {
+        let flow = (self.node.read)(&block, run.source_ctx(), &mut |item| {
             if run.next_item() {
                 run.ctx().check_cancelled()?;
             }

@@ -124,7 +124,7 @@ pub(super) fn decoded(
     each: &mut impl FnMut(&str, Place<'_>) -> Flow,
 ) -> Flow {
     let encoding = coding.encoding();
-    let mut lease = run.ctx().reserve(0)?;
+    let mut lease = run.source_ctx().reserve(0)?;
     let mut start = 0;
     while start < bytes.len() {
         let (rest, at) = (&bytes[start..], offset + start as u64);

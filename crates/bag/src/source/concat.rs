@@ -116,7 +116,7 @@ impl<T: 'static> Root for Concat<T> {
         let none = || Error::invalid("a bag has fewer partitions than it had");
         let (bag, _, own) = plan.at(run.partition()).ok_or_else(none)?;
         let mut driven = Driven::new(consumer);
-        bag.for_each(own, inputs, run.ctx(), &mut |item| {
+        bag.for_each(own, inputs, run.source_ctx(), &mut |item| {
             run.next_item();
             driven.push::<Source<Self>>(item)
         })?;

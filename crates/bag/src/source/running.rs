@@ -143,14 +143,14 @@ impl<T: 'static, A: Portable + Clone> Root for Running<T, A> {
         inputs: Inputs<'_>,
         consumer: C,
     ) -> Result<()> {
-        let mut lease = run.ctx().reserve(0)?;
+        let mut lease = run.source_ctx().reserve(0)?;
         let (mut first, rest) = inputs.split_at(1);
         let (mut state, _) = take_or(&mut first, 0, |state: &A, heap| {
             lease.try_grow(heap)?;
             Ok(state.clone())
         })?;
         let mut driven = Driven::new(consumer);
-        let ctx = run.ctx();
+        let ctx = run.source_ctx();
         plan.0.for_each(run.partition(), rest, ctx, &mut |item| {
             run.next_item();
             (self.rule.f)(&mut state, item);

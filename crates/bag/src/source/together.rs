@@ -309,13 +309,16 @@ where
     ) -> Result<()> {
         let (own, other) = W::parts(run.partition(), plan.right.partition_count());
         let (left_inputs, right_inputs) = inputs.split_at(plan.left.dep_count(own));
-        let ctx = run.ctx();
+        let ctx = run.source_ctx();
         let mut held = Store::new(ctx)?;
+        // what is kept of the other bag takes nothing of what this one is read with
+        let reading = ctx.reserve(plan.left.footprint(own).own_bytes())?;
         plan.right.for_each(other, right_inputs, ctx, &mut |item| {
             Ok(held.push(item, ctx)?)
         })?;
         held.seal(ctx)?;
         let mut cursor = held.cursor(ctx)?;
+        drop(reading);
         let (mut place, mut driven) = (0, Driven::new(consumer));
         plan.left.for_each(own, left_inputs, ctx, &mut |item| {
             run.next_item();

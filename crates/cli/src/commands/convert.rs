@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use flagstone::{
     BadRecords, Counter, DataFrame, ErrorKind, InputFormat, Output, ParquetCompression,
     ParquetOptions, Pattern, Quality, RowCompression, RowFormat, RowOptions, Session, WriteReport,
-    check_condition, check_select_list, format_bytes, list_files, read_pattern,
+    check_condition, check_select_list, format_bytes, format_count, list_files, read_pattern,
 };
 
 use crate::args::{Compression, Convert, Format, OnBadRecord};
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
     let inputs = list_files(&args.inputs).unwrap_or_default();
     let files = Files {
         inputs: inputs.into_iter().map(|(path, _)| path).collect(),
-        output: &args.output.to,
+        output: &args.output,
     };
     with_session(&args.common, &files, |session| {
         let written = frames
@@ -37,7 +37,7 @@ pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
     let output = output(args)?;
     check_quarantine(args)?;
     let frames = Frames::new(args)?;
-    let session = explaining(&args.common)?;
+    let session = explaining(&args.common, &args.output)?;
     let blame = |error| frames.blame(args, error);
     let explanation = session
         .explain_write(&frames.selected, &args.output.to, &output)
@@ -234,8 +234,8 @@ fn unused_keys(quality: &Quality) -> Option<String> {
     let looked = match quality.is_exact() {
         true => String::new(),
         false => format!(
-            " (in {} records that were looked into)",
-            quality.looked_into
+            " (in {} that were looked into)",
+            format_count(quality.looked_into, "record")
         ),
     };
     (!unused.is_empty()).then(|| format!("never used: {shown}{more}{looked}"))
@@ -245,20 +245,15 @@ fn unused_keys(quality: &Quality) -> Option<String> {
 fn summary(args: &Convert, session: &Session, report: &WriteReport) {
     let stats = session.stats();
     say(format_args!(
-        "{} rows in {} {}, {} in {}",
-        report.rows,
-        report.files.len(),
-        if report.files.len() == 1 {
-            "file"
-        } else {
-            "files"
-        },
+        "{} in {}, {} in {}",
+        format_count(report.rows, "row"),
+        format_count(report.files.len() as u64, "file"),
         format_bytes(report.bytes),
         args.output.to.display()
     ));
     say(format_args!(
-        "{} rows read from {}, {} bad; peak {} of {}{}",
-        report.rows_read,
+        "{} read from {}, {} bad; peak {} of {}{}",
+        format_count(report.rows_read, "row"),
         format_bytes(stats.counter(Counter::BytesRead)),
         report.bad_records,
         format_bytes(stats.ledger_peak_bytes),

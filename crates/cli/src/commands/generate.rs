@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flagstone::{CancelToken, OutputOptions, format_bytes};
+use flagstone::{CancelToken, OutputOptions, format_bytes, format_count};
 use flagstone_datasets as datasets;
 use flagstone_io::AtomicDir;
 
@@ -30,8 +30,8 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let line = |name| format!("{}\n", args.to.join(name).display());
     print(names.map(line).collect::<String>())?;
     say(format_args!(
-        "{} files, {}",
-        made.len(),
+        "{}, {}",
+        format_count(made.len() as u64, "file"),
         format_bytes(bytes)
     ));
     Ok(())

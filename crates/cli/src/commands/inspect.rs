@@ -1,12 +1,13 @@
 //! `flagstone inspect`: what a file is, from as little of it as possible.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
 use flagstone::{
-    ArrayFormat, BadRecords, InputFormat, format_bytes, inspect_npy, inspect_parquet, inspect_zarr,
-    zarr_members,
+    ArrayFormat, BadRecords, InputFormat, format_bytes, format_count, inspect_npy, inspect_parquet,
+    inspect_zarr, zarr_members,
 };
 
 use crate::args::{Inspect, Reading};
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
         return zarr(path);
     }
     if path.is_dir() && args.reading.from.is_none() {
-        return parquet(&[path.join("*.parquet")]);
+        return directory(path, &args.reading);
     }
     let inputs = std::slice::from_ref(&args.path);
     match reading::format(inputs, &args.reading)? {
@@ -87,13 +88,64 @@ fn zarr(path: &Path) -> Result<(), Failure> {
     print(format_args!("{lines}"))
 }
 
+/// The files of a directory as one collection: what `convert` writes, or a mess of others.
+fn directory(path: &Path, reading: &Reading) -> Result<(), Failure> {
+    let listed = std::fs::read_dir(path);
+    let failed = |error| {
+        let reason = crate::run::reason(&error);
+        Failure::Other(format!("cannot list {}: {reason}", path.display()))
+    };
+    let mut endings = BTreeMap::<String, u64>::new();
+    for entry in listed.map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_file = entry.file_type().map_err(failed)?.is_file();
+        if !is_file || name.starts_with(['.', '_']) {
+            continue;
+        }
+        let ending = name.split_once('.').map_or("", |(_, ending)| ending);
+        *endings.entry(ending.to_owned()).or_default() += 1;
+    }
+    match endings.iter().next() {
+        Some((ending, _)) if endings.len() == 1 && ending == "parquet" => {
+            parquet(&[path.join("*.parquet")])
+        }
+        Some((ending, _)) if endings.len() == 1 => {
+            let name = if ending.is_empty() { "*" } else { "*." };
+            let inputs = [path.join(format!("{name}{ending}")).display().to_string()];
+            let format = reading::format(&inputs, reading)?;
+            sampled(&inputs, reading, format)
+        }
+        Some(_) => {
+            let kinds = endings.iter().map(|(ending, count)| {
+                let name = if ending.is_empty() {
+                    "without ending"
+                } else {
+                    ending
+                };
+                format!("{} {name}", format_count(*count, "file"))
+            });
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            Err(Failure::Other(format!(
+                "{} holds files of several kinds ({kinds}): name one kind, such as '{}/*.json'",
+                path.display(),
+                path.display()
+            )))
+        }
+        None => Err(Failure::Other(format!(
+            "{} holds no files: name those that are below it",
+            path.display()
+        ))),
+    }
+}
+
 fn parquet(patterns: &[PathBuf]) -> Result<(), Failure> {
     let info = inspect_parquet(patterns)?;
     print(format_args!(
-        "Parquet: {} files, {} row groups, {} rows, {} ({} uncompressed)\ncodecs    {}\n{}",
-        info.files,
-        info.row_groups,
-        info.rows,
+        "Parquet: {}, {}, {}, {} ({} uncompressed)\ncodecs    {}\n{}",
+        format_count(info.files as u64, "file"),
+        format_count(info.row_groups as u64, "row group"),
+        format_count(info.rows as u64, "row"),
         format_bytes(info.bytes),
         format_bytes(info.uncompressed_bytes),
         info.codecs.join(", "),
@@ -107,9 +159,9 @@ fn sampled(inputs: &[String], reading: &Reading, format: InputFormat) -> Result<
     let files = flagstone::list_files(inputs)?;
     let bytes: u64 = files.iter().map(|(_, len)| len).sum();
     print(format_args!(
-        "{}: {} files, {}\ncolumns, as far as the heads of the files show them:\n{}",
+        "{}: {}, {}\ncolumns, as far as the heads of the files show them:\n{}",
         inputs.join(" "),
-        files.len(),
+        format_count(files.len() as u64, "file"),
         format_bytes(bytes),
         tree(&schema)
     ))?;

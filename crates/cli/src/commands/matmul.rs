@@ -12,30 +12,43 @@ use crate::reports::Files;
 use crate::run::{Failure, explained, explaining, say, with_session};
 
 pub(crate) fn run(args: &Matmul) -> Result<(), Failure> {
-    match check(args)? {
-        Width::F64 => typed::<f64>(args),
-        Width::F32 => typed::<f32>(args),
+    let operands = check(args)?;
+    match operands.width() {
+        DType::F32 => typed::<f32>(args, operands),
+        _ => typed::<f64>(args, operands),
     }
 }
 
 pub(crate) fn explain(args: &Matmul) -> Result<(), Failure> {
-    let width = check(args)?;
-    let session = explaining(&args.common)?;
-    let explanation = match width {
-        Width::F64 => explanation::<f64>(args, &session)?,
-        Width::F32 => explanation::<f32>(args, &session)?,
+    let operands = check(args)?;
+    let session = explaining(&args.common, &args.output)?;
+    let explanation = match operands.width() {
+        DType::F32 => explanation::<f32>(args, operands, &session)?,
+        _ => explanation::<f64>(args, operands, &session)?,
     };
     explained("", &explanation)
 }
 
-enum Width {
-    F32,
-    F64,
+/// The element types of both matrices, f32 or f64.
+#[derive(Clone, Copy)]
+struct Operands {
+    a: DType,
+    b: DType,
 }
 
-/// Looks at both headers. The element type of the left matrix decides; the right one must have
-/// the same, and their shapes must fit together.
-fn check(args: &Matmul) -> Result<Width, Failure> {
+impl Operands {
+    /// What the product is made of: f32 where both are, as NumPy promotes.
+    fn width(self) -> DType {
+        if self.a == DType::F32 && self.b == DType::F32 {
+            DType::F32
+        } else {
+            DType::F64
+        }
+    }
+}
+
+/// Looks at both headers: both must be floats, and their shapes must fit together.
+fn check(args: &Matmul) -> Result<Operands, Failure> {
     let place = |path: &Path| std::fs::canonicalize(path).ok();
     let output = place(&args.output.to);
     for input in [&args.a, &args.b] {
@@ -49,16 +62,15 @@ fn check(args: &Matmul) -> Result<Width, Failure> {
         }
     }
     let (a, b) = (inspect_array(&args.a)?, inspect_array(&args.b)?);
-    let width = match a.0 {
-        DType::F64 => Width::F64,
-        DType::F32 => Width::F32,
-        other => {
+    for (path, dtype) in [(&args.a, a.0), (&args.b, b.0)] {
+        if !matches!(dtype, DType::F32 | DType::F64) {
             return Err(Failure::Other(format!(
-                "{} holds {other} elements; products are made of f64 or f32",
-                args.a.display()
+                "{} holds {dtype} elements; products are made of f64 or f32",
+                path.display()
             )));
         }
-    };
+    }
+    let operands = Operands { a: a.0, b: b.0 };
     let (a, b) = (a.1, b.1);
     let fits = |transpose_a: bool, transpose_b: bool| {
         let columns = if transpose_a { a.first() } else { a.last() };
@@ -69,7 +81,7 @@ fn check(args: &Matmul) -> Result<Width, Failure> {
     if flat(&a) && flat(&b) && !fits(args.transpose_a, args.transpose_b) {
         return Err(Failure::Other(mismatch(args, &a, &b, &fits)));
     }
-    Ok(width)
+    Ok(operands)
 }
 
 /// Which two files do not fit together, and which flags would make them.
@@ -110,15 +122,24 @@ fn by(shape: &[usize]) -> String {
     lengths.join(" x ")
 }
 
-fn product<T: Element>(args: &Matmul) -> Array<T> {
-    let open = |path: &Path, transpose: bool| {
-        let array = match ArrayFormat::of(path) {
-            ArrayFormat::Zarr => Array::<T>::open_zarr(path),
-            _ => Array::<T>::open_npy(path),
+fn product<T: Element>(args: &Matmul, operands: Operands) -> Array<T> {
+    let operand = |path: &Path, dtype, transpose| {
+        let array = match dtype {
+            dtype if dtype == T::DTYPE => opened::<T>(path),
+            DType::F32 => opened::<f32>(path).cast(),
+            _ => opened::<f64>(path).cast(),
         };
         if transpose { array.t() } else { array }
     };
-    open(&args.a, args.transpose_a).dot(&open(&args.b, args.transpose_b))
+    let a = operand(&args.a, operands.a, args.transpose_a);
+    a.dot(&operand(&args.b, operands.b, args.transpose_b))
+}
+
+fn opened<T: Element>(path: &Path) -> Array<T> {
+    match ArrayFormat::of(path) {
+        ArrayFormat::Zarr => Array::open_zarr(path),
+        _ => Array::open_npy(path),
+    }
 }
 
 /// Stores the product in the format that the output is named for.
@@ -141,20 +162,24 @@ fn storing<R>(args: &Matmul, keep_partial: bool, store: impl FnOnce(&StoreTo<'_>
     store(&StoreTo::Zarr(to, &options))
 }
 
-fn explanation<T: Element>(args: &Matmul, session: &Session) -> Result<Explanation, Failure> {
-    let product = product::<T>(args);
+fn explanation<T: Element>(
+    args: &Matmul,
+    operands: Operands,
+    session: &Session,
+) -> Result<Explanation, Failure> {
+    let product = product::<T>(args, operands);
     Ok(storing(args, false, |to| {
         session.explain_store(&product, to)
     })?)
 }
 
-fn typed<T: Element>(args: &Matmul) -> Result<(), Failure> {
+fn typed<T: Element>(args: &Matmul, operands: Operands) -> Result<(), Failure> {
     let files = Files {
         inputs: vec![args.a.clone(), args.b.clone()],
-        output: &args.output.to,
+        output: &args.output,
     };
     with_session(&args.common, &files, |session: &Session| {
-        let product = product::<T>(args);
+        let product = product::<T>(args, operands);
         let keep_partial = args.output.keep_partial;
         storing(args, keep_partial, |to| session.store(&product, to))?;
         let stats = session.stats();

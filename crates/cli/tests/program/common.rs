@@ -147,9 +147,10 @@ impl Place {
         let out = self.run(&["inspect", name]).ok().out;
         let head = out.lines().next().unwrap_or_default();
         let words: Vec<_> = head.split_whitespace().collect();
-        let at = words
-            .iter()
-            .position(|word| word.starts_with("rows"))
+        // "1 row," or "2 rows,", not "1 row group,"
+        let is_rows = |word: &&str| matches!(word.trim_end_matches(','), "row" | "rows");
+        let at = (words.iter().zip(words.iter().skip(1)))
+            .position(|(word, next)| is_rows(word) && !next.starts_with("group"))
             .unwrap();
         words[at - 1].parse().unwrap()
     }

@@ -550,3 +550,46 @@ fn a_product_never_replaces_its_operand() {
     );
     assert_eq!(std::fs::read(place.path("a.npy")).unwrap(), before);
 }
+
+#[test]
+fn a_matrix_of_f32_times_one_of_f64_is_of_f64() {
+    let place = Place::new();
+    npy(&place.path("a.npy"), &[3, 4]);
+    npy(&place.path("b.npy"), &[4, 3]);
+    // the same numbers, of four bytes
+    let wide = fs::read(place.path("a.npy")).unwrap();
+    let (header, data) = wide.split_at(wide.len() - 12 * 8);
+    let header = String::from_utf8_lossy(header).replace("<f8", "<f4");
+    let mut narrow: Vec<u8> = wide[..10].to_vec();
+    narrow.extend_from_slice(header[header.find('{').unwrap()..].as_bytes());
+    for value in data.chunks_exact(8) {
+        let value = f64::from_le_bytes(value.try_into().unwrap()) as f32;
+        narrow.extend_from_slice(&value.to_le_bytes());
+    }
+    fs::write(place.path("n.npy"), narrow).unwrap();
+    let product = |a, to| place.run(&["matmul", a, "b.npy", "--to", to]).ok();
+    product("a.npy", "c.npy");
+    product("n.npy", "d.npy");
+    let read = |name| fs::read(place.path(name)).unwrap();
+    assert_eq!(read("c.npy"), read("d.npy"));
+    let same = place.run(&["matmul", "n.npy", "n.npy", "--to", "e.npy", "--transpose-b"]);
+    same.ok();
+    assert!(String::from_utf8_lossy(&read("e.npy")).contains("<f4"));
+}
+
+#[test]
+fn a_directory_is_inspected_as_what_it_holds() {
+    let place = Place::new();
+    for directory in ["in", "mixed", "empty"] {
+        fs::create_dir(place.path(directory)).unwrap();
+    }
+    place.records("in/a.json", 3);
+    place.records("in/b.json", 3);
+    let shown = place.run(&["inspect", "in"]).ok().out;
+    assert!(shown.contains("2 files") && shown.contains("id"), "{shown}");
+    place.records("mixed/a.json", 3);
+    place.write("mixed/b.csv", "a,b\n1,2\n");
+    let words = ["mixed", "1 file csv", "1 file json", "name one kind"];
+    place.fails(1, &["inspect", "mixed"], &words);
+    place.fails(1, &["inspect", "empty"], &["empty", "holds no files"]);
+}

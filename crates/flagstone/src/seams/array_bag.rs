@@ -5,10 +5,8 @@ use flagstone_bag::{Bag, Collected, FromBlocks, Portable, Source, Stage};
 use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
 use ndarray::Axis;
 
+use super::partition_rows;
 use crate::session::Session;
-
-/// The rows of a partition take about this much.
-const PARTITION_BYTES: u64 = 1 << 20;
 
 impl Session {
     /// The elements of an array as a bag, in C order. Its partitions are blocks of rows, made as
@@ -60,11 +58,7 @@ impl Session {
     ) -> Result<impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + use<T>> {
         let array = array.counted_with(self)?;
         let resources = self.resources();
-        // what a fold of floats is rounded to follows from the partitions: they are the same for
-        // every budget
-        let count = array.shape().first().copied().unwrap_or(0).max(1);
-        let row_bytes = (array.nbytes() / count as u64).max(1);
-        let rows = Some((PARTITION_BYTES / row_bytes).max(1) as usize);
+        let rows = Some(partition_rows(&array));
         // a mistake is found now rather than in every run
         array.push_rows(&mut Graph::new(), resources, rows)?;
         Ok(move |graph: &mut Graph| Ok(array.push_rows(graph, resources, rows)?.layer))

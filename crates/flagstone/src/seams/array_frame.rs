@@ -16,6 +16,7 @@ use flagstone_graph::{
 };
 use ndarray::{Axis, Ix2};
 
+use super::partition_rows;
 use crate::session::Session;
 
 mod sealed {
@@ -183,6 +184,18 @@ impl Session {
     ) -> Result<Array<T>> {
         let names: Vec<String> = columns.into_iter().map(Into::into).collect();
         let frame = frame.select(names.iter().map(flagstone_frame::col));
+        for field in frame.schema_with(self)?.fields() {
+            let data_type = field.data_type();
+            if !(data_type.is_numeric() || *data_type == DataType::Boolean) {
+                let message = format!(
+                    "the column {:?} is {data_type}, and an array of {} is asked for; cast it to a \
+                     number first",
+                    field.name(),
+                    T::DATA_TYPE
+                );
+                return Err(Error::invalid(message));
+            }
+        }
         let mut graph = Graph::new();
         let rows = frame.build(&mut graph, self)?;
         let count = graph.layer(rows).task_count();
@@ -295,7 +308,9 @@ impl<T: ColumnElement> PartitionSource for FromArray<T> {
     }
 
     fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
-        let rows = self.array.push_rows(graph, self.resources, None)?;
+        let rows =
+            self.array
+                .push_rows(graph, self.resources, Some(partition_rows(&self.array)))?;
         let inputs = vec![rows.layer];
         let source = Arc::new(FromArray {
             array: self.array.clone(),

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use flagstone_array::{Array, Element};
 use flagstone_bag::{Bag, PartitionSource as BagPartitions, RecordKeys, Stage};
 use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Outcome, PartitionSource, Scan, WriteReport};
 use flagstone_graph::{Deps, Error, Graph, Inputs, IoBytes, Result, TaskContext};
@@ -25,6 +26,15 @@ pub use array_frame::ColumnElement;
 
 mod sealed {
     pub trait Sealed {}
+}
+
+/// The rows of an array that make a partition, about 1 MiB. What a fold of floats is rounded to
+/// follows from the partitions: they are the same for every budget.
+fn partition_rows<T: Element>(array: &Array<T>) -> usize {
+    const PARTITION_BYTES: u64 = 1 << 20;
+    let count = array.shape().first().copied().unwrap_or(0).max(1);
+    let row_bytes = (array.nbytes() / count as u64).max(1);
+    (PARTITION_BYTES / row_bytes).max(1) as usize
 }
 
 /// Turns one kind of collection into another. The records flow on: nothing is computed or held.

@@ -157,7 +157,7 @@ impl Column {
         };
         let data = match kind {
             Kind::Null => text(TextRule::Nulls),
-            Kind::Str => text(TextRule::Str),
+            Kind::Number | Kind::Str => text(TextRule::Str),
             Kind::Json => text(TextRule::Json),
             Kind::Struct(fields) if fields.is_empty() => text(TextRule::Braces),
             Kind::Bool => Data::Bool(BooleanBufferBuilder::new(0)),

@@ -298,50 +298,18 @@ fn widen_column(column: &Column, kind: &mut Kind, path: &str, out: &mut Vec<Wide
     }
 }
 
-/// Looks at records to propose a schema.
-#[derive(Default)]
-pub(crate) struct Sampler {
-    marks: Marks,
-}
-
-impl Sampler {
-    /// Merges one record into `kind` and lists the columns that this made wider than their values
-    /// alone would. Broken records and records of another shape than the first are left to the
-    /// conversion, which reports them.
-    pub(crate) fn look(&mut self, line: &[u8], kind: &mut Kind) {
-        match (self.read(line), &kind) {
-            (Ok(seen @ Kind::Struct(_)), Kind::Null | Kind::Struct(_)) => kind.merge(seen),
-            (Ok(Kind::Struct(_)) | Err(_), _) | (Ok(_), Kind::Struct(_)) => {}
-            (Ok(seen), _) => kind.merge(seen),
-        }
-    }
-
-    /// What a record is; nothing where it is broken.
-    pub(crate) fn kind_of(&mut self, line: &[u8]) -> Kind {
-        self.read(line).unwrap_or_default()
-    }
-
-    fn read(&mut self, line: &[u8]) -> Walk<Kind> {
-        self.marks.find(line);
-        let mut cursor = Cursor::new(line, &self.marks)?;
-        let value = cursor.value()?;
-        let seen = cursor.kind(value, 0)?;
-        cursor.end().map(|()| seen)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::{Head, Sampler};
     use arrow::util::pretty::pretty_format_batches;
 
     fn sample(lines: &[&str]) -> Kind {
-        let mut kind = Kind::Null;
-        let mut sampler = Sampler::default();
+        let (mut head, mut sampler) = (Head::default(), Sampler::default());
         lines
             .iter()
-            .for_each(|line| sampler.look(line.as_bytes(), &mut kind));
-        kind
+            .for_each(|line| head.look(&mut sampler, line.as_bytes(), 0));
+        head.kind
     }
 
     fn batch(decoder: &mut RecordDecoder) -> RecordBatch {

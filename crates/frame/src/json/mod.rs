@@ -14,9 +14,11 @@ mod cursor;
 mod decode;
 mod marks;
 mod quality;
+mod sample;
 mod scalar;
 
 pub(crate) use cursor::Bad;
-pub(crate) use decode::{RecordDecoder, Sampler, Wanted, Widened};
+pub(crate) use decode::{RecordDecoder, Wanted, Widened};
 pub(crate) use marks::push_bits;
 pub(crate) use quality::look;
+pub(crate) use sample::{Head, Mixing, Sampler};

@@ -40,7 +40,7 @@ fn count(path: &str, kind: &Kind, is_used: bool, seen: &mut Quality) {
         Kind::Null => ValueType::Null,
         Kind::Bool => ValueType::Bool,
         Kind::Int { .. } => ValueType::Integer,
-        Kind::Float => ValueType::Float,
+        Kind::Float | Kind::Number => ValueType::Float,
         Kind::Str => ValueType::String,
         // of one record: an object of too many or too deep keys
         Kind::Json | Kind::Struct(_) => ValueType::Object,

@@ -22,7 +22,7 @@ impl Scalar {
                 big: value.unsigned_abs() > EXACT_FLOAT_MAX,
             },
             Scalar::Float(_) => Kind::Float,
-            Scalar::Number => Kind::Str,
+            Scalar::Number => Kind::Number,
         }
     }
 }

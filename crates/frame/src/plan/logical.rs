@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema, DataFusionError};
 use datafusion_expr::{
-    Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableSource,
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableSource,
 };
 use datafusion_functions::core::expr_fn::get_field;
 use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
@@ -88,12 +88,39 @@ pub(crate) fn plan(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<Log
                 .iter()
                 .map(|expr| resolve(expr.clone(), input.schema()))
                 .collect();
+            let summed = results
+                .iter()
+                .try_for_each(|expr| check_sums(expr, input.schema()));
+            summed.map_err(|error| node.locate(error))?;
             LogicalPlanBuilder::from(input)
                 .aggregate(keys, results)
                 .and_then(LogicalPlanBuilder::build)
         }
     };
     built.map_err(|error| node.locate(plan_error(error)))
+}
+
+/// Refuses sums and means of what is no number.
+fn check_sums(expr: &Expr, schema: &DFSchema) -> Result<()> {
+    let mut refused = None;
+    let walked = expr.apply(|part| {
+        if let Expr::AggregateFunction(function) = part
+            && let (name @ ("sum" | "avg"), [argument]) =
+                (function.func.name(), function.params.args.as_slice())
+        {
+            let data_type = argument.get_type(schema)?;
+            if !data_type.is_numeric() {
+                let name = if name == "avg" { "mean" } else { name };
+                refused = Some(format!(
+                    "{name} needs numbers, and {argument} is {data_type}; cast it first"
+                ));
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.map_err(plan_error)?;
+    refused.map_or(Ok(()), |message| Err(Error::invalid(message)))
 }
 
 fn project(

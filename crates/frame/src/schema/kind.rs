@@ -5,9 +5,9 @@
 //! partitions may be looked at in any order and the schema is the same.
 //!
 //! ```text
-//! null -> bool ----------------\
-//!      -> int -> float ---------> string -> JSON text
-//!      -> struct, list -------------------/
+//! null -> bool -------------------------\
+//!      -> int -> float -> number text ---> string -> JSON text
+//!      -> struct, list ----------------------------/
 //! ```
 
 use arrow::datatypes::{DataType, Field, Fields, Schema};
@@ -34,6 +34,8 @@ pub(crate) enum Kind {
         big: bool,
     },
     Float,
+    /// Numbers of which neither an int64 nor a float64 holds all: each is kept as its text.
+    Number,
     Str,
     /// Values of several kinds, each kept as its JSON text.
     Json,
@@ -54,6 +56,7 @@ impl Kind {
             (Bool, Bool) => Bool,
             (Int { big: a }, Int { big: b }) => Int { big: a | b },
             (Int { big: false } | Float, Int { big: false } | Float) => Float,
+            (Int { .. } | Float | Number, Int { .. } | Float | Number) => Number,
             (List(mut a), List(b)) => {
                 a.merge_below(*b, OBJECT_KEYS_MAX);
                 List(a)
@@ -74,7 +77,7 @@ impl Kind {
             Kind::Bool => DataType::Boolean,
             Kind::Int { .. } => DataType::Int64,
             Kind::Float => DataType::Float64,
-            Kind::Null | Kind::Str | Kind::Json => DataType::Utf8,
+            Kind::Null | Kind::Number | Kind::Str | Kind::Json => DataType::Utf8,
             Kind::Struct(fields) => DataType::Struct(to_fields(fields)),
             Kind::List(item) => {
                 DataType::List(Arc::new(Field::new("item", item.data_type(), true)))
@@ -145,6 +148,7 @@ impl Kind {
             Kind::Bool => "bool",
             Kind::Int { .. } => "int",
             Kind::Float => "float",
+            Kind::Number => "number text",
             Kind::Str => "string",
             Kind::Json => "JSON text",
             Kind::Struct(_) => "object",
@@ -177,9 +181,9 @@ impl Kind {
     /// would have given: keys that are missing are null, and integers are written one way only.
     pub(crate) fn casts_to(&self, wider: &Kind) -> bool {
         match (self, wider) {
-            (Kind::Null, _) | (Kind::Int { .. }, Kind::Int { .. } | Kind::Float | Kind::Str) => {
-                true
-            }
+            (Kind::Null, _)
+            | (Kind::Int { .. }, Kind::Int { .. } | Kind::Float | Kind::Number | Kind::Str)
+            | (Kind::Number, Kind::Str) => true,
             (Kind::List(a), Kind::List(b)) => a.casts_to(b),
             // without keys it is kept as text
             (Kind::Struct(a), Kind::Struct(b)) if !a.is_empty() => a.iter().all(|(name, kind)| {
@@ -223,6 +227,7 @@ mod tests {
             Just(Kind::Bool),
             any::<bool>().prop_map(|big| Kind::Int { big }),
             Just(Kind::Float),
+            Just(Kind::Number),
             Just(Kind::Str),
             Just(Kind::Json),
         ];
@@ -265,10 +270,10 @@ mod tests {
     #[test]
     fn a_big_integer_beside_a_float_stays_exact_as_text() {
         let big = Kind::Int { big: true };
-        assert_eq!(merged(&big, &Kind::Float), Kind::Str);
+        assert_eq!(merged(&big, &Kind::Float), Kind::Number);
         assert_eq!(
             merged(&merged(&Kind::Int { big: false }, &Kind::Float), &big),
-            Kind::Str
+            Kind::Number
         );
     }
 

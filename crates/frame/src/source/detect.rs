@@ -129,8 +129,7 @@ fn of_text(head: &[u8], memory: &dyn Memory) -> Result<Option<InputFormat>> {
         return Ok(None);
     };
     if matches!(first.trim_ascii().first(), Some(b'{' | b'[')) {
-        let mut kind = Kind::Null;
-        Sampler::default().look(first, &mut kind);
+        let kind = Sampler::default().kind_of(first);
         return Ok((kind != Kind::Null).then_some(InputFormat::Json));
     }
     for (delimiter, quote, format) in [

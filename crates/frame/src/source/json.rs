@@ -10,6 +10,7 @@ use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
 use flagstone_memory::Lease;
 
 use super::bad::{BadRecords, BadSink, Place, Text};
+use super::open::Mixed;
 use super::text::{PartitionLog, TextFiles};
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
 use crate::error::io_error;
@@ -38,9 +39,10 @@ impl JsonSource {
     pub(crate) fn new(
         partitions: Arc<Vec<Vec<ByteRange>>>,
         kind: Kind,
+        mixed: Mixed,
         options: JsonOptions,
     ) -> Self {
-        Self::over(TextFiles::new(partitions, kind), options)
+        Self::over(TextFiles::new(partitions, kind, mixed), options)
     }
 
     fn over(files: TextFiles, options: JsonOptions) -> Self {
@@ -133,7 +135,9 @@ impl PartitionSource for JsonSource {
             with_io(ctx, |io| reading.range(range, io, ctx, each))?;
         }
         reading.bad.finish()?;
-        let mut log = reading.log;
+        let (mut log, wanted) = (reading.log, reading.wanted);
+        self.files
+            .log_mixed(partition, &mut log, |path| wants(&wanted, path));
         log.bad_records += reading.bad.count;
         log.first_bad = reading.bad.first;
         self.files.tell(partition, &log, policy, reading.seen, ctx);
@@ -309,4 +313,11 @@ impl Reading<'_> {
         self.text_bytes = 0;
         each(self.decoder.batch(&self.schema)?)
     }
+}
+
+/// Whether the column at a dotted path is in a wanted one.
+fn wants(wanted: &Wanted, path: &str) -> bool {
+    let ends = path.match_indices('.').map(|(at, _)| at);
+    ends.chain([path.len()])
+        .any(|end| wanted.field(&path[..end]).is_some())
 }

@@ -142,7 +142,8 @@ pub struct Outcome {
     pub bad_records: u64,
     /// Where the first of them was (`file:line:byte`), and what is wrong with it.
     pub first_bad: Option<String>,
-    /// Columns whose type changed after the sample.
+    /// Columns whose type changed after the sample, or that the sample showed to be text only
+    /// because no other type holds all their values.
     pub widened: Vec<Widening>,
     /// The source with the schema that holds everything, when the one at hand did not.
     pub next: Option<Arc<dyn PartitionSource>>,
@@ -151,7 +152,7 @@ pub struct Outcome {
     pub differ: Option<Vec<u32>>,
 }
 
-/// A column that turned out wider than the sample had shown.
+/// A column that turned out wider than its first values had shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Widening {
     /// The dotted path of the column.

@@ -4,21 +4,23 @@
 //! samples their heads; in a terminal that happens in tasks, under the session's ledger. What was
 //! found is kept, so that a frame used twice samples once.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flagstone_graph::{
     Block, Deps, Error, Execute, Footprint, Graph, Inputs, IoBytes, Layer, Result, TaskContext,
 };
-use flagstone_io::{BlockReader, ByteRange, InputFile, ReadOptions, expand};
+use flagstone_io::{BlockReader, ByteRange, InputFile, Io, ReadOptions, expand};
 
+use super::PartitionSource;
+use super::bad::BadRecords;
 use super::csv::{self, CsvOptions, CsvSource};
 use super::json::{JsonOptions, JsonSource};
 use super::parquet::ParquetSource;
 use super::records::{RecordSource, Records};
-use super::{PartitionSource, with_io};
 use crate::error::io_error;
-use crate::json::Sampler;
+use crate::json::{Head, Mixing, Sampler, Widened};
 use crate::schema::kind::Kind;
 
 /// A partition of plain text is about this long; a partition of small files holds several.
@@ -27,6 +29,9 @@ const PLAIN_BYTES: u64 = 32 << 20;
 const PACKED_BYTES: u64 = 9 << 20;
 /// All heads together are about this long.
 const SAMPLE_BYTES: u64 = 64 << 20;
+
+/// Columns that the heads of files show to be text because nothing else holds their values.
+pub(crate) type Mixed = BTreeMap<PathBuf, Vec<Widened>>;
 
 /// What a frame reads.
 pub(crate) enum Origin {
@@ -149,11 +154,12 @@ fn open_json(
     execute: &dyn Execute,
 ) -> Result<Arc<dyn PartitionSource>> {
     let partitions = Arc::new(partition(files));
-    let kind = match &options.schema {
-        Some(schema) => Kind::of_fields(schema.fields()),
+    let (kind, mixed) = match &options.schema {
+        Some(schema) => (Kind::of_fields(schema.fields()), Mixed::new()),
         None => sample_json(files, options, execute)?,
     };
-    Ok(Arc::new(JsonSource::new(partitions, kind, options.clone())))
+    let source = JsonSource::new(partitions, kind, mixed, options.clone());
+    Ok(Arc::new(source))
 }
 
 fn open_csv(
@@ -162,16 +168,15 @@ fn open_csv(
     execute: &dyn Execute,
 ) -> Result<Arc<dyn PartitionSource>> {
     let blocks = sample(files, Format::Csv(options.clone()), execute)?;
-    let mut columns: Option<Vec<(String, Kind)>> = None;
+    let (mut all, mut mixed) = (None::<csv::Columns>, Mixed::new());
     for (file, block) in &blocks {
-        let Some(Some(seen)) = block.value_ref::<Option<Vec<(String, Kind)>>>() else {
+        let Some(Some(seen)) = block.value_ref::<Option<csv::Columns>>() else {
             continue;
         };
-        let Some(columns) = &mut columns else {
-            columns = Some(seen.clone());
-            continue;
-        };
-        let same = columns.len() == seen.len() && columns.iter().zip(seen).all(|(a, b)| a.0 == b.0);
+        let (seen, mut mixing) = seen.clone();
+        let (columns, known) = all.get_or_insert_with(|| (nulls(&seen), Mixing::default()));
+        let same =
+            columns.len() == seen.len() && columns.iter().zip(&seen).all(|(a, b)| a.0 == b.0);
         if !same {
             let names = |columns: &[(String, Kind)]| {
                 columns
@@ -184,16 +189,25 @@ fn open_csv(
                 "{} has other columns ({}) than the files before it ({}): read them as frames of \
                  their own",
                 file.path().display(),
-                names(seen),
+                names(&seen),
                 names(columns)
             );
             return Err(Error::invalid(message));
         }
+        let before = Kind::Struct(columns.clone());
+        known.file(&before, &Kind::Struct(seen.clone()), &mut mixing);
         for ((_, known), (_, kind)) in columns.iter_mut().zip(seen) {
-            known.merge(kind.clone());
+            known.merge(kind);
+        }
+        // a type that is given is no surprise
+        mixing
+            .columns
+            .retain(|w| options.given_type(&w.path).is_none());
+        if !mixing.columns.is_empty() {
+            mixed.insert(file.path().to_owned(), mixing.columns);
         }
     }
-    let mut columns = columns.unwrap_or_default();
+    let mut columns = all.map(|(columns, _)| columns).unwrap_or_default();
     for (name, kind) in &mut columns {
         if let Some(given) = options.given_type(name) {
             *kind = Kind::nearest(given);
@@ -210,27 +224,55 @@ fn open_csv(
     Ok(Arc::new(CsvSource::new(
         Arc::new(partition(files)),
         columns,
+        mixed,
         options.clone(),
     )))
 }
 
-/// The kind of the records at the heads of all files.
-fn sample_json(files: &[InputFile], options: &JsonOptions, execute: &dyn Execute) -> Result<Kind> {
-    let mut kind = Kind::Null;
-    for (_, block) in sample(files, Format::Json(options.clone()), execute)? {
-        if let Some(seen) = block.value_ref::<Kind>() {
-            match (&kind, seen) {
-                // a record of another shape than the first is for the conversion to report
-                (Kind::Struct(_), Kind::Struct(_)) | (Kind::Null, _) => kind.merge(seen.clone()),
-                (Kind::Struct(_), _) | (_, Kind::Struct(_)) => {}
-                _ => kind.merge(seen.clone()),
-            }
+/// The columns with nothing seen in them.
+fn nulls(columns: &[(String, Kind)]) -> Vec<(String, Kind)> {
+    let null = |(name, _): &(String, Kind)| (name.clone(), Kind::Null);
+    columns.iter().map(null).collect()
+}
+
+/// The kind of the records at the heads of all files, and which columns are mixed in which file.
+fn sample_json(
+    files: &[InputFile],
+    options: &JsonOptions,
+    execute: &dyn Execute,
+) -> Result<(Kind, Mixed)> {
+    let (mut all, mut mixed) = (Head::default(), Mixed::new());
+    for (file, block) in sample(files, Format::Json(options.clone()), execute)? {
+        let Some(head) = block.value_ref::<Head>() else {
+            continue;
+        };
+        let mut head = head.clone();
+        if let Some(document) = head.document()
+            && (options.bad_records == BadRecords::Fail || !matches!(head.kind, Kind::Null))
+        {
+            let message = format!(
+                "{} is {document}, not JSON lines (one record a line): make lines of it first, \
+                 for example with `jq -c '{}'`",
+                file.path().display(),
+                if document.contains("array") {
+                    ".[]"
+                } else {
+                    "."
+                },
+            );
+            return Err(Error::invalid(message));
+        }
+        all.merge(&mut head);
+        let columns = head.mixing.columns;
+        if !columns.is_empty() {
+            mixed.insert(file.path().to_owned(), columns);
         }
     }
-    Ok(match kind {
+    let kind = match all.kind {
         Kind::Null => Kind::Struct(Vec::new()),
         kind => kind,
-    })
+    };
+    Ok((kind, mixed))
 }
 
 /// What the heads of all files that are not empty show.
@@ -315,25 +357,29 @@ impl Layer for SampleLayer {
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let range = ByteRange::whole(self.files[task as usize].clone());
-        let (mut kind, mut columns) = (Kind::Null, None);
+        let (mut head, mut columns) = (Head::default(), None::<csv::Columns>);
         let mut sampler = Sampler::default();
-        with_io(ctx, |io| {
-            let mut reader = BlockReader::open(&range, &self.options(), io).map_err(io_error)?;
+        let cancelled = || ctx.is_cancelled();
+        // what is looked at here is counted when it is read
+        let io = Io::new(ctx.memory()).cancelled(&cancelled);
+        {
+            let mut reader = BlockReader::open(&range, &self.options(), &io).map_err(io_error)?;
             while let Some(block) = reader.next_block().map_err(io_error)? {
                 // the kinds of the values
                 let _lease = ctx.reserve(4 * block.bytes.len() as u64)?;
                 match &self.format {
                     Format::Csv(options) => {
-                        csv::look(block.bytes, options, &mut columns, ctx.memory())?;
+                        columns = csv::look(block.bytes, options, ctx.memory())?;
                     }
                     // its footer has the schema
                     Format::Parquet => break,
                     Format::Json(_) => {
+                        let mut at = block.offset;
                         for line in block.bytes.split(|&byte| byte == b'\n') {
-                            let blank = line.trim_ascii().is_empty();
-                            if !blank && std::str::from_utf8(line).is_ok() {
-                                sampler.look(line, &mut kind);
+                            if std::str::from_utf8(line).is_ok() {
+                                head.look(&mut sampler, line, at);
                             }
+                            at += line.len() as u64 + 1;
                         }
                     }
                 }
@@ -343,11 +389,11 @@ impl Layer for SampleLayer {
                 }
             }
             Ok(match self.format {
-                Format::Json(_) => Block::value(kind),
+                Format::Json(_) => Block::value(head),
                 Format::Csv(_) => Block::value(columns),
                 Format::Parquet => Block::unit(),
             })
-        })
+        }
     }
 
     fn io_bytes(&self, task: u32) -> IoBytes {

@@ -16,7 +16,7 @@ use flagstone_memory::Lease;
 
 use super::text::{PartitionLog, counted, told};
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Bound, Outcome, PartitionSource, Scan, Widening};
-use crate::json::{Bad, RecordDecoder, Sampler, Widened};
+use crate::json::{Bad, Head, RecordDecoder, Sampler, Widened};
 use crate::schema::kind::Kind;
 
 /// So many records propose the schema.
@@ -89,14 +89,15 @@ pub(crate) struct RecordSource {
 impl RecordSource {
     /// Looks at the first records.
     pub(crate) fn open(records: &Arc<dyn Records>, execute: &dyn Execute) -> Result<Self> {
-        let (mut kind, mut sampler) = (Kind::Null, Sampler::default());
+        let (mut head, mut sampler) = (Head::default(), Sampler::default());
         for record in records.head(SAMPLED_RECORDS, execute)? {
-            sampler.look(record.as_bytes(), &mut kind);
+            head.look(&mut sampler, record.as_bytes(), 0);
         }
-        if kind == Kind::Null {
+        let kind = match head.kind {
             // no records, or only nulls: a frame of no columns
-            kind = Kind::Struct(Vec::new());
-        }
+            Kind::Null => Kind::Struct(Vec::new()),
+            kind => kind,
+        };
         Ok(Self::over(Arc::clone(records), kind, BTreeMap::new()))
     }
 

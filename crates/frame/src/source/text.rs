@@ -13,6 +13,7 @@ use flagstone_graph::{IoBytes, Quality, TaskContext};
 use flagstone_io::{BadRecords, ByteRange, Delimiter, Io, LineNumbers, ReadOptions};
 use flagstone_memory::Unlimited;
 
+use super::open::Mixed;
 use super::{Outcome, PartitionSource, Widening};
 use crate::json::Widened;
 use crate::schema::kind::Kind;
@@ -31,6 +32,8 @@ pub(crate) struct TextFiles {
     pub(crate) numbers: Arc<LineNumbers>,
     /// What the data-quality ledger calls the files.
     called: Arc<str>,
+    /// What the heads showed to be text for want of another type.
+    mixed: Arc<Mixed>,
 }
 
 /// What one partition met. Written again when a task runs again.
@@ -58,7 +61,7 @@ impl PartitionLog {
 }
 
 impl TextFiles {
-    pub(crate) fn new(partitions: Arc<Vec<Vec<ByteRange>>>, kind: Kind) -> Self {
+    pub(crate) fn new(partitions: Arc<Vec<Vec<ByteRange>>>, kind: Kind, mixed: Mixed) -> Self {
         TextFiles {
             called: called(&partitions),
             partitions,
@@ -67,6 +70,7 @@ impl TextFiles {
             log: Mutex::default(),
             staging: Arc::default(),
             numbers: Arc::default(),
+            mixed: Arc::new(mixed),
         }
     }
 
@@ -81,6 +85,7 @@ impl TextFiles {
             staging: self.staging.clone(),
             numbers: self.numbers.clone(),
             called: self.called.clone(),
+            mixed: self.mixed.clone(),
         }
     }
 
@@ -91,7 +96,9 @@ impl TextFiles {
             .filter(|range| range.start == 0)
             .map(|range| vec![ByteRange::whole(range.file.clone())])
             .collect();
-        let mut whole = TextFiles::new(Arc::new(partitions), self.kind.clone());
+        let partitions = Arc::new(partitions);
+        let mut whole = TextFiles::new(partitions, self.kind.clone(), Mixed::new());
+        whole.mixed = self.mixed.clone();
         whole.staging = self.staging.clone();
         whole.numbers = self.numbers.clone();
         whole
@@ -173,6 +180,25 @@ impl TextFiles {
             file: file.path().display().to_string(),
             line: line.ok(),
             offset: widened.at,
+        }
+    }
+
+    /// Notes the columns that the heads of a partition's files showed to be mixed.
+    pub(crate) fn log_mixed(
+        &self,
+        partition: u32,
+        log: &mut PartitionLog,
+        wants: impl Fn(&str) -> bool,
+    ) {
+        if self.mixed.is_empty() {
+            return;
+        }
+        let ranges = self.ranges(partition).iter().enumerate();
+        for (at, range) in ranges.filter(|(_, range)| range.start == 0) {
+            let mixed = self.mixed.get(range.file.path());
+            for widened in mixed.into_iter().flatten().filter(|w| wants(&w.path)) {
+                log.widen(at, widened.clone());
+            }
         }
     }
 

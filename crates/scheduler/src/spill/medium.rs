@@ -69,8 +69,8 @@ impl DirMedium {
         }
         if !allow_tmpfs && is_tmpfs(dir) {
             return Err(io::Error::other(format!(
-                "spill directory {} is in memory (tmpfs), where spilling saves nothing; name one \
-                 on a disk with --spill-dir or FLAGSTONE_SPILL_DIR",
+                "spill directory {} is in memory (tmpfs), where spilling saves nothing; name \
+                 a spill directory on a disk, for example in FLAGSTONE_SPILL_DIR",
                 dir.display()
             )));
         }
@@ -229,7 +229,7 @@ mod tests {
         }
         let message = DirMedium::new(shm, false).unwrap_err().to_string();
         assert!(
-            message.contains("tmpfs") && message.contains("--spill-dir"),
+            message.contains("tmpfs") && message.contains("FLAGSTONE_SPILL_DIR"),
             "{message}"
         );
         assert!(DirMedium::new(shm, true).is_ok());

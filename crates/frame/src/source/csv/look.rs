@@ -4,20 +4,25 @@ use flagstone_graph::Result;
 use flagstone_memory::Memory;
 
 use super::options::CsvOptions;
+use crate::csv::column::kind_of;
 use crate::csv::split::{Record, Splitter, unquote};
+use crate::json::Mixing;
 use crate::schema::kind::Kind;
 
-/// The names and kinds of the columns at the head of a file.
+/// The names and kinds of the columns at the head of a file, and which of them are mixed.
+pub(crate) type Columns = (Vec<(String, Kind)>, Mixing);
+
+/// Looks at the head of a file; nothing where there is no record.
 pub(crate) fn look(
     head: &[u8],
     options: &CsvOptions,
-    columns: &mut Option<Vec<(String, Kind)>>,
     memory: &dyn Memory,
-) -> Result<()> {
+) -> Result<Option<Columns>> {
+    let (mut columns, mut mixing): (Option<Vec<(String, Kind)>>, _) = (None, Mixing::default());
     let format = options.format();
     let mut splitter = Splitter::new(memory)?;
     let mut unquoted = Vec::new();
-    let mut expected = columns.as_ref().map_or(1, Vec::len);
+    let mut expected = 1;
     // columns with an empty text in quotes
     let mut texts: Vec<bool> = Vec::new();
     splitter.begin(head, format)?;
@@ -47,7 +52,7 @@ pub(crate) fn look(
         if head[start..end].trim_ascii().is_empty() {
             continue;
         }
-        let Some(columns) = columns else {
+        let Some(columns) = &mut columns else {
             let names = (0..field_count).map(|i| {
                 let name = if options.header {
                     field(i).0
@@ -56,7 +61,7 @@ pub(crate) fn look(
                 };
                 (name, Kind::Null)
             });
-            *columns = Some(name_columns(names.collect(), options));
+            columns = Some(name_columns(names.collect(), options));
             expected = field_count;
             if options.header {
                 continue;
@@ -68,13 +73,15 @@ pub(crate) fn look(
         if field_count != columns.len() || std::str::from_utf8(&head[start..end]).is_err() {
             continue;
         }
-        for (i, (_, kind)) in columns.iter_mut().enumerate() {
+        for (i, (name, kind)) in columns.iter_mut().enumerate() {
             let (text, quoted) = field(i);
             if quoted && text.is_empty() {
                 texts.resize(texts.len().max(i + 1), false);
                 texts[i] = true;
             } else if !options.is_null(text.as_bytes()) {
-                kind.merge(crate::csv::column::kind_of(text.as_bytes()));
+                let seen = kind_of(text.as_bytes());
+                mixing.value(name, kind, &seen, start as u64);
+                kind.merge(seen);
             }
         }
     }
@@ -89,7 +96,7 @@ pub(crate) fn look(
             *kind = Kind::Str;
         }
     }
-    Ok(())
+    Ok(columns.map(|columns| (columns, mixing)))
 }
 
 /// Gives every column a name of its own.

@@ -18,11 +18,12 @@ use flagstone_graph::{Inputs, IoBytes, Quality, Result, TaskContext};
 use flagstone_io::{ByteRange, ReadOptions};
 
 use super::bad::BadRecords;
+use super::open::Mixed;
 use super::text::TextFiles;
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
 use crate::schema::kind::Kind;
 
-pub(crate) use look::look;
+pub(crate) use look::{Columns, look};
 pub use options::CsvOptions;
 use reading::Reading;
 
@@ -36,9 +37,11 @@ impl CsvSource {
     pub(crate) fn new(
         partitions: Arc<Vec<Vec<ByteRange>>>,
         columns: Vec<(String, Kind)>,
+        mixed: Mixed,
         options: CsvOptions,
     ) -> Self {
-        Self::over(TextFiles::new(partitions, Kind::Struct(columns)), options)
+        let files = TextFiles::new(partitions, Kind::Struct(columns), mixed);
+        Self::over(files, options)
     }
 
     fn over(files: TextFiles, options: CsvOptions) -> Self {
@@ -94,12 +97,15 @@ impl PartitionSource for CsvSource {
                 with_io(ctx, |io| reading.range(at, range, io, ctx, each))?;
             }
         }
-        let log = reading.finish(each)?;
+        let mut log = reading.finish(each)?;
+        let columns = self.columns();
+        let is_scanned = |path: &str| scan.columns.iter().any(|&column| columns[column].0 == path);
+        self.files.log_mixed(partition, &mut log, is_scanned);
         let mut seen = Quality {
             looked_into: log.rows,
             ..Quality::default()
         };
-        for (column, (name, _)) in self.columns().iter().enumerate() {
+        for (column, (name, _)) in columns.iter().enumerate() {
             if let Some(key) = seen.key(name) {
                 key.seen = log.rows;
                 key.unused = if scan.columns.contains(&column) {

@@ -1,0 +1,242 @@
+//! Looking at the first records of a file to propose a schema.
+
+use std::collections::BTreeMap;
+
+use super::Widened;
+use super::cursor::{Cursor, Walk};
+use super::marks::Marks;
+use crate::schema::kind::Kind;
+
+/// Reads single records for their kinds.
+#[derive(Default)]
+pub(crate) struct Sampler {
+    marks: Marks,
+}
+
+impl Sampler {
+    /// What a record is; nothing where it is broken.
+    pub(crate) fn kind_of(&mut self, line: &[u8]) -> Kind {
+        self.read(line).unwrap_or_default()
+    }
+
+    fn read(&mut self, line: &[u8]) -> Walk<Kind> {
+        self.marks.find(line);
+        let mut cursor = Cursor::new(line, &self.marks)?;
+        let value = cursor.value()?;
+        let seen = cursor.kind(value, 0)?;
+        cursor.end().map(|()| seen)
+    }
+}
+
+/// What the first records of a file are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    pub(crate) mixing: Mixing,
+    /// Lines that are not blank.
+    lines: usize,
+    /// The first line opens what another line closes.
+    opens: Option<u8>,
+}
+
+impl Head {
+    /// Adds one line that starts at byte `at` of the file. Broken records and records of another
+    /// shape than the first are left to the conversion, which reports them.
+    pub(crate) fn look(&mut self, sampler: &mut Sampler, line: &[u8], at: u64) {
+        let text = line.trim_ascii();
+        let (Some(&first), Some(&last)) = (text.first(), text.last()) else {
+            return;
+        };
+        self.lines += 1;
+        match sampler.read(line) {
+            Ok(seen) => {
+                if self.takes(&seen) {
+                    self.mixing.record(&self.kind, &seen, at);
+                    self.kind.merge(seen);
+                }
+            }
+            Err(_) if self.lines == 1 && matches!(first, b'{' | b'[') => {
+                let goes_on = matches!(last, b'{' | b'[' | b',');
+                self.opens = goes_on.then_some(first);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Adds the head of a file behind this one; what became mixed by it is added to its own.
+    pub(crate) fn merge(&mut self, file: &mut Head) {
+        if self.takes(&file.kind) {
+            self.mixing.file(&self.kind, &file.kind, &mut file.mixing);
+            self.kind.merge(file.kind.clone());
+        }
+    }
+
+    /// Whether records of this kind belong with those before.
+    fn takes(&self, seen: &Kind) -> bool {
+        match (&self.kind, seen) {
+            (Kind::Null, _) | (Kind::Struct(_), Kind::Struct(_)) => true,
+            (Kind::Struct(_), _) | (_, Kind::Struct(_)) => false,
+            _ => true,
+        }
+    }
+
+    /// How the file is one JSON document instead of lines of records, if it is.
+    pub(crate) fn document(&self) -> Option<&'static str> {
+        let is_array_of_records = || match &self.kind {
+            Kind::List(item) => matches!(**item, Kind::Struct(_)),
+            _ => false,
+        };
+        match self.opens {
+            Some(b'[') => Some("one JSON array over several lines"),
+            Some(_) => Some("a JSON document over several lines"),
+            None if self.lines == 1 && is_array_of_records() => Some("one JSON array of records"),
+            None => None,
+        }
+    }
+}
+
+/// Where values of several kinds met that only text holds together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mixing {
+    /// The columns, each with the first record that made it text.
+    pub(crate) columns: Vec<Widened>,
+    /// Where a value was first seen at each path.
+    firsts: BTreeMap<String, u64>,
+}
+
+impl Mixing {
+    /// Notes what a record at byte `at` brings to records of kind `known`.
+    pub(crate) fn record(&mut self, known: &Kind, seen: &Kind, at: u64) {
+        self.note(known, seen, String::new(), |_| at);
+    }
+
+    /// Notes what a value of the column `name` brings.
+    pub(crate) fn value(&mut self, name: &str, known: &Kind, seen: &Kind, at: u64) {
+        self.note(known, seen, name.to_owned(), |_| at);
+    }
+
+    /// Notes what the head of another file brings, among what it brought itself.
+    pub(crate) fn file(&mut self, known: &Kind, seen: &Kind, file: &mut Mixing) {
+        let firsts = std::mem::take(&mut file.firsts);
+        let before = self.columns.len();
+        let at = |path: &str| firsts.get(path).copied().unwrap_or(0);
+        self.note(known, seen, String::new(), at);
+        file.columns.extend(self.columns.split_off(before));
+    }
+
+    fn note(&mut self, known: &Kind, seen: &Kind, mut path: String, at: impl Fn(&str) -> u64) {
+        meet(known, seen, &mut path, &mut |path, known, seen| {
+            if *known == Kind::Null {
+                self.firsts.insert(path.to_owned(), at(path));
+            }
+            if let Some(to) = becomes_text(known, seen) {
+                self.columns.push(Widened {
+                    path: path.to_owned(),
+                    from: known.clone(),
+                    to,
+                    at: at(path),
+                });
+            }
+        });
+    }
+}
+
+/// Gives every path at which `seen` has a value, with what is known there.
+fn meet(known: &Kind, seen: &Kind, path: &mut String, each: &mut impl FnMut(&str, &Kind, &Kind)) {
+    match (known, seen) {
+        (_, Kind::Null) => {}
+        (Kind::Struct(_) | Kind::Null, Kind::Struct(fields)) if !fields.is_empty() => {
+            let known = match known {
+                Kind::Struct(known) => &known[..],
+                _ => &[],
+            };
+            for (i, (name, seen)) in fields.iter().enumerate() {
+                // the same keys mostly come in the same order
+                let same = known.get(i).filter(|(known, _)| known == name);
+                let found = same.or_else(|| known.iter().find(|(known, _)| known == name));
+                let len = path.len();
+                if len > 0 {
+                    path.push('.');
+                }
+                path.push_str(name);
+                meet(
+                    found.map_or(&Kind::Null, |(_, kind)| kind),
+                    seen,
+                    path,
+                    each,
+                );
+                path.truncate(len);
+            }
+        }
+        (Kind::List(known), Kind::List(seen)) => meet(known, seen, path, each),
+        (Kind::Null, Kind::List(item)) => meet(&Kind::Null, item, path, each),
+        (known, seen) => each(path, known, seen),
+    }
+}
+
+/// The text that holds values of both kinds, where no other type does. That texts stay texts is no
+/// news.
+fn becomes_text(known: &Kind, seen: &Kind) -> Option<Kind> {
+    let mut to = known.clone();
+    to.merge(seen.clone());
+    let is_news = match known {
+        Kind::Null => to == Kind::Number,
+        known => to != *known && matches!(to, Kind::Number | Kind::Str | Kind::Json),
+    };
+    is_news.then_some(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(lines: &[&str]) -> Head {
+        let (mut head, mut sampler) = (Head::default(), Sampler::default());
+        for (at, line) in lines.iter().enumerate() {
+            head.look(&mut sampler, line.as_bytes(), at as u64);
+        }
+        head
+    }
+
+    #[test]
+    fn columns_of_several_kinds_are_told_with_their_record() {
+        let head = head(&[
+            r#"{"a":1,"b":{"c":[1]},"d":null,"e":1,"f":1}"#,
+            r#"{"a":"x","b":{"c":["y"]},"d":18446744073709551615,"e":2.5,"f":null}"#,
+            r#"{"a":2,"b":{"c":[2]},"d":3,"e":9223372036854775808,"f":{"g":1}}"#,
+        ]);
+        let told: Vec<_> = head
+            .mixing
+            .columns
+            .iter()
+            .map(|w| format!("{} {} {} {}", w.path, w.from.name(), w.to.name(), w.at))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "a int string 1",
+                "b.c int string 1",
+                "d null number text 1",
+                "e float number text 2",
+                "f int JSON text 2"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_document_is_known_by_its_first_line() {
+        for (lines, document) in [
+            (&["{\"a\":1}"][..], false),
+            (&["", "[", "{\"a\":1},", "]"], true),
+            (&["{", " \"a\": 1", "}"], true),
+            (&["{\"a\": 1,", "\"b\": 2}"], true),
+            (&["[{\"a\":1},{\"a\":2}]", "  "], true),
+            (&["[{\"a\":1}]", "[{\"a\":2}]"], false),
+            (&["[1,2]"], false),
+            (&["{\"a\": nonsense}", "{\"a\":1}"], false),
+            (&["{\"a\":1}", "{", "}"], false),
+        ] {
+            assert_eq!(head(lines).document().is_some(), document, "{lines:?}");
+        }
+    }
+}
