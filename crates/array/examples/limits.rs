@@ -73,8 +73,11 @@ fn spread(count: usize, work: impl Fn(usize) -> Result<(), Failure> + Sync) -> R
     })
 }
 
+/// Open files, and blocks of them: which file, and where.
+type FileBlocks = (Vec<File>, Vec<(usize, u64)>);
+
 /// All blocks of all files, as file and offset.
-fn blocks(paths: &[PathBuf]) -> Result<(Vec<File>, Vec<(usize, u64)>), Failure> {
+fn blocks(paths: &[PathBuf]) -> Result<FileBlocks, Failure> {
     let (mut opened, mut blocks) = (Vec::new(), Vec::new());
     for path in paths {
         let file = File::open(path)?;

@@ -44,8 +44,8 @@ pub use inspect::{NpyInfo, inspect_npy};
 pub use kernels::gemm::gemm_kernel;
 pub use layers::BlockPlace;
 pub use ops::{
-    Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Norm, Operands, Pad,
-    RowBlocks, keep, meshgrid,
+    Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Margin, Norm, Operands, Pad,
+    RowBlocks, keep, meshgrid, meshgrid_xy,
 };
 pub use promote::Promote;
 pub use storing::{BuiltStore, StoreTo};

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{at, numbers};
-use flagstone_array::{Array, Bins, index};
+use flagstone_array::{Array, Bins, Element, Promote, index, meshgrid, meshgrid_xy};
 use flagstone_graph::SerialExecutor;
 use ndarray::{Array1, arr2};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn near(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-12
 }
 
-fn list<T: flagstone_array::Element>(array: Array<T>) -> Vec<T> {
+fn list<T: Element>(array: Array<T>) -> Vec<T> {
     at(array).into_raw_vec_and_offset().0
 }
 
@@ -166,4 +166,63 @@ fn running_sums_leave_out_what_is_no_number() {
     assert_eq!(list(x.nancumprod(0)), [1.0, 1.0, 2.0, 8.0]);
     assert_eq!(list(x.nanpercentile(50.0, 0)), [2.0]);
     assert_eq!(list(x.nanptp(0)), [3.0]);
+}
+
+#[test]
+fn statistics_of_integers_are_computed_in_doubles() {
+    fn check<T: Element + Promote<f64> + Promote<u16>>(values: [[u8; 4]; 3]) {
+        let x = Array::from_ndarray(arr2(&values)).cast::<T>();
+        let real = x.cast::<f64>();
+        let same = |what: &str, one: Array<f64>, other: Array<f64>| {
+            assert_eq!(list(one), list(other), "{what} of {}", T::DTYPE);
+        };
+        same("cov", x.cov(1).cast(), real.cov(1));
+        same("corrcoef", x.corrcoef().cast(), real.corrcoef());
+        same("norm", x.norm(1).cast(), real.norm(1));
+        let weights = line(&[0.5, 2.0, 1.0, 4.0]);
+        same(
+            "average",
+            x.average(&weights, 1).cast(),
+            real.average(&weights, 1),
+        );
+        let places = Array::arange(1u16, 5, 1);
+        let expected = real.average(&places.cast::<f64>(), -1);
+        same("whole weights", x.average(&places, -1).cast(), expected);
+    }
+    // sums and squares of these are no u8
+    let values = [[200, 3, 250, 17], [0, 255, 1, 90], [5, 5, 6, 100]];
+    check::<u8>(values);
+    check::<i32>(values);
+    check::<u64>(values);
+    check::<bool>([[1, 0, 1, 1], [0, 0, 1, 0], [1, 0, 0, 0]]);
+    let whole = Array::from_ndarray(arr2(&[[1i32, 2, 4], [0, 1, 5]]));
+    let covariances: Vec<f64> = list(whole.cov(1));
+    for (value, expected) in covariances.iter().zip([7.0 / 3.0, 4.0, 4.0, 7.0]) {
+        assert!((value - expected).abs() < 1e-12);
+    }
+    let single: Array<f32> = Array::from_ndarray(arr2(&[[3.0f32, 4.0]])).norm(1);
+    assert_eq!(list(single), [5.0]);
+    // weights of an array whose length is counted first
+    let x = Array::arange(0i64, 10, 1);
+    let odd = x.index(index![&x.map(|v| v % 2 == 1)]);
+    assert_eq!(list(odd.average(&odd, 0)), [165.0 / 25.0]);
+}
+
+#[test]
+fn grids_go_along_rows_or_columns_first() {
+    let (x, y, z) = (
+        Array::arange(0i64, 3, 1),
+        Array::arange(10i64, 15, 1),
+        Array::arange(20i64, 22, 1),
+    );
+    let grid = meshgrid_xy(&[&x, &y, &z]);
+    let other = meshgrid(&[&x, &y, &z]);
+    for (of_columns, of_rows) in grid.iter().zip(&other) {
+        assert_eq!(of_columns.shape(), [5, 3, 2]);
+        let turned = of_rows.compute_with(&SerialExecutor).unwrap();
+        let turned = turned.permuted_axes(vec![1, 0, 2]);
+        assert_eq!(of_columns.compute_with(&SerialExecutor).unwrap(), turned);
+    }
+    assert_eq!(list(meshgrid_xy(&[&x]).remove(0)), [0, 1, 2]);
+    assert!(meshgrid_xy(&[&x, &grid[0]])[1].check().is_err());
 }

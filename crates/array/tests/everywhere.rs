@@ -7,7 +7,8 @@ mod common;
 
 use common::at;
 use flagstone_array::{
-    Array, Bins, Blockwise, Boundary, Element, Index, IntoAxes, Norm, Pad, index, keep, meshgrid,
+    Array, Bins, Blockwise, Boundary, Element, Index, IntoAxes, Margin, Norm, Pad, index, keep,
+    meshgrid, meshgrid_xy,
 };
 use ndarray::{ArrayD, Axis};
 
@@ -146,6 +147,7 @@ fn shapes_and_indices() {
         Array::block(&[&[&square, &square], &[&square, &square]]),
     );
     check("meshgrid", meshgrid(&[&row, &row]).remove(0));
+    check("meshgrid_xy", meshgrid_xy(&[&row, &row]).remove(0));
     for pad in [
         Pad::Constant(1.0),
         Pad::Edge,
@@ -165,6 +167,12 @@ fn shapes_and_indices() {
             "map_overlap",
             x.map_overlap(&[5, 5, 4], &[1, 0, 2], Boundary::Padded(pad), same),
         );
+        let margins = [
+            Margin::new(2, 0, pad),
+            Margin::new(0, 1, Boundary::None),
+            Margin::new(0, 3, Pad::Wrap),
+        ];
+        check("map_margins", x.map_margins(&[5, 5, 4], &margins, same));
     }
 }
 
@@ -301,7 +309,8 @@ fn no_operation_is_missing_here() {
                     format!(".{name}::<"),
                     format!("::{name}("),
                 ];
-                let elsewhere = name.is_empty() || name == "meshgrid" || ELSEWHERE.contains(&name);
+                let elsewhere =
+                    name.is_empty() || name.starts_with("meshgrid") || ELSEWHERE.contains(&name);
                 if !elsewhere && !calls.iter().any(|call| table.contains(call)) {
                     missing.push(name.to_owned());
                 }

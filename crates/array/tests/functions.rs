@@ -5,9 +5,9 @@
 mod common;
 
 use common::{at, numbers};
-use flagstone_array::{Array, Blockwise, Boundary, Pad};
+use flagstone_array::{Array, Blockwise, Boundary, Margin, Pad};
 use flagstone_graph::SerialExecutor;
-use ndarray::{ArrayD, Axis, Ix1, Ix2, IxDyn};
+use ndarray::{ArrayD, Axis, Ix1, Ix2, IxDyn, s};
 use proptest::prelude::*;
 
 #[test]
@@ -186,6 +186,17 @@ fn blockwise_contracts_broadcasts_and_resizes() {
     assert_eq!(at(total)[[]], x.sum());
 }
 
+fn rules() -> [Boundary<i64>; 6] {
+    [
+        Boundary::None,
+        Boundary::Padded(Pad::Constant(1000)),
+        Boundary::Padded(Pad::Edge),
+        Boundary::Padded(Pad::Wrap),
+        Boundary::Padded(Pad::Reflect),
+        Boundary::Padded(Pad::Symmetric),
+    ]
+}
+
 /// What stands at a place beyond the ends, by rule.
 fn beyond(x: &[i64], at: isize, boundary: Boundary<i64>) -> Option<i64> {
     let n = x.len() as isize;
@@ -217,15 +228,7 @@ proptest! {
     fn blocks_with_edges_see_what_the_boundary_says(
         length in 1usize..20, block in 1usize..8, depth in 0usize..6, rule in 0usize..6,
     ) {
-        let rules = [
-            Boundary::None,
-            Boundary::Padded(Pad::Constant(1000)),
-            Boundary::Padded(Pad::Edge),
-            Boundary::Padded(Pad::Wrap),
-            Boundary::Padded(Pad::Reflect),
-            Boundary::Padded(Pad::Symmetric),
-        ];
-        let boundary = rules[rule];
+        let boundary = rules()[rule];
         let line: Vec<i64> = (0..length as i64).map(|i| i * i + 3).collect();
         let lazy = Array::from_ndarray(ndarray::Array1::from(line.clone()));
         // the weighted sum of the window around each element
@@ -242,6 +245,59 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(at(sums).into_raw_vec_and_offset().0, expected);
+    }
+
+    #[test]
+    fn margins_differ_by_side_and_axis(
+        axes in prop::collection::vec((1usize..9, 1usize..5, 0usize..4, 0usize..4, 0usize..6), 2),
+    ) {
+        let shape = [axes[0].0, axes[1].0];
+        let block = [axes[0].1, axes[1].1];
+        let rules: Vec<Boundary<i64>> = axes.iter().map(|axis| rules()[axis.4]).collect();
+        let depths: Vec<(usize, usize)> = axes.iter().map(|axis| (axis.2, axis.3)).collect();
+        let margins: Vec<Margin<i64>> = depths
+            .iter()
+            .zip(&rules)
+            .map(|(&(before, after), &rule)| Margin::new(before, after, rule))
+            .collect();
+        let x = numbers(&shape).mapv(|v| v * v + 3);
+        // the sum of the window around each element
+        let window = {
+            let depths = depths.clone();
+            move |axis: usize, at: usize, n: usize| {
+                let (before, after) = depths[axis];
+                at.saturating_sub(before)..(at + after + 1).min(n)
+            }
+        };
+        let sums = Array::from_ndarray(x.clone()).map_margins(&block, &margins, move |_, block| {
+            let block = block.into_dimensionality::<Ix2>().unwrap();
+            let (m, n) = block.dim();
+            let sum = |(i, j): (usize, usize)| {
+                let part = block.slice(s![window(0, i, m), window(1, j, n)]);
+                part.sum()
+            };
+            ndarray::Array2::from_shape_fn((m, n), sum).into_dyn()
+        });
+        // what lies beyond the first axis is that of columns, then the second is padded
+        let column = |at: isize, j: usize| {
+            let column: Vec<i64> = x.index_axis(Axis(1), j).iter().copied().collect();
+            beyond(&column, at, rules[0])
+        };
+        let value = |i: isize, j: isize| {
+            let row: Option<Vec<i64>> = (0..shape[1]).map(|j| column(i, j)).collect();
+            row.and_then(|row| beyond(&row, j, rules[1]))
+        };
+        let around = |at: usize, axis: usize| {
+            let (before, after) = depths[axis];
+            at as isize - before as isize..=at as isize + after as isize
+        };
+        let expected = ArrayD::from_shape_fn(IxDyn(&shape), |at| {
+            around(at[0], 0)
+                .flat_map(|i| around(at[1], 1).map(move |j| (i, j)))
+                .filter_map(|(i, j)| value(i, j))
+                .sum::<i64>()
+        });
+        prop_assert_eq!(at(sums), expected);
     }
 }
 

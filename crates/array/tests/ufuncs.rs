@@ -156,6 +156,23 @@ fn functions_of_two_floats() {
 }
 
 #[test]
+fn functions_of_two_floats_take_integers_as_doubles() {
+    let (i, j) = (Array::arange(-4i32, 5, 1), Array::arange(8i32, -1, -1));
+    let (x, y) = (i.cast::<f64>(), j.cast::<f64>());
+    for (name, whole, real) in [
+        ("arctan2", i.arctan2(&j), x.arctan2(&y)),
+        ("hypot", i.hypot(&j), x.hypot(&y)),
+        ("copysign", i.copysign(&j), x.copysign(&y)),
+        ("logaddexp", i.logaddexp(&j), x.logaddexp(&y)),
+        ("logaddexp2", i.logaddexp2(&j), x.logaddexp2(&y)),
+        ("heaviside", i.heaviside(&j), x.heaviside(&y)),
+    ] {
+        let values = |array: Array<f64>| array.compute_with(&SerialExecutor).unwrap();
+        assert_eq!(values(whole), values(real), "{name}");
+    }
+}
+
+#[test]
 fn functions_of_integers() {
     let (i, j) = (array(&I), array(&J));
     let shift = array(&J.map(|j| j.abs() % 8));

@@ -376,6 +376,81 @@ fn chunks_of_many_lengths_are_read() {
 }
 
 #[test]
+fn chunks_of_many_lengths_are_written() {
+    let directory = quick_directory();
+    let x = numbers(&[23, 17]);
+    let lists = vec![vec![3, 1, 10, 9], vec![8, 9]];
+    let options = |lists: &[Vec<usize>]| ZarrOptions {
+        chunk_lengths: Some(lists.to_vec()),
+        ..ZarrOptions::default()
+    };
+    for (i, harness) in [Harness::new(4 << 10, 2), Harness::new(1 << 20, 1)]
+        .iter()
+        .enumerate()
+    {
+        for (j, compression) in COMPRESSIONS.into_iter().enumerate() {
+            let path = directory.path().join(format!("{i}{j}"));
+            let options = ZarrOptions {
+                compression,
+                ..options(&lists)
+            };
+            let lazy = Array::from_ndarray(x.clone()) * 2.0;
+            lazy.t()
+                .t()
+                .store_zarr_with(harness, &path, &options)
+                .unwrap();
+            assert!(path.join("c/3/1").exists() && !path.join("c/4").exists());
+            let text = fs::read_to_string(path.join("zarr.json")).unwrap();
+            assert!(text.contains("rectilinear"), "{text}");
+            let back = Array::<f64>::open_zarr(&path);
+            assert_eq!(back.compute_with(harness).unwrap(), &x * 2.0);
+            let part = back
+                .slice(s![2..15;3, 7..10])
+                .compute_with(harness)
+                .unwrap();
+            assert_eq!(part, (&x * 2.0).slice(s![2..15;3, 7..10]).into_dyn());
+        }
+    }
+    let lazy = Array::from_ndarray(x);
+    let path = directory.path().join("other");
+    let even = options(&[vec![10, 10, 3], vec![17]]);
+    lazy.store_zarr_with(&SerialExecutor, &path, &even).unwrap();
+    let text = fs::read_to_string(path.join("zarr.json")).unwrap();
+    assert!(
+        text.contains("regular") && !text.contains("rectilinear"),
+        "{text}"
+    );
+    let path = directory.path().join("none");
+    for (options, part) in [
+        (options(&[vec![3, 3], vec![17]]), "axis 0"),
+        (
+            options(&[vec![23]]),
+            "cannot be stored in chunks of lengths",
+        ),
+        (
+            ZarrOptions {
+                version: ZarrVersion::V2,
+                ..options(&lists)
+            },
+            "only chunks of one shape",
+        ),
+        (
+            ZarrOptions {
+                chunks: Some(vec![5, 5]),
+                ..options(&lists)
+            },
+            "no one shape",
+        ),
+    ] {
+        let error = lazy
+            .store_zarr_with(&SerialExecutor, &path, &options)
+            .unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+        assert!(!path.exists());
+    }
+}
+
+#[test]
 fn what_cannot_be_read_says_why() {
     let directory = quick_directory();
     let path = directory.path().join("x.zarr");

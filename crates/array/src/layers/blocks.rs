@@ -43,13 +43,29 @@ impl BlockPlace {
 pub(crate) type OfBlock<T, U> =
     Arc<dyn Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync>;
 
-/// What blocks have of their neighbours.
+/// What blocks have of their neighbours, along each axis.
 #[derive(Debug, Clone)]
-pub(crate) struct Overlap {
-    /// Elements on both sides of each axis.
-    pub(crate) depth: Vec<usize>,
+pub(crate) struct Overlap(pub(crate) Vec<Overlapped>);
+
+/// What blocks have of their neighbours along one axis.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Overlapped {
+    pub(crate) before: usize,
+    pub(crate) after: usize,
     /// The operand was padded by as much; else blocks at its ends have less.
     pub(crate) padded: bool,
+}
+
+impl Overlap {
+    /// Blocks alone.
+    pub(crate) fn none(ndim: usize) -> Self {
+        let none = Overlapped {
+            before: 0,
+            after: 0,
+            padded: true,
+        };
+        Overlap(vec![none; ndim])
+    }
 }
 
 /// The operation.
@@ -116,12 +132,12 @@ impl<T: Element, U: Element> Piecewise for Blocks<T, U> {
     /// A block with its neighbours' edges.
     fn region(&self, _: usize, task: u32) -> Region {
         let region = self.grid.region(task as usize);
-        let axes = region.iter().zip(&self.overlap.depth).enumerate();
-        axes.map(|(axis, (range, depth))| match self.overlap.padded {
-            true => range.start..range.end + 2 * depth,
+        let axes = region.iter().zip(&self.overlap.0).enumerate();
+        axes.map(|(axis, (range, own))| match own.padded {
+            true => range.start..range.end + own.before + own.after,
             false => {
                 let length = self.grid.shape()[axis];
-                range.start.saturating_sub(*depth)..(range.end + depth).min(length)
+                range.start.saturating_sub(own.before)..(range.end + own.after).min(length)
             }
         })
         .collect()
@@ -159,8 +175,9 @@ impl<T: Element, U: Element> Piecewise for Blocks<T, U> {
         if self.same_shape() {
             let inside = mapped.slice_each_axis(|axis| {
                 let axis = axis.axis.index();
-                let start = match self.overlap.padded {
-                    true => self.overlap.depth[axis],
+                let own = self.overlap.0[axis];
+                let start = match own.padded {
+                    true => own.before,
                     false => place.start[axis] - piece.region()[axis].start,
                 };
                 ndarray::Slice::from(start..start + result[axis].len())

@@ -24,7 +24,7 @@ mod tall;
 pub(crate) use batches::Batches;
 pub(crate) use bins::{Binning, CountBins};
 pub use blocks::BlockPlace;
-pub(crate) use blocks::{MapBlocks, OfBlock, Overlap};
+pub(crate) use blocks::{MapBlocks, OfBlock, Overlap, Overlapped};
 pub(crate) use blockwise::{Combine, Contraction, OfBlocks, Operand};
 pub(crate) use collect::{collect, collected, gathered};
 pub(crate) use each::{EachSink, TakeChunk};

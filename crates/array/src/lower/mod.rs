@@ -9,6 +9,7 @@ mod fit;
 mod product;
 mod rechunk;
 mod reduce;
+mod steps;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::array::Array;
 use crate::element::Element;
 use crate::grid::ChunkGrid;
 use crate::later::early;
-use crate::layers::{BlockPlace, MapBlocks, OfBlock, Overlap};
+use crate::layers::{BlockPlace, MapBlocks, OfBlock, Overlap, Overlapped};
 
 /// What blocks at the ends of an array have beyond it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +25,29 @@ pub enum Boundary<T> {
 impl<T> From<Pad<T>> for Boundary<T> {
     fn from(pad: Pad<T>) -> Self {
         Boundary::Padded(pad)
+    }
+}
+
+/// What blocks have of their neighbours along an axis, and what those at its ends have instead.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Margin<T> {
+    before: usize,
+    after: usize,
+    boundary: Boundary<T>,
+}
+
+impl<T> Margin<T> {
+    /// So many elements before a block and after it.
+    pub fn new(before: usize, after: usize, boundary: impl Into<Boundary<T>>) -> Self {
+        Margin {
+            before,
+            after,
+            boundary: boundary.into(),
+        }
+    }
+
+    fn widths(&self) -> (usize, usize) {
+        (self.before, self.after)
     }
 }
 
@@ -101,10 +124,7 @@ impl<T: Element> Array<T> {
         early!(self, block = block.to_vec(), shape = shape.to_vec(), result = result.to_vec(); |array| {
             array.map_any_blocks(&block, (&shape, &result), Arc::clone(&function))
         });
-        let overlap = Overlap {
-            depth: vec![0; self.ndim()],
-            padded: true,
-        };
+        let overlap = Overlap::none(self.ndim());
         if shape.len() != result.len() || result.contains(&0) {
             return Array::invalid(format!(
                 "an array of shape {shape:?} cannot be made of blocks of shape {result:?}"
@@ -125,40 +145,73 @@ impl<T: Element> Array<T> {
         boundary: impl Into<Boundary<T>>,
         function: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
     ) -> Array<U> {
-        self.map_with_edges(block, depth, boundary.into(), Arc::new(function))
+        let boundary = boundary.into();
+        let margins = depth
+            .iter()
+            .map(|&depth| Margin::new(depth, depth, boundary));
+        self.map_with_margins(block, margins.collect(), Arc::new(function))
+    }
+
+    /// The same with a [`Margin`] for each axis: other depths before than after a block, and other
+    /// rules for what lies beyond the array. Where they differ, axes are padded in their order.
+    ///
+    /// ```
+    /// use flagstone_array::{Array, Boundary, Margin, Pad};
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// // each element less the one before it, in rows that are taken as they are
+    /// let x = Array::from_fn(&[6, 4], |i| (i[0] * i[0] + i[1]) as i64);
+    /// let margins = [Margin::new(1, 0, Pad::Edge), Margin::new(0, 0, Boundary::None)];
+    /// let steps = x.map_margins(&[2, 4], &margins, |_, block| {
+    ///     let mut steps = block.to_owned();
+    ///     for row in 1..block.shape()[0] {
+    ///         for column in 0..block.shape()[1] {
+    ///             steps[[row, column]] -= block[[row - 1, column]];
+    ///         }
+    ///     }
+    ///     steps
+    /// });
+    /// let steps = steps.compute_with(&SerialExecutor)?;
+    /// assert_eq!((steps[[0, 3]], steps[[2, 0]], steps[[5, 1]]), (0, 3, 9));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_margins<U: Element>(
+        &self,
+        block: &[usize],
+        margins: &[Margin<T>],
+        function: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
+    ) -> Array<U> {
+        self.map_with_margins(block, margins.to_vec(), Arc::new(function))
     }
 
     #[track_caller]
-    fn map_with_edges<U: Element>(
+    fn map_with_margins<U: Element>(
         &self,
         block: &[usize],
-        depth: &[usize],
-        boundary: Boundary<T>,
+        margins: Vec<Margin<T>>,
         function: OfBlock<T, U>,
     ) -> Array<U> {
-        early!(self, block = block.to_vec(), depth = depth.to_vec(); |array| {
-            array.map_with_edges(&block, &depth, boundary, Arc::clone(&function))
+        early!(self, block = block.to_vec(); |array| {
+            array.map_with_margins(&block, margins.clone(), Arc::clone(&function))
         });
-        if depth.len() != self.ndim() || block.len() != self.ndim() {
+        if margins.len() != self.ndim() || block.len() != self.ndim() {
+            let depths: Vec<(usize, usize)> = margins.iter().map(Margin::widths).collect();
             return Array::invalid(format!(
                 "an array of shape {:?} needs as many block lengths and depths, not {block:?} and \
-                 {depth:?}",
+                 {depths:?}",
                 self.shape()
             ));
         }
-        let operand = match boundary {
-            Boundary::None => self.clone(),
-            Boundary::Padded(pad) => {
-                let widths: Vec<(usize, usize)> = depth.iter().map(|&n| (n, n)).collect();
-                self.pad(&widths, pad)
-            }
-        };
-        let overlap = Overlap {
-            depth: depth.to_vec(),
-            padded: boundary != Boundary::None,
-        };
+        let overlap = margins.iter().map(|margin| Overlapped {
+            before: margin.before,
+            after: margin.after,
+            padded: margin.boundary != Boundary::None,
+        });
+        let overlap = Overlap(overlap.collect());
         let block: Vec<usize> = block.iter().map(|&length| length.max(1)).collect();
         let results = ChunkGrid::new(self.shape(), &block);
+        let operand = self.with_margins(&margins);
         self.blocks(
             "map_overlap",
             &block,
@@ -166,6 +219,20 @@ impl<T: Element> Array<T> {
             results,
             function,
         )
+    }
+
+    /// The array padded by its margins.
+    #[track_caller]
+    fn with_margins(&self, margins: &[Margin<T>]) -> Array<T> {
+        let mut array = self.clone();
+        for (axis, margin) in margins.iter().enumerate() {
+            if let Boundary::Padded(pad) = margin.boundary {
+                let mut widths = vec![(0, 0); margins.len()];
+                widths[axis] = margin.widths();
+                array = array.pad(&widths, pad);
+            }
+        }
+        array
     }
 
     #[track_caller]

@@ -334,8 +334,36 @@ impl Array<i64> {
 /// An array with more or fewer axes than one is a mistake.
 #[track_caller]
 pub fn meshgrid<T: Element>(axes: &[&Array<T>]) -> Vec<Array<T>> {
-    let shape: Vec<usize> = axes.iter().map(|axis| axis.len()).collect();
-    let spread = |(i, axis): (usize, &&Array<T>)| {
+    let places: Vec<usize> = (0..axes.len()).collect();
+    grid_of(axes, &places)
+}
+
+/// The same in the order of NumPy's `indexing="xy"`: the first array goes along the columns, the
+/// second along the rows.
+///
+/// ```
+/// use flagstone_array::{Array, meshgrid_xy};
+///
+/// let grid = meshgrid_xy(&[&Array::arange(0, 3, 1), &Array::arange(0, 5, 1)]);
+/// assert_eq!(grid[0].shape(), [5, 3]);
+/// ```
+#[track_caller]
+pub fn meshgrid_xy<T: Element>(axes: &[&Array<T>]) -> Vec<Array<T>> {
+    let mut places: Vec<usize> = (0..axes.len()).collect();
+    if axes.len() > 1 {
+        places.swap(0, 1);
+    }
+    grid_of(axes, &places)
+}
+
+/// Arrays spread over a grid, each along its own axis.
+#[track_caller]
+fn grid_of<T: Element>(axes: &[&Array<T>], places: &[usize]) -> Vec<Array<T>> {
+    let mut shape = vec![1; axes.len()];
+    for (axis, &place) in axes.iter().zip(places) {
+        shape[place] = axis.len();
+    }
+    let spread = |(axis, &place): (&&Array<T>, &usize)| {
         if axis.node.mistake().is_some() {
             return (*axis).clone();
         }
@@ -346,10 +374,10 @@ pub fn meshgrid<T: Element>(axes: &[&Array<T>]) -> Vec<Array<T>> {
             ));
         }
         let mut lengths = vec![1; shape.len()];
-        lengths[i] = axis.len();
+        lengths[place] = axis.len();
         axis.reshape(&lengths).broadcast_to(&shape)
     };
-    axes.iter().enumerate().map(spread).collect()
+    axes.iter().zip(places).map(spread).collect()
 }
 
 /// Refuses shapes whose elements cannot be counted.

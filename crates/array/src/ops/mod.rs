@@ -26,10 +26,10 @@ mod ufuncs;
 
 pub use axes::{Axes, IntoAxes, keep};
 pub use bins::Bins;
-pub use blocks::Boundary;
+pub use blocks::{Boundary, Margin};
 pub use blockwise::{Blocks, Blockwise, Operands};
 pub(crate) use create::check_shape;
-pub use create::meshgrid;
+pub use create::{meshgrid, meshgrid_xy};
 pub use factor::Norm;
 pub use indices::Index;
 pub use outside::RowBlocks;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flagstone_graph::ErrorKind;
 
 use super::axes::{IntoAxes, keep};
+use super::reduce::Real;
 use crate::array::Array;
 use crate::element::{Element, Float};
 use crate::kernels::map::unary;
@@ -14,6 +15,7 @@ use crate::later::early;
 use crate::layers::Batches;
 use crate::lower::Product;
 use crate::node::broadcast;
+use crate::promote::Promote;
 
 /// Elements of a matrix that is multiplied as a whole by a task that has many of them.
 const BATCHED_MAX: usize = 256 * 256;
@@ -202,37 +204,48 @@ impl<T: Element> Array<T> {
     }
 }
 
-impl<T: Float> Array<T> {
-    /// The Euclidean norms along axes: over `..` the Frobenius norm.
+impl<T: Element> Array<T> {
+    /// The Euclidean norms along axes: over `..` the Frobenius norm. Those of integers and booleans
+    /// are computed in `f64`.
     #[track_caller]
-    pub fn norm(&self, axes: impl IntoAxes) -> Array<T> {
-        let roots = self.square().sum_axis(axes);
-        Array::apply(unary("root", |x: T| x.map_f64(f64::sqrt)), &[&roots.node])
+    pub fn norm(&self, axes: impl IntoAxes) -> Array<Real<T>> {
+        let roots = promoted::<T, Real<T>>(self).square().sum_axis(axes);
+        let kernel = unary("root", |x: Real<T>| x.map_f64(f64::sqrt));
+        Array::apply(kernel, &[&roots.node])
     }
 
     /// The means along an axis, weighted; the weights are broadcast, or, one-dimensional, those of
-    /// the places along the axis.
+    /// the places along the axis. They may be of another element type; integers and booleans are
+    /// computed in `f64`.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::SerialExecutor;
+    /// use ndarray::arr1;
+    ///
+    /// let marks = Array::from_ndarray(arr1(&[1i32, 2, 6]).into_dyn());
+    /// let weights = Array::from_ndarray(arr1(&[0.5, 0.25, 0.25]).into_dyn());
+    /// assert_eq!(marks.average(&weights, 0).compute_with(&SerialExecutor)?[[]], 2.5);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
-    pub fn average(&self, weights: &Array<T>, axis: isize) -> Array<T> {
-        if self.is_early() || weights.is_early() {
-            return Array::after_all(&[self, weights], move |both| both[0].average(both[1], axis));
-        }
-        let weights = match (self.axis(axis), weights.shape()) {
-            (Ok(axis), &[length]) if self.shape()[axis] == length => {
-                let mut shape = vec![1; self.ndim()];
-                shape[axis] = length;
-                weights.reshape(&shape)
-            }
-            _ => weights.clone(),
-        };
-        let weights = weights.broadcast_to(self.shape());
-        (self * &weights).sum_axis(axis) / weights.sum_axis(axis)
+    pub fn average<W: Element>(
+        &self,
+        weights: &Array<W>,
+        axis: isize,
+    ) -> Array<<T as Promote<W>>::Quotient>
+    where
+        T: Promote<W>,
+    {
+        let (own, weights) = (promoted(self), promoted(weights));
+        weighted_mean::<<T as Promote<W>>::Quotient>(&own, &weights, axis)
     }
 
     /// The covariances of the rows, each a variable with one observation a column; the sums are
-    /// divided by the number of observations less `ddof`.
+    /// divided by the number of observations less `ddof`. Those of integers and booleans are
+    /// computed in `f64`.
     #[track_caller]
-    pub fn cov(&self, ddof: usize) -> Array<T> {
+    pub fn cov(&self, ddof: usize) -> Array<Real<T>> {
         early!(self; |array| array.cov(ddof));
         let &[_, observations] = self.shape() else {
             return Array::invalid(format!(
@@ -240,21 +253,52 @@ impl<T: Float> Array<T> {
                 self.shape()
             ));
         };
-        let centred = self - self.mean(keep(1));
-        let count = T::from_count(observations.saturating_sub(ddof));
+        let values = promoted::<T, Real<T>>(self);
+        let means: Array<Real<T>> = values.mean(keep(1));
+        let centred: Array<Real<T>> = &values - means;
+        let count = <Real<T>>::from_count(observations.saturating_sub(ddof));
         centred.dot(&centred.t()) / count
     }
 
     /// The correlations of the rows; see [`Array::cov`].
     #[track_caller]
-    pub fn corrcoef(&self) -> Array<T> {
+    pub fn corrcoef(&self) -> Array<Real<T>> {
         early!(self; |array| array.corrcoef());
         let covariances = self.cov(0);
         if covariances.is_early() {
             return covariances;
         }
-        let kernel = unary("root", |x: T| x.map_f64(f64::sqrt));
-        let deviations: Array<T> = Array::apply(kernel, &[&covariances.diag(0).node]);
-        &covariances / deviations.expand_dims(1) / deviations.expand_dims(0)
+        let kernel = unary("root", |x: Real<T>| x.map_f64(f64::sqrt));
+        let deviations: Array<Real<T>> = Array::apply(kernel, &[&covariances.diag(0).node]);
+        let of_rows: Array<Real<T>> = &covariances / deviations.expand_dims(1);
+        of_rows / deviations.expand_dims(0)
     }
+}
+
+/// The elements in the type that they are computed in.
+#[track_caller]
+fn promoted<T: Element, U: Element>(array: &Array<T>) -> Array<U> {
+    match T::DTYPE == U::DTYPE {
+        true => Array::of_node(Arc::clone(&array.node)),
+        false => array.cast(),
+    }
+}
+
+#[track_caller]
+fn weighted_mean<T: Float>(array: &Array<T>, weights: &Array<T>, axis: isize) -> Array<T> {
+    if array.is_early() || weights.is_early() {
+        return Array::after_all(&[array, weights], move |both| {
+            weighted_mean(both[0], both[1], axis)
+        });
+    }
+    let weights = match (array.axis(axis), weights.shape()) {
+        (Ok(axis), &[length]) if array.shape()[axis] == length => {
+            let mut shape = vec![1; array.ndim()];
+            shape[axis] = length;
+            weights.reshape(&shape)
+        }
+        _ => weights.clone(),
+    };
+    let weights = weights.broadcast_to(array.shape());
+    (array * &weights).sum_axis(axis) / weights.sum_axis(axis)
 }

@@ -318,10 +318,7 @@ impl<T: Element> Array<T> {
         let lower = MapBlocks {
             name: "map_chunks",
             grid: grid.clone(),
-            overlap: Overlap {
-                depth: vec![0; self.ndim()],
-                padded: true,
-            },
+            overlap: Overlap::none(self.ndim()),
             results: grid.clone(),
             function,
         };

@@ -15,7 +15,7 @@ use crate::grid::{ChunkGrid, lengths};
 use crate::layers::{FileSink, Sink, StackSink, stack_file, write_failed};
 use crate::lower::{Lowered, Lowering};
 use crate::source::{NpyFile, header_bytes};
-use crate::zarr::{Stored, ZarrOptions, ZarrSink, chosen, is_ours, write_description};
+use crate::zarr::{Stored, ZarrOptions, ZarrSink, is_ours, write_description};
 
 /// A sink, how chunks lie for it, and where its first one starts.
 pub(super) struct Planned {
@@ -143,13 +143,8 @@ impl<T: Element> Array<T> {
     ) -> Result<Planned> {
         let misfit = |message: String| self.misfit(message);
         options.check(self.shape()).map_err(misfit)?;
-        let grid = match options.shards.as_ref().or(options.chunks.as_ref()) {
-            Some(stored) => ChunkGrid::new(self.shape(), stored),
-            None => chosen(&self.node),
-        };
-        let chunks = options.chunks.as_deref().unwrap_or(grid.chunk_shape());
-        let described = options.describe::<T>(self.shape(), chunks);
-        let described = described.map_err(misfit)?;
+        let grid = options.grid(&self.node).map_err(misfit)?;
+        let described = options.describe::<T>(&grid).map_err(misfit)?;
         let json = described.json.clone();
         let stored = Stored::new(path, described, None).map_err(misfit)?;
         let past_cache = self.is_past_cache(lowering);

@@ -15,7 +15,6 @@ mod shards;
 mod stored;
 mod write;
 
-pub(crate) use chunks::chosen;
 pub use group::create_zarr_group;
 pub(crate) use group::{is_ours, write_description};
 pub use inspect::{ZarrInfo, inspect_zarr, zarr_members};

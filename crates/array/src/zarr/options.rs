@@ -4,9 +4,12 @@ use flagstone_io::OutputOptions;
 use serde_json::{Value, json};
 use zarrs::array::ArrayMetadata;
 
+use super::chunks::chosen;
 use super::metadata::Described;
 use crate::dtype::DType;
 use crate::element::{Element, Wide};
+use crate::grid::ChunkGrid;
+use crate::node::Node;
 
 /// Version of the Zarr format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +57,10 @@ pub struct ZarrOptions {
     /// Zarr array that an array is an element-wise function of, else 256 KiB to 2 MiB by the
     /// array's size. They never depend on the budget.
     pub chunks: Option<Vec<usize>>,
+    /// The lengths of the chunks along every axis, where they are not of one shape; then `chunks` and
+    /// `shards` are not given. Such chunks are an extension of version 3 of the format
+    /// (`rectilinear`) that not every program reads.
+    pub chunk_lengths: Option<Vec<Vec<usize>>>,
     /// The shape of shards, in which chunks lie together in one file: multiples of the chunks.
     pub shards: Option<Vec<usize>>,
     /// How chunks are compressed.
@@ -69,6 +76,7 @@ impl Default for ZarrOptions {
         ZarrOptions {
             version: ZarrVersion::V3,
             chunks: None,
+            chunk_lengths: None,
             shards: None,
             compression: ZarrCompression::Zstd(1),
             fill_value: 0.0,
@@ -114,6 +122,22 @@ impl ZarrOptions {
                 ));
             }
         }
+        if let Some(lists) = &self.chunk_lengths {
+            if self.chunks.is_some() || self.shards.is_some() {
+                return Err("chunks of given lengths have no one shape, and no shards".to_owned());
+            }
+            let cut = match lists.len() == shape.len() {
+                true => ChunkGrid::irregular(shape, lists)?,
+                false => {
+                    return Err(format!(
+                        "an array of shape {shape:?} cannot be stored in chunks of lengths {lists:?}"
+                    ));
+                }
+            };
+            if self.version == ZarrVersion::V2 && !cut.is_regular() {
+                return Err("version 2 of Zarr has only chunks of one shape".to_owned());
+            }
+        }
         let Some(shards) = &self.shards else {
             return Ok(());
         };
@@ -132,6 +156,21 @@ impl ZarrOptions {
             false => Err(format!(
                 "shards of {shards:?} are not made of whole chunks of {chunks:?}"
             )),
+        }
+    }
+
+    /// The chunks or shards that a new array is stored in, one a file.
+    ///
+    /// # Errors
+    /// Lists that are not of its axes.
+    pub(crate) fn grid(&self, node: &Node) -> Result<ChunkGrid, String> {
+        match (
+            &self.chunk_lengths,
+            self.shards.as_ref().or(self.chunks.as_ref()),
+        ) {
+            (Some(lists), _) => ChunkGrid::irregular(&node.shape, lists),
+            (None, Some(stored)) => Ok(ChunkGrid::new(&node.shape, stored)),
+            (None, None) => Ok(chosen(node)),
         }
     }
 
@@ -157,21 +196,28 @@ impl ZarrOptions {
         })
     }
 
-    /// Describes a new array in `chunks`.
+    /// Describes a new array in the chunks or shards of a grid.
     ///
     /// # Errors
     /// A fill value that is no element.
-    pub(crate) fn describe<T: Element>(
-        &self,
-        shape: &[usize],
-        chunks: &[usize],
-    ) -> Result<Described, String> {
+    pub(crate) fn describe<T: Element>(&self, grid: &ChunkGrid) -> Result<Described, String> {
         let fill = self.fill::<T>()?;
+        let shape = grid.shape();
+        let chunks = self.chunks.as_deref().unwrap_or(grid.chunk_shape());
         let chunks: Vec<usize> = chunks.iter().map(|&length| length.max(1)).collect();
-        let json = match self.version {
+        let mut json = match self.version {
             ZarrVersion::V2 => self.v2(T::DTYPE, shape, &chunks, fill),
             ZarrVersion::V3 => self.v3(T::DTYPE, shape, &chunks, fill),
         };
+        if !grid.is_regular() {
+            let lists: Vec<_> = (0..shape.len())
+                .map(|axis| grid.chunk_lengths(axis))
+                .collect();
+            json["chunk_grid"] = json!({
+                "name": "rectilinear",
+                "configuration": {"kind": "inline", "chunk_shapes": lists},
+            });
+        }
         let metadata = match self.version {
             ZarrVersion::V2 => serde_json::from_value(json.clone()).map(ArrayMetadata::V2),
             ZarrVersion::V3 => serde_json::from_value(json.clone()).map(ArrayMetadata::V3),

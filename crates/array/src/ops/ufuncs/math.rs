@@ -98,12 +98,36 @@ macro_rules! of_floats {
 of_floats! {
     /// The first to the power of the second.
     pow f64::powf;
+    /// The remainder with the sign of the dividend, as C's.
+    fmod |x, y| x % y;
+}
+
+macro_rules! of_pairs {
+    ($($(#[$doc:meta])* $name:ident $function:expr;)*) => {
+        impl<T: Element> Array<T> {
+            $(
+                $(#[$doc])*
+                ///
+                /// Integers and booleans are taken as `f64`.
+                #[track_caller]
+                pub fn $name(&self, other: &Array<T>) -> Array<Real<T>> {
+                    let function: fn(f64, f64) -> f64 = $function;
+                    let kernel = binary(stringify!($name), move |x: T, y: T| {
+                        let (x, y) = (x.cast::<Real<T>>(), y.cast::<Real<T>>());
+                        Real::<T>::from_f64(function(x.to_f64(), y.to_f64()))
+                    });
+                    Array::apply(kernel, &[&self.node, &other.node])
+                }
+            )*
+        }
+    };
+}
+
+of_pairs! {
     /// The angle of the point with this ordinate and, as argument, this abscissa.
     arctan2 f64::atan2;
     /// The length of the hypotenuse over two sides.
     hypot f64::hypot;
-    /// The remainder with the sign of the dividend, as C's.
-    fmod |x, y| x % y;
     /// The first with the sign of the second.
     copysign f64::copysign;
     /// `ln(exp(x) + exp(y))` without overflow.
