@@ -48,9 +48,9 @@ pub use session::{Session, SessionBuilder};
 
 pub use flagstone_array::{
     Array, Axes, Bins, Bits, BlockPlace, Blocks, Blockwise, Boundary, ChunkGrid, Chunks, DType,
-    Element, Float, Index, Integer, IntoAxes, Norm, Operands, Pad, Promote, StoreTo,
+    Element, Float, Index, Integer, IntoAxes, Margin, Norm, Operands, Pad, Promote, StoreTo,
     ZarrCompression, ZarrOptions, ZarrVersion, create_zarr_group, gemm_kernel, index, keep,
-    meshgrid,
+    meshgrid, meshgrid_xy,
 };
 pub use flagstone_bag::{
     Bag, BagItem, Collected, Compression as FileCompression, Delimiter, FilesOptions, FilesWritten,

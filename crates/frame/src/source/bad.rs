@@ -96,13 +96,13 @@ impl<'a> BadSink<'a> {
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
         let line = self.line(place, text, io)?;
-        let message = format!(
-            "{}:{line}:{}: {} (byte {} of the text)",
-            place.range.file.path().display(),
-            place.at + 1,
-            place.what,
-            place.offset + place.at as u64,
-        );
+        let message = flagstone_io::Place {
+            file: Some(place.range.file.path()),
+            line: Some(line),
+            column: Some(place.at as u64 + 1),
+            byte: Some(place.offset + place.at as u64),
+        }
+        .says(place.what);
         if *self.policy == BadRecords::Fail {
             let message = format!("{message}; skip or quarantine bad records to go on");
             return Err(Error::new(ErrorKind::Failed, message));
