@@ -168,6 +168,31 @@ fn what_a_bag_was_reduced_to_becomes_a_frame_in_the_same_run() {
 }
 
 #[test]
+fn a_late_key_of_records_from_files_names_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut text: String = (0..3000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    text.push_str("\n{\"n\":1,\"late\":true}\n{\"n\":\"text\"}\n");
+    std::fs::write(dir.path().join("a.json"), text).unwrap();
+    let records = Bag::read_json_values(dir.path().join("a.json"));
+    let frame = records.to_dataframe();
+    let session = session(64, 2);
+    let report = session
+        .write_parquet(&frame, dir.path().join("out"))
+        .unwrap();
+    let mut told: Vec<String> = report.widened.iter().map(|w| w.to_string()).collect();
+    told.sort();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].starts_with("late: ") && told[0].ends_with("a.json:3002"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].starts_with("n: ") && told[1].ends_with("a.json:3003"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn dynamic_records_have_the_union_of_their_keys_and_say_which_came_late() {
     let record = |i: u64| {
         let mut record = serde_json::json!({"id": i, "who": {"login": format!("u{}", i % 5)}});

@@ -4,7 +4,7 @@
 use std::any::type_name;
 
 use flagstone_bag::{Asked, Bag, PartitionSource, Piece, Stage, Stop};
-use flagstone_frame::{BoundRecords, RecordPlace, Records};
+use flagstone_frame::{AskPlace, BoundRecords, RecordPlace, Records};
 use flagstone_graph::{Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ impl<T: Serialize + 'static> BoundRecords for BoundBag<T> {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(&[u8], &dyn Fn() -> Option<RecordPlace>) -> Result<()>,
+        each: &mut dyn FnMut(&[u8], &AskPlace<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut text = Piece::new(ctx)?;
         let mut push = |record: T, asked: &Asked<'_>| {

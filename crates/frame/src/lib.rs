@@ -58,6 +58,6 @@ pub use source::bad::BadRecords;
 pub use source::csv::CsvOptions;
 pub use source::detect::InputFormat;
 pub use source::json::JsonOptions;
-pub use source::records::{BoundRecords, RecordPlace, Records};
+pub use source::records::{AskPlace, BoundRecords, RecordPlace, Records};
 pub use source::{BATCH_ROWS, Bound, Outcome, PartitionSource, Scan, Widening};
 pub use terminal::{Output, WriteReport};

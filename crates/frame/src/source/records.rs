@@ -72,9 +72,12 @@ pub trait BoundRecords: Send + Sync {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(&[u8], &dyn Fn() -> Option<RecordPlace>) -> Result<()>,
+        each: &mut dyn FnMut(&[u8], &AskPlace<'_>) -> Result<()>,
     ) -> Result<()>;
 }
+
+/// Asks where a record starts: nothing where it is of no file.
+pub type AskPlace<'a> = dyn Fn() -> Option<RecordPlace> + 'a;
 
 /// Where in a file a record starts.
 #[derive(Debug, Clone)]
