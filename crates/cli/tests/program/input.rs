@@ -561,7 +561,7 @@ fn a_matrix_of_f32_times_one_of_f64_is_of_f64() {
     let (header, data) = wide.split_at(wide.len() - 12 * 8);
     let header = String::from_utf8_lossy(header).replace("<f8", "<f4");
     let mut narrow: Vec<u8> = wide[..10].to_vec();
-    narrow.extend_from_slice(header[header.find('{').unwrap()..].as_bytes());
+    narrow.extend_from_slice(&header.as_bytes()[header.find('{').unwrap()..]);
     for value in data.chunks_exact(8) {
         let value = f64::from_le_bytes(value.try_into().unwrap()) as f32;
         narrow.extend_from_slice(&value.to_le_bytes());
