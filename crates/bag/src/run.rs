@@ -11,6 +11,7 @@ use std::sync::Arc;
 use flagstone_graph::{Counter, Error, ErrorKind, Quality, Result, TaskContext};
 use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, IoCounters, LineNumbers};
 
+use crate::aside::Side;
 use crate::bad::{Kept, LeftOut, Policy};
 use crate::mark::Mark;
 use crate::quality::Keys;
@@ -21,6 +22,7 @@ pub struct Run<'a> {
     ctx: &'a TaskContext<'a>,
     /// What the source was given: memory is [set aside](crate::aside) for it.
     source_ctx: &'a TaskContext<'a>,
+    reading_side: Option<&'a Side<'a>>,
     partition: u32,
     wanted: u64,
     order: ItemOrder,
@@ -79,6 +81,7 @@ impl<'a> Run<'a> {
         Run {
             ctx,
             source_ctx: ctx,
+            reading_side: None,
             partition,
             wanted,
             order: ItemOrder::Bag,
@@ -102,10 +105,18 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// The same, whose source has a context of its own.
-    pub(crate) fn reading_with(mut self, ctx: &'a TaskContext<'a>) -> Self {
-        self.source_ctx = ctx;
+    /// The same, whose source has memory of its own.
+    pub(crate) fn reading_with(mut self, side: &'a Side<'a>) -> Self {
+        self.source_ctx = side.ctx();
+        self.reading_side = Some(side);
         self
+    }
+
+    /// Nothing is read any more: what was set aside for that is there for making the block.
+    pub(crate) fn end_reading(&self) {
+        if let Some(side) = self.reading_side {
+            side.give_back();
+        }
     }
 
     /// For sources: what the task was given, with the memory that is set aside for reading.

@@ -207,7 +207,6 @@ impl<S: Stage> Partitions<S> {
     }
 
     /// `end` looks at the run when it has ended well.
-
     fn drive<T>(
         &self,
         partition: u32,
