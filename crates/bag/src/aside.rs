@@ -6,21 +6,44 @@
 //! what either side declared is leased before anything else, and only that side draws on it. What
 //! it takes beyond comes from the task, for whoever is first.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flagstone_graph::{Counter, Quality, Result, ScratchFile, TaskContext, TaskHost};
-use flagstone_memory::{Account, Lease, NeedsMemory};
+use flagstone_memory::{Account, NeedsMemory};
+
+/// What one side of a task draws on.
+pub(crate) struct Side<'a> {
+    ctx: &'a TaskContext<'a>,
+    account: &'a Aside,
+}
+
+impl<'a> Side<'a> {
+    /// The task, with memory of its own.
+    pub(crate) fn ctx(&self) -> &'a TaskContext<'a> {
+        self.ctx
+    }
+
+    /// This side is done: what it does not hold is there for the others.
+    pub(crate) fn give_back(&self) {
+        self.account.close();
+    }
+}
 
 /// Calls `body` with contexts of which each has so many bytes of its own, and then the task's.
 pub(crate) fn set_aside<const N: usize, T>(
     ctx: &TaskContext<'_>,
     bytes: [u64; N],
-    body: impl FnOnce([&TaskContext<'_>; N]) -> T,
+    body: impl FnOnce([&Side<'_>; N]) -> T,
 ) -> T {
     let hosts = bytes.map(|bytes| Host::new(ctx, bytes));
     let key = || ctx.key();
     let own: [TaskContext<'_>; N] = std::array::from_fn(|i| TaskContext::new(&hosts[i], &key));
-    body(own.each_ref())
+    let sides: [Side<'_>; N] = std::array::from_fn(|i| Side {
+        ctx: &own[i],
+        account: &hosts[i].account,
+    });
+    body(sides.each_ref())
 }
 
 /// The task's host with another account.
@@ -31,50 +54,78 @@ struct Host<'a> {
 
 impl<'a> Host<'a> {
     fn new(ctx: &'a TaskContext<'a>, bytes: u64) -> Self {
+        let beyond = ctx.memory().account();
         // where not even that is free, it is leased as it is needed, and then said what is missing
-        let lease = (bytes > 0).then(|| ctx.reserve(bytes).ok()).flatten();
+        let free = match bytes > 0 && beyond.grant(bytes).is_ok() {
+            true => bytes,
+            false => 0,
+        };
         let account = Arc::new(Aside {
-            lease,
-            beyond: ctx.memory().account(),
-            used: Mutex::new(0),
+            beyond,
+            free: AtomicU64::new(free),
+            over: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
         });
         Host { ctx, account }
     }
 }
 
+/// No lock is held while the task's own account is asked: it may take the ledger's, and evict.
 struct Aside {
-    lease: Option<Lease>,
     beyond: Arc<dyn Account>,
-    used: Mutex<u64>,
+    /// What is set aside and not in use.
+    free: AtomicU64,
+    /// What is in use beyond what was set aside.
+    over: AtomicU64,
+    is_closed: AtomicBool,
+}
+
+/// Takes as much of so many bytes as there is.
+fn take(from: &AtomicU64, bytes: u64) -> u64 {
+    // Relaxed: the sums guard no other data
+    let left = |there: u64| Some(there.saturating_sub(bytes));
+    let before = from.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+    before.unwrap_or_else(|there| there).min(bytes)
 }
 
 impl Aside {
-    /// What of so many bytes is not set aside.
-    fn over(&self, used: u64) -> u64 {
-        used.saturating_sub(self.lease.as_ref().map_or(0, Lease::bytes))
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.beyond.release(take(&self.free, u64::MAX));
     }
 }
 
 impl Account for Aside {
     fn grant(&self, bytes: u64) -> std::result::Result<(), NeedsMemory> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = used.saturating_add(bytes);
-        let more = self.over(after) - self.over(*used);
+        let own = take(&self.free, bytes);
+        let more = bytes - own;
         if more > 0 {
-            self.beyond.grant(more)?;
+            if let Err(needs) = self.beyond.grant(more) {
+                self.free.fetch_add(own, Ordering::Relaxed);
+                return Err(needs);
+            }
+            self.over.fetch_add(more, Ordering::Relaxed);
         }
-        *used = after;
         Ok(())
     }
 
     fn release(&self, bytes: u64) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = used.saturating_sub(bytes);
-        let less = self.over(*used) - self.over(after);
+        let mut less = take(&self.over, bytes);
+        if self.is_closed.load(Ordering::Relaxed) {
+            less = bytes;
+        } else {
+            self.free.fetch_add(bytes - less, Ordering::Relaxed);
+        }
         if less > 0 {
             self.beyond.release(less);
         }
-        *used = after;
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // what is in use holds the account, so all of it is free by now
+        self.beyond.release(*self.free.get_mut());
     }
 }
 
@@ -122,6 +173,7 @@ mod tests {
         let granted = || host.memory().granted_bytes();
         let kept = set_aside(&ctx, [100], |[own]| {
             assert_eq!(granted(), 100);
+            let own = own.ctx();
             let first = own.reserve(70).unwrap();
             assert_eq!(granted(), 100);
             let mut second = own.reserve(50).unwrap();
@@ -138,7 +190,52 @@ mod tests {
         assert_eq!(granted(), 100);
         drop(kept);
         assert_eq!(granted(), 0);
-        set_aside(&ctx, [0], |[own]| drop(own.reserve(5).unwrap()));
+        set_aside(&ctx, [0], |[own]| drop(own.ctx().reserve(5).unwrap()));
         assert_eq!((granted(), host.memory().peak_bytes()), (0, 150));
+    }
+
+    #[test]
+    fn a_side_that_is_done_leaves_its_memory_to_the_others() {
+        let host = SerialHost::new();
+        let key = String::new;
+        let ctx = TaskContext::new(&host, &key);
+        let granted = || host.memory().granted_bytes();
+        set_aside(&ctx, [100, 30], |[reading, making]| {
+            let mut held = reading.ctx().reserve(60).unwrap();
+            reading.give_back();
+            assert_eq!(granted(), 90);
+            held.shrink_to(20);
+            assert_eq!(granted(), 50);
+            let late = reading.ctx().reserve(5).unwrap();
+            let made = making.ctx().reserve(40).unwrap();
+            assert_eq!(granted(), 65);
+            drop((held, late));
+            assert_eq!(granted(), 40);
+            drop(made);
+        });
+        assert_eq!((granted(), host.memory().peak_bytes()), (0, 130));
+    }
+
+    #[test]
+    fn threads_that_lease_at_once_leave_nothing_behind() {
+        let host = SerialHost::new();
+        let key = String::new;
+        let ctx = TaskContext::new(&host, &key);
+        set_aside(&ctx, [1000], |[own]| {
+            std::thread::scope(|scope| {
+                for thread in 1..=4u64 {
+                    scope.spawn(move || {
+                        for i in 0..2000 {
+                            let first = own.ctx().reserve(i * thread % 700).unwrap();
+                            let second = own.ctx().reserve(i % 300).unwrap();
+                            drop(first);
+                            drop(second);
+                        }
+                    });
+                }
+            });
+            assert_eq!(host.memory().granted_bytes(), 1000);
+        });
+        assert_eq!(host.memory().granted_bytes(), 0);
     }
 }

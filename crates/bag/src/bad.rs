@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flagstone_graph::{Counter, Result, TaskContext};
 pub use flagstone_io::BadRecords;
-use flagstone_io::{BadRecord, Place, Quarantine};
+use flagstone_io::{BadRecord, Quarantine};
 
+use crate::mark::Mark;
 use crate::run::io_error;
 
 /// What to do about a record that ends the run: said for whoever sets the policy, by whatever name.
@@ -136,8 +137,15 @@ impl Kept {
 #[derive(Default)]
 pub(crate) struct LeftOut {
     count: Cell<u64>,
-    first: RefCell<Option<String>>,
+    first: RefCell<Option<First>>,
     quarantines: RefCell<Vec<Growing>>,
+}
+
+/// The first record that was left out. Where its line is costs reading the file once more, so it is
+/// counted when somebody wants to be told.
+struct First {
+    mark: Option<Mark>,
+    error: String,
 }
 
 /// A quarantine, and what a partition has for it so far.
@@ -163,24 +171,13 @@ impl LeftOut {
         &mut all[place]
     }
 
-    pub(crate) fn put(
-        &self,
-        policy: &Policy,
-        partition: u32,
-        record: &BadRecord<'_>,
-    ) -> Result<()> {
+    /// A record is left out.
+    pub(crate) fn see(&self, error: &str, mark: impl FnOnce() -> Option<Mark>) {
         self.add(1);
-        let mut first = self.first.borrow_mut();
-        first.get_or_insert_with(|| Place::of(record).says(record.error));
-        if let Some(kept) = &policy.quarantine {
-            self.keep(kept, partition, record).map_err(io_error)?;
-        }
-        Ok(())
-    }
-
-    /// Whether no record was left out that could be told of.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.borrow().is_none()
+        self.first.borrow_mut().get_or_insert_with(|| First {
+            mark: mark(),
+            error: error.to_owned(),
+        });
     }
 
     /// Counts records that somebody else left out.
@@ -188,20 +185,24 @@ impl LeftOut {
         self.count.set(self.count.get() + records);
     }
 
-    fn keep(
+    /// Puts a record that is left out into a quarantine.
+    pub(crate) fn keep(
         &self,
         kept: &Arc<Kept>,
         partition: u32,
         record: &BadRecord<'_>,
-    ) -> std::result::Result<(), flagstone_io::Error> {
+    ) -> Result<()> {
         let mut quarantines = self.quarantines.borrow_mut();
         let growing = self.growing(&mut quarantines, kept);
         let (part, records) = match &mut growing.part {
             Some(part) => part,
-            none => none.insert((Quarantine::open(&kept.directory, partition)?, 0)),
+            none => {
+                let opened = Quarantine::open(&kept.directory, partition);
+                none.insert((opened.map_err(io_error)?, 0))
+            }
         };
         *records += 1;
-        part.put(record)
+        part.put(record).map_err(io_error)
     }
 
     /// The partition is done, to its end or not.
@@ -222,7 +223,12 @@ impl LeftOut {
     }
 
     /// How many records were left out, and what was wrong with the first that was seen.
-    pub(crate) fn told(&self) -> (u64, Option<String>) {
-        (self.count.get(), self.first.borrow().clone())
+    pub(crate) fn told(&self, ctx: &TaskContext<'_>) -> (u64, Option<String>) {
+        let first = self.first.borrow();
+        let first = first.as_ref().map(|First { mark, error }| match mark {
+            Some(mark) => mark.says(error, ctx),
+            None => error.clone(),
+        });
+        (self.count.get(), first)
     }
 }

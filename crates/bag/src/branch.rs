@@ -145,6 +145,7 @@ impl<S: Stage, K: Sink<S>> Branch<S::Root> for Chain<S, K> {
             root.drive(plan, run, inputs, chain.stage.consumer(run, end))
         }
         drive(self, root, plan, run, inputs, &state)?;
+        run.end_reading();
         self.sink.finish(state.into_inner(), run)
     }
 
@@ -281,7 +282,7 @@ impl<R: Root, B: Branch<R>> Layer for Alone<R, B> {
         let reading = self.root.cost(&self.plan, task).footprint.own_bytes();
         let making = self.branch.output().own_bytes();
         set_aside(ctx, [reading, making], |[own, rest]| {
-            let run = Run::new(rest, task)
+            let run = Run::new(rest.ctx(), task)
                 .reading_with(own)
                 .in_order(self.order());
             run.catch(

@@ -78,8 +78,8 @@ impl Field {
             .map(Json)
             .ok_or_else(|| {
                 let path = self.path.join(".");
-                let what = format!("there is no field {path:?}; use pluck_or for a default");
-                let message = run.says(&what);
+                let message = run.says(&format!("there is no field {path:?}"));
+                let message = message + "; use pluck_or for a default";
                 Error::failed(message).with_location(self.location)
             })
     }

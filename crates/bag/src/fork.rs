@@ -68,9 +68,10 @@ impl<R: Root> Forks<R> {
             found.and_then(|entry| entry.fork.upgrade())
         });
         let fork = fork.ok_or_else(|| Error::invalid("the shared bag's layer is gone"))?;
-        let (steps, output) = (branch.steps(), branch.output());
+        let steps = branch.steps();
+        let branch: Arc<dyn Branch<R>> = Arc::new(branch);
         let index = fork.branches(|branches| {
-            branches.push(Arc::new(branch));
+            branches.push(Arc::clone(&branch));
             branches.len() - 1
         });
         // the branch's own steps; the source's are in the name of the layer that it picks from
@@ -80,7 +81,7 @@ impl<R: Root> Forks<R> {
             name,
             index,
             count,
-            output,
+            branch,
         };
         Ok(graph.push_at(
             Arc::new(pick),
@@ -169,6 +170,7 @@ pub(crate) fn split_all<'s, R: Root>(
 ) -> Result<Block> {
     let (split, end) = fork.start_all(run)?;
     drive(split)?;
+    run.end_reading();
     end()
 }
 
@@ -249,14 +251,14 @@ where
 }
 
 /// Takes one branch's block out of a fork's.
-struct Pick {
+struct Pick<R: Root> {
     name: String,
     index: usize,
     count: u32,
-    output: Footprint,
+    branch: Arc<dyn Branch<R>>,
 }
 
-impl Layer for Pick {
+impl<R: Root> Layer for Pick<R> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -272,7 +274,7 @@ impl Layer for Pick {
     fn footprint(&self, _: u32) -> Footprint {
         Footprint {
             scratch_bytes: 0,
-            ..self.output
+            ..self.branch.output()
         }
     }
 

@@ -11,17 +11,18 @@ use std::sync::Arc;
 use flagstone_graph::{Counter, Error, ErrorKind, Quality, Result, TaskContext};
 use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, IoCounters, LineNumbers};
 
+use crate::aside::Side;
 use crate::bad::{Kept, LeftOut, Policy};
 use crate::mark::Mark;
 use crate::quality::Keys;
-use crate::stage::ItemOrder;
-use crate::stage::Step;
+use crate::stage::{ItemOrder, Step};
 
 /// A partition being run.
 pub struct Run<'a> {
     ctx: &'a TaskContext<'a>,
     /// What the source was given: memory is [set aside](crate::aside) for it.
     source_ctx: &'a TaskContext<'a>,
+    reading_side: Option<&'a Side<'a>>,
     partition: u32,
     wanted: u64,
     order: ItemOrder,
@@ -32,6 +33,10 @@ pub struct Run<'a> {
     /// Lines of the range so far, those that were too long included.
     lines: Cell<u64>,
     reading: RefCell<Option<Reading>>,
+    /// More than one file was read.
+    several_files: Cell<bool>,
+    /// The source has given all its items: what comes now comes from no place.
+    at_end: Cell<bool>,
     left_out: LeftOut,
     /// Ends of chains that have not seen the end of the partition.
     open_ends: Cell<u32>,
@@ -76,6 +81,7 @@ impl<'a> Run<'a> {
         Run {
             ctx,
             source_ctx: ctx,
+            reading_side: None,
             partition,
             wanted,
             order: ItemOrder::Bag,
@@ -84,6 +90,8 @@ impl<'a> Run<'a> {
             offset: Cell::new(None),
             lines: Cell::new(0),
             reading: RefCell::new(None),
+            several_files: Cell::new(false),
+            at_end: Cell::new(false),
             left_out: LeftOut::default(),
             open_ends: Cell::new(0),
             outside: Cell::new(false),
@@ -97,10 +105,18 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// The same, whose source has a context of its own.
-    pub(crate) fn reading_with(mut self, ctx: &'a TaskContext<'a>) -> Self {
-        self.source_ctx = ctx;
+    /// The same, whose source has memory of its own.
+    pub(crate) fn reading_with(mut self, side: &'a Side<'a>) -> Self {
+        self.source_ctx = side.ctx();
+        self.reading_side = Some(side);
         self
+    }
+
+    /// Nothing is read any more: what was set aside for that is there for making the block.
+    pub(crate) fn end_reading(&self) {
+        if let Some(side) = self.reading_side {
+            side.give_back();
+        }
     }
 
     /// For sources: what the task was given, with the memory that is set aside for reading.
@@ -168,7 +184,12 @@ impl<'a> Run<'a> {
     fn enter(&self, file: &InputFile, numbers: Option<(Arc<LineNumbers>, Delimiter)>) {
         self.lines.set(0);
         self.offset.set(None);
-        *self.reading.borrow_mut() = Some(Reading {
+        let mut reading = self.reading.borrow_mut();
+        let other = |reading: &Reading| reading.file.path() != file.path();
+        if reading.as_ref().is_some_and(other) {
+            self.several_files.set(true);
+        }
+        *reading = Some(Reading {
             file: file.clone(),
             numbers,
             first: None,
@@ -201,6 +222,16 @@ impl<'a> Run<'a> {
         self.enter(file, None);
     }
 
+    /// The source has given all its items: what is pushed from now on was held back, and comes from
+    /// no line. It comes from a file where the partition is one file's.
+    pub(crate) fn end_items(&self) {
+        self.at_end.set(true);
+        self.offset.set(None);
+        if self.several_files.get() {
+            *self.reading.borrow_mut() = None;
+        }
+    }
+
     /// The file that the item comes from.
     pub(crate) fn path(&self) -> Arc<Path> {
         let reading = self.reading.borrow();
@@ -211,6 +242,9 @@ impl<'a> Run<'a> {
     /// The number of the line that the item comes from. The first time in a range that does not
     /// start its file, reads the file up to there; `None` when that fails.
     fn line_number(&self) -> Option<u64> {
+        if self.at_end.get() {
+            return None;
+        }
         let mut reading = self.reading.borrow_mut();
         let reading = reading.as_mut()?;
         let (start, number) = reading.first.as_mut()?;
@@ -219,7 +253,7 @@ impl<'a> Run<'a> {
             None => {
                 let (numbers, delimiter) = reading.numbers.as_ref()?;
                 let file = &reading.file;
-                let found = self.with_io(|io| numbers.number_at(file, *start, delimiter, io));
+                let found = numbers.number_at(file, *start, delimiter, &self.uncounted_io());
                 *number.insert(found.ok()?)
             }
         };
@@ -231,7 +265,7 @@ impl<'a> Run<'a> {
         let reading = self.reading.borrow();
         let Reading { file, numbers, .. } = reading.as_ref()?;
         let (numbers, delimiter) = numbers.as_ref()?;
-        let found = self.with_io(|io| numbers.number_at(file, offset, delimiter, io));
+        let found = numbers.number_at(file, offset, delimiter, &self.uncounted_io());
         found.ok()
     }
 
@@ -244,7 +278,9 @@ impl<'a> Run<'a> {
         record: Option<&[u8]>,
     ) -> Result<()> {
         let keep = policy.quarantine().is_some();
-        if self.ledger.refused.replace(self.item.get()) != self.item.get() {
+        // what was held back to the end is no line
+        let is_line = !self.at_end.get();
+        if is_line && self.ledger.refused.replace(self.item.get()) != self.item.get() {
             let ledger = &self.ledger;
             add(
                 if keep {
@@ -255,11 +291,11 @@ impl<'a> Run<'a> {
                 1,
             );
         }
-        // of those that are only counted, the first is told
-        let line = match keep || self.left_out.is_empty() {
-            true => self.line_number(),
-            false => None,
+        self.left_out.see(error, || self.mark());
+        let Some(kept) = policy.quarantine() else {
+            return Ok(());
         };
+        let line = self.line_number();
         let reading = self.reading.borrow();
         let record = BadRecord {
             file: reading.as_ref().map(|reading| reading.file.path()),
@@ -268,7 +304,7 @@ impl<'a> Run<'a> {
             error,
             record,
         };
-        self.left_out.put(policy, self.partition, &record)
+        self.left_out.keep(kept, self.partition, &record)
     }
 
     /// A chain of this run may put records there.
@@ -286,9 +322,9 @@ impl<'a> Run<'a> {
         self.open_ends.set(self.open_ends.get().saturating_sub(1));
     }
 
-    /// How many records were left out, and what was wrong with the first.
+    /// How many records were left out, and what was wrong with the first; counts its line.
     pub(crate) fn told(&self) -> (u64, Option<String>) {
-        self.left_out.told()
+        self.left_out.told(self.source_ctx)
     }
 
     /// For sources: items are lines of this part of a source, of which a reader left out so many
@@ -341,6 +377,11 @@ impl<'a> Run<'a> {
         )
     }
 
+    /// For looking up where something was: what is read for that is not the partition's.
+    fn uncounted_io(&self) -> Io<'_> {
+        Io::new(self.source_ctx.memory())
+    }
+
     /// Runs the chain; a panic of a closure becomes an error that says on which item. What the chain
     /// left out counts when it has ended well.
     pub(crate) fn catch<T>(
@@ -384,12 +425,14 @@ impl<'a> Run<'a> {
         self.outside.set(outside);
     }
 
-    /// `item 7 of partition 2 (a.txt:3, byte 120)`; items count from 0.
+    /// `item 7 of partition 2 (a.txt:3, byte 120)`; items count from 0. `the end of partition 2` for
+    /// what was held back until then.
     pub(crate) fn place(&self) -> String {
         // for a line in the middle of a file, reads the file up to there
         let line = self.line_number();
         let partition = self.partition;
         let mut place = match (self.item.get(), self.rank.get()) {
+            _ if self.at_end.get() => return format!("the end of partition {partition}"),
             (_, Some(rank)) => {
                 let (source, item) = (rank >> 40, rank & ((1 << 40) - 1));
                 format!("what was first seen as item {item} of partition {source} before it")
@@ -408,6 +451,9 @@ impl<'a> Run<'a> {
 impl Run<'_> {
     /// Where in a file the item comes from, if it does.
     pub(crate) fn mark(&self) -> Option<Mark> {
+        if self.at_end.get() {
+            return None;
+        }
         let reading = self.reading.borrow();
         let Reading { file, numbers, .. } = reading.as_ref()?;
         Some(Mark::new(file, numbers.as_ref(), self.offset.get()))

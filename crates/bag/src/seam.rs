@@ -193,16 +193,28 @@ impl<S: Stage> Partitions<S> {
         ctx: &TaskContext<'_>,
         mut each: impl for<'a> FnMut(S::Item<'a>) -> Flow,
     ) -> Result<Passed> {
-        self.drive(partition, inputs, ctx, |item, _| each(item))
+        self.drive(
+            partition,
+            inputs,
+            ctx,
+            |item, _| each(item),
+            |run| run.told(),
+        )
+        .map(|(left_out, first_left_out)| Passed {
+            left_out,
+            first_left_out,
+        })
     }
 
-    fn drive(
+    /// `end` looks at the run when it has ended well.
+    fn drive<T>(
         &self,
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
         each: impl for<'a> FnMut(S::Item<'a>, &Run<'_>) -> Flow,
-    ) -> Result<Passed> {
+        end: impl FnOnce(&Run<'_>) -> T,
+    ) -> Result<T> {
         let reading = self.footprint(partition).own_bytes();
         set_aside(ctx, [reading], |[own]| {
             let run = Run::new(ctx, partition).reading_with(own);
@@ -217,11 +229,7 @@ impl<S: Stage> Partitions<S> {
                 let consumer = self.stage.consumer(&run, Borrowed(each, &run));
                 self.stage.root().drive(&self.plan, &run, inputs, consumer)
             })?;
-            let (left_out, first_left_out) = run.told();
-            Ok(Passed {
-                left_out,
-                first_left_out,
-            })
+            Ok(end(&run))
         })
     }
 }
@@ -294,8 +302,7 @@ where
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(T) -> Flow,
     ) -> Result<()> {
-        self.for_each_borrowed(partition, inputs, ctx, each)
-            .map(drop)
+        self.drive(partition, inputs, ctx, |item, _| each(item), |_| ())
     }
 
     fn for_each_marked(
@@ -305,10 +312,13 @@ where
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(T, &Asked<'_>) -> Flow,
     ) -> Result<()> {
-        self.drive(partition, inputs, ctx, |item, run| {
-            each(item, &|| run.mark())
-        })
-        .map(drop)
+        self.drive(
+            partition,
+            inputs,
+            ctx,
+            |item, run| each(item, &|| run.mark()),
+            |_| (),
+        )
     }
 
     fn steps(&self) -> Vec<Step> {

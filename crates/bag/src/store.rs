@@ -15,6 +15,9 @@ use crate::stored::Portable;
 const HELD_BYTES_MAX: u64 = 32 << 20;
 /// Items are written and read in pieces of about so many bytes.
 const PIECE_BYTES: usize = 64 << 10;
+/// What writing takes at least, with a short list of pieces, and what reading back takes.
+pub(crate) const WRITING_BYTES: u64 = 2 * PIECE_BYTES as u64 + (8 << 10);
+pub(crate) const READING_BYTES: u64 = 2 * PIECE_BYTES as u64;
 /// What is left to whoever works on the items.
 const LEFT_BYTES: u64 = 8 * PIECE_BYTES as u64;
 
@@ -44,6 +47,15 @@ impl<T: Portable + Clone> Store<T> {
             open: Vec::new(),
             lease: ctx.reserve(0)?,
             len: 0,
+        })
+    }
+
+    /// The same, with what writing takes leased in advance.
+    pub(crate) fn ready(ctx: &TaskContext<'_>) -> Result<Self> {
+        let lease = ctx.reserve(WRITING_BYTES)?;
+        Ok(Store {
+            lease,
+            ..Store::new(ctx)?
         })
     }
 

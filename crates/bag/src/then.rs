@@ -142,6 +142,7 @@ where
     }
 
     fn finish(&mut self) -> Flow {
+        self.at.run.end_items();
         self.work.finish(&mut self.state, self.at, &mut self.next)?;
         self.next.finish()
     }

@@ -8,7 +8,7 @@ use std::fmt::{Debug, Write};
 use std::path::Path;
 
 use common::{gzip, small, write};
-use flagstone_bag::{Bag, BagItem, ErrorKind, Json, Portable, Stage};
+use flagstone_bag::{Bag, BagItem, ErrorKind, Json, Portable, Stage, TextOptions};
 use flagstone_graph::{Graph, SerialExecutor};
 use flagstone_scheduler::Session;
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,45 @@ where
     plans.into_iter().map(named).collect()
 }
 
+/// One digest of two.
+fn both(first: BagItem<Digest>, second: BagItem<Digest>) -> BagItem<Digest> {
+    let one = Bag::range(0..1, 1);
+    digest(&one.map_with(&(first, second), |_, (first, second)| (*first, *second)))
+}
+
+/// Operations that keep something while a source streams by: several outputs of it, another bag's
+/// partition, the first items.
+fn beside<S>(source: &str, pairs: &Bag<S>) -> Vec<Plan>
+where
+    S: for<'a> Stage<Item<'a> = (i64, f64)>,
+{
+    let shared = pairs.shared();
+    let sorted = shared.map(|(k, _)| *k).sort_by(|k| k % 1000);
+    let groups = shared.owned().groupby(|(k, _)| k % 3000);
+    let sizes = groups.map(|(k, rows)| (k, rows.len()));
+    let counts = pairs.map(|(k, _)| k % 300);
+    let most = pairs.take(30_000).map(|items| {
+        let hashes = items
+            .iter()
+            .map(|item| xxh3_64(format!("{item:?}").as_bytes()));
+        (
+            items.len() as u64,
+            hashes.fold(0, |all, hash| all ^ hash.rotate_left(7)),
+            1,
+        )
+    });
+    let plans = [
+        ("fork", both(digest(&sorted), digest(&sizes))),
+        ("zip", digest(&pairs.zip(&counts))),
+        ("take", most),
+    ];
+    let named = |(operation, item)| Plan {
+        name: format!("{operation} of {source}"),
+        item,
+    };
+    plans.into_iter().map(named).collect()
+}
+
 /// Every source of the same pairs.
 fn plans(dir: &Path, rows: i64) -> Vec<Plan> {
     let row = |i: i64| (i * 7919 % 100_003, (i * 31 % 2003) as f64 / 2.0 - 500.0);
@@ -108,6 +147,8 @@ fn plans(dir: &Path, rows: i64) -> Vec<Plan> {
     let path = write(dir, "rows.json", &json);
     let lines = write(dir, "rows.txt", &text);
     let packed = write(dir, "rows.txt.gz", gzip(&text));
+    let lines_again = write(dir, "more.txt", &text);
+    let packed_again = write(dir, "more.txt.gz", gzip(&text));
     let pair = |line: String| {
         let (k, v) = line.split_once(' ').unwrap();
         (k.parse::<i64>().unwrap(), v.parse::<f64>().unwrap())
@@ -119,12 +160,28 @@ fn plans(dir: &Path, rows: i64) -> Vec<Plan> {
     let text = Bag::read_text(&lines).owned().map(pair);
     let packed = Bag::read_text(&packed).owned().map(pair);
     let made = Bag::range(0..rows as u64, 4).map(move |i| row(i as i64));
-    let mut plans = keyed("typed JSON", &typed);
-    plans.extend(keyed("dynamic JSON", &dynamic));
-    plans.extend(keyed("text", &text));
-    plans.extend(keyed("gzip", &packed));
-    plans.extend(keyed("made items", &made));
-    plans
+    // more than one file, of which each takes a block
+    let three = Bag::read_text_with(
+        [&lines, &lines_again, &packed_again],
+        TextOptions {
+            files_per_partition: Some(2),
+            ..TextOptions::default()
+        },
+    );
+    let three = three.owned().map(pair);
+    let keyed = [
+        keyed("typed JSON", &typed),
+        keyed("dynamic JSON", &dynamic),
+        keyed("text", &text),
+        keyed("gzip", &packed),
+        keyed("made items", &made),
+    ];
+    let beside = [
+        beside("typed JSON", &typed),
+        beside("gzip", &packed),
+        beside("three files", &three),
+    ];
+    keyed.into_iter().chain(beside).flatten().collect()
 }
 
 /// The least budget that the certificate names, if the session's is less.
@@ -178,7 +235,9 @@ fn a_plan_that_is_admitted_is_run_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let plans = plans(dir.path(), 40_000);
     // each operation once, of one source after the other
-    let some = (0..plans.len()).filter(|i| i / 10 == i % 5);
+    let keyed = (0..50).filter(|i| i / 10 == i % 5);
+    let beside = (0..9).filter(|i| i / 3 == i % 3).map(|i| 50 + i);
+    let some = keyed.chain(beside);
     let wrong = some.flat_map(|i| {
         let budget = |step: u64| (2 << 20) + (i as u64 * 3 + step * 11) % 40 * (256 << 10);
         sweep(&plans[i], (0..2).map(budget), &[1 + i % 3])
@@ -199,8 +258,10 @@ fn a_plan_that_is_admitted_is_run_to_its_end() {
 fn every_plan_in_every_budget() {
     let dir = tempfile::tempdir().unwrap();
     let rows = std::env::var("ROWS").map_or(80_000, |rows| rows.parse().unwrap());
+    let only = std::env::var("PLANS").unwrap_or_default();
+    let plans = plans(dir.path(), rows).into_iter();
     let mut all = 0;
-    for plan in plans(dir.path(), rows) {
+    for plan in plans.filter(|plan| plan.name.contains(&only)) {
         let budgets = (4..=64).map(|quarter| quarter << 18);
         let wrong = sweep(&plan, budgets, &[1, 2, 4]);
         eprintln!(
@@ -212,4 +273,41 @@ fn every_plan_in_every_budget() {
         all += wrong.len();
     }
     assert_eq!(all, 0);
+}
+
+/// Thousands of small files: what the tasks tell of themselves is collected at once, so it must be
+/// little of each.
+#[test]
+fn thousands_of_partitions_are_dealt_out_and_sorted_in_a_small_budget() {
+    let plans = |partitions| {
+        let pairs = Bag::range(0..20_000, partitions).map(|i| (i * 7919 % 5_003, i));
+        let counts = digest(&pairs.map(|(key, _)| key).frequencies());
+        let named = [
+            ("frequencies", counts),
+            ("sort_by", digest(&pairs.sort_by(|(key, _)| *key))),
+        ];
+        named.map(|(name, item)| Plan {
+            name: name.to_owned(),
+            item,
+        })
+    };
+    let mut wrong = Vec::new();
+    for (many, few) in plans(10_000).iter().zip(plans(4)) {
+        let expected = few.item.compute_with(&SerialExecutor).unwrap();
+        // the budget that is named for one that is far too small
+        let session = small(2 << 20, 2);
+        let least = refused(&session, many).unwrap();
+        let error = many.item.compute_with(&session).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+        assert!(least < 60 << 20, "{}: {least}", many.name);
+        for (budget, threads) in [(least, 1), (64 << 20, 2)] {
+            let session = small(budget, threads);
+            match many.item.compute_with(&session) {
+                Ok(found) if found == expected => {}
+                other => wrong.push(format!("{} in {budget}: {other:?}", many.name)),
+            }
+            assert!(session.last_stats().ledger_peak_bytes <= budget);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

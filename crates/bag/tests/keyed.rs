@@ -217,9 +217,14 @@ fn groups_joins_and_sorts_larger_than_memory() {
 
 #[test]
 fn a_group_that_does_not_fit_is_an_error_and_gives_everything_back() {
-    let session = small(6 << 20, 2);
-    let bag = Bag::range(0..400_000, 4);
-    let groups = bag.groupby(|i| format!("key {}", i % 7 / 6)).count();
+    // the items of one key alone are twice as much as the budget
+    const BUDGET: u64 = 8 << 20;
+    const COUNT: u64 = 2 * BUDGET / size_of::<[u64; 32]>() as u64 * 70 / 69;
+    let session = small(BUDGET, 2);
+    let bag = Bag::range(0..COUNT, 4).map(|i| [i; 32]);
+    let groups = bag
+        .groupby(|[i, ..]| format!("key {}", i % 70 / 69))
+        .count();
     let error = groups.compute_with(&session).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NeedsMemory, "{error}");
     let text = error.to_string();
@@ -228,7 +233,7 @@ fn a_group_that_does_not_fit_is_an_error_and_gives_everything_back() {
         "{text}"
     );
     assert!(text.contains("foldby keeps none"), "{text}");
-    assert_eq!(bag.count().compute_with(&session).unwrap(), 400_000);
+    assert_eq!(bag.count().compute_with(&session).unwrap(), COUNT);
     assert_eq!(session.spilled_bytes(), 0);
 }
 

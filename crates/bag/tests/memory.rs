@@ -6,11 +6,14 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::{small, write};
 use flagstone_bag::{Bag, HeapSize, Json, heap_bytes};
-use flagstone_graph::{Graph, SerialExecutor, Value, round_trip};
+use flagstone_graph::{
+    FreezeOptions, Graph, SerialExecutor, SerialHost, Value, round_trip, run_serially,
+};
 use serde::{Deserialize, Serialize};
 
 struct Counting;
@@ -250,4 +253,50 @@ fn the_table_of_a_small_bag_is_leased_as_it_lies_in_memory() {
     let leased = session.last_stats().ledger_peak_bytes;
     assert!(live > 15_000 * 32 * 8, "{live}");
     assert!(live <= leased, "{live} bytes live, {leased} leased at most");
+}
+
+/// A long text that looks at the memory when it has been written behind another.
+#[derive(Clone, Deserialize)]
+struct Long(String);
+
+impl Long {
+    /// What is live beyond what is leased, while one is written.
+    fn beyond() -> &'static AtomicI64 {
+        static BEYOND: AtomicI64 = AtomicI64::new(0);
+        &BEYOND
+    }
+
+    fn host() -> &'static SerialHost {
+        static HOST: LazyLock<SerialHost> = LazyLock::new(SerialHost::new);
+        &HOST
+    }
+}
+
+impl Serialize for Long {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let written = self.0.serialize(serializer);
+        let leased = Long::host().memory().granted_bytes() as i64;
+        Long::beyond().fetch_max(LIVE.with(Cell::get) - leased, Ordering::Relaxed);
+        written
+    }
+}
+
+#[test]
+fn long_values_are_leased_while_they_are_dealt_out() {
+    const LEN: usize = 4 << 20;
+    let bag = Bag::range(0..12, 2).map(|i| (i % 5, Long("x".repeat(LEN + i as usize))));
+    let groups = bag.groupby(|(key, _)| *key);
+    let lens = groups.map(|(_, rows)| rows.iter().map(|(_, long)| long.0.len()).sum::<usize>());
+    let mut graph = Graph::new();
+    let item = lens.sum::<usize>();
+    let layer = item.lower(&mut graph).unwrap();
+    let program = graph.freeze(&[layer], &FreezeOptions::default()).unwrap();
+    let before = LIVE.with(Cell::get);
+    let mut blocks = run_serially(&program, Long::host()).unwrap();
+    let sum = item.value(blocks.remove(0)).unwrap();
+    assert_eq!(sum, 12 * LEN + 66);
+    // the item itself, which its closure made, and a little
+    let beyond = Long::beyond().load(Ordering::Relaxed) - before;
+    let len = LEN as i64;
+    assert!((len / 2..len + (1 << 20)).contains(&beyond), "{beyond}");
 }

@@ -278,12 +278,8 @@ pub(crate) fn hold(file: &File) {
     let _ = file.try_lock_shared();
 }
 
-/// What the error about an output that exists says first of the ways out. A program says its own
-/// option instead.
-pub const ALLOW_OVERWRITING: &str = "allow overwriting";
-
 fn exists(target: &Path) -> Error {
-    let message = format!("the output exists already; {ALLOW_OVERWRITING}, or choose another name");
+    let message = "the output exists already; choose another name, or allow overwriting";
     Error::new(ErrorKind::Exists, message).at_path(target)
 }
 

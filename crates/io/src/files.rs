@@ -108,10 +108,10 @@ pub fn expand<P: AsRef<Path>>(
 ///
 /// A path that exists is taken as it is, even with `*` in its name. Otherwise `*`, `?`, `[...]` and
 /// `**` match as in a shell (hidden files only when the dot is written), sorted with digits as
-/// numbers. Patterns keep the order they were given in. A file that a pattern or
-/// path names which an earlier one named, in whatever way its directory is written, comes once,
-/// where it was named first: otherwise it would be read twice, and nobody would see it. Who wants
-/// it twice concatenates two collections. Links with different names are different files.
+/// numbers. Patterns keep the order they were given in. A file that several patterns or paths name,
+/// in whatever way its directory is written, comes once, where it was named first: otherwise it
+/// would be read twice, and nobody would see it. Who wants it twice concatenates two collections.
+/// Links with different names are different files.
 ///
 /// # Errors
 /// For no pattern, a pattern that matches nothing, and as [`InputFile::look`] for every single file.

@@ -72,7 +72,7 @@ mod partial;
 mod place;
 mod quarantine;
 
-pub use atomic::{ALLOW_OVERWRITING, AtomicDir, AtomicFile, OutputOptions};
+pub use atomic::{AtomicDir, AtomicFile, OutputOptions};
 pub use blocks::{Block, BlockReader};
 pub use compression::Compression;
 pub use count::{Counters, CountingWriter, IoCounters};

@@ -12,8 +12,6 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::quarantine::BadRecord;
-
 /// A place in the text of a file, as far as it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place<'a> {
@@ -27,17 +25,7 @@ pub struct Place<'a> {
     pub byte: Option<u64>,
 }
 
-impl<'a> Place<'a> {
-    /// Where a record starts.
-    pub fn of(record: &BadRecord<'a>) -> Self {
-        Place {
-            file: record.file,
-            line: record.line,
-            column: None,
-            byte: record.byte,
-        }
-    }
-
+impl Place<'_> {
     /// What is so at this place: `a.json:3:9: the line is not JSON (byte 120 of the text)`.
     pub fn says(&self, what: &str) -> String {
         let place = Place {

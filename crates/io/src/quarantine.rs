@@ -37,11 +37,10 @@ pub enum BadRecords {
     /// run is done; one that fails leaves the earlier one as it was. Of a bag, what was there
     /// before the bag was made goes when the first of its partitions was read: a run that fails
     /// before leaves it as it was, and of one that fails later the directory holds the partitions
-    /// that were done. After that, one and the same
-    /// bag (and what is derived from it) replaces the file of a partition when it has read that
-    /// partition to its end again, and removes it when there was nothing bad any more; files of
-    /// partitions that are not read again stay, so a bag whose files have become fewer is best
-    /// made anew.
+    /// that were done. After that, one and the same bag (and what is derived from it) replaces the
+    /// file of a partition when it has read that partition to its end again, and removes it when
+    /// there was nothing bad any more; files of partitions that are not read again stay, so a bag
+    /// whose files have become fewer is best made anew.
     Quarantine(PathBuf),
 }
 

@@ -84,7 +84,9 @@ fn an_existing_output_is_an_error_at_once_and_untouched() {
     let error = AtomicFile::create(target.join("mine"), PLAIN).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Exists);
     assert!(
-        error.to_string().contains(flagstone_io::ALLOW_OVERWRITING),
+        error
+            .to_string()
+            .contains("choose another name, or allow overwriting"),
         "{error}"
     );
     assert_eq!(

@@ -18,8 +18,13 @@ pub(super) type Gathered = Vec<Vec<(u32, Bytes)>>;
 
 /// Together the sources keep so much in memory rather than write it.
 const HERE_BYTES_MAX: u64 = 8 << 20;
-/// What a receipt takes, with what is kept in it however little memory there is.
-pub(crate) const RECEIPT_BYTES: u64 = 16 << 10;
+/// What is counted for the lists of all receipts, and for that of one at most. Where there are
+/// thousands of sources each is small, and all are collected at once: then the barrier is what
+/// needs most.
+const LISTED_BYTES: u64 = 8 << 20;
+const LISTED_BYTES_MAX: u64 = 8 << 10;
+/// A source keeps so much in its receipt however little memory there is.
+const KEPT_BYTES_MAX: u64 = 8 << 10;
 /// Shards never are more: what is still too large is dealt out again.
 const SHARDS_MAX: u32 = 64;
 const SHARDS_MIN: u32 = 4;
@@ -41,7 +46,7 @@ pub(super) struct Shape {
     pub(super) here: Here,
 }
 
-/// What each of some sources may keep in memory rather than write it.
+/// What each of some sources may keep in memory rather than write it, and what its receipt takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Here {
     bytes_max: u64,
@@ -55,11 +60,28 @@ impl Here {
         Here { bytes_max, sources }
     }
 
-    /// How much a source that has so much left may keep. The barrier holds what all of them keep,
-    /// and twice of it while it collects them: whoever keeps more than it declared must see room
-    /// for everybody's.
+    /// What a receipt takes, if its list is no longer than usual, with what is kept in it however
+    /// little memory there is. `listed` is what the list of a very small source takes.
+    pub(crate) fn receipt_bytes(&self, listed: u64) -> u64 {
+        let share = LISTED_BYTES / self.sources;
+        share.max(listed).min(LISTED_BYTES_MAX) + self.declared()
+    }
+
+    fn declared(&self) -> u64 {
+        KEPT_BYTES_MAX.min(self.bytes_max)
+    }
+
+    /// How many of what tells about a source's items it sends, of `max`: together they are enough
+    /// long before each of thousands sends all.
+    pub(crate) fn samples_max(&self, max: usize) -> usize {
+        (64 * max / self.sources as usize).clamp(max.min(16), max)
+    }
+
+    /// How much a source that has so much left may keep. The barrier holds what all of them keep
+    /// beside its inputs, and a part of it must be free for others: whoever keeps more than it
+    /// declared must see room for everybody's.
     pub(crate) fn bytes_max(&self, left: u64, ctx: &TaskContext<'_>) -> u64 {
-        let declared = (RECEIPT_BYTES / 2).min(self.bytes_max);
+        let declared = self.declared();
         let asks = left > declared && left <= self.bytes_max;
         // dropped at once: only to see that it could be had
         match asks && ctx.reserve(4 * self.bytes_max * self.sources).is_ok() {
@@ -70,6 +92,12 @@ impl Here {
 }
 
 impl Exchange {
+    /// What the receipt of a source takes: a piece for each shard at least.
+    pub(super) fn receipt_bytes(&self) -> u64 {
+        let here = self.shape.get().map_or(Here::of(1), |shape| shape.here);
+        here.receipt_bytes(u64::from(SHARDS_MAX) * size_of::<(u32, Bytes)>() as u64)
+    }
+
     pub(super) fn shape(&self) -> Result<Shape> {
         let shape = self.shape.get().copied();
         shape.ok_or_else(|| Error::invalid("an exchange ran before it was lowered"))
@@ -100,6 +128,9 @@ impl Exchange {
     }
 }
 
+/// What the lists of all shards take when there is nothing in them, and counting them.
+const GATHERED_BYTES: u64 = SHARDS_MAX as u64 * (size_of::<Vec<(u32, Bytes)>>() as u64 + 8);
+
 /// Collects the receipts: no data passes here but what is small.
 struct Barrier {
     exchange: Arc<Exchange>,
@@ -123,30 +154,36 @@ impl Layer for Barrier {
 
     fn footprint(&self, _: u32) -> Footprint {
         let sources: u32 = self.counts.iter().sum();
-        // collected twice while the lists grow
-        let bytes = u64::from(sources) * RECEIPT_BYTES;
-        Footprint::estimated(bytes).with_scratch(bytes)
+        Footprint::estimated(u64::from(sources) * self.exchange.receipt_bytes() + GATHERED_BYTES)
     }
 
     fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let mut lease = ctx.reserve(0)?;
-        let mut gathered: Gathered = vec![Vec::new(); 1 << self.exchange.shape()?.bits];
-        let mut heap = size_of_val(gathered.as_slice()) as u64;
+        let mut counts = vec![0; 1 << self.exchange.shape()?.bits];
+        let mut heap = GATHERED_BYTES;
+        for source in 0..inputs.len() {
+            let receipt = inputs.get::<Stored<Receipt>>(source)?;
+            heap += receipt.heap_bytes;
+            for (shard, _) in &receipt.value {
+                *counts.get_mut(*shard as usize).ok_or_else(no_shard)? += 1;
+            }
+        }
+        // counted before, so that no list grows by doubling
+        let _lease = ctx.reserve(heap)?;
+        let mut gathered: Gathered = counts.into_iter().map(Vec::with_capacity).collect();
         for source in 0..inputs.len() {
             let copy = |receipt: &Receipt, _| Ok(receipt.clone());
-            let (receipt, bytes) = take_or(&mut inputs, source, copy)?;
-            heap += bytes;
-            // the vectors of the shards grow by doubling
-            lease.ensure(2 * heap)?;
+            let (receipt, _) = take_or(&mut inputs, source, copy)?;
             for (shard, bytes) in receipt {
-                let pieces = gathered.get_mut(shard as usize);
-                let pieces = pieces.ok_or_else(|| Error::invalid("there is no such shard"))?;
+                let pieces = gathered.get_mut(shard as usize).ok_or_else(no_shard)?;
                 pieces.push((source as u32, bytes));
             }
         }
-        gathered.iter_mut().for_each(Vec::shrink_to_fit);
         Ok(Stored::block(gathered, heap))
     }
+}
+
+fn no_shard() -> Error {
+    Error::invalid("there is no such shard")
 }
 
 /// What a node of an expression made in each graph that it was lowered to, beside its layer.

@@ -11,7 +11,7 @@ use super::exchange::{Exchange, Gathered, PerGraph};
 use super::hot::HotKey;
 use super::record::{self, Reader, Record, decode, encode};
 use super::scatter::{PLACE_BITS, Source as KeySource};
-use super::shards::Shards;
+use super::shards::{Room, Shards};
 use super::spool::{Buffer, Bytes, Spool};
 use super::table::{Entry, Table};
 use super::weights::Weights;
@@ -272,9 +272,8 @@ impl<X: Keying> Gather<'_, X> {
             while let Some(record) = reader.next()? {
                 let seq = u64::from(*source) << PLACE_BITS | record.place;
                 let shard = shard_of(&record)?;
-                let pass_on = |out: &mut Vec<u8>, _: &mut Vec<u8>| {
-                    record::pass_on(out, &record, seq);
-                    Ok(())
+                let pass_on = |room: &mut Room<'_>| {
+                    record::pass_on(room, &record, seq).map_err(Error::failed)
                 };
                 shards.write(shard, deeper, ctx, pass_on)?;
             }

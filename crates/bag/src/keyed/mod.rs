@@ -45,7 +45,7 @@ use std::hash::Hash;
 use crate::stage::Flow;
 use crate::stored::Portable;
 
-pub(crate) use exchange::{Here, PerGraph, RECEIPT_BYTES};
+pub(crate) use exchange::{Here, PerGraph};
 pub use gather::{Keyed, Lowered, Seen};
 pub use hot::KeyRows;
 pub(crate) use record::{decode, encode};

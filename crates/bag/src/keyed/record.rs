@@ -6,41 +6,60 @@
 //! Lengths and places are variable-length integers, keys and values bincode. A record can be passed
 //! on without decoding its key.
 
+use std::io::{self, Write};
+
 use flagstone_graph::{Error, ErrorKind, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Appends one record. `scratch` is only there to be used again.
-pub(crate) fn write<K: Serialize, V: Serialize>(
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
+/// No integer is longer when it is written.
+const INTEGER_BYTES_MAX: usize = 10;
+
+/// Where records are appended.
+pub(super) trait Tail: Write {
+    /// What was written, to be mended where it is.
+    fn bytes(&mut self) -> &mut Vec<u8>;
+}
+
+/// Appends one record.
+pub(super) fn write<K: Serialize, V: Serialize>(
+    room: &mut impl Tail,
     is_state: bool,
     hash: u64,
     place: u64,
     key: &K,
     value: &V,
 ) -> Result<()> {
-    scratch.clear();
-    scratch.extend_from_slice(&hash.to_le_bytes());
-    write_integer(scratch, place);
-    encode(key, scratch)?;
-    encode(value, scratch)?;
-    write_integer(out, (scratch.len() as u64) << 1 | u64::from(is_state));
-    out.extend_from_slice(scratch);
+    let header = room.bytes().len();
+    let body = header + INTEGER_BYTES_MAX;
+    let mut start = [0; INTEGER_BYTES_MAX + 8];
+    start[INTEGER_BYTES_MAX..].copy_from_slice(&hash.to_le_bytes());
+    let started = room.write_all(&start);
+    let started = started.and_then(|()| write_integer(room, place));
+    started.map_err(Error::failed)?;
+    encode(key, room)?;
+    encode(value, room)?;
+    // only now it is known how long the record is, and how long that is
+    let bytes = room.bytes();
+    let len = ((bytes.len() - body) as u64) << 1 | u64::from(is_state);
+    let from = header + integer_len(len);
+    write_integer(&mut &mut bytes[header..from], len).map_err(Error::failed)?;
+    bytes.copy_within(body.., from);
+    bytes.truncate(bytes.len() - (body - from));
     Ok(())
 }
 
 /// Appends a record as it was, at another place.
-pub(crate) fn pass_on(out: &mut Vec<u8>, record: &Record<'_>, place: u64) {
+pub(crate) fn pass_on(out: &mut impl Write, record: &Record<'_>, place: u64) -> io::Result<()> {
     let len = 8 + integer_len(place) + record.body.len();
-    write_integer(out, (len as u64) << 1 | u64::from(record.is_state));
-    out.extend_from_slice(&record.hash.to_le_bytes());
-    write_integer(out, place);
-    out.extend_from_slice(record.body);
+    write_integer(out, (len as u64) << 1 | u64::from(record.is_state))?;
+    out.write_all(&record.hash.to_le_bytes())?;
+    write_integer(out, place)?;
+    out.write_all(record.body)
 }
 
 /// A value in bincode, at the end of a buffer.
-pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn encode<T: Serialize>(value: &T, out: &mut impl Write) -> Result<()> {
     let config = bincode::config::standard();
     let written = bincode::serde::encode_into_std_write(value, out, config);
     written.map(|_| ()).map_err(|error| {
@@ -109,12 +128,15 @@ impl<'b> Reader<'b> {
 }
 
 /// Seven bits a byte, the lowest first; all but the last byte have the eighth.
-pub(crate) fn write_integer(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn write_integer(out: &mut impl Write, mut value: u64) -> io::Result<()> {
+    let (mut bytes, mut len) = ([0; INTEGER_BYTES_MAX], 0);
     while value >= 128 {
-        out.push(value as u8 | 128);
+        bytes[len] = value as u8 | 128;
         value >>= 7;
+        len += 1;
     }
-    out.push(value as u8);
+    bytes[len] = value as u8;
+    out.write_all(&bytes[..=len])
 }
 
 fn integer_len(value: u64) -> usize {
@@ -129,12 +151,18 @@ fn damaged() -> Error {
 mod tests {
     use super::*;
 
+    impl Tail for Vec<u8> {
+        fn bytes(&mut self) -> &mut Vec<u8> {
+            self
+        }
+    }
+
     #[test]
     fn records_come_back_and_can_be_passed_on() {
-        let (mut out, mut scratch) = (Vec::new(), Vec::new());
+        let mut out = Vec::new();
         let rows = [(false, 7, 0, "a", 1u8), (true, u64::MAX, 1 << 39, "", 2)];
         for (is_state, hash, place, key, value) in rows {
-            write(&mut out, &mut scratch, is_state, hash, place, &key, &value).unwrap();
+            write(&mut out, is_state, hash, place, &key, &value).unwrap();
         }
         let (mut reader, mut passed) = (Reader(&out), Vec::new());
         for (is_state, hash, place, key, value) in rows {
@@ -145,7 +173,7 @@ mod tests {
             );
             let (text, rest) = decode::<String>(record.body).unwrap();
             assert_eq!((text.as_str(), decode::<u8>(rest).unwrap().0), (key, value));
-            pass_on(&mut passed, &record, record.place);
+            pass_on(&mut passed, &record, record.place).unwrap();
         }
         assert!(reader.next().unwrap().is_none());
         assert_eq!(passed, out);
@@ -161,7 +189,7 @@ mod tests {
     fn integers_of_every_length_come_back() {
         for value in (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, u64::MAX >> bit]) {
             let mut out = Vec::new();
-            write_integer(&mut out, value);
+            write_integer(&mut out, value).unwrap();
             assert_eq!(Reader(&out).integer().unwrap(), value);
             assert_eq!(integer_len(value), out.len());
         }

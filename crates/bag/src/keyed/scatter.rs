@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flagstone_graph::{Block, Error, Footprint, Graph, LayerId, Result, TaskContext};
 
 use super::Keying;
-use super::exchange::{Exchange, RECEIPT_BYTES};
+use super::exchange::Exchange;
 use super::record;
 use super::shards::Shards;
 use super::table::{Entry, Table, hash_of};
@@ -134,13 +134,8 @@ where
     }
 
     fn output(&self) -> Footprint {
-        output()
+        self.receipt()
     }
-}
-
-/// The receipt of a scatter task, and what its buffers and its table start with.
-pub(super) fn output() -> Footprint {
-    Footprint::estimated(RECEIPT_BYTES).with_scratch(1 << 20)
 }
 
 impl<X: Keying, F> Scatter<X, F> {
@@ -155,6 +150,11 @@ impl<X: Keying, F> Scatter<X, F> {
 
     pub(super) fn step(&self) -> Step {
         self.step
+    }
+
+    /// The receipt of a task, and what its buffers and its table start with.
+    pub(super) fn receipt(&self) -> Footprint {
+        Footprint::estimated(self.exchange.receipt_bytes()).with_scratch(1 << 20)
     }
 
     pub(super) fn begin(&self, run: &Run<'_>) -> Result<Scattering<X>> {
@@ -278,11 +278,9 @@ impl<X: Keying, F> Scatter<X, F> {
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
         let shard = (row.hash >> (64 - state.bits)) as u32;
-        state
-            .out
-            .write(shard, &self.exchange.spool, ctx, |out, scratch| {
-                record::write(out, scratch, false, row.hash, row.place, &row.key, &row.row)
-            })
+        state.out.write(shard, &self.exchange.spool, ctx, |room| {
+            record::write(room, false, row.hash, row.place, &row.key, &row.row)
+        })
     }
 
     /// Every state goes to its shard; later rows follow as they are.
@@ -302,11 +300,9 @@ impl<X: Keying, F> Scatter<X, F> {
         } in entries
         {
             let shard = (hash >> (64 - state.bits)) as u32;
-            state
-                .out
-                .write(shard, &self.exchange.spool, ctx, |out, scratch| {
-                    record::write(out, scratch, true, hash, seq, &key, &value)
-                })?;
+            state.out.write(shard, &self.exchange.spool, ctx, |room| {
+                record::write(room, true, hash, seq, &key, &value)
+            })?;
         }
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! Buffers of records, one per shard, that go to a spool when they are full together.
 
-use flagstone_graph::{Result, TaskContext};
-use flagstone_memory::Lease;
+use std::io::{self, Write};
+
+use flagstone_graph::{Error, Result, TaskContext};
+use flagstone_memory::{Lease, NeedsMemory};
 
 use super::exchange::Receipt;
+use super::record::Tail;
 use super::spool::{Bytes, Spool};
 
 /// What a task collects until it writes: the least, for which room is leased at the start, and the
@@ -12,6 +15,10 @@ const BUFFER_BYTES_MIN: u64 = 128 << 10;
 const BUFFER_BYTES_MAX: u64 = 2 << 20;
 /// A shard is written when it alone has so much: whoever reads it back holds a piece at a time.
 pub(super) const PIECE_BYTES: usize = 256 << 10;
+/// A record that is longer has its room leased before a buffer grows for it.
+const RECORD_BYTES: usize = 64 << 10;
+/// What the list of pieces takes at the start.
+const LISTED_BYTES: u64 = 16 << 10;
 
 /// The shards of one scatter task.
 pub(super) struct Shards {
@@ -19,9 +26,10 @@ pub(super) struct Shards {
     buffered: u64,
     bytes_max: u64,
     receipt: Receipt,
-    scratch: Vec<u8>,
     /// For the buffers, which while they grow may hold twice what is in them.
     lease: Lease,
+    /// For a long record, until it is written.
+    long: Lease,
     listed: Lease,
 }
 
@@ -32,7 +40,7 @@ impl Shards {
             buffered: 0,
             bytes_max: BUFFER_BYTES_MIN,
             receipt: Vec::new(),
-            scratch: Vec::new(),
+            long: ctx.reserve(0)?,
             lease: ctx.reserve(2 * BUFFER_BYTES_MIN)?,
             listed: ctx.reserve(LISTED_BYTES)?,
         })
@@ -44,12 +52,23 @@ impl Shards {
         shard: u32,
         spool: &Spool,
         ctx: &TaskContext<'_>,
-        write: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>) -> Result<()>,
+        write: impl FnOnce(&mut Room<'_>) -> Result<()>,
     ) -> Result<()> {
-        let buffer = &mut self.buffers[shard as usize];
-        let before = buffer.len();
-        write(buffer, &mut self.scratch)?;
-        let len = buffer.len();
+        let bytes = &mut self.buffers[shard as usize];
+        let before = bytes.len();
+        let mut room = Room {
+            bytes,
+            free: PIECE_BYTES.min(self.bytes_max as usize) + RECORD_BYTES,
+            long: &mut self.long,
+            refused: None,
+        };
+        let written = write(&mut room);
+        match room.refused {
+            // which is why it could not be written
+            Some(needs) => return Err(Error::needs_memory(needs)),
+            None => written?,
+        }
+        let len = bytes.len();
         self.buffered += (len - before) as u64;
         if len > PIECE_BYTES {
             self.flush(shard as usize, spool, ctx)?;
@@ -58,6 +77,7 @@ impl Shards {
             let largest = (0..self.buffers.len()).max_by_key(|&i| self.buffers[i].len());
             self.flush(largest.unwrap_or(0), spool, ctx)?;
         }
+        self.long.shrink_to(0);
         Ok(())
     }
 
@@ -102,10 +122,9 @@ impl Shards {
                 self.flush(shard, spool, ctx)?;
                 continue;
             }
-            let mut buffer = std::mem::take(&mut self.buffers[shard]);
+            let buffer = std::mem::take(&mut self.buffers[shard]);
             if !buffer.is_empty() {
-                buffer.shrink_to_fit();
-                self.keep(shard, Bytes::Here(buffer))?;
+                self.keep(shard, Bytes::Here(buffer.into()))?;
             }
         }
         self.receipt.shrink_to_fit();
@@ -118,5 +137,97 @@ impl Shards {
     }
 }
 
-/// What the list of pieces takes at the start.
-const LISTED_BYTES: u64 = 16 << 10;
+/// The end of a shard's buffer, where a record is written.
+pub(super) struct Room<'s> {
+    bytes: &'s mut Vec<u8>,
+    /// As far as this it grows in what is leased for all buffers.
+    free: usize,
+    long: &'s mut Lease,
+    refused: Option<NeedsMemory>,
+}
+
+impl Tail for Room<'_> {
+    fn bytes(&mut self) -> &mut Vec<u8> {
+        self.bytes
+    }
+}
+
+impl Room<'_> {
+    #[cold]
+    fn grow(&mut self, wanted: usize) -> io::Result<()> {
+        let capacity = self.bytes.capacity();
+        let doubled = wanted.max(2 * capacity);
+        if wanted <= self.free {
+            let more = doubled.min(self.free) - self.bytes.len();
+            self.bytes.reserve_exact(more);
+            return Ok(());
+        }
+        // while it grows, the old buffer lives beside the new one
+        let leased = [doubled, wanted].into_iter().find(|new| {
+            self.refused = self.long.ensure((new + capacity) as u64).err();
+            self.refused.is_none()
+        });
+        let new = leased.ok_or(io::ErrorKind::OutOfMemory)?;
+        self.bytes.reserve_exact(new - self.bytes.len());
+        self.long.shrink_to(self.bytes.capacity() as u64);
+        Ok(())
+    }
+}
+
+impl Write for Room<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let wanted = self.bytes.len() + bytes.len();
+        if wanted > self.bytes.capacity() {
+            self.grow(wanted)?;
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flagstone_graph::SerialHost;
+
+    use super::*;
+
+    #[test]
+    fn the_room_of_a_long_record_is_leased_until_it_is_written() {
+        let host = SerialHost::new();
+        let key = String::new;
+        let ctx = TaskContext::new(&host, &key);
+        let spool = Spool::default();
+        let mut shards = Shards::new(4, &ctx).unwrap();
+        let start = host.memory().granted_bytes();
+        for (shard, len) in [
+            (0, 10),
+            (1, 60_000),
+            (2, 4 << 20),
+            (1, 70_000),
+            (2, 300_000),
+        ] {
+            let record = vec![7; len];
+            let write = |room: &mut Room<'_>| {
+                room.write_all(&record).unwrap();
+                let leased = host.memory().granted_bytes() - start;
+                let capacity = room.bytes().capacity();
+                assert!(capacity <= room.free || leased >= capacity as u64, "{len}");
+                Ok(())
+            };
+            shards.write(shard, &spool, &ctx, write).unwrap();
+            assert_eq!(shards.long.bytes(), 0);
+        }
+        let receipt = shards.finish(0, &spool, &ctx).unwrap();
+        let mut lens = [0; 4];
+        for (shard, bytes) in &receipt {
+            let mut buffer = Vec::new();
+            lens[*shard as usize] += spool.read(bytes, &mut buffer).unwrap().len();
+        }
+        assert_eq!(lens, [10, 130_000, (4 << 20) + 300_000, 0]);
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flagstone_graph::{Block, Footprint, Result, TaskContext};
 
 use super::Keying;
-use super::scatter::{BATCH, BATCH_HEAP_BYTES_MAX, Row, Scatter, Scattering, Source, output};
+use super::scatter::{BATCH, BATCH_HEAP_BYTES_MAX, Row, Scatter, Scattering, Source};
 use super::table::hash_of;
 use crate::bag::Bag;
 use crate::branch::Sink;
@@ -99,7 +99,7 @@ where
     }
 
     fn output(&self) -> Footprint {
-        output()
+        self.0.receipt()
     }
 }
 

@@ -12,7 +12,9 @@ pub type WithPath<S> = Then<S, Pathing>;
 
 impl<S: Stage> Bag<S> {
     /// Every item with the path of the file that it comes from; an empty path where items come from
-    /// no file. Works behind any chain over files: on lines, on records, after filters.
+    /// no file. Works behind any chain over files: on lines, on records, after filters. What stands
+    /// for a whole partition, behind `map_partitions` or `reduce_partitions`, has a path where the
+    /// partition is of one file.
     ///
     /// ```
     /// # use flagstone_bag::Bag;

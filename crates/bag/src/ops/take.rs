@@ -12,6 +12,7 @@ use flagstone_graph::{
     Block, Deps, Error, Footprint, Graph, Inputs, IoBytes, Layer, Result, TaskContext,
 };
 
+use crate::aside::{Side, set_aside};
 use crate::bag::Bag;
 use crate::branch::{Branch, Chain, Sink, beside, name_of};
 use crate::item::BagItem;
@@ -21,6 +22,9 @@ use crate::size::heap_bytes;
 use crate::stage::{Flow, ItemOrder, Root, Stage, Step, Stop, Want};
 use crate::stored::{Portable, Stored, take_or};
 use crate::sweep::Sweeps;
+
+/// What a few items take.
+const ITEMS_BYTES: u64 = 64 << 10;
 
 impl<S: Stage> Bag<S> {
     /// The first `n` items, in order; fewer when the bag has fewer. Reads no more than it must.
@@ -116,7 +120,7 @@ where
     }
 
     fn output(&self) -> Footprint {
-        Footprint::estimated(64 << 10)
+        Footprint::estimated(ITEMS_BYTES)
     }
 }
 
@@ -154,7 +158,7 @@ where
 
     fn footprint(&self, task: u32) -> Footprint {
         let reading = self.root.cost(&self.plan, task).footprint;
-        beside(reading, Footprint::estimated(64 << 10))
+        beside(reading, Footprint::estimated(ITEMS_BYTES))
     }
 
     fn io_bytes(&self, task: u32) -> IoBytes {
@@ -168,6 +172,25 @@ where
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let reading = self.root.cost(&self.plan, task).footprint.own_bytes();
+        set_aside(ctx, [reading, ITEMS_BYTES], |[reading, rest]| {
+            self.run_with(task, inputs, reading, rest.ctx())
+        })
+    }
+}
+
+impl<S, T> Take<S, T>
+where
+    S: for<'a> Stage<Item<'a> = T>,
+    T: Portable + Clone,
+{
+    fn run_with(
+        &self,
+        task: u32,
+        inputs: Inputs<'_>,
+        reading: &Side<'_>,
+        ctx: &TaskContext<'_>,
+    ) -> Result<Block> {
         let own = inputs.len() - usize::from(task > 0);
         let (own, mut before) = inputs.split_at(own);
         let mut copies = ctx.reserve(0)?;
@@ -180,7 +203,7 @@ where
         };
         let missing = self.n - items.len();
         if missing > 0 {
-            let run = Run::wanting(ctx, task, missing as u64);
+            let run = Run::wanting(ctx, task, missing as u64).reading_with(reading);
             let steps = || Branch::<S::Root>::steps(&self.chain);
             let block = run.catch(steps, || {
                 self.chain.run_alone(&self.root, &self.plan, &run, own)
@@ -214,7 +237,7 @@ impl Layer for Last {
     }
 
     fn footprint(&self, _: u32) -> Footprint {
-        Footprint::estimated(64 << 10).reusing(0)
+        Footprint::estimated(ITEMS_BYTES).reusing(0)
     }
 
     fn run(&self, _: u32, mut inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {

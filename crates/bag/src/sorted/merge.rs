@@ -181,7 +181,7 @@ impl<'a, R: Portable + Ord> Cursor<'a, R> {
                 continue;
             }
             let bytes = match self.block {
-                Some(Bytes::Here(bytes)) => bytes.as_slice(),
+                Some(Bytes::Here(bytes)) => &**bytes,
                 _ => self.buffer.bytes(),
             };
             let rest = bytes.get(self.at..).unwrap_or_default();

@@ -9,7 +9,7 @@ use flagstone_graph::{
 
 use super::merge::{Range as Ranks, merge};
 use super::{Collected, Load, Receipt};
-use crate::keyed::{Here, Lowered, PerGraph, RECEIPT_BYTES, Spool};
+use crate::keyed::{Here, Lowered, PerGraph, Spool};
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Step, Want, ended};
@@ -17,6 +17,10 @@ use crate::stored::{Portable, Stored, take_or};
 
 /// What merging takes at least: blocks of two runs, and one that is written.
 const READING_BYTES: u64 = 512 << 10;
+/// So many ranks of a partition are kept at most, to cut ranges by.
+const SAMPLES_MAX: usize = 256;
+/// What a receipt lists at least: a block or two of a run, and its samples.
+const LISTED_BYTES: u64 = 1 << 10;
 /// How many ranges there are at most.
 pub(crate) const RANGES_MAX: u32 = 64;
 
@@ -44,6 +48,21 @@ impl<R> Sorting<R> {
     fn plan(&self) -> Result<&(Split<R>, Here)> {
         let plan = self.plan.get();
         plan.ok_or_else(|| Error::invalid("a sort ran before it was lowered"))
+    }
+
+    /// What follows from the number of partitions, once all of them are lowered.
+    fn shape(&self) -> Here {
+        self.plan.get().map_or(Here::of(1), |(_, here)| *here)
+    }
+
+    /// What the receipt of a partition takes.
+    pub(crate) fn receipt_bytes(&self) -> u64 {
+        self.shape().receipt_bytes(LISTED_BYTES)
+    }
+
+    /// How many ranks of a partition are kept.
+    pub(crate) fn samples_max(&self) -> usize {
+        self.shape().samples_max(SAMPLES_MAX)
     }
 
     pub(crate) fn is_sampled(&self) -> Result<bool> {
@@ -282,20 +301,34 @@ impl<R: Portable + Ord + Clone> Layer for Barrier<R> {
     }
 
     fn footprint(&self, _: u32) -> Footprint {
-        // collected twice while the lists grow
-        let bytes = u64::from(self.sources) * RECEIPT_BYTES;
-        Footprint::estimated(bytes).with_scratch(bytes)
+        let sampled = match self.sorting.is_sampled {
+            true => self.sorting.samples_max() * size_of::<(R, u64)>(),
+            false => 0,
+        };
+        let sources = u64::from(self.sources);
+        Footprint::estimated(sources * self.sorting.receipt_bytes())
+            .with_scratch(sources * sampled as u64)
     }
 
     fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let mut lease = ctx.reserve(0)?;
-        let mut heap = 0;
-        let (mut all, mut sample, mut loads) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut heap, mut run_count, mut sample_count) = (0, 0, 0);
+        for source in 0..inputs.len() {
+            let receipt = inputs.get::<Stored<Receipt<R>>>(source)?;
+            // with its own width, which is that of a run and of a load
+            heap += receipt.heap_bytes + size_of::<Receipt<R>>() as u64;
+            run_count += receipt.value.runs.len();
+            sample_count += receipt.value.sample.len();
+        }
+        // counted before, so that nothing grows by doubling
+        let sample_bytes = (sample_count * size_of::<(R, u64)>()) as u64;
+        let runs_bytes = (run_count * size_of::<super::Run<R>>()) as u64;
+        let mut lease = ctx.reserve(heap + runs_bytes + sample_bytes)?;
+        let mut all = Vec::with_capacity(run_count);
+        let mut sample = Vec::with_capacity(sample_count);
+        let mut loads = Vec::with_capacity(inputs.len());
         for source in 0..inputs.len() {
             let copy = |receipt: &Receipt<R>, _| Ok(receipt.clone());
-            let (receipt, bytes) = take_or(&mut inputs, source, copy)?;
-            heap += bytes;
-            lease.ensure(2 * heap)?;
+            let (receipt, _) = take_or(&mut inputs, source, copy)?;
             let weight = receipt.stride;
             all.extend(receipt.runs);
             sample.extend(receipt.sample.into_iter().map(|rank| (rank, weight)));
@@ -306,7 +339,8 @@ impl<R: Portable + Ord + Clone> Layer for Barrier<R> {
             Split::Evenly(count) => cut(sample, *count),
             Split::ByLoads(_, cuts) => cuts(&loads),
         };
-        let heap = heap + heap_bytes(&cuts);
+        let heap = heap + runs_bytes + heap_bytes(&cuts);
+        lease.ensure(heap)?;
         let collected: Collected<R> = (all, cuts);
         Ok(Stored::block(collected, heap))
     }
@@ -314,7 +348,8 @@ impl<R: Portable + Ord + Clone> Layer for Barrier<R> {
 
 /// The ranks that cut a weighted sample into so many parts of about equal weight.
 fn cut<R: Ord>(mut sample: Vec<(R, u64)>, count: u32) -> Vec<R> {
-    sample.sort();
+    // ranks are all different
+    sample.sort_unstable();
     let total: u64 = sample.iter().map(|(_, weight)| weight).sum();
     let (mut cuts, mut before) = (Vec::new(), 0);
     for (rank, weight) in sample {

@@ -9,7 +9,7 @@ use flagstone_memory::Lease;
 use super::root::Sorting;
 use super::{Load, Receipt, Run};
 use crate::branch::Sink;
-use crate::keyed::{Bytes, RECEIPT_BYTES, Spool, encode};
+use crate::keyed::{Bytes, Spool, encode};
 use crate::run::Run as Partition;
 use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
@@ -23,8 +23,6 @@ const BLOCK_BYTES: usize = 64 << 10;
 const HELD_BYTES_MIN: u64 = 128 << 10;
 /// What writing takes: a block that grew by doubling, and room for its list.
 const WRITER_BYTES: u64 = 3 * BLOCK_BYTES as u64;
-/// So many ranks of a partition are kept at most, to cut ranges by.
-const SAMPLES_MAX: usize = 256;
 
 /// Sorts the items of a partition. `rank` gives an item's rank, from its place in the bag, and what
 /// of it is kept.
@@ -67,6 +65,7 @@ where
     }
 
     fn start(&self, run: &Partition<'_>) -> Result<Sorter<R, T>> {
+        let samples_max = self.sorting.samples_max();
         Ok(Sorter {
             held: Vec::new(),
             heap_bytes: 0,
@@ -75,8 +74,8 @@ where
             runs: Vec::new(),
             listed: run.ctx().reserve(0)?,
             listed_bytes: 0,
-            sample: Sample::default(),
-            marks: Sample::default(),
+            sample: Sample::new(samples_max),
+            marks: Sample::new(samples_max),
             bytes: 0,
             place: 0,
         })
@@ -129,7 +128,7 @@ where
     }
 
     fn output(&self) -> Footprint {
-        Footprint::estimated(RECEIPT_BYTES).with_scratch(512 << 10)
+        Footprint::estimated(self.sorting.receipt_bytes()).with_scratch(512 << 10)
     }
 }
 
@@ -259,9 +258,7 @@ impl<'a, R: Portable + Clone> RunWriter<'a, R> {
         let len = self.block.len() as u64;
         let bytes = if len <= self.here_left {
             self.here_left -= len;
-            let mut here = std::mem::take(&mut self.block);
-            here.shrink_to_fit();
-            Bytes::Here(here)
+            Bytes::Here(std::mem::take(&mut self.block).into())
         } else {
             self.here_left = 0;
             self.spool.append(&self.block, self.ctx)?
@@ -285,22 +282,21 @@ impl<'a, R: Portable + Clone> RunWriter<'a, R> {
 struct Sample<R> {
     ranks: Vec<R>,
     stride: u64,
-}
-
-impl<R> Default for Sample<R> {
-    fn default() -> Self {
-        let (ranks, stride) = (Vec::new(), 1);
-        Sample { ranks, stride }
-    }
+    max: usize,
 }
 
 impl<R: Clone> Sample<R> {
+    fn new(max: usize) -> Self {
+        let (ranks, stride) = (Vec::new(), 1);
+        Sample { ranks, stride, max }
+    }
+
     fn see(&mut self, place: u64, rank: &R) {
         if !place.is_multiple_of(self.stride) {
             return;
         }
         self.ranks.push(rank.clone());
-        if self.ranks.len() > SAMPLES_MAX {
+        if self.ranks.len() > self.max {
             let mut even = false;
             self.ranks.retain(|_| {
                 even = !even;
@@ -318,9 +314,9 @@ mod tests {
     #[test]
     fn samples_lie_at_even_distances() {
         for count in [0u64, 1, 256, 257, 1000, 5000] {
-            let mut sample = Sample::default();
+            let mut sample = Sample::new(256);
             (0..count).for_each(|place| sample.see(place, &place));
-            assert!(sample.ranks.len() <= SAMPLES_MAX);
+            assert!(sample.ranks.len() <= 256);
             let expected: Vec<u64> = (0..count).step_by(sample.stride as usize).collect();
             assert_eq!(sample.ranks, expected);
         }

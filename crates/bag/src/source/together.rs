@@ -14,7 +14,7 @@ use crate::ops::each::Map;
 use crate::run::Run;
 use crate::seam::PartitionSource;
 use crate::stage::{Consumer, Cost, Driven, Flow, ItemOrder, Root, Source, Stage, Step, Want};
-use crate::store::{Cursor, Store};
+use crate::store::{Cursor, READING_BYTES, Store, WRITING_BYTES};
 use crate::stored::Portable;
 
 impl<S: Stage> Bag<S> {
@@ -277,6 +277,7 @@ where
         let footprint = beside(own.footprint, other.footprint);
         Cost {
             footprint: Footprint {
+                scratch_bytes: footprint.scratch_bytes + WRITING_BYTES + READING_BYTES,
                 certainty: flagstone_graph::Certainty::Estimated,
                 ..footprint
             },
@@ -317,13 +318,16 @@ where
         let (own, other) = W::parts(run.partition(), plan.right.partition_count());
         let (left_inputs, right_inputs) = inputs.split_at(plan.left.dep_count(own));
         let ctx = run.source_ctx();
-        let mut held = Store::new(ctx)?;
-        // what is kept of the other bag takes nothing of what this one is read with
-        let reading = ctx.reserve(plan.left.footprint(own).own_bytes())?;
+        let mut held = Store::ready(ctx)?;
+        // what is kept of the other bag takes nothing of what this one is read with, and itself is
+        // read back with
+        let reading_bytes = plan.left.footprint(own).own_bytes();
+        let mut reading = ctx.reserve(reading_bytes + READING_BYTES)?;
         plan.right.for_each(other, right_inputs, ctx, &mut |item| {
             Ok(held.push(item, ctx)?)
         })?;
         held.seal(ctx)?;
+        reading.shrink_to(reading_bytes);
         let mut cursor = held.cursor(ctx)?;
         drop(reading);
         let (mut place, mut driven) = (0, Driven::new(consumer));
