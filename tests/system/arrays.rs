@@ -1,10 +1,10 @@
 //! Arrays beside the other collections: seams, kept results, Zarr through the facade.
 
-use flagstone::arrow::array::{AsArray, Float64Array, Int64Array, RecordBatch};
+use flagstone::arrow::array::{AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
 use flagstone::{
     Array, ArrayFormat, Bag, Compute, DataFrame, OutputOptions, SerialExecutor, StoreTo,
-    ZarrOptions, col, index, inspect_array, lit, s, sum,
+    ZarrOptions, cast, col, index, inspect_array, lit, s, sum,
 };
 use std::sync::Arc;
 
@@ -153,7 +153,12 @@ fn folds_of_an_arrays_columns_have_the_same_bits_for_every_budget() {
 fn a_column_of_text_is_no_array() {
     let session = session(64, 1);
     let schema = Arc::new(Schema::new(vec![Field::new("t", DataType::Utf8, true)]));
-    let frame = DataFrame::from_batches(schema, Vec::new());
+    let text = StringArray::from(vec!["1", "2.5"]);
+    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(text)]).unwrap();
+    let frame = DataFrame::from_batches(schema, vec![batch]);
+    let numbers = frame.with_column("t", cast(col("t"), DataType::Float64));
+    let array = session.dataframe_to_array::<f64>(&numbers, ["t"]).unwrap();
+    assert_eq!(session.compute(&array.sum()).unwrap()[[]], 3.5);
     let error = session.dataframe_to_array::<f64>(&frame, ["t"]).map(|_| ());
     let error = error.unwrap_err().to_string();
     assert!(

@@ -1,8 +1,11 @@
 //! Aligned memory for chunks and panels.
 //!
-//! Large buffers are mapped from the system and unmapped when dropped: they never linger in an
-//! allocator's free lists, so what the ledger counts is what the process holds. They start as
-//! zeros and, where the system offers it, in huge pages.
+//! Large buffers are mapped from the system and unmapped when dropped: they do not linger in an
+//! allocator's free lists, so what the ledger counts is what the process holds, but for a few
+//! megabytes that are kept for the next task (`mapped`). They start as zeros and, where the system
+//! offers it, in huge pages.
+
+mod mapped;
 
 use std::alloc::Layout;
 use std::ops::{Deref, DerefMut};
@@ -58,7 +61,7 @@ impl<T: Element> Buffer<T> {
         let start = match bytes {
             // aligned for any element it may be taken for
             0 => NonNull::<u64>::dangling().cast(),
-            _ if bytes >= MAPPED_BYTES_MIN => map(bytes).ok_or(refused)?.cast(),
+            _ if bytes >= MAPPED_BYTES_MIN => mapped::map(bytes).ok_or(refused)?.cast(),
             _ => {
                 // SAFETY: the size is not zero, and small.
                 let start = unsafe { std::alloc::alloc_zeroed(layout(bytes)) };
@@ -117,41 +120,12 @@ fn layout(bytes: usize) -> Layout {
     Layout::from_size_align(bytes, ALIGNMENT).expect("the size was checked and 64 is a power of 2")
 }
 
-fn map(bytes: usize) -> Option<NonNull<u8>> {
-    // SAFETY: an anonymous private mapping touches no other memory.
-    let start = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            bytes,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        )
-    };
-    if start == libc::MAP_FAILED {
-        return None;
-    }
-    // only whole huge pages: the tail of the last one would be resident but not accounted for
-    #[cfg(target_os = "linux")]
-    {
-        const HUGE: usize = 2 << 20;
-        let first = (start as usize).next_multiple_of(HUGE);
-        let end = (start as usize + bytes) / HUGE * HUGE;
-        if end > first {
-            // SAFETY: the range lies inside the mapping made above; the call is only advice.
-            unsafe { libc::madvise(first as *mut _, end - first, libc::MADV_HUGEPAGE) };
-        }
-    }
-    NonNull::new(start.cast())
-}
-
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         let bytes = self.len * size_of::<T>();
         if bytes >= MAPPED_BYTES_MIN {
             // SAFETY: mapped with this size in `granted`, and not used again.
-            unsafe { libc::munmap(self.start.as_ptr().cast(), bytes) };
+            unsafe { mapped::unmap(self.start.cast(), bytes) };
         } else if bytes > 0 {
             // SAFETY: allocated with this layout in `granted`, and not used again.
             unsafe { std::alloc::dealloc(self.start.as_ptr().cast(), layout(bytes)) };

@@ -110,6 +110,36 @@ macro_rules! floats {
     };
 }
 
+/// Sorts by key. All elements become their keys first, which compare as plain integers do, and then
+/// elements again.
+pub(crate) fn sort_by_keys<T: Order>(line: &mut [T]) {
+    const {
+        assert!(size_of::<T>() == size_of::<T::Key>());
+        assert!(align_of::<T>() == align_of::<T::Key>());
+    }
+    let (start, len) = (line.as_mut_ptr(), line.len());
+    for i in 0..len {
+        // SAFETY: inside the line, which is borrowed mutably; a key fits where its element was.
+        unsafe {
+            start
+                .add(i)
+                .cast::<T::Key>()
+                .write(start.add(i).read().key())
+        };
+    }
+    // SAFETY: every place holds a key now, and nobody looks at elements until they are back.
+    let keys = unsafe { std::slice::from_raw_parts_mut(start.cast::<T::Key>(), len) };
+    keys.sort_unstable();
+    for i in 0..len {
+        // SAFETY: as above, the other way round.
+        unsafe {
+            start
+                .add(i)
+                .write(T::of_key(start.add(i).cast::<T::Key>().read()))
+        };
+    }
+}
+
 /// The bits of a float as an integer in the same order, but for not-a-numbers.
 #[inline]
 fn turned(bits: u64, width: u32) -> u64 {

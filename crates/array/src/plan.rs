@@ -92,10 +92,16 @@ impl Plan {
     }
 
     /// Chunks with whole lines along `axis`; lines beside each other in memory come first.
-    pub(crate) fn lines_grid(&self, shape: &[usize], item_bytes: usize, axis: usize) -> ChunkGrid {
+    pub(crate) fn lines_grid(
+        &self,
+        shape: &[usize],
+        item_bytes: usize,
+        axis: usize,
+        stored: bool,
+    ) -> ChunkGrid {
         // lines across the order of storage are read in runs as long as there are lines side by
         // side: as many as two large chunks a thread allow
-        let share = match axis + 1 == shape.len() {
+        let share = match axis + 1 == shape.len() || !stored {
             true => self.chunk_bytes() / 2,
             false => {
                 (self.budget_bytes / (8 * self.threads as u64)).clamp(256, 8 * CHUNK_BYTES_MAX)

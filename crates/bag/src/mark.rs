@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use flagstone_graph::TaskContext;
 use flagstone_io::{Delimiter, InputFile, Io, LineNumbers, Place};
+use flagstone_memory::Memory;
 
 /// The place of an item in a file.
 #[derive(Debug, Clone)]
@@ -45,9 +46,14 @@ impl Mark {
     /// The line, from 1: reads the file up to there, or from the place that was asked for before.
     /// `None` for an item that is not a line, and when the file cannot be read any more.
     pub fn line(&self, ctx: &TaskContext<'_>) -> Option<u64> {
+        self.line_within(ctx.memory())
+    }
+
+    /// The same, outside of a task.
+    pub fn line_within(&self, memory: &dyn Memory) -> Option<u64> {
         let (numbers, delimiter) = self.numbers.as_ref()?;
         // not counted as reading, which it is not
-        let io = Io::new(ctx.memory());
+        let io = Io::new(memory);
         numbers
             .number_at(&self.file, self.byte?, delimiter, &io)
             .ok()

@@ -207,7 +207,7 @@ pub(crate) struct Matmul {
 #[derive(Args, Clone)]
 pub(crate) struct Inspect {
     /// A .npy file, a Zarr array or group, a .parquet, .json[.gz], .csv or .tsv file, a directory of
-    /// Parquet files, or a pattern
+    /// such files, or a pattern
     pub(crate) path: String,
     #[command(flatten)]
     pub(crate) reading: Reading,

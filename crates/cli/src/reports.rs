@@ -69,7 +69,7 @@ pub(crate) fn check_output(output: &Output) -> Result<(), Failure> {
 }
 
 /// Whether there is something to lose at a path.
-fn exists(path: &Path) -> bool {
+pub(crate) fn exists(path: &Path) -> bool {
     match fs::read_dir(path) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => fs::metadata(path).is_ok_and(|meta| !meta.is_dir()),

@@ -54,14 +54,14 @@ pub use flagstone_array::{
 };
 pub use flagstone_bag::{
     Bag, BagItem, Collected, Compression as FileCompression, Delimiter, FilesOptions, FilesWritten,
-    Json, JsonOptions as BagJsonOptions, Lazies, LineLimit, PartitionSize, Pattern, TextOptions,
-    Values,
+    HeapSize, Json, JsonOptions as BagJsonOptions, KeyRows, Lazies, LineLimit, Match,
+    PartitionSize, Pattern, Portable, Stage, TextOptions, Values,
 };
 pub use flagstone_frame::{
     BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, IntoExpr, JsonOptions, Output,
     ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions, Widening,
-    WriteReport, avg, check_condition, check_select_list, col, count, count_all, lit, max, mean,
-    min, month, not, sum, to_date, when, year,
+    WriteReport, avg, cast, check_condition, check_select_list, col, count, count_all, lit, max,
+    mean, min, month, not, sum, to_date, when, year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,

@@ -2,10 +2,12 @@
 //! the lines of a file are.
 
 use std::any::type_name;
+use std::sync::Arc;
 
 use flagstone_bag::{Asked, Bag, PartitionSource, Piece, Stage, Stop};
 use flagstone_frame::{AskPlace, BoundRecords, RecordPlace, Records};
 use flagstone_graph::{Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use flagstone_memory::Unlimited;
 use serde::Serialize;
 
 /// The records of a bag.
@@ -80,11 +82,10 @@ impl<T: Serialize + 'static> BoundRecords for BoundBag<T> {
             }
             let place = || {
                 let mark = asked()?;
-                Some(RecordPlace {
-                    file: mark.file().to_owned(),
-                    line: mark.line(ctx),
-                    byte: mark.byte()?,
-                })
+                let (file, byte) = (mark.file().to_owned(), mark.byte()?);
+                let line = move || mark.line_within(&Unlimited::new());
+                let line = Arc::new(line);
+                Some(RecordPlace { file, byte, line })
             };
             each(text.bytes(), &place).map_err(Stop::Failed)
         };

@@ -1,7 +1,7 @@
 //! Expressions: DataFusion's, under the names our users read.
 
 use datafusion_common::Column;
-pub use datafusion_expr::{Expr, lit, not, when};
+pub use datafusion_expr::{Expr, cast, lit, not, when};
 pub use datafusion_functions_aggregate::expr_fn::{avg, count, max, min, sum};
 
 /// A column by its exact name, or a member of a struct by its dotted path: `col("actor.login")`.

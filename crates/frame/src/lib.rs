@@ -44,8 +44,8 @@ mod source;
 mod terminal;
 
 pub use expr::{
-    DateExpr, Expr, avg, col, count, count_all, lit, max, mean, min, month, not, sum, to_date,
-    when, year,
+    DateExpr, Expr, avg, cast, col, count, count_all, lit, max, mean, min, month, not, sum,
+    to_date, when, year,
 };
 pub use flagstone_graph::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, IntoExpr};

@@ -525,8 +525,32 @@ fn sums_of_text_are_refused_by_their_names() {
     for (function, name) in [(sum(col("a")), "sum"), (mean(col("a")), "mean")] {
         let frame = read(dir.path(), "a.json").groupby(["k"]).agg([function]);
         let error = frame.compute_with(&SerialExecutor).unwrap_err();
-        let wanted = format!("{name} needs numbers, and a is Utf8; cast it first");
+        let wanted = format!("{name} needs numbers, and a is Utf8; cast it first (`cast`)");
         assert_eq!(error.message(), wanted);
         assert!(error.location().is_some());
     }
+}
+
+#[test]
+fn a_torn_first_record_is_a_bad_record_and_no_document() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "a.json", "{\"a\":1,\n{\"a\":2}\n{\"a\":3}\n");
+    let options = |bad_records| JsonOptions {
+        bad_records,
+        ..JsonOptions::default()
+    };
+    let read = |bad| DataFrame::read_json([dir.path().join("a.json")], options(bad));
+    let batch = read(BadRecords::Skip)
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    assert_eq!(batch.num_rows(), 2);
+    let error = read(BadRecords::Fail).compute_with(&SerialExecutor);
+    let error = error.unwrap_err();
+    assert!(error.message().contains("a.json:1:"), "{error}");
+    // among records, a document is a bad record
+    write(dir.path(), "a.json", "{\"a\":2}\n");
+    write(dir.path(), "b.json", "[{\"a\":1},{\"a\":2}]\n");
+    let both = [dir.path().join("a.json"), dir.path().join("b.json")];
+    let both = DataFrame::read_json(both, options(BadRecords::Skip));
+    assert_eq!(both.compute_with(&SerialExecutor).unwrap().num_rows(), 1);
 }

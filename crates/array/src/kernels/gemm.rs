@@ -110,6 +110,23 @@ pub fn gemm_kernel() -> String {
     kernel
 }
 
+/// Sees to it that the allocator has room for packing operands of so many bytes.
+///
+/// The kernel asks for it in every call, in one piece. A piece so large is mapped and unmapped each
+/// time where the allocator gives back what is freed, as a session has it do, and fresh pages cost as
+/// much as a fifth of the multiplication. But before it maps, the allocator looks at what is free: so
+/// small pieces, which are not mapped, are taken and freed beside each other.
+#[cfg(not(feature = "blas"))]
+fn leave_room(bytes: usize) {
+    const PIECE_BYTES: usize = 192 << 10;
+    // the kernel packs up to 768 columns of PANEL, however few there are, and 512 rows
+    const PIECES: usize = 15;
+    if bytes >= PIECE_BYTES {
+        let pieces: [Vec<u8>; PIECES] = std::array::from_fn(|_| Vec::with_capacity(PIECE_BYTES));
+        std::hint::black_box(&pieces);
+    }
+}
+
 #[cfg(not(feature = "blas"))]
 macro_rules! rust_gemm {
     ($name:ident, $float:ident) => {
@@ -118,6 +135,7 @@ macro_rules! rust_gemm {
             if block.is_empty() {
                 return;
             }
+            leave_room((m + n) * k * size_of::<$float>());
             // SAFETY: `Operand::new` checked that A and B lie inside their slices; the maker of
             // the block owns the rows of C.
             unsafe {

@@ -53,7 +53,9 @@ impl<T: Element, U: Element> Lower for AlongLines<T, U> {
         }
         let mut parts = lowering.operand(of)?;
         let item = size_of::<T>().max(size_of::<U>());
-        let grid = lowering.plan.lines_grid(&of.shape, item, self.axis);
+        // blocks of other layers may be read from spill files
+        let stored = parts.fused.tape.is_stored() || !parts.fused.leaves.is_empty();
+        let grid = lowering.plan.lines_grid(&of.shape, item, self.axis, stored);
         if let Some(long) = &self.long
             && self.is_scattered(&parts.fused, &grid, lowering.plan.budget_bytes)
         {

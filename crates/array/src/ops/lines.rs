@@ -20,6 +20,7 @@ use crate::layers::{
 use crate::lower::{Lowered, Lowering};
 use crate::node::Node;
 use crate::ops::reduce::Real;
+use crate::order::sort_by_keys;
 
 impl<T: Element> Array<T> {
     /// Lines of an axis through a function that fills lines of `length`.
@@ -79,7 +80,7 @@ impl<T: Element> Array<T> {
     #[track_caller]
     pub fn sort(&self, axis: isize) -> Array<T> {
         let sort = |line: &mut [T], out: &mut [T]| {
-            line.sort_unstable_by_key(|value| value.key());
+            sort_by_keys(line);
             out.copy_from_slice(line);
         };
         let token = Some(String::new());

@@ -8,6 +8,7 @@ use flagstone_io::AtomicDir;
 
 use crate::args::Generate;
 use crate::out::print;
+use crate::reports;
 use crate::run::{Failure, say};
 use crate::signals;
 
@@ -15,6 +16,12 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
     let threads = args
         .threads
         .map_or_else(|| flagstone::Machine::detect().threads, usize::from);
+    if reports::exists(&args.to) {
+        return Err(Failure::Other(format!(
+            "{} exists already; choose another name, or remove it first",
+            args.to.display()
+        )));
+    }
     let failed = |error: flagstone_io::Error| Failure::Other(error.to_string());
     let token = CancelToken::new();
     signals::cancel_on_signal(token.clone())

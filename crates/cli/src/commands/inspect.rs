@@ -1,6 +1,5 @@
 //! `flagstone inspect`: what a file is, from as little of it as possible.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +35,7 @@ pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
     let inputs = std::slice::from_ref(&args.path);
     match reading::format(inputs, &args.reading)? {
         InputFormat::Parquet => parquet(&[PathBuf::from(&args.path)]),
-        format => sampled(inputs, &args.reading, format),
+        format => sampled(&args.path, inputs, &args.reading, format),
     }
 }
 
@@ -90,53 +89,60 @@ fn zarr(path: &Path) -> Result<(), Failure> {
 
 /// The files of a directory as one collection: what `convert` writes, or a mess of others.
 fn directory(path: &Path, reading: &Reading) -> Result<(), Failure> {
-    let listed = std::fs::read_dir(path);
     let failed = |error| {
         let reason = crate::run::reason(&error);
         Failure::Other(format!("cannot list {}: {reason}", path.display()))
     };
-    let mut endings = BTreeMap::<String, u64>::new();
-    for entry in listed.map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_file = entry.file_type().map_err(failed)?.is_file();
+    // files by the format that their names say; others, such as a README, stand aside
+    let (mut formats, mut others) = (Vec::<(InputFormat, Vec<PathBuf>)>::new(), Vec::new());
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?.path();
+        let name = entry.file_name().unwrap_or_default().to_string_lossy();
+        // through links, as reading them goes
+        let is_file = std::fs::metadata(&entry).is_ok_and(|meta| meta.is_file());
         if !is_file || name.starts_with(['.', '_']) {
             continue;
         }
-        let ending = name.split_once('.').map_or("", |(_, ending)| ending);
-        *endings.entry(ending.to_owned()).or_default() += 1;
+        match InputFormat::of_name(&entry) {
+            None => others.push(entry),
+            Some(format) => match formats.iter_mut().find(|(known, _)| *known == format) {
+                Some((_, files)) => files.push(entry),
+                None => formats.push((format, vec![entry])),
+            },
+        }
     }
-    match endings.iter().next() {
-        Some((ending, _)) if endings.len() == 1 && ending == "parquet" => {
-            parquet(&[path.join("*.parquet")])
-        }
-        Some((ending, _)) if endings.len() == 1 => {
-            let name = if ending.is_empty() { "*" } else { "*." };
-            let inputs = [path.join(format!("{name}{ending}")).display().to_string()];
-            let format = reading::format(&inputs, reading)?;
-            sampled(&inputs, reading, format)
-        }
-        Some(_) => {
-            let kinds = endings.iter().map(|(ending, count)| {
-                let name = if ending.is_empty() {
-                    "without ending"
-                } else {
-                    ending
-                };
-                format!("{} {name}", format_count(*count, "file"))
+    let mut files = match formats.as_mut_slice() {
+        [] => others,
+        [(_, files)] => std::mem::take(files),
+        _ => {
+            let kinds = formats.iter().map(|(format, files)| {
+                let count = format_count(files.len() as u64, "file");
+                format!("{count} of {format:?}")
             });
-            let kinds = kinds.collect::<Vec<_>>().join(", ");
-            Err(Failure::Other(format!(
-                "{} holds files of several kinds ({kinds}): name one kind, such as '{}/*.json'",
+            return Err(Failure::Other(format!(
+                "{} holds files of several formats ({}): name those of one, such as '{}/*.json'",
                 path.display(),
+                kinds.collect::<Vec<_>>().join(", "),
                 path.display()
-            )))
+            )));
         }
-        None => Err(Failure::Other(format!(
+    };
+    if files.is_empty() {
+        return Err(Failure::Other(format!(
             "{} holds no files: name those that are below it",
             path.display()
-        ))),
+        )));
     }
+    files.sort();
+    if let [(InputFormat::Parquet, _)] = formats.as_slice() {
+        return parquet(&files);
+    }
+    let inputs: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let format = reading::format(&inputs, reading)?;
+    sampled(&path.display().to_string(), &inputs, reading, format)
 }
 
 fn parquet(patterns: &[PathBuf]) -> Result<(), Failure> {
@@ -154,13 +160,17 @@ fn parquet(patterns: &[PathBuf]) -> Result<(), Failure> {
 }
 
 /// Text files: their sizes, and the schema that their heads show.
-fn sampled(inputs: &[String], reading: &Reading, format: InputFormat) -> Result<(), Failure> {
+fn sampled(
+    called: &str,
+    inputs: &[String],
+    reading: &Reading,
+    format: InputFormat,
+) -> Result<(), Failure> {
     let schema = reading::frame(inputs, reading, format, BadRecords::Fail).schema()?;
     let files = flagstone::list_files(inputs)?;
     let bytes: u64 = files.iter().map(|(_, len)| len).sum();
     print(format_args!(
-        "{}: {}, {}\ncolumns, as far as the heads of the files show them:\n{}",
-        inputs.join(" "),
+        "{called}: {}, {}\ncolumns, as far as the heads of the files show them:\n{}",
         format_count(files.len() as u64, "file"),
         format_bytes(bytes),
         tree(&schema)

@@ -586,10 +586,28 @@ fn a_directory_is_inspected_as_what_it_holds() {
     place.records("in/a.json", 3);
     place.records("in/b.json", 3);
     let shown = place.run(&["inspect", "in"]).ok().out;
-    assert!(shown.contains("2 files") && shown.contains("id"), "{shown}");
+    assert!(
+        shown.contains("in: 2 files") && shown.contains("id"),
+        "{shown}"
+    );
+    // names as other programs write them, through links, with others beside them
+    place.run(&["convert", "in/*.json", "--to", "out"]).ok();
+    fs::create_dir(place.path("spark")).unwrap();
+    let part = fs::read_dir(place.path("out")).unwrap().next().unwrap();
+    let part = part.unwrap().path();
+    fs::copy(&part, place.path("spark/part-0.c000.snappy.parquet")).unwrap();
+    std::os::unix::fs::symlink(&part, place.path("spark/part.1.parquet")).unwrap();
+    place.write("spark/README.md", "of another program");
+    place.write("spark/_SUCCESS", "");
+    assert_eq!(place.rows("spark"), 12);
     place.records("mixed/a.json", 3);
     place.write("mixed/b.csv", "a,b\n1,2\n");
-    let words = ["mixed", "1 file csv", "1 file json", "name one kind"];
+    let words = [
+        "mixed",
+        "1 file of Csv",
+        "1 file of Json",
+        "several formats",
+    ];
     place.fails(1, &["inspect", "mixed"], &words);
     place.fails(1, &["inspect", "empty"], &["empty", "holds no files"]);
 }

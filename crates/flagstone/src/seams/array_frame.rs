@@ -174,7 +174,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`compute`](Self::compute), and a column that is not there. Values that the type cannot
+    /// As [`compute`](Self::compute), and a column that is not there, or of text. Values that the type cannot
     /// hold, and nulls where it has no NaN, fail the run of the array with their column and row.
     #[track_caller]
     pub fn dataframe_to_array<T: ColumnElement>(
@@ -186,10 +186,11 @@ impl Session {
         let frame = frame.select(names.iter().map(flagstone_frame::col));
         for field in frame.schema_with(self)?.fields() {
             let data_type = field.data_type();
-            if !(data_type.is_numeric() || *data_type == DataType::Boolean) {
+            let is_text = data_type.is_string() || data_type.is_binary() || data_type.is_nested();
+            if is_text {
                 let message = format!(
                     "the column {:?} is {data_type}, and an array of {} is asked for; cast it to a \
-                     number first",
+                     number first (`cast`)",
                     field.name(),
                     T::DATA_TYPE
                 );

@@ -315,6 +315,7 @@ impl Column {
             );
         } else {
             let kind = cursor.kind(value, 1)?;
+            cursor.news |= self.deviation.is_none();
             note(&mut self.deviation, kind, at);
             self.pad(row + 1);
         }
@@ -410,14 +411,14 @@ impl Column {
         }
     }
 
-    /// At how many places below it values were met that do not fit.
-    pub(crate) fn deviations(&self) -> usize {
-        let below = match &self.data {
-            Data::Struct(members) => members.deviations(),
-            Data::List { items, .. } => items.deviations(),
-            _ => 0,
-        };
-        below + usize::from(self.deviation.is_some())
+    /// Whether a value was met that does not fit.
+    pub(crate) fn deviates(&self) -> bool {
+        self.deviation.is_some()
+            || match &self.data {
+                Data::Struct(members) => members.deviates(),
+                Data::List { items, .. } => items.deviates(),
+                _ => false,
+            }
     }
 
     pub(crate) fn leaf_count(&self) -> usize {
@@ -443,8 +444,8 @@ impl Column {
 }
 
 impl Members {
-    pub(crate) fn deviations(&self) -> usize {
-        self.extra.len() + self.columns.iter().map(Column::deviations).sum::<usize>()
+    pub(crate) fn deviates(&self) -> bool {
+        !self.extra.is_empty() || self.columns.iter().any(Column::deviates)
     }
 
     pub(crate) fn leaf_count(&self) -> usize {
@@ -497,7 +498,10 @@ impl Members {
                     let kind = cursor.kind(value, 1)?;
                     match self.extra.iter_mut().find(|(known, _)| *known == name) {
                         Some((_, known)) => known.add(kind, at),
-                        None => self.extra.push((name, Deviation::new(kind, at))),
+                        None => {
+                            cursor.news = true;
+                            self.extra.push((name, Deviation::new(kind, at)));
+                        }
                     }
                 }
                 None => cursor.skip(value)?,

@@ -49,6 +49,8 @@ pub(crate) struct Cursor<'a> {
     /// The first byte that was not passed.
     pub(crate) pos: usize,
     pub(crate) escapes: bool,
+    /// Something was met that was not met before and that the schema does not hold.
+    pub(crate) news: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -69,6 +71,7 @@ impl<'a> Cursor<'a> {
             next: 0,
             pos: 0,
             escapes: marks.escapes,
+            news: false,
         })
     }
 

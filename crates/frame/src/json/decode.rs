@@ -30,6 +30,13 @@ impl Wanted {
         }
     }
 
+    /// Whether the column at a dotted path is in a wanted one.
+    pub(crate) fn takes(&self, path: &str) -> bool {
+        let ends = path.match_indices('.').map(|(at, _)| at);
+        ends.chain([path.len()])
+            .any(|end| self.field(&path[..end]).is_some())
+    }
+
     /// Members are taken from objects only; of a list all is wanted.
     pub(crate) fn items(&self) -> &Wanted {
         &Wanted::All
@@ -70,6 +77,7 @@ pub(crate) struct RecordDecoder {
     marks: Marks,
     root: Root,
     rows: usize,
+    news: bool,
 }
 
 enum Root {
@@ -89,6 +97,7 @@ impl RecordDecoder {
             marks: Marks::default(),
             root,
             rows: 0,
+            news: false,
         }
     }
 
@@ -152,6 +161,7 @@ impl RecordDecoder {
             (Root::Members(_), _) => return bad(0, "the record is not an object"),
             (Root::Value(column), value) => column.push(self.rows, value, &mut cursor, at)?,
         }
+        self.news = cursor.news;
         cursor.end()
     }
 
@@ -222,15 +232,15 @@ impl RecordDecoder {
 
     /// Whether something was met that the schema does not hold.
     pub(crate) fn deviates(&self) -> bool {
-        self.deviations() > 0
+        match &self.root {
+            Root::Members(members) => members.deviates(),
+            Root::Value(column) => column.deviates(),
+        }
     }
 
-    /// At how many places.
-    pub(crate) fn deviations(&self) -> usize {
-        match &self.root {
-            Root::Members(members) => members.deviations(),
-            Root::Value(column) => column.deviations(),
-        }
+    /// Whether the last record was the first to bring something that the schema does not hold.
+    pub(crate) fn has_news(&self) -> bool {
+        self.news
     }
 }
 

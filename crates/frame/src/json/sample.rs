@@ -33,10 +33,13 @@ impl Sampler {
 pub(crate) struct Head {
     pub(crate) kind: Kind,
     pub(crate) mixing: Mixing,
-    /// Lines that are not blank.
-    lines: usize,
+    /// Lines that hold a value, and lines that do not.
+    values: usize,
+    broken: usize,
     /// The first line opens what another line closes.
     opens: Option<u8>,
+    /// All of the file was seen.
+    pub(crate) is_whole: bool,
 }
 
 impl Head {
@@ -47,19 +50,20 @@ impl Head {
         let (Some(&first), Some(&last)) = (text.first(), text.last()) else {
             return;
         };
-        self.lines += 1;
         match sampler.read(line) {
             Ok(seen) => {
+                self.values += 1;
                 if self.takes(&seen) {
                     self.mixing.record(&self.kind, &seen, at);
                     self.kind.merge(seen);
                 }
             }
-            Err(_) if self.lines == 1 && matches!(first, b'{' | b'[') => {
-                let goes_on = matches!(last, b'{' | b'[' | b',');
-                self.opens = goes_on.then_some(first);
+            Err(_) => {
+                let is_first = self.values + self.broken == 0;
+                let goes_on = matches!(first, b'{' | b'[') && matches!(last, b'{' | b'[' | b',');
+                self.opens = self.opens.or((is_first && goes_on).then_some(first));
+                self.broken += 1;
             }
-            Err(_) => {}
         }
     }
 
@@ -80,20 +84,28 @@ impl Head {
         }
     }
 
-    /// How the file is one JSON document instead of lines of records, if it is.
+    /// How the file is one JSON document instead of lines of records, if it is. A record that is torn
+    /// is no document: most lines after it can be read.
     pub(crate) fn document(&self) -> Option<&'static str> {
         let is_array_of_records = || match &self.kind {
             Kind::List(item) => matches!(**item, Kind::Struct(_)),
             _ => false,
         };
         match self.opens {
-            Some(b'[') => Some("one JSON array over several lines"),
-            Some(_) => Some("a JSON document over several lines"),
-            None if self.lines == 1 && is_array_of_records() => Some("one JSON array of records"),
-            None => None,
+            Some(first) if self.broken > self.values => Some(match first {
+                b'[' => "one JSON array over several lines",
+                _ => "a JSON document over several lines",
+            }),
+            None if self.is_whole && (self.values, self.broken) == (1, 0) => {
+                is_array_of_records().then_some("one JSON array of records")
+            }
+            _ => None,
         }
     }
 }
+
+/// Of how many columns of a file the first value's place is known.
+const FIRSTS_MAX: usize = 500;
 
 /// Where values of several kinds met that only text holds together.
 #[derive(Debug, Clone, Default)]
@@ -126,7 +138,7 @@ impl Mixing {
 
     fn note(&mut self, known: &Kind, seen: &Kind, mut path: String, at: impl Fn(&str) -> u64) {
         meet(known, seen, &mut path, &mut |path, known, seen| {
-            if *known == Kind::Null {
+            if *known == Kind::Null && self.firsts.len() < FIRSTS_MAX {
                 self.firsts.insert(path.to_owned(), at(path));
             }
             if let Some(to) = becomes_text(known, seen) {
@@ -195,6 +207,7 @@ mod tests {
         for (at, line) in lines.iter().enumerate() {
             head.look(&mut sampler, line.as_bytes(), at as u64);
         }
+        head.is_whole = true;
         head
     }
 
@@ -234,9 +247,14 @@ mod tests {
             (&["[{\"a\":1}]", "[{\"a\":2}]"], false),
             (&["[1,2]"], false),
             (&["{\"a\": nonsense}", "{\"a\":1}"], false),
+            (&["{\"a\":1,", "{\"a\":2}", "{\"a\":3}"], false),
             (&["{\"a\":1}", "{", "}"], false),
         ] {
             assert_eq!(head(lines).document().is_some(), document, "{lines:?}");
         }
+        // there may be more such lines behind what was seen
+        let mut array = head(&["[{\"a\":1}]"]);
+        array.is_whole = false;
+        assert_eq!(array.document(), None);
     }
 }

@@ -112,7 +112,7 @@ fn check_sums(expr: &Expr, schema: &DFSchema) -> Result<()> {
             if !data_type.is_numeric() {
                 let name = if name == "avg" { "mean" } else { name };
                 refused = Some(format!(
-                    "{name} needs numbers, and {argument} is {data_type}; cast it first"
+                    "{name} needs numbers, and {argument} is {data_type}; cast it first (`cast`)"
                 ));
                 return Ok(TreeNodeRecursion::Stop);
             }

@@ -137,7 +137,7 @@ impl PartitionSource for JsonSource {
         reading.bad.finish()?;
         let (mut log, wanted) = (reading.log, reading.wanted);
         self.files
-            .log_mixed(partition, &mut log, |path| wants(&wanted, path));
+            .log_mixed(partition, &mut log, |path| wanted.takes(path));
         log.bad_records += reading.bad.count;
         log.first_bad = reading.bad.first;
         self.files.tell(partition, &log, policy, reading.seen, ctx);
@@ -313,11 +313,4 @@ impl Reading<'_> {
         self.text_bytes = 0;
         each(self.decoder.batch(&self.schema)?)
     }
-}
-
-/// Whether the column at a dotted path is in a wanted one.
-fn wants(wanted: &Wanted, path: &str) -> bool {
-    let ends = path.match_indices('.').map(|(at, _)| at);
-    ends.chain([path.len()])
-        .any(|end| wanted.field(&path[..end]).is_some())
 }

@@ -241,32 +241,33 @@ fn sample_json(
     options: &JsonOptions,
     execute: &dyn Execute,
 ) -> Result<(Kind, Mixed)> {
-    let (mut all, mut mixed) = (Head::default(), Mixed::new());
+    let (mut all, mut mixed, mut document) = (Head::default(), Mixed::new(), None);
     for (file, block) in sample(files, Format::Json(options.clone()), execute)? {
         let Some(head) = block.value_ref::<Head>() else {
             continue;
         };
         let mut head = head.clone();
-        if let Some(document) = head.document()
-            && (options.bad_records == BadRecords::Fail || !matches!(head.kind, Kind::Null))
-        {
-            let message = format!(
-                "{} is {document}, not JSON lines (one record a line): make lines of it first, \
-                 for example with `jq -c '{}'`",
-                file.path().display(),
-                if document.contains("array") {
-                    ".[]"
-                } else {
-                    "."
-                },
-            );
-            return Err(Error::invalid(message));
+        if let Some(what) = head.document() {
+            document.get_or_insert_with(|| {
+                format!(
+                    "{} is {what}, not JSON lines (one record a line): make lines of it first, for \
+                 example with `jq -c '{}'`",
+                    file.path().display(),
+                    if what.contains("array") { ".[]" } else { "." },
+                )
+            });
         }
         all.merge(&mut head);
         let columns = head.mixing.columns;
         if !columns.is_empty() {
             mixed.insert(file.path().to_owned(), columns);
         }
+    }
+    // among records a document is a bad one, to which the policy applies
+    if let Some(document) = document
+        && (options.bad_records == BadRecords::Fail || matches!(all.kind, Kind::List(_)))
+    {
+        return Err(Error::invalid(document));
     }
     let kind = match all.kind {
         Kind::Null => Kind::Struct(Vec::new()),
@@ -362,44 +363,44 @@ impl Layer for SampleLayer {
         let cancelled = || ctx.is_cancelled();
         // what is looked at here is counted when it is read
         let io = Io::new(ctx.memory()).cancelled(&cancelled);
-        {
-            let mut reader = BlockReader::open(&range, &self.options(), &io).map_err(io_error)?;
-            while let Some(block) = reader.next_block().map_err(io_error)? {
-                // the kinds of the values
-                let _lease = ctx.reserve(4 * block.bytes.len() as u64)?;
-                match &self.format {
-                    Format::Csv(options) => {
-                        columns = csv::look(block.bytes, options, ctx.memory())?;
-                    }
-                    // its footer has the schema
-                    Format::Parquet => break,
-                    Format::Json(_) => {
-                        let mut at = block.offset;
-                        for line in block.bytes.split(|&byte| byte == b'\n') {
-                            if std::str::from_utf8(line).is_ok() {
-                                head.look(&mut sampler, line, at);
-                            }
-                            at += line.len() as u64 + 1;
-                        }
-                    }
+        let mut reader = BlockReader::open(&range, &self.options(), &io).map_err(io_error)?;
+        loop {
+            let Some(block) = reader.next_block().map_err(io_error)? else {
+                head.is_whole = true;
+                break;
+            };
+            // the kinds of the values
+            let _lease = ctx.reserve(4 * block.bytes.len() as u64)?;
+            match &self.format {
+                Format::Csv(options) => {
+                    columns = csv::look(block.bytes, options, ctx.memory())?;
                 }
-                let seen = block.offset + block.bytes.len() as u64;
-                if seen >= self.head_bytes || columns.is_some() {
-                    break;
+                // its footer has the schema
+                Format::Parquet => break,
+                Format::Json(_) => {
+                    let mut at = block.offset;
+                    for line in block.bytes.split(|&byte| byte == b'\n') {
+                        if std::str::from_utf8(line).is_ok() {
+                            head.look(&mut sampler, line, at);
+                        }
+                        at += line.len() as u64 + 1;
+                    }
                 }
             }
-            Ok(match self.format {
-                Format::Json(_) => Block::value(head),
-                Format::Csv(_) => Block::value(columns),
-                Format::Parquet => Block::unit(),
-            })
+            let seen = block.offset + block.bytes.len() as u64;
+            if seen >= self.head_bytes || columns.is_some() {
+                break;
+            }
         }
+        Ok(match self.format {
+            Format::Json(_) => Block::value(head),
+            Format::Csv(_) => Block::value(columns),
+            Format::Parquet => Block::unit(),
+        })
     }
 
-    fn io_bytes(&self, task: u32) -> IoBytes {
-        IoBytes {
-            read: self.files[task as usize].len().min(self.head_bytes),
-            written: 0,
-        }
+    fn io_bytes(&self, _: u32) -> IoBytes {
+        // it is read again, and counted then
+        IoBytes::default()
     }
 }

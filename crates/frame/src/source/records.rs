@@ -5,6 +5,7 @@
 //! union of all keys are read again. What is told of a column names partition and record.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -80,14 +81,21 @@ pub trait BoundRecords: Send + Sync {
 pub type AskPlace<'a> = dyn Fn() -> Option<RecordPlace> + 'a;
 
 /// Where in a file a record starts.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RecordPlace {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1, where it is known.
-    pub line: Option<u64>,
     /// The byte in the file's text.
     pub byte: u64,
+    /// Finds the line, from 1: it may read the file up to there, so it is called for what is told
+    /// only.
+    pub line: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
+}
+
+impl fmt::Debug for RecordPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, byte {}", self.file.display(), self.byte)
+    }
 }
 
 type Log = Arc<Mutex<BTreeMap<u32, PartitionLog>>>;
@@ -101,24 +109,40 @@ pub(crate) struct RecordSource {
     /// What a pass before this one counted.
     before: Arc<BTreeMap<u32, PartitionLog>>,
     bound: Option<Box<dyn BoundRecords>>,
+    /// What the first records showed to be text for want of another type.
+    mixed: Arc<Vec<Widened>>,
 }
+
+/// Instead of a place: the record is one of the first, whichever partition it is of.
+const AMONG_FIRST: usize = usize::MAX;
 
 impl RecordSource {
     /// Looks at the first records.
     pub(crate) fn open(records: &Arc<dyn Records>, execute: &dyn Execute) -> Result<Self> {
         let (mut head, mut sampler) = (Head::default(), Sampler::default());
-        for record in records.head(SAMPLED_RECORDS, execute)? {
-            head.look(&mut sampler, record.as_bytes(), 0);
+        for (record, at) in records.head(SAMPLED_RECORDS, execute)?.iter().zip(0..) {
+            head.look(&mut sampler, record.as_bytes(), at);
         }
         let kind = match head.kind {
             // no records, or only nulls: a frame of no columns
             Kind::Null => Kind::Struct(Vec::new()),
             kind => kind,
         };
-        Ok(Self::over(Arc::clone(records), kind, BTreeMap::new()))
+        let mixed = Arc::new(head.mixing.columns);
+        Ok(Self::over(
+            Arc::clone(records),
+            kind,
+            mixed,
+            BTreeMap::new(),
+        ))
     }
 
-    fn over(records: Arc<dyn Records>, kind: Kind, before: BTreeMap<u32, PartitionLog>) -> Self {
+    fn over(
+        records: Arc<dyn Records>,
+        kind: Kind,
+        mixed: Arc<Vec<Widened>>,
+        before: BTreeMap<u32, PartitionLog>,
+    ) -> Self {
         RecordSource {
             name: records.name(),
             records,
@@ -126,6 +150,7 @@ impl RecordSource {
             log: Arc::new(Mutex::new(before.clone())),
             before: Arc::new(before),
             bound: None,
+            mixed,
         }
     }
 
@@ -144,11 +169,24 @@ impl RecordSource {
 
     /// A column that turned out wider, with its place in a file, or in its partition where there
     /// is no file.
-    fn describe(&self, partition: u32, place: Option<&RecordPlace>, widened: &Widened) -> Widening {
+    fn describe(
+        &self,
+        partition: u32,
+        (at, entry): (usize, Option<&PartitionLog>),
+        widened: &Widened,
+    ) -> Widening {
+        let place = entry.and_then(|entry| entry.places.get(at.checked_sub(1)?));
         let (file, line, offset) = match place {
-            Some(place) => (place.file.display().to_string(), place.line, place.byte),
+            Some(place) => {
+                let file = place.file.display().to_string();
+                (file, (place.line)(), place.byte)
+            }
             None => {
-                let file = format!("{} partition {partition} record", self.name);
+                let partition = match at {
+                    AMONG_FIRST => String::new(),
+                    _ => format!(" partition {partition}"),
+                };
+                let file = format!("{}{partition} record", self.name);
                 (file, Some(widened.at + 1), widened.at)
             }
         };
@@ -181,6 +219,7 @@ impl PartitionSource for RecordSource {
             kind: self.kind.clone(),
             log: Arc::clone(&self.log),
             before: Arc::clone(&self.before),
+            mixed: Arc::clone(&self.mixed),
             bound: Some(bound),
         });
         Ok(Some(Bound { source, inputs }))
@@ -218,7 +257,7 @@ impl PartitionSource for RecordSource {
         let (mut decoder, schema) = (self.decoder(scan), self.scan_schema(scan));
         let mut lease = ctx.reserve(0)?;
         let (mut log, mut text_bytes) = (PartitionLog::default(), 0);
-        let (mut told, mut places) = (0, BTreeMap::new());
+        let mut places = BTreeMap::new();
         let known = self.before.contains_key(&partition);
         let mut flush = |decoder: &mut RecordDecoder, lease: &mut Lease| {
             if !known {
@@ -232,17 +271,13 @@ impl PartitionSource for RecordSource {
                 lease.ensure((decoder.bytes() + 2 * record.len()) as u64)?;
                 if let Err(Bad { what, .. }) = decoder.push(record, log.rows) {
                     return Err(Error::failed(match place() {
-                        Some(RecordPlace { file, line, byte }) => {
-                            let (file, byte) = (Some(&*file), Some(byte));
-                            let column = None;
-                            Place {
-                                file,
-                                line,
-                                column,
-                                byte,
-                            }
-                            .says(what)
+                        Some(place) => Place {
+                            file: Some(&place.file),
+                            line: (place.line)(),
+                            column: None,
+                            byte: Some(place.byte),
                         }
+                        .says(what),
                         None => {
                             let (name, place) = (&self.name, log.rows + 1);
                             format!("{name} partition {partition} record {place}: {what}")
@@ -250,9 +285,7 @@ impl PartitionSource for RecordSource {
                     }));
                 }
                 // what does not fit is told with the first record that brought it
-                let deviations = decoder.deviations();
-                if deviations > told {
-                    told = deviations;
+                if decoder.has_news() {
                     places.extend(place().map(|place| (log.rows, place)));
                 }
                 log.rows += 1;
@@ -276,6 +309,11 @@ impl PartitionSource for RecordSource {
                 log.places.len()
             });
             log.widen(at, widened);
+        }
+        if partition == 0 {
+            let wanted = |widened: &&Widened| scan.wanted.takes(&widened.path);
+            let mixed = self.mixed.iter().filter(wanted);
+            mixed.for_each(|widened| log.widen(AMONG_FIRST, widened.clone()));
         }
         self.log().insert(partition, log);
         Ok(())
@@ -302,13 +340,13 @@ impl PartitionSource for RecordSource {
     fn outcome(&self) -> Outcome {
         let log = self.log();
         let describe = |partition: u32, (at, widened): &(usize, Widened)| {
-            let places = log.get(&partition).map(|entry| &entry.places[..]);
-            let place = places.and_then(|places| places.get(at.checked_sub(1)?));
-            self.describe(partition, place, widened)
+            let entry = log.get(&partition);
+            self.describe(partition, (*at, entry), widened)
         };
         let (mut outcome, wider) = told(&self.kind, &log, Kind::merge, describe);
         if let Some(kind) = wider {
-            let next = RecordSource::over(Arc::clone(&self.records), kind, counted(&log));
+            let (records, mixed) = (Arc::clone(&self.records), Arc::clone(&self.mixed));
+            let next = RecordSource::over(records, kind, mixed, counted(&log));
             outcome.next = Some(Arc::new(next));
         }
         outcome
@@ -321,7 +359,7 @@ impl PartitionSource for RecordSource {
             return None;
         }
         let (at, widened) = entry.widened.first()?;
-        let place = at.checked_sub(1).and_then(|at| entry.places.get(at));
-        Some(self.describe(partition, place, widened).to_string())
+        let told = self.describe(partition, (*at, Some(entry)), widened);
+        Some(told.to_string())
     }
 }

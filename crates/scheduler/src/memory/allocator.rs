@@ -7,8 +7,10 @@ use std::sync::Once;
 /// it to 32 MiB by itself and then keeps what is freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MMAP_THRESHOLD_BYTES: libc::c_int = 256 << 10;
+/// What an arena keeps free at its end. Kernels that pack their operands for every call find room
+/// for it there (2 MiB for a block of a product); mapped each time, it would take as long again.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const TRIM_THRESHOLD_BYTES: libc::c_int = 1 << 20;
+const TRIM_THRESHOLD_BYTES: libc::c_int = 4 << 20;
 /// Threads share a few arenas: each keeps some freed memory of its own.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const ARENAS: libc::c_int = 4;

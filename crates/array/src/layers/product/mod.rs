@@ -44,6 +44,10 @@ pub(crate) use mirror::Mirror;
 use panel::{Panel, PanelShape};
 pub(crate) use plan::{Problem, ProductPlan};
 
+/// The smallest blocks on the diagonal of a symmetric product: below it, half of them is work for
+/// nothing.
+const DIAGONAL_EDGE: usize = 128;
+
 /// More than this is not fetched in one go: it may be gone again before it is read.
 const ADVISED_BYTES_MAX: usize = 256 << 20;
 
@@ -169,16 +173,22 @@ impl<T: Element> MatrixProduct<T> {
             .collect()
     }
 
-    /// The blocks of a tile as (row, column) in blocks, those to be multiplied only.
-    fn blocks(&self, part: &Part) -> Vec<(usize, usize)> {
-        let (rows, columns) = (
-            part.rows.len().div_ceil(self.edge()),
-            part.columns.len().div_ceil(self.edge()),
-        );
-        (0..rows)
-            .flat_map(|row| (0..columns).map(move |column| (row, column)))
-            .filter(|&(row, column)| part.kind == Kind::Full || row <= column)
-            .collect()
+    /// The blocks of a tile that are multiplied, in places of the tile, the large ones first.
+    fn blocks(&self, part: &Part) -> Vec<TileBlock> {
+        let (height, width, edge) = (part.rows.len(), part.columns.len(), self.edge());
+        let mut blocks = Vec::new();
+        for row in (0..height).step_by(edge) {
+            for column in (0..width).step_by(edge) {
+                let rows = row..(row + edge).min(height);
+                match part.kind {
+                    Kind::Diagonal if row > column => {}
+                    Kind::Diagonal if row == column => above_diagonal(rows, &mut blocks),
+                    _ => blocks.push([rows, column..(column + edge).min(width)]),
+                }
+            }
+        }
+        blocks.sort_by_key(|[rows, columns]| std::cmp::Reverse(rows.len() * columns.len()));
+        blocks
     }
 
     /// The tile that follows those that are multiplied at once, if it reads other rows.
@@ -201,10 +211,8 @@ impl<T: Element> MatrixProduct<T> {
         }
     }
 
-    fn multiply(&self, part: &Part, tile: &Tile<T>, panels: &Panels<T>, block: (usize, usize)) {
-        let edge = self.edge();
-        let rows = block.0 * edge..((block.0 + 1) * edge).min(part.rows.len());
-        let columns = block.1 * edge..((block.1 + 1) * edge).min(part.columns.len());
+    fn multiply(&self, part: &Part, tile: &Tile<T>, panels: &Panels<T>, block: &TileBlock) {
+        let [rows, columns] = block;
         let depth = panels.right.depth(0);
         for from in (0..depth).step_by(PANEL) {
             let k = from..(from + PANEL).min(depth);
@@ -221,6 +229,22 @@ impl<T: Element> MatrixProduct<T> {
             });
         }
     }
+}
+
+/// Rows and columns of a tile.
+type TileBlock = [Range<usize>; 2];
+
+/// Blocks that cover a square block on the diagonal, but for most of what is below it: that is copied
+/// from above.
+fn above_diagonal(range: Range<usize>, blocks: &mut Vec<TileBlock>) {
+    if range.len() <= DIAGONAL_EDGE {
+        blocks.push([range.clone(), range]);
+        return;
+    }
+    let half = range.start + range.len().div_ceil(2).next_multiple_of(DIAGONAL_EDGE);
+    blocks.push([range.start..half, half..range.end]);
+    above_diagonal(range.start..half, blocks);
+    above_diagonal(half..range.end, blocks);
 }
 
 /// The tile, written by several threads, each in blocks of its own.
@@ -404,7 +428,7 @@ impl<T: Element> Layer for MatrixProduct<T> {
                 index.checked_sub(load_count),
                 &later,
             ) {
-                (Some(block), _) => self.multiply(&part, &tile, &now, blocks[block]),
+                (Some(block), _) => self.multiply(&part, &tile, &now, &blocks[block]),
                 (None, Some(later)) => load(later, index),
                 (None, None) => {}
             });
