@@ -27,7 +27,9 @@
 //! 3. A gather task gives its keys in the order of their hashes, and shards are ranges of hashes:
 //!    the order of all is the same however many shards and parts there were. (Where the keys are
 //!    put in the order of first appearance next, this order is not made.)
-//! 4. What a task holds beside its table is a few buffers of fixed size.
+//! 4. What a task holds beside its table is a few buffers of fixed size, and one record that is longer.
+//! 5. What the barrier collects of a source is a list of pieces and a few bytes that were not worth
+//!    writing: less of each, the more there are.
 
 mod exchange;
 mod gather;

@@ -23,8 +23,10 @@ use crate::stage::{Flow, ItemOrder, Root, Stage, Step, Stop, Want};
 use crate::stored::{Portable, Stored, take_or};
 use crate::sweep::Sweeps;
 
-/// What a few items take.
-const ITEMS_BYTES: u64 = 64 << 10;
+/// What is declared for items: for few of them, and for any number. There may be fewer than are
+/// asked for.
+const ITEMS_BYTES_MIN: u64 = 32 << 10;
+const ITEMS_BYTES_MAX: u64 = 1 << 20;
 
 impl<S: Stage> Bag<S> {
     /// The first `n` items, in order; fewer when the bag has fewer. Reads no more than it must.
@@ -46,6 +48,7 @@ impl<S: Stage> Bag<S> {
             let (plan, inputs) = root.plan(Want::First, graph)?;
             let sink = First {
                 step,
+                n,
                 types: PhantomData::<fn(T)>,
             };
             let chain = Chain {
@@ -64,7 +67,8 @@ impl<S: Stage> Bag<S> {
                 n,
             };
             let all = graph.push_at(Arc::new(layer), &inputs, Some(location));
-            let last = Last { count };
+            let items_bytes = items_footprint::<T>(n).output_bytes;
+            let last = Last { count, items_bytes };
             Ok(graph.push_at(Arc::new(last), &[all], Some(location)))
         };
         BagItem::new(location, lower, |block| {
@@ -85,6 +89,7 @@ impl<S: Stage> Bag<S> {
 /// Keeps the first n items of a partition, and then stops the source.
 struct First<T> {
     step: Step,
+    n: usize,
     types: PhantomData<fn(T)>,
 }
 
@@ -120,7 +125,7 @@ where
     }
 
     fn output(&self) -> Footprint {
-        Footprint::estimated(ITEMS_BYTES)
+        items_footprint::<T>(self.n)
     }
 }
 
@@ -158,7 +163,7 @@ where
 
     fn footprint(&self, task: u32) -> Footprint {
         let reading = self.root.cost(&self.plan, task).footprint;
-        beside(reading, Footprint::estimated(ITEMS_BYTES))
+        beside(reading, items_footprint::<T>(self.n))
     }
 
     fn io_bytes(&self, task: u32) -> IoBytes {
@@ -173,7 +178,8 @@ where
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let reading = self.root.cost(&self.plan, task).footprint.own_bytes();
-        set_aside(ctx, [reading, ITEMS_BYTES], |[reading, rest]| {
+        let making = items_footprint::<T>(self.n).own_bytes();
+        set_aside(ctx, [reading, making], |[reading, rest]| {
             self.run_with(task, inputs, reading, rest.ctx())
         })
     }
@@ -218,9 +224,17 @@ where
     }
 }
 
+/// Items, and what they take while their list grows and is put behind those before.
+fn items_footprint<T>(n: usize) -> Footprint {
+    let bytes = (n as u64).saturating_mul(size_of::<T>() as u64);
+    let bytes = bytes.clamp(ITEMS_BYTES_MIN, ITEMS_BYTES_MAX);
+    Footprint::estimated(bytes).with_scratch(2 * bytes)
+}
+
 /// The last task of a chain.
 struct Last {
     count: u32,
+    items_bytes: u64,
 }
 
 impl Layer for Last {
@@ -237,7 +251,7 @@ impl Layer for Last {
     }
 
     fn footprint(&self, _: u32) -> Footprint {
-        Footprint::estimated(ITEMS_BYTES).reusing(0)
+        Footprint::estimated(self.items_bytes).reusing(0)
     }
 
     fn run(&self, _: u32, mut inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
