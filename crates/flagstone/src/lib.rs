@@ -41,7 +41,7 @@ pub use inspect::{
     ArrayFormat, NpyInfo, ParquetInfo, ZarrInfo, inspect_array, inspect_npy, inspect_parquet,
     inspect_zarr, list_files, npy_descr, zarr_members,
 };
-pub use pattern::read_pattern;
+pub use pattern::{read_pattern, read_pattern_with};
 pub use persist::Persist;
 pub use seams::{ColumnElement, Seams};
 pub use session::{Session, SessionBuilder};

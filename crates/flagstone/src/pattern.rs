@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flagstone_bag::{
-    BadRecords, Bag, Match, Matched, Partitions, Passed, Pattern, ReadText, Source,
+    BadRecords, Bag, Match, Matched, Partitions, Passed, Pattern, ReadText, Source, TextOptions,
 };
 use flagstone_frame::{BATCH_ROWS, DataFrame, Outcome, PartitionSource, Scan};
 use flagstone_graph::{Error, Graph, Inputs, IoBytes, Result, TaskContext};
@@ -38,7 +38,18 @@ pub fn read_pattern<P: Into<PathBuf>>(
     pattern: Pattern,
     bad_records: BadRecords,
 ) -> DataFrame {
-    let lines = Bag::read_text_with(inputs, Default::default());
+    read_pattern_with(inputs, TextOptions::default(), pattern, bad_records)
+}
+
+/// As [`read_pattern`], of text that is read as these options say: in another encoding, say.
+#[track_caller]
+pub fn read_pattern_with<P: Into<PathBuf>>(
+    inputs: impl IntoIterator<Item = P>,
+    text: TextOptions,
+    pattern: Pattern,
+    bad_records: BadRecords,
+) -> DataFrame {
+    let lines = Bag::read_text_with(inputs, text);
     let lines = lines.matched(pattern.clone(), bad_records);
     let fields: Vec<Field> = pattern
         .names()

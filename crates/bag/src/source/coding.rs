@@ -107,8 +107,8 @@ fn order_of(range: &ByteRange, io: &Io<'_>) -> std::result::Result<Option<ByteOr
 }
 
 /// What to do about text in another encoding.
-pub(super) const NAME_ENCODING: &str = "; if the file has another encoding, name it in \
-                                        TextOptions::encoding (\"latin1\" takes any byte)";
+pub(super) const NAME_ENCODING: &str =
+    "; if the file has another encoding, name that (\"latin1\" takes any byte)";
 
 /// What is wrong with text in which this byte stands where it cannot.
 pub(super) fn not_utf8(byte: u8) -> String {
@@ -150,7 +150,7 @@ pub(super) fn decoded(
                 Some(text) => each(&text, place)?,
                 None => {
                     let message = format!("the text is not {}", encoding.name());
-                    let way_out = "; name the file's own encoding in TextOptions::encoding";
+                    let way_out = "; name the encoding that the file has";
                     return Err(place.error(run, 0, message, way_out));
                 }
             }

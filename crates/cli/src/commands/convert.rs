@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use flagstone::{
     BadRecords, Counter, DataFrame, ErrorKind, InputFormat, Output, ParquetCompression,
-    ParquetOptions, Pattern, Quality, RowCompression, RowFormat, RowOptions, Session, WriteReport,
-    check_condition, check_select_list, format_bytes, format_count, list_files, read_pattern,
+    ParquetOptions, Pattern, Quality, RowCompression, RowFormat, RowOptions, Session, TextOptions,
+    WriteReport, check_condition, check_select_list, format_bytes, format_count, list_files,
+    read_pattern_with,
 };
 
 use crate::args::{Compression, Convert, Format, OnBadRecord};
@@ -100,6 +101,10 @@ impl Frames {
     fn new(args: &Convert) -> Result<Frames, Failure> {
         check_sql("--where", args.condition.as_deref(), check_condition)?;
         check_sql("--select", args.select.as_deref(), check_select_list)?;
+        if args.encoding.is_some() && args.pattern.is_none() {
+            let message = "--encoding is for lines of text that --pattern reads";
+            return Err(Failure::Usage(message.into()));
+        }
         let (source, is_table) = match &args.pattern {
             Some(expression) => (lines(args, expression)?, false),
             None => records(args)?,
@@ -191,7 +196,13 @@ fn lines(args: &Convert, expression: &str) -> Result<DataFrame, Failure> {
         OnBadRecord::Skip => BadRecords::Skip,
         OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine(args)),
     };
-    Ok(read_pattern(&args.inputs, pattern, bad_records))
+    let mut text = TextOptions::default();
+    if let Some(encoding) = &args.encoding {
+        // one for the whole run
+        text.encoding = encoding.clone().leak();
+    }
+    let frame = read_pattern_with(&args.inputs, text, pattern, bad_records);
+    Ok(frame)
 }
 
 fn quarantine(args: &Convert) -> PathBuf {

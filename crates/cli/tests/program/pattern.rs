@@ -91,3 +91,30 @@ fn a_wrong_pattern_is_a_matter_of_the_command_line() {
     ];
     place.fails(2, &both, &["--pattern"]);
 }
+
+#[test]
+fn lines_of_another_encoding_are_read_when_it_is_named() {
+    let place = Place::new();
+    fs::write(place.path("a.log"), b"caf\xe9 1\nbar 2\n").unwrap();
+    let convert = [
+        "convert",
+        "a.log",
+        "--pattern",
+        r"(?<name>\S+) (?<n>\d+)",
+        "--to",
+        "out",
+    ];
+    place.fails(1, &convert, &["a.log:1:4", "not UTF-8", "latin1"]);
+    let named = [&convert[..], &["--encoding", "latin1", "--format", "json"]].concat();
+    place.run(&named).ok();
+    let part = fs::read_dir(place.path("out")).unwrap().next().unwrap();
+    let rows = fs::read_to_string(part.unwrap().path()).unwrap();
+    assert_eq!(rows.lines().next(), Some(r#"{"name":"café","n":"1"}"#));
+    let unknown = [&convert[..], &["--encoding", "nonsense", "--overwrite"]].concat();
+    place.fails(1, &unknown, &["nonsense"]);
+    place.fails(
+        2,
+        &["convert", "a.log", "--encoding", "latin1", "--to", "x"],
+        &["--pattern"],
+    );
+}

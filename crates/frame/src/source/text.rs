@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flagstone_graph::{IoBytes, Quality, TaskContext};
 use flagstone_io::{BadRecords, ByteRange, Delimiter, Io, LineNumbers, ReadOptions};
-use flagstone_memory::Unlimited;
+use flagstone_memory::{Unlimited, format_count};
 
 use super::open::Mixed;
 use super::records::RecordPlace;
@@ -256,7 +256,7 @@ fn called(partitions: &[Vec<ByteRange>]) -> Arc<str> {
         .map_or(String::new(), |path| path.display().to_string());
     match files.count() {
         0 => first.into(),
-        more => format!("{first} and {more} more files").into(),
+        more => format!("{first} and {}", format_count(more as u64, "more file")).into(),
     }
 }
 
