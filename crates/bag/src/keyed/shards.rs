@@ -8,6 +8,7 @@ use flagstone_memory::{Lease, NeedsMemory};
 use super::exchange::Receipt;
 use super::record::Tail;
 use super::spool::{Bytes, Spool};
+use crate::ops::piece::grow;
 
 /// What a task collects until it writes: the least, for which room is leased at the start, and the
 /// most, if that can be had by the time there is so much.
@@ -162,15 +163,11 @@ impl Room<'_> {
             self.bytes.reserve_exact(more);
             return Ok(());
         }
-        // while it grows, the old buffer lives beside the new one
-        let leased = [doubled, wanted].into_iter().find(|new| {
-            self.refused = self.long.ensure((new + capacity) as u64).err();
-            self.refused.is_none()
-        });
-        let new = leased.ok_or(io::ErrorKind::OutOfMemory)?;
-        self.bytes.reserve_exact(new - self.bytes.len());
-        self.long.shrink_to(self.bytes.capacity() as u64);
-        Ok(())
+        self.refused = grow(self.bytes, [doubled, wanted], self.long).err();
+        match self.refused {
+            None => Ok(()),
+            Some(_) => Err(io::ErrorKind::OutOfMemory.into()),
+        }
     }
 }
 

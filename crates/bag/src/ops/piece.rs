@@ -55,19 +55,27 @@ impl Piece {
     fn grow(&mut self, wanted: usize) -> io::Result<()> {
         let capacity = self.bytes.capacity();
         let doubled = wanted.max(2 * capacity).max(PIECE_BYTES);
-        // while it grows, the old buffer lives beside the new one
-        let leased = [doubled, wanted].into_iter().find(|new| {
-            let leased = self.lease.ensure((new + capacity) as u64);
-            self.refused = leased.err();
-            self.refused.is_none()
-        });
-        let Some(new) = leased else {
-            return Err(io::ErrorKind::OutOfMemory.into());
-        };
-        self.bytes.reserve_exact(new - self.bytes.len());
-        self.lease.shrink_to(self.bytes.capacity() as u64);
-        Ok(())
+        self.refused = grow(&mut self.bytes, [doubled, wanted], &mut self.lease).err();
+        match self.refused {
+            None => Ok(()),
+            Some(_) => Err(io::ErrorKind::OutOfMemory.into()),
+        }
     }
+}
+
+/// Grows a buffer to the first of these capacities that can be leased, and leases what it then has.
+pub(crate) fn grow(
+    bytes: &mut Vec<u8>,
+    capacities: [usize; 2],
+    lease: &mut Lease,
+) -> std::result::Result<(), NeedsMemory> {
+    // while it grows, the old buffer lives beside the new one
+    let old = bytes.capacity();
+    let mut leased = |new: usize| lease.ensure((new + old) as u64).map(|()| new);
+    let new = leased(capacities[0]).or_else(|_| leased(capacities[1]))?;
+    bytes.reserve_exact(new - bytes.len());
+    lease.shrink_to(bytes.capacity() as u64);
+    Ok(())
 }
 
 impl Write for Piece {
