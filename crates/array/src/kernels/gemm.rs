@@ -119,7 +119,8 @@ pub fn gemm_kernel() -> String {
 #[cfg(not(feature = "blas"))]
 fn leave_room(bytes: usize) {
     const PIECE_BYTES: usize = 192 << 10;
-    // the kernel packs up to 768 columns of PANEL, however few there are, and 512 rows
+    // at most BLOCK rows and BLOCK columns of PANEL are packed, 2 MiB of doubles; what remains of
+    // aligned requests lies between pieces, so there are more of them
     const PIECES: usize = 15;
     if bytes >= PIECE_BYTES {
         let pieces: [Vec<u8>; PIECES] = std::array::from_fn(|_| Vec::with_capacity(PIECE_BYTES));
