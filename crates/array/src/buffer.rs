@@ -7,6 +7,8 @@
 
 mod mapped;
 
+pub(crate) use mapped::advise_huge;
+
 use std::alloc::Layout;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -109,6 +111,20 @@ impl<T: Element> Buffer<T> {
 }
 
 impl Buffer<u8> {
+    /// Gives the memory of some bytes back to the system before the rest: of the whole pages among
+    /// them, if the buffer is mapped.
+    ///
+    /// # Safety
+    /// Nobody reads these bytes any more.
+    pub(crate) unsafe fn give_back(&self, bytes: std::ops::Range<usize>) {
+        assert!(bytes.start <= bytes.end && bytes.end <= self.len);
+        if self.len >= MAPPED_BYTES_MIN {
+            let start = self.start.as_ptr().wrapping_add(bytes.start);
+            // SAFETY: the bytes lie in a mapping of ours, and the caller promises the rest.
+            unsafe { mapped::give_back(start, bytes.len()) };
+        }
+    }
+
     /// The same memory as elements; the bytes must be elements of this type.
     pub(crate) fn into_elements<T: Element>(self) -> Buffer<T> {
         assert!(self.len.is_multiple_of(size_of::<T>()));

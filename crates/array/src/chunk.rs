@@ -46,6 +46,15 @@ impl Chunk {
         self.values.start()
     }
 
+    /// Gives the memory of some bytes back before the rest; see [`Buffer::give_back`].
+    ///
+    /// # Safety
+    /// Nobody reads these bytes any more.
+    pub(crate) unsafe fn give_back(&self, bytes: std::ops::Range<usize>) {
+        // SAFETY: the caller's promise.
+        unsafe { self.values.give_back(bytes) };
+    }
+
     pub(crate) fn into_buffer(self) -> Buffer<u8> {
         self.values
     }

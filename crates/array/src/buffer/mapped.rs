@@ -84,18 +84,40 @@ fn map_new(bytes: usize) -> Option<NonNull<u8>> {
     if start == libc::MAP_FAILED {
         return None;
     }
-    // only whole huge pages: the tail of the last one would be resident but not accounted for
+    advise_huge(start.cast(), bytes);
+    NonNull::new(start.cast())
+}
+
+/// Asks for huge pages, where the system has them: whole ones only, as the tail of the last would be
+/// resident but not accounted for.
+pub(crate) fn advise_huge(start: *const u8, bytes: usize) {
     #[cfg(target_os = "linux")]
     {
         const HUGE: usize = 2 << 20;
         let first = (start as usize).next_multiple_of(HUGE);
         let end = (start as usize + bytes) / HUGE * HUGE;
         if end > first {
-            // SAFETY: the range lies inside the mapping made above; the call is only advice.
+            // SAFETY: the call is only advice, for pages that lie inside the caller's memory.
             unsafe { libc::madvise(first as *mut _, end - first, libc::MADV_HUGEPAGE) };
         }
     }
-    NonNull::new(start.cast())
+}
+
+/// Gives the whole pages of a part of a mapping back to the system. They are zeros from then on.
+///
+/// # Safety
+/// The part lies in a mapping of [`map`], and nobody reads it any more.
+pub(super) unsafe fn give_back(start: *mut u8, bytes: usize) {
+    // SAFETY: the call reads a setting of the system.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let page = usize::try_from(page).unwrap_or(1 << 16);
+    let first = (start as usize).next_multiple_of(page);
+    let end = (start as usize + bytes) / page * page;
+    if end > first {
+        // SAFETY: whole pages of a private anonymous mapping, of which the caller promises that
+        // nobody reads them.
+        unsafe { libc::madvise(first as *mut _, end - first, libc::MADV_DONTNEED) };
+    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,17 @@
 //!
 //! The product of large matrices is rounded the same way whatever the tiles and the threads,
 //! because it is made of calls whose shapes follow from the matrices alone: square blocks of C
-//! ([`block_edge`]), [`PANEL`] elements of the contracted axis at a time, in ascending order. Every call is single-threaded; the layer above runs blocks in parallel.
+//! ([`block_edge`]), [`panel`] elements of the contracted axis at a time, in ascending order. Every
+//! call is single-threaded; the layer above runs blocks in parallel.
 //!
 //! The default kernel is the `gemm` crate, in Rust. With the feature `blas` it is whatever CBLAS
 //! `blas-src` links (OpenBLAS), told to use one thread.
 
+#[cfg(not(feature = "blas"))]
+use std::cell::RefCell;
+
+#[cfg(not(feature = "blas"))]
+use super::packed::Packed;
 use crate::element::Element;
 
 /// The largest edge of the blocks of C that are accumulated by one call. Tiles are multiples of it.
@@ -22,8 +28,18 @@ pub(crate) fn block_edge(m: usize, n: usize) -> usize {
     }
 }
 
-/// How much of the contracted axis one call takes.
-pub(crate) const PANEL: usize = 256;
+/// How much of the contracted axis one call takes at most.
+pub(super) const PANEL_MAX: usize = 512;
+
+/// How much of the contracted axis one call takes in a product of `m x k` and `k x n`. Every call
+/// reads and writes its block of C, so more is faster; it needs more memory for the operands, which
+/// counts where C itself is small.
+pub(crate) fn panel(m: usize, n: usize, k: usize) -> usize {
+    match k >= 4 * PANEL_MAX && m.saturating_mul(n) >= BLOCK * BLOCK {
+        true => PANEL_MAX,
+        false => PANEL_MAX / 2,
+    }
+}
 
 /// One call: shapes, and where the three operands lie. Strides are in elements.
 #[doc(hidden)]
@@ -66,8 +82,21 @@ impl<'a, T> Operand<'a, T> {
         }
     }
 
-    fn at(&self, row: usize, column: usize) -> &T {
+    /// One element.
+    pub(super) fn at(&self, row: usize, column: usize) -> &T {
         &self.values[row * self.row_stride + column * self.column_stride]
+    }
+
+    /// What lies from one element on.
+    #[cfg(not(feature = "blas"))]
+    pub(super) fn from(&self, row: usize, column: usize) -> &[T] {
+        &self.values[row * self.row_stride + column * self.column_stride..]
+    }
+
+    /// Elements from one row to the next, and from one column to the next.
+    #[cfg(not(feature = "blas"))]
+    pub(super) fn strides(&self) -> (usize, usize) {
+        (self.row_stride, self.column_stride)
     }
 }
 
@@ -110,23 +139,12 @@ pub fn gemm_kernel() -> String {
     kernel
 }
 
-/// Sees to it that the allocator has room for packing operands of so many bytes.
-///
-/// The kernel asks for it in every call, in one piece. A piece so large is mapped and unmapped each
-/// time where the allocator gives back what is freed, as a session has it do, and fresh pages cost as
-/// much as a fifth of the multiplication. But before it maps, the allocator looks at what is free: so
-/// small pieces, which are not mapped, are taken and freed beside each other.
+/// Operands of fewer bytes are left to the kernel's own packing: room for them is found at once.
 #[cfg(not(feature = "blas"))]
-fn leave_room(bytes: usize) {
-    const PIECE_BYTES: usize = 192 << 10;
-    // at most BLOCK rows and BLOCK columns of PANEL are packed, 2 MiB of doubles; what remains of
-    // aligned requests lies between pieces, so there are more of them
-    const PIECES: usize = 15;
-    if bytes >= PIECE_BYTES {
-        let pieces: [Vec<u8>; PIECES] = std::array::from_fn(|_| Vec::with_capacity(PIECE_BYTES));
-        std::hint::black_box(&pieces);
-    }
-}
+const PACKED_BYTES_MIN: usize = 64 << 10;
+/// The kernel packs A only for more columns of C than this.
+#[cfg(not(feature = "blas"))]
+const NARROW: usize = 64;
 
 #[cfg(not(feature = "blas"))]
 macro_rules! rust_gemm {
@@ -136,32 +154,57 @@ macro_rules! rust_gemm {
             if block.is_empty() {
                 return;
             }
-            leave_room((m + n) * k * size_of::<$float>());
-            // SAFETY: `Operand::new` checked that A and B lie inside their slices; the maker of
-            // the block owns the rows of C.
-            unsafe {
-                ::gemm::gemm(
-                    m,
-                    n,
-                    k,
-                    block.c,
-                    1,
-                    block.c_row_stride as isize,
-                    true,
-                    block.a.values.as_ptr(),
-                    block.a.column_stride as isize,
-                    block.a.row_stride as isize,
-                    block.b.values.as_ptr(),
-                    block.b.column_stride as isize,
-                    block.b.row_stride as isize,
-                    1.0,
-                    1.0,
-                    false,
-                    false,
-                    false,
-                    ::gemm::Parallelism::None,
-                );
+            thread_local! {
+                static PACKED: RefCell<[Packed<$float>; 2]> =
+                    const { RefCell::new([Packed::new(), Packed::new()]) };
             }
+            PACKED.with_borrow_mut(|[packed_a, packed_b]| {
+                let is_large = |len: usize| len * size_of::<$float>() >= PACKED_BYTES_MIN;
+                let a = match n > NARROW {
+                    true => packed_a.by_rows(block.a, (m, k)),
+                    false => block.a,
+                };
+                let b = match is_large(k * n) {
+                    true => packed_b.by_rows(block.b, (k, n)),
+                    false => block.b,
+                };
+                // columns that fill no vector would have the kernel pack all of B
+                const VECTOR: usize = 64 / size_of::<$float>();
+                let whole = match is_large(k * n) {
+                    true => n - n % VECTOR,
+                    false => n,
+                };
+                for columns in [0..whole, whole..n] {
+                    if columns.is_empty() {
+                        continue;
+                    }
+                    // SAFETY: `Operand::new` checked that A and B lie inside their slices; the
+                    // maker of the block owns the rows of C.
+                    unsafe {
+                        ::gemm::gemm(
+                            m,
+                            columns.len(),
+                            k,
+                            block.c.add(columns.start),
+                            1,
+                            block.c_row_stride as isize,
+                            true,
+                            a.values.as_ptr(),
+                            a.column_stride as isize,
+                            a.row_stride as isize,
+                            b.values.as_ptr().add(columns.start * b.column_stride),
+                            b.column_stride as isize,
+                            b.row_stride as isize,
+                            1.0,
+                            1.0,
+                            false,
+                            false,
+                            false,
+                            ::gemm::Parallelism::None,
+                        );
+                    }
+                }
+            });
         }
     };
 }
@@ -265,7 +308,7 @@ macro_rules! c_gemm {
                 return;
             }
             blas::single_threaded();
-            // blocks are at most BLOCK x BLOCK x PANEL, so shapes fit; a leading dimension of one
+            // blocks are at most BLOCK x BLOCK x PANEL_MAX, so shapes fit; a leading dimension of one
             // row or column may be smaller than CBLAS' check wants
             let a_least = if a_trans { m } else { k };
             let b_least = if b_trans { k } else { n };
@@ -302,17 +345,18 @@ c_gemm!(f32_block, f32, cblas_sgemm);
 mod tests {
     use super::*;
 
-    fn run(m: usize, n: usize, k: usize, transpose_a: bool, portable_kernel: bool) -> Vec<f64> {
+    fn run(m: usize, n: usize, k: usize, transposed: [bool; 2], portable_kernel: bool) -> Vec<f64> {
         let a: Vec<f64> = (0..m * k).map(|i| ((i * 7) % 13) as f64 - 6.0).collect();
         let b: Vec<f64> = (0..k * n).map(|i| ((i * 5) % 11) as f64 - 5.0).collect();
         let mut c = vec![1.0; m * (n + 3)];
-        let a_strides = if transpose_a { (1, m) } else { (k, 1) };
+        let a_strides = if transposed[0] { (1, m) } else { (k, 1) };
+        let b_strides = if transposed[1] { (1, k) } else { (n, 1) };
         let block = GemmBlock {
             shape: (m, n, k),
             c: c.as_mut_ptr(),
             c_row_stride: n + 3,
             a: Operand::new(&a, 0, (m, k), a_strides),
-            b: Operand::new(&b, 0, (k, n), (n, 1)),
+            b: Operand::new(&b, 0, (k, n), b_strides),
         };
         if portable_kernel {
             portable(block);
@@ -344,15 +388,17 @@ mod tests {
             (1, 1, 1),
             (5, 7, 3),
             (64, 33, 129),
+            (70, 203, 130),
+            (512, 131, 256),
             (1, 40, 9),
             (0, 3, 2),
             (3, 2, 0),
         ] {
-            for transpose_a in [false, true] {
+            for transposed in [[false, false], [true, false], [false, true], [true, true]] {
                 assert_eq!(
-                    run(m, n, k, transpose_a, false),
-                    run(m, n, k, transpose_a, true),
-                    "{m} {n} {k} {transpose_a}"
+                    run(m, n, k, transposed, false),
+                    run(m, n, k, transposed, true),
+                    "{m} {n} {k} {transposed:?}"
                 );
             }
         }

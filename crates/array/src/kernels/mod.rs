@@ -6,4 +6,6 @@ pub(crate) mod fold;
 pub(crate) mod folds;
 pub(crate) mod gemm;
 pub(crate) mod map;
+#[cfg(not(feature = "blas"))]
+mod packed;
 pub(crate) mod tiles;

@@ -55,8 +55,16 @@ pub(crate) fn collect<T: Element>(
 ) -> LayerId {
     let bytes = lowered.nbytes();
     let element = PhantomData::<fn() -> T>;
-    if lowered.grid.len() == 1 && lowered.stride == 1 {
-        return lowered.layer;
+    if lowered.grid.len() == 1 {
+        if lowered.stride == 1 && bytes <= PIECE_BYTES as u64 {
+            return lowered.layer;
+        }
+        let hand_out = HandOut {
+            last: lowered.stride - 1,
+            bytes,
+            element,
+        };
+        return graph.push_at(Arc::new(hand_out), &[lowered.layer], Some(location));
     }
     let memory = graph.push_at(
         Arc::new(WholeMemory {
@@ -86,7 +94,7 @@ pub(crate) fn collected<T: Element>(blocks: Vec<Block>) -> Result<ArrayD<T>> {
     let block = blocks.into_iter().next().ok_or_else(missing)?;
     let (values, shape) = match block.take::<Whole<T>>() {
         Ok(whole) => (whole.values.into_inner(), whole.shape),
-        // one chunk is the result itself
+        // one small chunk is the result itself
         Err(block) => {
             let chunk: &Chunk = block.downcast_ref().ok_or_else(missing)?;
             (chunk.values::<T>()?.to_vec(), chunk.shape().to_vec())
@@ -109,6 +117,95 @@ pub(crate) fn gathered<T: Element>(blocks: Vec<Block>, grid: &ChunkGrid) -> Resu
             .assign(&block.view()?);
     }
     Ok(result)
+}
+
+/// Bytes of a large chunk that are moved at once.
+const PIECE_BYTES: usize = 4 << 20;
+
+/// Moves the only chunk of a result into memory that its owner can have: piece by piece, each given
+/// back when it was copied, so that there is never much more than one of them.
+struct HandOut<T> {
+    /// The task that gives the chunk.
+    last: u32,
+    bytes: u64,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: Element> Layer for HandOut<T> {
+    fn name(&self) -> &str {
+        "hand-out"
+    }
+
+    fn task_count(&self) -> u32 {
+        1
+    }
+
+    fn deps(&self, _: u32, deps: &mut Deps<'_>) {
+        deps.push(0, self.last);
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        let pieces = self.bytes.min(4 * PIECE_BYTES as u64);
+        Footprint::exact(self.bytes)
+            .resident()
+            .reusing(0)
+            .with_scratch(pieces)
+    }
+
+    fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let block = inputs.take(0)?.take::<Chunk>();
+        let (chunk, owned) = match &block {
+            Ok(chunk) => (chunk, true),
+            Err(block) => (
+                block
+                    .downcast_ref::<Chunk>()
+                    .ok_or_else(|| Error::invalid("the result is not a chunk"))?,
+                false,
+            ),
+        };
+        let from = chunk.values::<T>()?;
+        let mut values = zeros::<T>(from.len());
+        let start = Start(values.as_mut_ptr());
+        let piece = (PIECE_BYTES / size_of::<T>()).max(1);
+        ctx.for_each_index(from.len().div_ceil(piece), &|i| {
+            let place = i * piece..((i + 1) * piece).min(from.len());
+            // SAFETY: the result is as long as the chunk, and each piece is written for one index;
+            // an owned chunk is read here only, and not after.
+            unsafe {
+                let to = std::slice::from_raw_parts_mut(start.at(place.start), place.len());
+                to.copy_from_slice(&from[place.clone()]);
+                if owned {
+                    chunk.give_back(place.start * size_of::<T>()..place.end * size_of::<T>());
+                }
+            }
+        });
+        let shape = chunk.shape().to_vec();
+        Ok(Block::new(Whole {
+            start: values.as_mut_ptr(),
+            values: UnsafeCell::new(values),
+            shape,
+            bytes: self.bytes,
+        }))
+    }
+}
+
+/// Where a result starts, for threads that write parts of it.
+struct Start<T>(*mut T);
+
+// SAFETY: threads write disjoint parts; see `HandOut::run`.
+unsafe impl<T: Send> Sync for Start<T> {}
+
+impl<T> Start<T> {
+    fn at(&self, index: usize) -> *mut T {
+        self.0.wrapping_add(index)
+    }
+}
+
+/// Zeros of the system's, untouched, in huge pages where it has them.
+fn zeros<T: Element>(len: usize) -> Vec<T> {
+    let values = vec![T::ZERO; len];
+    crate::buffer::advise_huge(values.as_ptr().cast(), len * size_of::<T>());
+    values
 }
 
 /// Makes the memory of the result.
@@ -134,8 +231,7 @@ impl<T: Element> Layer for WholeMemory<T> {
     }
 
     fn run(&self, _: u32, _: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
-        // zeros come from the system untouched
-        let mut values = vec![T::ZERO; self.bytes as usize / size_of::<T>()];
+        let mut values = zeros::<T>(self.bytes as usize / size_of::<T>());
         Ok(Block::new(Whole {
             start: values.as_mut_ptr(),
             values: UnsafeCell::new(values),

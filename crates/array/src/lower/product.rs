@@ -8,7 +8,7 @@ use flagstone_graph::{Error, LayerId, Result};
 use super::{Lowered, Lowering, check_count, leaf_alone};
 use crate::element::Element;
 use crate::grid::ChunkGrid;
-use crate::kernels::gemm::{BLOCK, PANEL, gemm_kernel};
+use crate::kernels::gemm::{BLOCK, gemm_kernel, panel};
 use crate::layers::{MatrixProduct, Mirror, Problem, ProductPlan};
 use crate::node::{Lower, Node, Op};
 use crate::tape::{Fused, Parts};
@@ -23,6 +23,8 @@ struct Operand {
     parts: Parts,
     /// Read from a source straight into panels.
     direct: bool,
+    /// In memory already.
+    resident: bool,
     /// Its blocks are too many to be held: they come panel by panel.
     streamed: bool,
     line_bytes: u64,
@@ -38,10 +40,10 @@ impl<T: Element> Lower for Product<T> {
             return Err(Error::invalid("a product has two operands"));
         };
         let symmetric = is_transposed(left, right);
-        let right_operand = lowering.product_operand(right)?;
+        let right_operand = lowering.product_operand::<T>(right)?;
         let left_operand = match symmetric {
             true => None,
-            false => Some(lowering.product_operand(left)?),
+            false => Some(lowering.product_operand::<T>(left)?),
         };
         let (m, k, n) = (left.shape[0], left.shape[1], right.shape[1]);
         let operands = || left_operand.iter().chain([&right_operand]);
@@ -66,6 +68,10 @@ impl<T: Element> Lower for Product<T> {
             budget_bytes: lowering.plan.budget_bytes.saturating_sub(small + evaluated),
             symmetric,
             block_operands: u64::from(streamed),
+            resident: (
+                left_operand.as_ref().unwrap_or(&right_operand).resident,
+                right_operand.resident,
+            ),
         };
         let plan = match streamed {
             true => ProductPlan::choose(&problem),
@@ -77,7 +83,7 @@ impl<T: Element> Lower for Product<T> {
         }
         let group = match streamed {
             true => plan.panel,
-            false => k.next_multiple_of(PANEL).max(PANEL),
+            false => k.max(1).next_multiple_of(panel(m, n, k)),
         };
         let (right_streamed, right_shape) = (right_operand.streamed, right.shape.clone());
         let (mut right_fused, right_inputs, lowered) =
@@ -133,13 +139,14 @@ impl<T: Element> Lower for Product<T> {
 }
 
 impl Lowering<'_> {
-    fn product_operand(&mut self, node: &Arc<Node>) -> Result<Operand> {
+    fn product_operand<T: Element>(&mut self, node: &Arc<Node>) -> Result<Operand> {
         let parts = self.operand(node)?;
         let blocks: u64 = parts.layers.iter().map(Lowered::nbytes).sum();
         let region: Vec<_> = node.shape.iter().map(|&length| 0..length).collect();
         Ok(Operand {
             direct: parts.fused.window(&region).is_some(),
-            line_bytes: (node.shape[1].min(16 * PANEL) * node.dtype.size()) as u64,
+            resident: parts.fused.resident::<T>(&region).is_some(),
+            line_bytes: (node.shape[1].min(4096) * node.dtype.size()) as u64,
             node: Arc::clone(node),
             parts,
             streamed: blocks > self.plan.budget_bytes / 16,

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use flagstone_graph::{Deps, Error, Inputs, Result, TokenHasher};
 
 use super::input::Held;
+use super::window::direct;
 use super::{Base, Blocks, Fused, Input, Scope};
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::dtype::DType;
+use crate::element::Element;
 use crate::grid::{Region, lengths, volume};
 use crate::kernels::tiles::{self, Target, c_strides};
 use crate::source::Source;
@@ -235,6 +237,40 @@ impl Fused {
             _ => return None,
         };
         Some((source, input.view.window(region), transposed))
+    }
+
+    /// The elements of a matrix's region, from the first to the last, where they lie in memory
+    /// already, and how far its rows and its columns are apart.
+    pub(crate) fn resident<T: Element>(
+        &self,
+        region: &[Range<usize>],
+    ) -> Option<(&[T], (usize, usize))> {
+        let (source, window, transposed) = self.window(region)?;
+        let memory = source.memory()?;
+        if volume(region) == 0 || self.dtype() != T::DTYPE {
+            return None;
+        }
+        let laid = direct(memory.start, &memory.strides, &window)?;
+        let (mut last, mut strides) = (0, Vec::with_capacity(2));
+        for ((along, &stride), view) in window
+            .iter()
+            .zip(&laid.strides)
+            .zip(&self.tape.only_input()?.view.0)
+        {
+            let stride = usize::try_from(stride).ok()? / size_of::<T>();
+            last += (along.len() - 1) * stride;
+            if matches!(view, AxisView::Of { .. }) {
+                strides.push(stride);
+            }
+        }
+        let strides = match (&strides[..], transposed) {
+            (&[rows, columns], false) | (&[columns, rows], true) => (rows, columns),
+            _ => return None,
+        };
+        // SAFETY: the region's elements lie in the source's array, which this tape keeps, and so
+        // does what is between them, as no axis runs backwards.
+        let values = unsafe { std::slice::from_raw_parts(laid.start.cast::<T>(), last + 1) };
+        Some((values, strides))
     }
 
     pub(crate) fn hash(&self, hasher: &mut TokenHasher) {

@@ -6,7 +6,7 @@
 //!              |                 |      a task: one tile of C, all of k in ascending steps
 //!              +-----------------+      a step: the next panels are loaded
 //!   +---+      +-----+-----+-----+                while every block adds A·B of this step
-//!   | A |      | 0,0 | 0,1 | 0,2 |      a block: 512 x 512 or 256 x 256, one gemm call per 256 of k
+//!   | A |      | 0,0 | 0,1 | 0,2 |      a block: 512 x 512 or 256 x 256, one gemm call per 512 or 256 of k
 //!   |   |      +-----+-----+-----+
 //!   +---+      | 1,0 | 1,1 | 1,2 |
 //!              +-----+-----+-----+
@@ -38,15 +38,15 @@ use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::element::Element;
 use crate::grid::{ChunkGrid, volume};
-use crate::kernels::gemm::{GemmBlock, PANEL, block_edge};
+use crate::kernels::gemm::{GemmBlock, block_edge, panel};
 use crate::tape::{Blocks, Fused};
 pub(crate) use mirror::Mirror;
-use panel::{Panel, PanelShape};
+use panel::Panel;
 pub(crate) use plan::{Problem, ProductPlan};
 
-/// The smallest blocks on the diagonal of a symmetric product: below it, half of them is work for
-/// nothing.
-const DIAGONAL_EDGE: usize = 128;
+/// Rows of the strips on the diagonal of a symmetric product: half of the first square of each is work
+/// for nothing.
+const DIAGONAL_EDGE: usize = 64;
 
 /// More than this is not fetched in one go: it may be gone again before it is read.
 const ADVISED_BYTES_MAX: usize = 256 << 20;
@@ -134,13 +134,21 @@ impl<T: Element> MatrixProduct<T> {
     fn scratch_bytes(&self, part: &Part) -> u64 {
         let depth = part.depth.start..part.depth.end.min(part.depth.start + self.plan.panel);
         let copies = 1 + u64::from(self.plan.double);
-        let right = self.right_region(part, &depth);
-        let mut bytes = copies * (volume(&right) * size_of::<T>()) as u64;
-        let mut loading = PanelShape::of(&self.right, &right).evaluation_bytes(&self.right);
+        let mut bytes = 0;
+        let mut loading = 0;
+        let mut add = |(panel, evaluation): (u64, u64)| {
+            bytes += copies * panel;
+            loading = loading.max(evaluation);
+        };
+        add(Panel::<T>::bytes(
+            &self.right,
+            &self.right_region(part, &depth),
+        ));
         if part.kind == Kind::Full {
-            let left = self.left_region(part, &depth);
-            bytes += copies * (volume(&left) * size_of::<T>()) as u64;
-            loading = loading.max(PanelShape::of(&self.left, &left).evaluation_bytes(&self.left));
+            add(Panel::<T>::bytes(
+                &self.left,
+                &self.left_region(part, &depth),
+            ));
         }
         bytes + self.threads as u64 * loading
     }
@@ -211,11 +219,12 @@ impl<T: Element> MatrixProduct<T> {
         }
     }
 
-    fn multiply(&self, part: &Part, tile: &Tile<T>, panels: &Panels<T>, block: &TileBlock) {
+    fn multiply(&self, part: &Part, tile: &Tile<T>, panels: &Panels<'_, T>, block: &TileBlock) {
         let [rows, columns] = block;
         let depth = panels.right.depth(0);
-        for from in (0..depth).step_by(PANEL) {
-            let k = from..(from + PANEL).min(depth);
+        let panel = panel(self.grid.shape()[0], self.grid.shape()[1], self.depth());
+        for from in (0..depth).step_by(panel) {
+            let k = from..(from + panel).min(depth);
             let a = match &panels.left {
                 Some(left) => left.operand(rows.clone(), k.clone()),
                 None => panels.right.transposed_operand(rows.clone(), k.clone()),
@@ -234,17 +243,13 @@ impl<T: Element> MatrixProduct<T> {
 /// Rows and columns of a tile.
 type TileBlock = [Range<usize>; 2];
 
-/// Blocks that cover a square block on the diagonal, but for most of what is below it: that is copied
+/// Strips that cover a square block on the diagonal, but for most of what is below it: that is copied
 /// from above.
 fn above_diagonal(range: Range<usize>, blocks: &mut Vec<TileBlock>) {
-    if range.len() <= DIAGONAL_EDGE {
-        blocks.push([range.clone(), range]);
-        return;
+    for start in range.clone().step_by(DIAGONAL_EDGE) {
+        let rows = start..(start + DIAGONAL_EDGE).min(range.end);
+        blocks.push([rows, start..range.end]);
     }
-    let half = range.start + range.len().div_ceil(2).next_multiple_of(DIAGONAL_EDGE);
-    blocks.push([range.start..half, half..range.end]);
-    above_diagonal(range.start..half, blocks);
-    above_diagonal(half..range.end, blocks);
 }
 
 /// The tile, written by several threads, each in blocks of its own.
@@ -263,35 +268,35 @@ impl<T> Tile<T> {
 }
 
 /// The panels of one step; without a left one the right serves both.
-struct Panels<T> {
-    left: Option<Panel<T>>,
-    right: Panel<T>,
+struct Panels<'a, T> {
+    left: Option<Panel<'a, T>>,
+    right: Panel<'a, T>,
 }
 
 impl<T: Element> MatrixProduct<T> {
-    fn new_panels(&self, part: &Part, memory: &dyn flagstone_memory::Memory) -> Result<Panels<T>> {
+    fn new_panels(
+        &self,
+        part: &Part,
+        memory: &dyn flagstone_memory::Memory,
+    ) -> Result<Panels<'_, T>> {
         let depth = part.depth.start..part.depth.end.min(part.depth.start + self.plan.panel);
-        let right = PanelShape::of(&self.right, &self.right_region(part, &depth));
-        let left = PanelShape::of(&self.left, &self.left_region(part, &depth));
+        let left = || Panel::new(&self.left, &self.left_region(part, &depth), memory);
         Ok(Panels {
-            left: match part.kind {
-                Kind::Full => Some(Panel::new(left, memory)?),
-                _ => None,
-            },
-            right: Panel::new(right, memory)?,
+            left: (part.kind == Kind::Full).then(left).transpose()?,
+            right: Panel::new(&self.right, &self.right_region(part, &depth), memory)?,
         })
     }
 
-    fn aim(&self, panels: &mut Panels<T>, part: &Part, step: &Range<usize>) {
+    fn aim<'a>(&'a self, panels: &mut Panels<'a, T>, part: &Part, step: &Range<usize>) {
         if let Some(left) = &mut panels.left {
-            left.aim(PanelShape::of(&self.left, &self.left_region(part, step)));
+            left.aim(&self.left, &self.left_region(part, step));
         }
         panels
             .right
-            .aim(PanelShape::of(&self.right, &self.right_region(part, step)));
+            .aim(&self.right, &self.right_region(part, step));
     }
 
-    fn load_count(panels: &Panels<T>) -> usize {
+    fn load_count(panels: &Panels<'_, T>) -> usize {
         panels.left.as_ref().map_or(0, Panel::item_count) + panels.right.item_count()
     }
 }
@@ -389,7 +394,7 @@ impl<T: Element> Layer for MatrixProduct<T> {
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .take()
         };
-        let load = |panels: &Panels<T>, item: usize| {
+        let load = |panels: &Panels<'_, T>, item: usize| {
             let left_items = panels.left.as_ref().map_or(0, Panel::item_count);
             let result = match &panels.left {
                 Some(left) if item < left_items => {

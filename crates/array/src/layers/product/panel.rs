@@ -1,7 +1,8 @@
 //! Panels: the parts of the operands that one step of a product multiplies.
 //!
 //! A panel keeps the order its source is stored in, so loading it is reading, and a transposed
-//! operand costs nothing: the gemm takes strides. It is loaded in items, several at once.
+//! operand costs nothing: the gemm takes strides. It is loaded in items, several at once. An operand
+//! that lies in memory already is multiplied where it lies.
 
 use std::ops::Range;
 
@@ -21,7 +22,7 @@ const ITEM_BYTES: usize = 1 << 20;
 
 /// A window of an operand and how its panel lies in memory.
 #[derive(Debug, Clone)]
-pub(super) struct PanelShape {
+struct PanelShape {
     region: [Range<usize>; 2],
     /// The axis whose elements are far apart: 0 for rows after rows.
     slow: usize,
@@ -32,7 +33,7 @@ pub(super) struct PanelShape {
 }
 
 impl PanelShape {
-    pub(super) fn of(operand: &Fused, region: &[Range<usize>; 2]) -> Self {
+    fn of(operand: &Fused, region: &[Range<usize>; 2]) -> Self {
         let window = operand.window(region);
         let (slow, direct) = match window {
             Some((source, _, transposed)) => {
@@ -67,7 +68,7 @@ impl PanelShape {
     }
 
     /// What loading one item allocates beside the panel.
-    pub(super) fn evaluation_bytes(&self, operand: &Fused) -> u64 {
+    fn evaluation_bytes(&self, operand: &Fused) -> u64 {
         match self.direct || self.lines() == 0 {
             true => 0,
             false => operand.scratch_bytes(&self.item(0)),
@@ -76,26 +77,55 @@ impl PanelShape {
 }
 
 /// Memory for panels, aimed at one window after the other.
-pub(super) struct Panel<T> {
-    values: Buffer<T>,
+pub(super) struct Panel<'a, T> {
+    values: Values<'a, T>,
     shape: PanelShape,
 }
 
-impl<T: Element> Panel<T> {
-    pub(super) fn new(shape: PanelShape, memory: &dyn Memory) -> Result<Self> {
-        let values = Buffer::leased(volume(&shape.region), memory)?;
+enum Values<'a, T> {
+    Loaded(Buffer<T>),
+    /// Where the operand lies, with its strides.
+    Resident(&'a [T], (usize, usize)),
+}
+
+impl<'a, T: Element> Panel<'a, T> {
+    pub(super) fn new(
+        operand: &'a Fused,
+        region: &[Range<usize>; 2],
+        memory: &dyn Memory,
+    ) -> Result<Self> {
+        let values = match operand.resident(region) {
+            Some((values, strides)) => Values::Resident(values, strides),
+            None => Values::Loaded(Buffer::leased(volume(region), memory)?),
+        };
+        let shape = PanelShape::of(operand, region);
         Ok(Panel { values, shape })
     }
 
-    /// Prepares for another window, no larger than the first.
-    pub(super) fn aim(&mut self, shape: PanelShape) {
-        assert!(volume(&shape.region) <= self.values.len());
-        self.shape = shape;
+    /// Bytes of its memory, and what loading an item allocates beside it.
+    pub(super) fn bytes(operand: &Fused, region: &[Range<usize>; 2]) -> (u64, u64) {
+        match operand.resident::<T>(region) {
+            Some(_) => (0, 0),
+            None => (
+                (volume(region) * size_of::<T>()) as u64,
+                PanelShape::of(operand, region).evaluation_bytes(operand),
+            ),
+        }
+    }
+
+    /// Prepares for another window of the same operand, no larger than the first.
+    pub(super) fn aim(&mut self, operand: &'a Fused, region: &[Range<usize>; 2]) {
+        self.shape = PanelShape::of(operand, region);
+        match (&mut self.values, operand.resident(region)) {
+            (Values::Resident(values, strides), Some(now)) => (*values, *strides) = now,
+            (Values::Loaded(values), _) => assert!(volume(region) <= values.len()),
+            (Values::Resident(..), None) => assert_eq!(volume(region), 0),
+        }
     }
 
     pub(super) fn item_count(&self) -> usize {
-        match self.shape.line_len() {
-            0 => 0,
+        match (&self.values, self.shape.line_len()) {
+            (Values::Resident(..), _) | (_, 0) => 0,
             _ => self.shape.lines().div_ceil(self.shape.item_lines),
         }
     }
@@ -118,11 +148,13 @@ impl<T: Element> Panel<T> {
         let region = self.shape.item(item);
         let offset = item * self.shape.item_lines * self.shape.line_len();
         let len = volume(&region);
-        assert!(offset + len <= self.values.len());
+        let Values::Loaded(values) = &self.values else {
+            return Ok(());
+        };
+        assert!(offset + len <= values.len());
         // SAFETY: items are disjoint parts of the buffer, checked above to lie inside it; the
         // caller loads each on one thread and reads none before all are loaded.
-        let target =
-            unsafe { std::slice::from_raw_parts_mut(self.values.start().add(offset), len) };
+        let target = unsafe { std::slice::from_raw_parts_mut(values.start().add(offset), len) };
         match operand.window(&region) {
             Some((source, window, _)) if self.shape.direct => {
                 let moved = source.read(&window, as_bytes_mut(target))?;
@@ -133,18 +165,20 @@ impl<T: Element> Panel<T> {
         Ok(())
     }
 
-    fn strides(&self) -> (usize, usize) {
-        match self.shape.slow {
-            0 => (self.shape.line_len(), 1),
-            _ => (1, self.shape.line_len()),
+    /// The elements, and how far its rows and its columns are apart.
+    fn laid(&self) -> (&[T], (usize, usize)) {
+        match (&self.values, self.shape.slow) {
+            (Values::Resident(values, strides), _) => (values, *strides),
+            (Values::Loaded(values), 0) => (values, (self.shape.line_len(), 1)),
+            (Values::Loaded(values), _) => (values, (1, self.shape.line_len())),
         }
     }
 
     /// A part of the panel as the gemm takes it.
     pub(super) fn operand(&self, rows: Range<usize>, columns: Range<usize>) -> Operand<'_, T> {
-        let strides = self.strides();
+        let (values, strides) = self.laid();
         let offset = rows.start * strides.0 + columns.start * strides.1;
-        Operand::new(&self.values, offset, (rows.len(), columns.len()), strides)
+        Operand::new(values, offset, (rows.len(), columns.len()), strides)
     }
 
     /// The same of the transposed panel.
@@ -153,9 +187,9 @@ impl<T: Element> Panel<T> {
         rows: Range<usize>,
         columns: Range<usize>,
     ) -> Operand<'_, T> {
-        let (row_stride, column_stride) = self.strides();
+        let (values, (row_stride, column_stride)) = self.laid();
         let offset = rows.start * column_stride + columns.start * row_stride;
         let shape = (rows.len(), columns.len());
-        Operand::new(&self.values, offset, shape, (column_stride, row_stride))
+        Operand::new(values, offset, shape, (column_stride, row_stride))
     }
 }

@@ -8,7 +8,7 @@
 //! Tiles are multiples of the gemm's block, so the calls, and with them the bits, are the same for
 //! every choice.
 
-use crate::kernels::gemm::{BLOCK, PANEL};
+use crate::kernels::gemm::{self, BLOCK};
 
 /// A choice of tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +38,16 @@ pub(crate) struct Problem {
     pub(crate) symmetric: bool,
     /// Operands that are blocks of other layers hold their own memory beside each panel.
     pub(crate) block_operands: u64,
+    /// Whether the left and the right operand lie in memory already: they have no panels.
+    pub(crate) resident: (bool, bool),
 }
 
 /// From this many tiles on, writing one while another is multiplied is worth smaller ones.
 const TILES_MANY: usize = 4;
 /// Panels are lengthened up to this size where there is room.
 const PANEL_BYTES_WANTED: u64 = 16 << 20;
+/// What a step takes of operands in memory; after it a run can be cancelled.
+const RESIDENT_BYTES_WANTED: u64 = 256 << 20;
 /// Rows of a panel shorter than this are read in pieces smaller than a page.
 const PANEL_LEN_WANTED: usize = 512;
 
@@ -67,7 +71,7 @@ impl ProductPlan {
             let rows = edge(m, row_tiles);
             // fewer columns always fit where more do: find the fewest tiles in a row that fit
             let fits = |column_tiles: usize, double: bool| {
-                let plan = problem.plan((rows, edge(n, column_tiles)), PANEL, double);
+                let plan = problem.plan((rows, edge(n, column_tiles)), double);
                 (plan.bytes <= budget_bytes).then_some(plan)
             };
             for double in [true, false] {
@@ -88,7 +92,7 @@ impl ProductPlan {
                 }
             }
         }
-        let smallest = problem.plan((edge(m, rows_max), edge(n, columns_max)), PANEL, false);
+        let smallest = problem.plan((edge(m, rows_max), edge(n, columns_max)), false);
         let chosen = best.map_or(smallest, |(_, plan)| plan);
         problem.with_longer_panels(chosen, k)
     }
@@ -136,7 +140,7 @@ impl ProductPlan {
         let tiles_max = n.div_ceil(BLOCK).max(1);
         let fits = |tiles: usize, double: bool| {
             let edge = edge(n, tiles);
-            let plan = problem.plan((edge, edge), PANEL, double);
+            let plan = problem.plan((edge, edge), double);
             (plan.bytes <= problem.budget_bytes).then_some(plan)
         };
         let fewest = |double: bool| {
@@ -150,7 +154,7 @@ impl ProductPlan {
             (Some((_, plan)), None) => plan,
             (None, None) => {
                 let smallest = edge(n, tiles_max);
-                problem.plan((smallest, smallest), PANEL, false)
+                problem.plan((smallest, smallest), false)
             }
         };
         problem.with_longer_panels(chosen, k)
@@ -158,13 +162,25 @@ impl ProductPlan {
 }
 
 impl Problem {
-    fn plan(&self, tile: (usize, usize), panel: usize, double: bool) -> ProductPlan {
+    /// How much of the contracted axis one call takes.
+    fn call_depth(&self) -> usize {
+        gemm::panel(self.m, self.n, self.k)
+    }
+
+    /// Tiles with the shortest panels.
+    fn plan(&self, tile: (usize, usize), double: bool) -> ProductPlan {
+        self.plan_with(tile, self.call_depth(), double)
+    }
+
+    fn plan_with(&self, tile: (usize, usize), panel: usize, double: bool) -> ProductPlan {
         let item = self.item_bytes as u64;
         let depth = panel.min(self.k.max(1)) as u64;
-        let edges = match self.symmetric && tile.1 == self.n {
-            true => tile.1,
-            false => tile.0 + tile.1,
-        } as u64;
+        let left = match self.resident.0 || (self.symmetric && tile.1 == self.n) {
+            true => 0,
+            false => tile.0,
+        };
+        let right = if self.resident.1 { 0 } else { tile.1 };
+        let edges = (left + right) as u64;
         let panels = edges * depth * item * (1 + u64::from(double));
         let blocks = self.block_operands * edges * depth * item;
         ProductPlan {
@@ -178,10 +194,17 @@ impl Problem {
 
     /// Small tiles afford longer panels, which read in larger pieces.
     fn with_longer_panels(&self, plan: ProductPlan, k: usize) -> ProductPlan {
+        if self.resident == (true, true) {
+            // nothing is loaded, so steps only cost: threads wait for each other between them
+            let line = ((plan.tile.0 + plan.tile.1) * self.item_bytes).max(1) as u64;
+            let depth = usize::try_from(RESIDENT_BYTES_WANTED / line).unwrap_or(k);
+            let panel = depth.clamp(1, k.max(1)).next_multiple_of(plan.panel);
+            return ProductPlan { panel, ..plan };
+        }
         let mut best = plan;
         let mut panel = plan.panel * 2;
         while panel < 2 * k.max(1) {
-            let longer = self.plan(plan.tile, panel, plan.double);
+            let longer = self.plan_with(plan.tile, panel, plan.double);
             let panels = longer.bytes - (plan.tile.0 * plan.tile.1 * self.item_bytes) as u64;
             let wanted = panel <= PANEL_LEN_WANTED
                 || (panels <= 4 * PANEL_BYTES_WANTED && longer.bytes <= self.budget_bytes / 2);
@@ -227,6 +250,7 @@ mod tests {
             budget_bytes,
             symmetric: false,
             block_operands: 0,
+            resident: (false, false),
         }
     }
 
@@ -294,7 +318,7 @@ mod tests {
         };
         let plan = ProductPlan::choose(&p);
         assert_eq!((plan.tile, plan.double), ((1000, 1000), true));
-        assert!(plan.panel > PANEL && plan.panel.is_multiple_of(PANEL));
+        assert!(plan.panel > p.call_depth() && plan.panel.is_multiple_of(p.call_depth()));
     }
 
     #[test]
@@ -302,7 +326,7 @@ mod tests {
         let plan = ProductPlan::choose(&problem(5000, 5000, 5000, 1000));
         assert_eq!(
             (plan.tile, plan.panel, plan.double),
-            ((512, 512), PANEL, false)
+            ((512, 512), gemm::panel(5000, 5000, 5000), false)
         );
         assert_eq!(
             ProductPlan::choose(&problem(0, 5, 0, u64::MAX)).tile,
