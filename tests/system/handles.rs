@@ -65,6 +65,21 @@ fn arrays_computed_together_share_what_they_have_in_common() {
 }
 
 #[test]
+fn a_result_may_be_asked_for_twice() {
+    let session = session(128, 2);
+    // one chunk, one large chunk that is moved in pieces, and many chunks
+    let small = Array::<f64>::ones(&[10, 10]).dot(&Array::eye(10, 10, 0));
+    let large = Array::<f64>::ones(&[1000, 700]).dot(&Array::eye(700, 700, 0));
+    let many = Array::<f64>::ones(&[3_000_000]).cumsum(0);
+    for array in [small, large, many] {
+        let (first, second) = session.compute((&array, &array)).unwrap();
+        assert_eq!(first.shape(), array.shape());
+        assert_eq!(first, second);
+        assert_eq!(first.iter().next(), Some(&1.0));
+    }
+}
+
+#[test]
 fn nothing_is_read_before_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
     let pattern = dir.path().join("*.json");

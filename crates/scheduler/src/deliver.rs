@@ -198,7 +198,11 @@ impl Shared {
         if hold && block.is_ok() {
             core.held(&self.ledger, id, rank);
         }
+        // the run's own hold on the block is given up here, not by a worker that passes by: whoever
+        // gets the block may want to be its last holder
+        let garbage = std::mem::take(&mut core.garbage);
         drop(core);
+        drop(garbage);
         self.wake.notify_all();
         block
     }

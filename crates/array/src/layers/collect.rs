@@ -41,6 +41,12 @@ unsafe impl<T: Send> Send for Whole<T> {}
 // SAFETY: tasks write disjoint parts through `start`; `values` is used by its last owner only.
 unsafe impl<T: Send> Sync for Whole<T> {}
 
+impl<T> Whole<T> {
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
 impl<T: Element> BlockData for Whole<T> {
     fn nbytes(&self) -> u64 {
         self.bytes
@@ -94,11 +100,20 @@ pub(crate) fn collected<T: Element>(blocks: Vec<Block>) -> Result<ArrayD<T>> {
     let block = blocks.into_iter().next().ok_or_else(missing)?;
     let (values, shape) = match block.take::<Whole<T>>() {
         Ok(whole) => (whole.values.into_inner(), whole.shape),
-        // one small chunk is the result itself
-        Err(block) => {
-            let chunk: &Chunk = block.downcast_ref().ok_or_else(missing)?;
-            (chunk.values::<T>()?.to_vec(), chunk.shape().to_vec())
-        }
+        Err(block) => match (block.downcast_ref(), block.downcast_ref()) {
+            // asked for twice
+            (Some(whole), _) => {
+                let whole: &Whole<T> = whole;
+                // SAFETY: the run is over, so nobody writes; the values are this many.
+                let values = unsafe { std::slice::from_raw_parts(whole.start, whole.len()) };
+                (values.to_vec(), whole.shape.clone())
+            }
+            // one small chunk is the result itself
+            (None, chunk) => {
+                let chunk: &Chunk = chunk.ok_or_else(missing)?;
+                (chunk.values::<T>()?.to_vec(), chunk.shape().to_vec())
+            }
+        },
     };
     ArrayD::from_shape_vec(IxDyn(&shape), values).map_err(Error::failed)
 }
