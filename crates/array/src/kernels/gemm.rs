@@ -5,14 +5,15 @@
 //! ([`block_edge`]), [`panel`] elements of the contracted axis at a time, in ascending order. Every
 //! call is single-threaded; the layer above runs blocks in parallel.
 //!
+//! Rows of A that are side by side in the contracted axis, and columns of B that are side by side, are
+//! what the kernel reads without packing them into memory that it asks the allocator for in every
+//! call: an allocator that gives back what is freed, as a session has it do, maps such a piece each
+//! time, and its fresh pages cost as much as a fifth of a product. The layer above lays its panels out
+//! so.
+//!
 //! The default kernel is the `gemm` crate, in Rust. With the feature `blas` it is whatever CBLAS
 //! `blas-src` links (OpenBLAS), told to use one thread.
 
-#[cfg(not(feature = "blas"))]
-use std::cell::RefCell;
-
-#[cfg(not(feature = "blas"))]
-use super::packed::Packed;
 use crate::element::Element;
 
 /// The largest edge of the blocks of C that are accumulated by one call. Tiles are multiples of it.
@@ -28,8 +29,11 @@ pub(crate) fn block_edge(m: usize, n: usize) -> usize {
     }
 }
 
+/// Whether the kernel wants columns side by side; another packs what lies otherwise as fast.
+pub(crate) const TURNS: bool = cfg!(not(feature = "blas"));
+
 /// How much of the contracted axis one call takes at most.
-pub(super) const PANEL_MAX: usize = 512;
+const PANEL_MAX: usize = 512;
 
 /// How much of the contracted axis one call takes in a product of `m x k` and `k x n`. Every call
 /// reads and writes its block of C, so more is faster; it needs more memory for the operands, which
@@ -82,21 +86,8 @@ impl<'a, T> Operand<'a, T> {
         }
     }
 
-    /// One element.
-    pub(super) fn at(&self, row: usize, column: usize) -> &T {
+    fn at(&self, row: usize, column: usize) -> &T {
         &self.values[row * self.row_stride + column * self.column_stride]
-    }
-
-    /// What lies from one element on.
-    #[cfg(not(feature = "blas"))]
-    pub(super) fn from(&self, row: usize, column: usize) -> &[T] {
-        &self.values[row * self.row_stride + column * self.column_stride..]
-    }
-
-    /// Elements from one row to the next, and from one column to the next.
-    #[cfg(not(feature = "blas"))]
-    pub(super) fn strides(&self) -> (usize, usize) {
-        (self.row_stride, self.column_stride)
     }
 }
 
@@ -142,10 +133,6 @@ pub fn gemm_kernel() -> String {
 /// Operands of fewer bytes are left to the kernel's own packing: room for them is found at once.
 #[cfg(not(feature = "blas"))]
 const PACKED_BYTES_MIN: usize = 64 << 10;
-/// The kernel packs A only for more columns of C than this.
-#[cfg(not(feature = "blas"))]
-const NARROW: usize = 64;
-
 #[cfg(not(feature = "blas"))]
 macro_rules! rust_gemm {
     ($name:ident, $float:ident) => {
@@ -154,57 +141,46 @@ macro_rules! rust_gemm {
             if block.is_empty() {
                 return;
             }
-            thread_local! {
-                static PACKED: RefCell<[Packed<$float>; 2]> =
-                    const { RefCell::new([Packed::new(), Packed::new()]) };
-            }
-            PACKED.with_borrow_mut(|[packed_a, packed_b]| {
-                let is_large = |len: usize| len * size_of::<$float>() >= PACKED_BYTES_MIN;
-                let a = match n > NARROW {
-                    true => packed_a.by_rows(block.a, (m, k)),
-                    false => block.a,
-                };
-                let b = match is_large(k * n) {
-                    true => packed_b.by_rows(block.b, (k, n)),
-                    false => block.b,
-                };
-                // columns that fill no vector would have the kernel pack all of B
-                const VECTOR: usize = 64 / size_of::<$float>();
-                let whole = match is_large(k * n) {
-                    true => n - n % VECTOR,
-                    false => n,
-                };
-                for columns in [0..whole, whole..n] {
-                    if columns.is_empty() {
-                        continue;
-                    }
-                    // SAFETY: `Operand::new` checked that A and B lie inside their slices; the
-                    // maker of the block owns the rows of C.
-                    unsafe {
-                        ::gemm::gemm(
-                            m,
-                            columns.len(),
-                            k,
-                            block.c.add(columns.start),
-                            1,
-                            block.c_row_stride as isize,
-                            true,
-                            a.values.as_ptr(),
-                            a.column_stride as isize,
-                            a.row_stride as isize,
-                            b.values.as_ptr().add(columns.start * b.column_stride),
-                            b.column_stride as isize,
-                            b.row_stride as isize,
-                            1.0,
-                            1.0,
-                            false,
-                            false,
-                            false,
-                            ::gemm::Parallelism::None,
-                        );
-                    }
+            // columns that fill no vector would have the kernel pack all of B in fresh memory
+            const VECTOR: usize = 64 / size_of::<$float>();
+            let whole = match k * n * size_of::<$float>() >= PACKED_BYTES_MIN {
+                true => n - n % VECTOR,
+                false => n,
+            };
+            for columns in [0..whole, whole..n] {
+                if columns.is_empty() {
+                    continue;
                 }
-            });
+                // SAFETY: `Operand::new` checked that A and B lie inside their slices; the
+                // maker of the block owns the rows of C.
+                unsafe {
+                    ::gemm::gemm(
+                        m,
+                        columns.len(),
+                        k,
+                        block.c.add(columns.start),
+                        1,
+                        block.c_row_stride as isize,
+                        true,
+                        block.a.values.as_ptr(),
+                        block.a.column_stride as isize,
+                        block.a.row_stride as isize,
+                        block
+                            .b
+                            .values
+                            .as_ptr()
+                            .add(columns.start * block.b.column_stride),
+                        block.b.column_stride as isize,
+                        block.b.row_stride as isize,
+                        1.0,
+                        1.0,
+                        false,
+                        false,
+                        false,
+                        ::gemm::Parallelism::None,
+                    );
+                }
+            }
         }
     };
 }

@@ -6,6 +6,5 @@ pub(crate) mod fold;
 pub(crate) mod folds;
 pub(crate) mod gemm;
 pub(crate) mod map;
-#[cfg(not(feature = "blas"))]
-mod packed;
 pub(crate) mod tiles;
+pub(crate) mod turn;

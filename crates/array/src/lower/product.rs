@@ -23,8 +23,6 @@ struct Operand {
     parts: Parts,
     /// Read from a source straight into panels.
     direct: bool,
-    /// In memory already.
-    resident: bool,
     /// Its blocks are too many to be held: they come panel by panel.
     streamed: bool,
     line_bytes: u64,
@@ -40,10 +38,10 @@ impl<T: Element> Lower for Product<T> {
             return Err(Error::invalid("a product has two operands"));
         };
         let symmetric = is_transposed(left, right);
-        let right_operand = lowering.product_operand::<T>(right)?;
+        let right_operand = lowering.product_operand(right)?;
         let left_operand = match symmetric {
             true => None,
-            false => Some(lowering.product_operand::<T>(left)?),
+            false => Some(lowering.product_operand(left)?),
         };
         let (m, k, n) = (left.shape[0], left.shape[1], right.shape[1]);
         let operands = || left_operand.iter().chain([&right_operand]);
@@ -68,9 +66,9 @@ impl<T: Element> Lower for Product<T> {
             budget_bytes: lowering.plan.budget_bytes.saturating_sub(small + evaluated),
             symmetric,
             block_operands: u64::from(streamed),
-            resident: (
-                left_operand.as_ref().unwrap_or(&right_operand).resident,
-                right_operand.resident,
+            copies: MatrixProduct::<T>::copies(
+                left_operand.as_ref().map(|left| &left.parts.fused),
+                &right_operand.parts.fused,
             ),
         };
         let plan = match streamed {
@@ -139,13 +137,12 @@ impl<T: Element> Lower for Product<T> {
 }
 
 impl Lowering<'_> {
-    fn product_operand<T: Element>(&mut self, node: &Arc<Node>) -> Result<Operand> {
+    fn product_operand(&mut self, node: &Arc<Node>) -> Result<Operand> {
         let parts = self.operand(node)?;
         let blocks: u64 = parts.layers.iter().map(Lowered::nbytes).sum();
         let region: Vec<_> = node.shape.iter().map(|&length| 0..length).collect();
         Ok(Operand {
             direct: parts.fused.window(&region).is_some(),
-            resident: parts.fused.resident::<T>(&region).is_some(),
             line_bytes: (node.shape[1].min(4096) * node.dtype.size()) as u64,
             node: Arc::clone(node),
             parts,

@@ -240,7 +240,7 @@ impl Fused {
     }
 
     /// The elements of a matrix's region, from the first to the last, where they lie in memory
-    /// already, and how far its rows and its columns are apart.
+    /// already, and how far its rows and its columns are apart: one of them side by side.
     pub(crate) fn resident<T: Element>(
         &self,
         region: &[Range<usize>],
@@ -264,7 +264,9 @@ impl Fused {
             }
         }
         let strides = match (&strides[..], transposed) {
-            (&[rows, columns], false) | (&[columns, rows], true) => (rows, columns),
+            (&[rows, columns], false) | (&[columns, rows], true) if rows == 1 || columns == 1 => {
+                (rows, columns)
+            }
             _ => return None,
         };
         // SAFETY: the region's elements lie in the source's array, which this tape keeps, and so

@@ -38,14 +38,14 @@ use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::element::Element;
 use crate::grid::{ChunkGrid, volume};
-use crate::kernels::gemm::{GemmBlock, block_edge, panel};
+use crate::kernels::gemm::{BLOCK, GemmBlock, block_edge, panel};
 use crate::tape::{Blocks, Fused};
 pub(crate) use mirror::Mirror;
 use panel::Panel;
 pub(crate) use plan::{Problem, ProductPlan};
 
-/// Rows of the strips on the diagonal of a symmetric product: half of the first square of each is work
-/// for nothing.
+/// Columns of the blocks on the diagonal of a symmetric product: half of the last square of each is
+/// work for nothing.
 const DIAGONAL_EDGE: usize = 64;
 
 /// More than this is not fetched in one go: it may be gone again before it is read.
@@ -88,6 +88,14 @@ enum Kind {
 }
 
 impl<T: Element> MatrixProduct<T> {
+    /// See [`Problem::copies`]; without a left operand it is the right one transposed.
+    pub(crate) fn copies(left: Option<&Fused>, right: &Fused) -> (u64, u64) {
+        (
+            Panel::<T>::copies(left.unwrap_or(right), left.is_none()),
+            Panel::<T>::copies(right, false),
+        )
+    }
+
     fn depth(&self) -> usize {
         self.right.shape()[0]
     }
@@ -140,15 +148,12 @@ impl<T: Element> MatrixProduct<T> {
             bytes += copies * panel;
             loading = loading.max(evaluation);
         };
-        add(Panel::<T>::bytes(
-            &self.right,
-            &self.right_region(part, &depth),
-        ));
-        if part.kind == Kind::Full {
-            add(Panel::<T>::bytes(
-                &self.left,
-                &self.left_region(part, &depth),
-            ));
+        let both = part.kind == Kind::Diagonal;
+        let right = self.right_region(part, &depth);
+        add(Panel::<T>::bytes(&self.right, &right, both));
+        if !both {
+            let left = self.left_region(part, &depth);
+            add(Panel::<T>::bytes(&self.left, &left, false));
         }
         bytes + self.threads as u64 * loading
     }
@@ -185,13 +190,14 @@ impl<T: Element> MatrixProduct<T> {
     fn blocks(&self, part: &Part) -> Vec<TileBlock> {
         let (height, width, edge) = (part.rows.len(), part.columns.len(), self.edge());
         let mut blocks = Vec::new();
-        for row in (0..height).step_by(edge) {
-            for column in (0..width).step_by(edge) {
-                let rows = row..(row + edge).min(height);
-                match part.kind {
-                    Kind::Diagonal if row > column => {}
-                    Kind::Diagonal if row == column => above_diagonal(rows, &mut blocks),
-                    _ => blocks.push([rows, column..(column + edge).min(width)]),
+        match part.kind {
+            Kind::Diagonal => blocks = above_diagonal(width),
+            _ => {
+                for row in (0..height).step_by(edge) {
+                    for column in (0..width).step_by(edge) {
+                        let rows = row..(row + edge).min(height);
+                        blocks.push([rows, column..(column + edge).min(width)]);
+                    }
                 }
             }
         }
@@ -243,13 +249,24 @@ impl<T: Element> MatrixProduct<T> {
 /// Rows and columns of a tile.
 type TileBlock = [Range<usize>; 2];
 
-/// Strips that cover a square block on the diagonal, but for most of what is below it: that is copied
-/// from above.
-fn above_diagonal(range: Range<usize>, blocks: &mut Vec<TileBlock>) {
-    for start in range.clone().step_by(DIAGONAL_EDGE) {
-        let rows = start..(start + DIAGONAL_EDGE).min(range.end);
-        blocks.push([rows, start..range.end]);
+/// Blocks that cover a square tile, but for most of what is below its diagonal: that is copied from
+/// above. They are narrow, as the kernel packs the columns of a block for its rows, and many, so that
+/// threads end together.
+fn above_diagonal(edge: usize) -> Vec<TileBlock> {
+    let mut blocks = Vec::new();
+    for row in (0..edge).step_by(BLOCK) {
+        let (diagonal, mut column) = ((row + BLOCK).min(edge), row);
+        while column < edge {
+            let (wide, rows_end) = match column < diagonal {
+                true => (DIAGONAL_EDGE, (column + DIAGONAL_EDGE).min(diagonal)),
+                false => (2 * DIAGONAL_EDGE, diagonal),
+            };
+            let columns = column..(column + wide).min(edge);
+            column = columns.end;
+            blocks.push([row..rows_end, columns]);
+        }
     }
+    blocks
 }
 
 /// The tile, written by several threads, each in blocks of its own.
@@ -280,10 +297,15 @@ impl<T: Element> MatrixProduct<T> {
         memory: &dyn flagstone_memory::Memory,
     ) -> Result<Panels<'_, T>> {
         let depth = part.depth.start..part.depth.end.min(part.depth.start + self.plan.panel);
-        let left = || Panel::new(&self.left, &self.left_region(part, &depth), memory);
+        let both = part.kind == Kind::Diagonal;
+        let left = self.left_region(part, &depth);
+        let right = self.right_region(part, &depth);
         Ok(Panels {
-            left: (part.kind == Kind::Full).then(left).transpose()?,
-            right: Panel::new(&self.right, &self.right_region(part, &depth), memory)?,
+            left: match both {
+                true => None,
+                false => Some(Panel::new(&self.left, &left, false, memory)?),
+            },
+            right: Panel::new(&self.right, &right, both, memory)?,
         })
     }
 

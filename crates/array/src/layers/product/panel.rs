@@ -1,8 +1,11 @@
 //! Panels: the parts of the operands that one step of a product multiplies.
 //!
-//! A panel keeps the order its source is stored in, so loading it is reading, and a transposed
-//! operand costs nothing: the gemm takes strides. It is loaded in items, several at once. An operand
-//! that lies in memory already is multiplied where it lies.
+//! A panel keeps the order its source is stored in, so loading it is reading; it is loaded in items,
+//! several at once. An operand that lies in memory already is multiplied where it lies.
+//!
+//! The gemm wants columns side by side, of the contracted axis for the left operand. A panel that has
+//! its rows side by side instead is turned over, item by item while it is in cache; one that is both
+//! operands of a symmetric product is needed both ways.
 
 use std::ops::Range;
 
@@ -11,14 +14,19 @@ use flagstone_memory::Memory;
 
 use super::super::evaluate_into;
 use crate::buffer::Buffer;
+use crate::dtype::DType;
 use crate::element::{Element, as_bytes_mut};
 use crate::grid::volume;
-use crate::kernels::gemm::Operand;
+use crate::kernels::gemm::{Operand, TURNS};
+use crate::kernels::turn::turn;
 use crate::source::Order;
 use crate::tape::{Blocks, Fused};
 
 /// Items are about this large: long enough to read, short enough to share out.
 const ITEM_BYTES: usize = 1 << 20;
+/// Elements between lines of what is turned over: lines a power of two apart share few places of a
+/// cache.
+const GAP: usize = 8;
 
 /// A window of an operand and how its panel lies in memory.
 #[derive(Debug, Clone)]
@@ -33,14 +41,15 @@ struct PanelShape {
 }
 
 impl PanelShape {
-    fn of(operand: &Fused, region: &[Range<usize>; 2]) -> Self {
-        let window = operand.window(region);
-        let (slow, direct) = match window {
-            Some((source, _, transposed)) => {
+    fn of<T: Element>(operand: &Fused, region: &[Range<usize>; 2]) -> Self {
+        let resident = operand.resident::<T>(region);
+        let (slow, direct) = match (resident, operand.window(region)) {
+            (Some((_, (_, columns))), _) => (usize::from(columns != 1), true),
+            (None, Some((source, _, transposed))) => {
                 let fortran = source.order() == Order::Fortran;
                 (usize::from(transposed != fortran), true)
             }
-            None => (0, false),
+            (None, None) => (0, false),
         };
         let line_bytes = (region[1 - slow].len() * operand.dtype().size()).max(1);
         PanelShape {
@@ -67,6 +76,16 @@ impl PanelShape {
         region
     }
 
+    /// Whether it has to be turned over. Integers are multiplied by loops that need no order.
+    fn is_turned<T: Element>(&self, both: bool) -> bool {
+        TURNS && matches!(T::DTYPE, DType::F32 | DType::F64) && (both || self.slow == 1)
+    }
+
+    /// Elements of the same, turned over.
+    fn turned_len(&self) -> usize {
+        self.line_len() * (self.lines() + GAP)
+    }
+
     /// What loading one item allocates beside the panel.
     fn evaluation_bytes(&self, operand: &Fused) -> u64 {
         match self.direct || self.lines() == 0 {
@@ -79,6 +98,7 @@ impl PanelShape {
 /// Memory for panels, aimed at one window after the other.
 pub(super) struct Panel<'a, T> {
     values: Values<'a, T>,
+    turned: Option<Buffer<T>>,
     shape: PanelShape,
 }
 
@@ -89,43 +109,71 @@ enum Values<'a, T> {
 }
 
 impl<'a, T: Element> Panel<'a, T> {
+    /// Memory for a region; `both` when the panel is the transposed operand, too.
     pub(super) fn new(
         operand: &'a Fused,
         region: &[Range<usize>; 2],
+        both: bool,
         memory: &dyn Memory,
     ) -> Result<Self> {
         let values = match operand.resident(region) {
             Some((values, strides)) => Values::Resident(values, strides),
             None => Values::Loaded(Buffer::leased(volume(region), memory)?),
         };
-        let shape = PanelShape::of(operand, region);
-        Ok(Panel { values, shape })
+        let shape = PanelShape::of::<T>(operand, region);
+        let turned = match shape.is_turned::<T>(both) {
+            true => Some(Buffer::leased(shape.turned_len(), memory)?),
+            false => None,
+        };
+        Ok(Panel {
+            values,
+            turned,
+            shape,
+        })
     }
 
     /// Bytes of its memory, and what loading an item allocates beside it.
-    pub(super) fn bytes(operand: &Fused, region: &[Range<usize>; 2]) -> (u64, u64) {
-        match operand.resident::<T>(region) {
-            Some(_) => (0, 0),
-            None => (
-                (volume(region) * size_of::<T>()) as u64,
-                PanelShape::of(operand, region).evaluation_bytes(operand),
-            ),
-        }
+    pub(super) fn bytes(operand: &Fused, region: &[Range<usize>; 2], both: bool) -> (u64, u64) {
+        let shape = PanelShape::of::<T>(operand, region);
+        let resident = operand.resident::<T>(region).is_some();
+        let loaded = if resident { 0 } else { volume(region) };
+        let turned = match shape.is_turned::<T>(both) {
+            true => shape.turned_len(),
+            false => 0,
+        };
+        let evaluation = if resident {
+            0
+        } else {
+            shape.evaluation_bytes(operand)
+        };
+        (((loaded + turned) * size_of::<T>()) as u64, evaluation)
+    }
+
+    /// How often it has each element: loaded, turned over, both or not at all.
+    pub(super) fn copies(operand: &Fused, both: bool) -> u64 {
+        let region = [0..operand.shape()[0], 0..operand.shape()[1]];
+        let loaded = operand.resident::<T>(&region).is_none();
+        let turned = PanelShape::of::<T>(operand, &region).is_turned::<T>(both);
+        u64::from(loaded) + u64::from(turned)
     }
 
     /// Prepares for another window of the same operand, no larger than the first.
     pub(super) fn aim(&mut self, operand: &'a Fused, region: &[Range<usize>; 2]) {
-        self.shape = PanelShape::of(operand, region);
+        self.shape = PanelShape::of::<T>(operand, region);
         match (&mut self.values, operand.resident(region)) {
             (Values::Resident(values, strides), Some(now)) => (*values, *strides) = now,
             (Values::Loaded(values), _) => assert!(volume(region) <= values.len()),
             (Values::Resident(..), None) => assert_eq!(volume(region), 0),
         }
+        if let Some(turned) = &self.turned {
+            assert!(self.shape.turned_len() <= turned.len());
+        }
     }
 
     pub(super) fn item_count(&self) -> usize {
-        match (&self.values, self.shape.line_len()) {
-            (Values::Resident(..), _) | (_, 0) => 0,
+        match (&self.values, &self.turned) {
+            (Values::Resident(..), None) => 0,
+            _ if self.shape.line_len() == 0 => 0,
             _ => self.shape.lines().div_ceil(self.shape.item_lines),
         }
     }
@@ -146,23 +194,46 @@ impl<'a, T: Element> Panel<'a, T> {
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
         let region = self.shape.item(item);
-        let offset = item * self.shape.item_lines * self.shape.line_len();
-        let len = volume(&region);
-        let Values::Loaded(values) = &self.values else {
-            return Ok(());
-        };
-        assert!(offset + len <= values.len());
-        // SAFETY: items are disjoint parts of the buffer, checked above to lie inside it; the
-        // caller loads each on one thread and reads none before all are loaded.
-        let target = unsafe { std::slice::from_raw_parts_mut(values.start().add(offset), len) };
-        match operand.window(&region) {
-            Some((source, window, _)) if self.shape.direct => {
-                let moved = source.read(&window, as_bytes_mut(target))?;
-                ctx.count(Counter::BytesRead, moved);
+        if let Values::Loaded(values) = &self.values {
+            let offset = item * self.shape.item_lines * self.shape.line_len();
+            let len = volume(&region);
+            assert!(offset + len <= values.len());
+            // SAFETY: items are disjoint parts of the buffer, checked above to lie inside it; the
+            // caller loads each on one thread and reads none before all are loaded.
+            let target = unsafe { std::slice::from_raw_parts_mut(values.start().add(offset), len) };
+            match operand.window(&region) {
+                Some((source, window, _)) if self.shape.direct => {
+                    let moved = source.read(&window, as_bytes_mut(target))?;
+                    ctx.count(Counter::BytesRead, moved);
+                }
+                _ => evaluate_into(operand, &region, as_bytes_mut(target), blocks, memory, ctx)?,
             }
-            _ => evaluate_into(operand, &region, as_bytes_mut(target), blocks, memory, ctx)?,
         }
+        self.turn_item(item, region[self.shape.slow].len());
         Ok(())
+    }
+
+    /// Turns the lines of an item over.
+    fn turn_item(&self, item: usize, lines: usize) {
+        let Some(turned) = &self.turned else {
+            return;
+        };
+        let first = item * self.shape.item_lines;
+        let (values, strides) = self.laid();
+        let stride = if self.shape.slow == 0 {
+            strides.0
+        } else {
+            strides.1
+        };
+        let length = self.shape.line_len();
+        assert!(first + lines <= self.shape.lines() && self.shape.turned_len() <= turned.len());
+        // SAFETY: the lines of an item are columns of the turned panel that no other item has; the
+        // caller loads each on one thread and reads none before all are loaded.
+        unsafe {
+            let to = turned.start().add(first);
+            let from = &values[first * stride..];
+            turn(from, stride, (lines, length), to, self.shape.lines() + GAP);
+        }
     }
 
     /// The elements, and how far its rows and its columns are apart.
@@ -174,9 +245,12 @@ impl<'a, T: Element> Panel<'a, T> {
         }
     }
 
-    /// A part of the panel as the gemm takes it.
+    /// A part of the panel as the gemm takes it: with its columns side by side.
     pub(super) fn operand(&self, rows: Range<usize>, columns: Range<usize>) -> Operand<'_, T> {
-        let (values, strides) = self.laid();
+        let (values, strides) = match (&self.turned, self.shape.slow) {
+            (Some(turned), 1) => (&turned[..], (self.shape.lines() + GAP, 1)),
+            _ => self.laid(),
+        };
         let offset = rows.start * strides.0 + columns.start * strides.1;
         Operand::new(values, offset, (rows.len(), columns.len()), strides)
     }
@@ -187,9 +261,14 @@ impl<'a, T: Element> Panel<'a, T> {
         rows: Range<usize>,
         columns: Range<usize>,
     ) -> Operand<'_, T> {
-        let (values, (row_stride, column_stride)) = self.laid();
-        let offset = rows.start * column_stride + columns.start * row_stride;
-        let shape = (rows.len(), columns.len());
-        Operand::new(values, offset, shape, (column_stride, row_stride))
+        let (values, strides) = match (&self.turned, self.shape.slow) {
+            (Some(turned), 0) => (&turned[..], (self.shape.lines() + GAP, 1)),
+            _ => {
+                let (values, (rows, columns)) = self.laid();
+                (values, (columns, rows))
+            }
+        };
+        let offset = rows.start * strides.0 + columns.start * strides.1;
+        Operand::new(values, offset, (rows.len(), columns.len()), strides)
     }
 }

@@ -38,8 +38,8 @@ pub(crate) struct Problem {
     pub(crate) symmetric: bool,
     /// Operands that are blocks of other layers hold their own memory beside each panel.
     pub(crate) block_operands: u64,
-    /// Whether the left and the right operand lie in memory already: they have no panels.
-    pub(crate) resident: (bool, bool),
+    /// How often panels have each element of the left and of the right operand.
+    pub(crate) copies: (u64, u64),
 }
 
 /// From this many tiles on, writing one while another is multiplied is worth smaller ones.
@@ -175,14 +175,12 @@ impl Problem {
     fn plan_with(&self, tile: (usize, usize), panel: usize, double: bool) -> ProductPlan {
         let item = self.item_bytes as u64;
         let depth = panel.min(self.k.max(1)) as u64;
-        let left = match self.resident.0 || (self.symmetric && tile.1 == self.n) {
-            true => 0,
-            false => tile.0,
-        };
-        let right = if self.resident.1 { 0 } else { tile.1 };
-        let edges = (left + right) as u64;
+        // one tile: its only panel is the left operand turned over, too
+        let one = self.symmetric && tile.1 == self.n;
+        let right = if one { 0 } else { tile.1 as u64 };
+        let edges = tile.0 as u64 * self.copies.0 + right * self.copies.1;
         let panels = edges * depth * item * (1 + u64::from(double));
-        let blocks = self.block_operands * edges * depth * item;
+        let blocks = self.block_operands * (tile.0 as u64 + right) * depth * item;
         ProductPlan {
             tile,
             panel,
@@ -194,7 +192,7 @@ impl Problem {
 
     /// Small tiles afford longer panels, which read in larger pieces.
     fn with_longer_panels(&self, plan: ProductPlan, k: usize) -> ProductPlan {
-        if self.resident == (true, true) {
+        if self.copies == (0, 0) {
             // nothing is loaded, so steps only cost: threads wait for each other between them
             let line = ((plan.tile.0 + plan.tile.1) * self.item_bytes).max(1) as u64;
             let depth = usize::try_from(RESIDENT_BYTES_WANTED / line).unwrap_or(k);
@@ -250,7 +248,7 @@ mod tests {
             budget_bytes,
             symmetric: false,
             block_operands: 0,
-            resident: (false, false),
+            copies: (1, 1),
         }
     }
 

@@ -1,0 +1,91 @@
+//! Products of operands that lie in memory, in files and in neither, however their rows and columns
+//! lie: against ndarray, whose products of small whole numbers are exact.
+
+#[allow(unreachable_pub, dead_code, reason = "shared by several test programs")]
+mod common;
+
+use common::Harness;
+use flagstone_array::Array;
+use flagstone_graph::SerialExecutor;
+use ndarray::{Array2, ArrayD, Axis, ShapeBuilder, s};
+
+/// Whole numbers whose products stay exact.
+fn numbers(rows: usize, columns: usize) -> Array2<f64> {
+    Array2::from_shape_fn((rows, columns), |(i, j)| {
+        ((i * 31 + j * 17 + i * j % 7) % 9) as f64 - 4.0
+    })
+}
+
+/// On the reference executor and on one with a small budget, with equal bits.
+fn check(name: &str, product: &Array<f64>, expected: &ArrayD<f64>) {
+    let whole = product.compute_with(&SerialExecutor).unwrap();
+    assert_eq!(whole, *expected, "{name}");
+    let cut = product.compute_with(&Harness::new(12 << 20, 2)).unwrap();
+    assert_eq!(cut, whole, "{name}");
+}
+
+/// The matrix in memory, by rows, by columns, and as every second row or column of a larger one.
+fn laid(x: &Array2<f64>) -> Vec<(&'static str, Array<f64>)> {
+    let (rows, columns) = x.dim();
+    let mut by_columns = Array2::zeros((rows, columns).f());
+    by_columns.assign(x);
+    let mut apart = Array2::from_elem((rows * 2, columns), 1e9);
+    apart.slice_mut(s![..;2, ..]).assign(x);
+    let mut gaps = Array2::from_elem((rows, columns * 2), 1e9);
+    gaps.slice_mut(s![.., ..;2]).assign(x);
+    let mut backwards = x.clone();
+    backwards.invert_axis(Axis(0));
+    vec![
+        ("rows", Array::from_ndarray(x.clone())),
+        ("columns", Array::from_ndarray(by_columns)),
+        ("rows apart", Array::from_ndarray(apart).slice(s![..;2, ..])),
+        ("gaps", Array::from_ndarray(gaps).slice(s![.., ..;2])),
+        (
+            "backwards",
+            Array::from_ndarray(backwards.as_standard_layout().into_owned()).slice(s![..;-1, ..]),
+        ),
+    ]
+}
+
+#[test]
+fn operands_lie_in_any_way() {
+    // longer than a block, longer than the calls along the contracted axis, no multiple of a vector
+    let (m, k, n) = (530, 2100, 523);
+    let (a, b) = (numbers(m, k), numbers(k, n));
+    let expected = a.dot(&b).into_dyn();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("b.npy");
+    let lazy_b = Array::from_ndarray(b.clone());
+    lazy_b.store_npy_with(&SerialExecutor, &path).unwrap();
+    let stored = Array::<f64>::open_npy(&path);
+    for (name, a) in laid(&a) {
+        check(name, &a.dot(&lazy_b), &expected);
+        check(name, &a.dot(&stored), &expected);
+    }
+    for (name, at) in laid(&a.t().to_owned()) {
+        check(name, &at.t().dot(&(&lazy_b + 0.0)), &expected);
+        check(name, &at.t().dot(&stored), &expected);
+    }
+    for (name, bt) in laid(&b.t().to_owned()) {
+        check(
+            name,
+            &Array::from_ndarray(a.clone()).dot(&bt.t()),
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn symmetric_products_are_whole() {
+    // less than a strip, than a block, and several blocks with a rest
+    for n in [1, 7, 63, 130, 500, 520, 1037] {
+        let x = numbers(700, n);
+        let expected = x.t().dot(&x).into_dyn();
+        for (name, x) in laid(&x) {
+            check(name, &x.t().dot(&x), &expected);
+            let name = format!("{name}, computed");
+            let x = &x * 1.0;
+            check(&name, &x.t().dot(&x), &expected);
+        }
+    }
+}
