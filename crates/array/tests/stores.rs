@@ -116,10 +116,12 @@ fn a_store_works_in_the_smallest_budget_that_its_refusal_names() {
         ("covariance", x.t().dot(&x)),
         ("lines", x.cumsum(0)),
     ] {
+        // a tile, and panels of which one is held twice: as it is read, and turned over
+        let most = if name == "covariance" { 5 } else { 4 } * MIB;
         let plain = to_zarr(ZarrOptions::default());
-        holds(name, &array, 4 * MIB, &plain);
+        holds(name, &array, most, &plain);
         let shards = to_zarr(sharded(64));
-        holds(&format!("{name} in shards"), &array, 4 * MIB, &shards);
+        holds(&format!("{name} in shards"), &array, most, &shards);
     }
     let product = a.dot(&b);
     let large = ZarrOptions {

@@ -26,7 +26,7 @@ use crate::tape::{Blocks, Fused};
 const ITEM_BYTES: usize = 1 << 20;
 /// Elements between lines of what is turned over: lines a power of two apart share few places of a
 /// cache.
-const GAP: usize = 8;
+pub(super) const GAP: usize = 8;
 
 /// A window of an operand and how its panel lies in memory.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@
 //! Tiles are multiples of the gemm's block, so the calls, and with them the bits, are the same for
 //! every choice.
 
+use super::panel::GAP;
 use crate::kernels::gemm::{self, BLOCK};
 
 /// A choice of tiles.
@@ -179,7 +180,7 @@ impl Problem {
         let one = self.symmetric && tile.1 == self.n;
         let right = if one { 0 } else { tile.1 as u64 };
         let edges = tile.0 as u64 * self.copies.0 + right * self.copies.1;
-        let panels = edges * depth * item * (1 + u64::from(double));
+        let panels = edges * (depth + GAP as u64) * item * (1 + u64::from(double));
         let blocks = self.block_operands * (tile.0 as u64 + right) * depth * item;
         ProductPlan {
             tile,
