@@ -88,6 +88,11 @@ impl<T: Element> Buffer<T> {
         self.start.as_ptr()
     }
 
+    /// How many elements it has, without a look at them: other threads may be writing.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// The same memory as bytes.
     pub(crate) fn into_bytes(self) -> Buffer<u8> {
         self.reinterpreted()
@@ -115,7 +120,7 @@ impl Buffer<u8> {
     /// them, if the buffer is mapped.
     ///
     /// # Safety
-    /// Nobody reads these bytes any more.
+    /// Nobody reads these bytes any more: they are zeros from then on.
     pub(crate) unsafe fn give_back(&self, bytes: std::ops::Range<usize>) {
         assert!(bytes.start <= bytes.end && bytes.end <= self.len);
         if self.len >= MAPPED_BYTES_MIN {

@@ -49,7 +49,7 @@ impl Chunk {
     /// Gives the memory of some bytes back before the rest; see [`Buffer::give_back`].
     ///
     /// # Safety
-    /// Nobody reads these bytes any more.
+    /// Nobody reads these bytes any more: they are zeros from then on.
     pub(crate) unsafe fn give_back(&self, bytes: std::ops::Range<usize>) {
         // SAFETY: the caller's promise.
         unsafe { self.values.give_back(bytes) };

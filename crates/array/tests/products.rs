@@ -89,3 +89,53 @@ fn symmetric_products_are_whole() {
         }
     }
 }
+
+#[test]
+fn bits_of_symmetric_products_do_not_depend_on_the_tiles() {
+    // tiles of 512 and of all, and a last block that is no multiple of anything
+    let x = Array::from_fn(&[300, 1161], |i| {
+        1.0 / (1.0 + ((i[0] * 7919 + i[1] * 104_729) % 1009) as f64)
+    });
+    let product = x.t().dot(&x);
+    let whole = product.compute_with(&SerialExecutor).unwrap();
+    for budget_bytes in [8 << 20, 12 << 20, 40 << 20] {
+        let harness = Harness::new(budget_bytes, 2);
+        let cut = harness.stored(&product);
+        let same = whole
+            .iter()
+            .zip(&cut)
+            .all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(same, "{budget_bytes}");
+    }
+}
+
+#[test]
+fn operands_of_few_lines_fit_what_is_planned_for_them() {
+    let directory = tempfile::tempdir().unwrap();
+    for lines in [1, 2, 9] {
+        let x = numbers(lines, 300_000);
+        let path = directory.path().join(format!("{lines}.npy"));
+        let resident = Array::from_ndarray(x.clone());
+        resident.store_npy_with(&SerialExecutor, &path).unwrap();
+        let expected = x.dot(&x.t()).into_dyn();
+        let stored = Array::<f64>::open_npy(&path);
+        let products = [
+            ("stored", stored.dot(&stored.t())),
+            ("resident", resident.dot(&resident.t())),
+            ("computed", (&stored * 1.0).dot(&stored.t())),
+            ("mixed", resident.dot(&stored.t())),
+        ];
+        for (name, product) in products {
+            for budget_bytes in [3 << 20, 24 << 20] {
+                let harness = Harness::new(budget_bytes, 2);
+                let result = product.compute_with(&harness).unwrap();
+                assert_eq!(result, expected, "{name} {lines}");
+                let held = harness.largest_bytes.into_inner();
+                assert!(
+                    held <= budget_bytes,
+                    "{name} {lines}: {held} of {budget_bytes}"
+                );
+            }
+        }
+    }
+}

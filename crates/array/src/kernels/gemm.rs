@@ -1,8 +1,8 @@
 //! The matrix product of one block, `C += A · B`: the one place where a gemm is called.
 //!
 //! The product of large matrices is rounded the same way whatever the tiles and the threads,
-//! because it is made of calls whose shapes follow from the matrices alone: square blocks of C
-//! ([`block_edge`]), [`panel`] elements of the contracted axis at a time, in ascending order. Every
+//! because it is made of calls whose shapes follow from the matrices alone: blocks of C, square ones
+//! ([`block_edge`]) but where the product is symmetric, [`call_depth`] elements of the contracted axis at a time, in ascending order. Every
 //! call is single-threaded; the layer above runs blocks in parallel.
 //!
 //! Rows of A that are side by side in the contracted axis, and columns of B that are side by side, are
@@ -38,7 +38,7 @@ const PANEL_MAX: usize = 512;
 /// How much of the contracted axis one call takes in a product of `m x k` and `k x n`. Every call
 /// reads and writes its block of C, so more is faster; it needs more memory for the operands, which
 /// counts where C itself is small.
-pub(crate) fn panel(m: usize, n: usize, k: usize) -> usize {
+pub(crate) fn call_depth(m: usize, n: usize, k: usize) -> usize {
     match k >= 4 * PANEL_MAX && m.saturating_mul(n) >= BLOCK * BLOCK {
         true => PANEL_MAX,
         false => PANEL_MAX / 2,
@@ -133,6 +133,7 @@ pub fn gemm_kernel() -> String {
 /// Operands of fewer bytes are left to the kernel's own packing: room for them is found at once.
 #[cfg(not(feature = "blas"))]
 const PACKED_BYTES_MIN: usize = 64 << 10;
+
 #[cfg(not(feature = "blas"))]
 macro_rules! rust_gemm {
     ($name:ident, $float:ident) => {
@@ -141,7 +142,7 @@ macro_rules! rust_gemm {
             if block.is_empty() {
                 return;
             }
-            // columns that fill no vector would have the kernel pack all of B in fresh memory
+            // with columns that fill no vector the kernel would pack all of a block's B in fresh memory
             const VECTOR: usize = 64 / size_of::<$float>();
             let whole = match k * n * size_of::<$float>() >= PACKED_BYTES_MIN {
                 true => n - n % VECTOR,

@@ -9,6 +9,8 @@
 //! chunk 1 ───────────────► place 1    │
 //!                  └─────────┴──────► result       hands the memory out
 //! ```
+//!
+//! The only chunk of a result moves into such memory by itself (`hand-out`), if it is large.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -134,8 +136,10 @@ pub(crate) fn gathered<T: Element>(blocks: Vec<Block>, grid: &ChunkGrid) -> Resu
     Ok(result)
 }
 
-/// Bytes of a large chunk that are moved at once.
-const PIECE_BYTES: usize = 4 << 20;
+/// Bytes of a large chunk that are moved at once, in each of its strips.
+const PIECE_BYTES: usize = 2 << 20;
+/// Parts of a large chunk that are moved side by side, whatever the threads.
+const STRIPS: usize = 4;
 
 /// Moves the only chunk of a result into memory that its owner can have: piece by piece, each given
 /// back when it was copied, so that there is never much more than one of them.
@@ -160,7 +164,8 @@ impl<T: Element> Layer for HandOut<T> {
     }
 
     fn footprint(&self, _: u32) -> Footprint {
-        let pieces = self.bytes.min(4 * PIECE_BYTES as u64);
+        // a piece is there twice, and the system gives and takes huge pages
+        let pieces = self.bytes.min((2 * STRIPS * PIECE_BYTES) as u64);
         Footprint::exact(self.bytes)
             .resident()
             .reusing(0)
@@ -178,19 +183,29 @@ impl<T: Element> Layer for HandOut<T> {
                 false,
             ),
         };
-        let from = chunk.values::<T>()?;
-        let mut values = zeros::<T>(from.len());
-        let start = Start(values.as_mut_ptr());
+        let (from, len) = {
+            let values = chunk.values::<T>()?;
+            (Pointer(values.as_ptr().cast_mut()), values.len())
+        };
+        let mut values = zeros::<T>(len);
+        let to = Pointer(values.as_mut_ptr());
         let piece = (PIECE_BYTES / size_of::<T>()).max(1);
-        ctx.for_each_index(from.len().div_ceil(piece), &|i| {
-            let place = i * piece..((i + 1) * piece).min(from.len());
-            // SAFETY: the result is as long as the chunk, and each piece is written for one index;
-            // an owned chunk is read here only, and not after.
-            unsafe {
-                let to = std::slice::from_raw_parts_mut(start.at(place.start), place.len());
-                to.copy_from_slice(&from[place.clone()]);
-                if owned {
-                    chunk.give_back(place.start * size_of::<T>()..place.end * size_of::<T>());
+        let strip = len.div_ceil(STRIPS).next_multiple_of(piece);
+        ctx.for_each_index(STRIPS, &|i| {
+            let end = ((i + 1) * strip).min(len);
+            for start in (i * strip..end).step_by(piece) {
+                let place = start..(start + piece).min(end);
+                // SAFETY: the result is as long as the chunk, and each piece is moved once; what is
+                // given back of an owned chunk is not read again.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(
+                        from.at(place.start),
+                        to.at(place.start),
+                        place.len(),
+                    );
+                    if owned {
+                        chunk.give_back(place.start * size_of::<T>()..place.end * size_of::<T>());
+                    }
                 }
             }
         });
@@ -204,13 +219,13 @@ impl<T: Element> Layer for HandOut<T> {
     }
 }
 
-/// Where a result starts, for threads that write parts of it.
-struct Start<T>(*mut T);
+/// Where elements start, for threads that move parts of them.
+struct Pointer<T>(*mut T);
 
-// SAFETY: threads write disjoint parts; see `HandOut::run`.
-unsafe impl<T: Send> Sync for Start<T> {}
+// SAFETY: threads use disjoint parts; see `HandOut::run`.
+unsafe impl<T: Send> Sync for Pointer<T> {}
 
-impl<T> Start<T> {
+impl<T> Pointer<T> {
     fn at(&self, index: usize) -> *mut T {
         self.0.wrapping_add(index)
     }

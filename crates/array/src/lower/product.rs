@@ -8,7 +8,7 @@ use flagstone_graph::{Error, LayerId, Result};
 use super::{Lowered, Lowering, check_count, leaf_alone};
 use crate::element::Element;
 use crate::grid::ChunkGrid;
-use crate::kernels::gemm::{BLOCK, gemm_kernel, panel};
+use crate::kernels::gemm::{BLOCK, call_depth, gemm_kernel};
 use crate::layers::{MatrixProduct, Mirror, Problem, ProductPlan};
 use crate::node::{Lower, Node, Op};
 use crate::tape::{Fused, Parts};
@@ -58,6 +58,7 @@ impl<T: Element> Lower for Product<T> {
             .max()
             .unwrap_or(0);
         let streamed = operands().any(|operand| operand.streamed);
+        let left_fused = left_operand.as_ref().map(|left| &left.parts.fused);
         let problem = Problem {
             m,
             n,
@@ -66,10 +67,8 @@ impl<T: Element> Lower for Product<T> {
             budget_bytes: lowering.plan.budget_bytes.saturating_sub(small + evaluated),
             symmetric,
             block_operands: u64::from(streamed),
-            copies: MatrixProduct::<T>::copies(
-                left_operand.as_ref().map(|left| &left.parts.fused),
-                &right_operand.parts.fused,
-            ),
+            copies: MatrixProduct::<T>::copies(left_fused, &right_operand.parts.fused),
+            turned_right: MatrixProduct::<T>::turned_right(left_fused, &right_operand.parts.fused),
         };
         let plan = match streamed {
             true => ProductPlan::choose(&problem),
@@ -81,7 +80,7 @@ impl<T: Element> Lower for Product<T> {
         }
         let group = match streamed {
             true => plan.panel,
-            false => k.max(1).next_multiple_of(panel(m, n, k)),
+            false => k.max(1).next_multiple_of(call_depth(m, n, k)),
         };
         let (right_streamed, right_shape) = (right_operand.streamed, right.shape.clone());
         let (mut right_fused, right_inputs, lowered) =

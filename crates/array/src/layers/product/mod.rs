@@ -38,7 +38,7 @@ use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::element::Element;
 use crate::grid::{ChunkGrid, volume};
-use crate::kernels::gemm::{BLOCK, GemmBlock, block_edge, panel};
+use crate::kernels::gemm::{BLOCK, GemmBlock, block_edge, call_depth};
 use crate::tape::{Blocks, Fused};
 pub(crate) use mirror::Mirror;
 use panel::Panel;
@@ -88,6 +88,11 @@ enum Kind {
 }
 
 impl<T: Element> MatrixProduct<T> {
+    /// See [`Problem::turned_right`].
+    pub(crate) fn turned_right(left: Option<&Fused>, right: &Fused) -> bool {
+        Panel::<T>::is_turned_by_columns(right, left.is_none())
+    }
+
     /// See [`Problem::copies`]; without a left operand it is the right one transposed.
     pub(crate) fn copies(left: Option<&Fused>, right: &Fused) -> (u64, u64) {
         (
@@ -193,10 +198,15 @@ impl<T: Element> MatrixProduct<T> {
         match part.kind {
             Kind::Diagonal => blocks = above_diagonal(width),
             _ => {
-                for row in (0..height).step_by(edge) {
-                    for column in (0..width).step_by(edge) {
-                        let rows = row..(row + edge).min(height);
-                        blocks.push([rows, column..(column + edge).min(width)]);
+                // a symmetric product has the blocks of `above_diagonal` whatever its tiles
+                let (high, wide) = match self.symmetric {
+                    true => (BLOCK, 2 * DIAGONAL_EDGE),
+                    false => (edge, edge),
+                };
+                for row in (0..height).step_by(high) {
+                    for column in (0..width).step_by(wide) {
+                        let rows = row..(row + high).min(height);
+                        blocks.push([rows, column..(column + wide).min(width)]);
                     }
                 }
             }
@@ -228,9 +238,9 @@ impl<T: Element> MatrixProduct<T> {
     fn multiply(&self, part: &Part, tile: &Tile<T>, panels: &Panels<'_, T>, block: &TileBlock) {
         let [rows, columns] = block;
         let depth = panels.right.depth(0);
-        let panel = panel(self.grid.shape()[0], self.grid.shape()[1], self.depth());
-        for from in (0..depth).step_by(panel) {
-            let k = from..(from + panel).min(depth);
+        let call = call_depth(self.grid.shape()[0], self.grid.shape()[1], self.depth());
+        for from in (0..depth).step_by(call) {
+            let k = from..(from + call).min(depth);
             let a = match &panels.left {
                 Some(left) => left.operand(rows.clone(), k.clone()),
                 None => panels.right.transposed_operand(rows.clone(), k.clone()),

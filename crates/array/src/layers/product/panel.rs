@@ -157,6 +157,13 @@ impl<'a, T: Element> Panel<'a, T> {
         u64::from(loaded) + u64::from(turned)
     }
 
+    /// Whether its lines are columns, and turned over.
+    pub(super) fn is_turned_by_columns(operand: &Fused, both: bool) -> bool {
+        let region = [0..operand.shape()[0], 0..operand.shape()[1]];
+        let shape = PanelShape::of::<T>(operand, &region);
+        shape.slow == 1 && shape.is_turned::<T>(both)
+    }
+
     /// Prepares for another window of the same operand, no larger than the first.
     pub(super) fn aim(&mut self, operand: &'a Fused, region: &[Range<usize>; 2]) {
         self.shape = PanelShape::of::<T>(operand, region);
@@ -218,20 +225,27 @@ impl<'a, T: Element> Panel<'a, T> {
         let Some(turned) = &self.turned else {
             return;
         };
-        let first = item * self.shape.item_lines;
-        let (values, strides) = self.laid();
-        let stride = if self.shape.slow == 0 {
-            strides.0
-        } else {
-            strides.1
-        };
-        let length = self.shape.line_len();
+        let (first, length) = (item * self.shape.item_lines, self.shape.line_len());
         assert!(first + lines <= self.shape.lines() && self.shape.turned_len() <= turned.len());
+        let (from, stride) = match &self.values {
+            Values::Resident(values, strides) => {
+                let stride = strides.0.max(strides.1);
+                (&values[first * stride..], stride)
+            }
+            Values::Loaded(values) => {
+                assert!((first + lines) * length <= values.len());
+                // SAFETY: the item's own part, which its thread has written.
+                let from = unsafe {
+                    let start = values.start().add(first * length);
+                    std::slice::from_raw_parts(start, lines * length)
+                };
+                (from, length)
+            }
+        };
         // SAFETY: the lines of an item are columns of the turned panel that no other item has; the
         // caller loads each on one thread and reads none before all are loaded.
         unsafe {
             let to = turned.start().add(first);
-            let from = &values[first * stride..];
             turn(from, stride, (lines, length), to, self.shape.lines() + GAP);
         }
     }

@@ -41,6 +41,8 @@ pub(crate) struct Problem {
     pub(crate) block_operands: u64,
     /// How often panels have each element of the left and of the right operand.
     pub(crate) copies: (u64, u64),
+    /// Whether the right operand's panels are turned over: their lines are the columns of a tile.
+    pub(crate) turned_right: bool,
 }
 
 /// From this many tiles on, writing one while another is multiplied is worth smaller ones.
@@ -165,7 +167,7 @@ impl ProductPlan {
 impl Problem {
     /// How much of the contracted axis one call takes.
     fn call_depth(&self) -> usize {
-        gemm::panel(self.m, self.n, self.k)
+        gemm::call_depth(self.m, self.n, self.k)
     }
 
     /// Tiles with the shortest panels.
@@ -180,7 +182,9 @@ impl Problem {
         let one = self.symmetric && tile.1 == self.n;
         let right = if one { 0 } else { tile.1 as u64 };
         let edges = tile.0 as u64 * self.copies.0 + right * self.copies.1;
-        let panels = edges * (depth + GAP as u64) * item * (1 + u64::from(double));
+        let gap = GAP as u64;
+        let gaps = edges * gap + if self.turned_right { depth * gap } else { 0 };
+        let panels = (edges * depth + gaps) * item * (1 + u64::from(double));
         let blocks = self.block_operands * (tile.0 as u64 + right) * depth * item;
         ProductPlan {
             tile,
@@ -250,6 +254,7 @@ mod tests {
             symmetric: false,
             block_operands: 0,
             copies: (1, 1),
+            turned_right: false,
         }
     }
 
@@ -325,7 +330,7 @@ mod tests {
         let plan = ProductPlan::choose(&problem(5000, 5000, 5000, 1000));
         assert_eq!(
             (plan.tile, plan.panel, plan.double),
-            ((512, 512), gemm::panel(5000, 5000, 5000), false)
+            ((512, 512), gemm::call_depth(5000, 5000, 5000), false)
         );
         assert_eq!(
             ProductPlan::choose(&problem(0, 5, 0, u64::MAX)).tile,
