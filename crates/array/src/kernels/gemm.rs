@@ -2,8 +2,9 @@
 //!
 //! The product of large matrices is rounded the same way whatever the tiles and the threads,
 //! because it is made of calls whose shapes follow from the matrices alone: blocks of C, square ones
-//! ([`block_edge`]) but where the product is symmetric, [`call_depth`] elements of the contracted axis at a time, in ascending order. Every
-//! call is single-threaded; the layer above runs blocks in parallel.
+//! ([`block_edge`]) but where the product is symmetric, [`call_depth`] elements of the contracted axis
+//! at a time, in ascending order. Every call is single-threaded; the layer above runs blocks in
+//! parallel.
 //!
 //! Rows of A that are side by side in the contracted axis, and columns of B that are side by side, are
 //! what the kernel reads without packing them into memory that it asks the allocator for in every

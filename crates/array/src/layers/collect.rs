@@ -22,6 +22,7 @@ use flagstone_graph::{
 };
 use ndarray::{ArrayD, IxDyn};
 
+use crate::buffer::advise_huge;
 use crate::chunk::Chunk;
 use crate::element::Element;
 use crate::grid::{ChunkGrid, lengths};
@@ -43,9 +44,27 @@ unsafe impl<T: Send> Send for Whole<T> {}
 // SAFETY: tasks write disjoint parts through `start`; `values` is used by its last owner only.
 unsafe impl<T: Send> Sync for Whole<T> {}
 
-impl<T> Whole<T> {
+impl<T: Element> Whole<T> {
+    /// Zeros of the system's, untouched, in huge pages where it has them.
+    fn zeros(shape: Vec<usize>) -> Self {
+        let mut values = vec![T::ZERO; shape.iter().product()];
+        let bytes = values.len() * size_of::<T>();
+        advise_huge(values.as_ptr().cast(), bytes);
+        Whole {
+            start: values.as_mut_ptr(),
+            values: UnsafeCell::new(values),
+            shape,
+            bytes: bytes as u64,
+        }
+    }
+
     fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Where an element is written.
+    fn at(&self, index: usize) -> *mut T {
+        self.start.wrapping_add(index)
     }
 }
 
@@ -102,20 +121,18 @@ pub(crate) fn collected<T: Element>(blocks: Vec<Block>) -> Result<ArrayD<T>> {
     let block = blocks.into_iter().next().ok_or_else(missing)?;
     let (values, shape) = match block.take::<Whole<T>>() {
         Ok(whole) => (whole.values.into_inner(), whole.shape),
-        Err(block) => match (block.downcast_ref(), block.downcast_ref()) {
-            // asked for twice
-            (Some(whole), _) => {
-                let whole: &Whole<T> = whole;
+        Err(block) => {
+            if let Some(whole) = block.downcast_ref::<Whole<T>>() {
+                // asked for twice
                 // SAFETY: the run is over, so nobody writes; the values are this many.
                 let values = unsafe { std::slice::from_raw_parts(whole.start, whole.len()) };
                 (values.to_vec(), whole.shape.clone())
-            }
-            // one small chunk is the result itself
-            (None, chunk) => {
-                let chunk: &Chunk = chunk.ok_or_else(missing)?;
+            } else {
+                // one small chunk is the result itself
+                let chunk: &Chunk = block.downcast_ref().ok_or_else(missing)?;
                 (chunk.values::<T>()?.to_vec(), chunk.shape().to_vec())
             }
-        },
+        }
     };
     ArrayD::from_shape_vec(IxDyn(&shape), values).map_err(Error::failed)
 }
@@ -185,10 +202,9 @@ impl<T: Element> Layer for HandOut<T> {
         };
         let (from, len) = {
             let values = chunk.values::<T>()?;
-            (Pointer(values.as_ptr().cast_mut()), values.len())
+            (Elements(values.as_ptr()), values.len())
         };
-        let mut values = zeros::<T>(len);
-        let to = Pointer(values.as_mut_ptr());
+        let whole = Whole::<T>::zeros(chunk.shape().to_vec());
         let piece = (PIECE_BYTES / size_of::<T>()).max(1);
         let strip = len.div_ceil(STRIPS).next_multiple_of(piece);
         ctx.for_each_index(STRIPS, &|i| {
@@ -200,7 +216,7 @@ impl<T: Element> Layer for HandOut<T> {
                 unsafe {
                     std::ptr::copy_nonoverlapping(
                         from.at(place.start),
-                        to.at(place.start),
+                        whole.at(place.start),
                         place.len(),
                     );
                     if owned {
@@ -209,33 +225,20 @@ impl<T: Element> Layer for HandOut<T> {
                 }
             }
         });
-        let shape = chunk.shape().to_vec();
-        Ok(Block::new(Whole {
-            start: values.as_mut_ptr(),
-            values: UnsafeCell::new(values),
-            shape,
-            bytes: self.bytes,
-        }))
+        Ok(Block::new(whole))
     }
 }
 
 /// Where elements start, for threads that move parts of them.
-struct Pointer<T>(*mut T);
+struct Elements<T>(*const T);
 
-// SAFETY: threads use disjoint parts; see `HandOut::run`.
-unsafe impl<T: Send> Sync for Pointer<T> {}
+// SAFETY: threads read disjoint parts; see `HandOut::run`.
+unsafe impl<T: Sync> Sync for Elements<T> {}
 
-impl<T> Pointer<T> {
-    fn at(&self, index: usize) -> *mut T {
+impl<T> Elements<T> {
+    fn at(&self, index: usize) -> *const T {
         self.0.wrapping_add(index)
     }
-}
-
-/// Zeros of the system's, untouched, in huge pages where it has them.
-fn zeros<T: Element>(len: usize) -> Vec<T> {
-    let values = vec![T::ZERO; len];
-    crate::buffer::advise_huge(values.as_ptr().cast(), len * size_of::<T>());
-    values
 }
 
 /// Makes the memory of the result.
@@ -261,13 +264,7 @@ impl<T: Element> Layer for WholeMemory<T> {
     }
 
     fn run(&self, _: u32, _: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
-        let mut values = zeros::<T>(self.bytes as usize / size_of::<T>());
-        Ok(Block::new(Whole {
-            start: values.as_mut_ptr(),
-            values: UnsafeCell::new(values),
-            shape: self.shape.clone(),
-            bytes: self.bytes,
-        }))
+        Ok(Block::new(Whole::<T>::zeros(self.shape.clone())))
     }
 }
 

@@ -259,14 +259,16 @@ impl<'a, T: Element> Panel<'a, T> {
         }
     }
 
+    /// The elements of the panel turned over and how far its lines are apart, when the lines of it
+    /// as it was loaded are along this axis.
+    fn turned(&self, axis: usize) -> Option<(&[T], (usize, usize))> {
+        let turned = self.turned.as_ref().filter(|_| self.shape.slow == axis)?;
+        Some((turned, (self.shape.lines() + GAP, 1)))
+    }
+
     /// A part of the panel as the gemm takes it: with its columns side by side.
     pub(super) fn operand(&self, rows: Range<usize>, columns: Range<usize>) -> Operand<'_, T> {
-        let (values, strides) = match (&self.turned, self.shape.slow) {
-            (Some(turned), 1) => (&turned[..], (self.shape.lines() + GAP, 1)),
-            _ => self.laid(),
-        };
-        let offset = rows.start * strides.0 + columns.start * strides.1;
-        Operand::new(values, offset, (rows.len(), columns.len()), strides)
+        part(self.turned(1).unwrap_or_else(|| self.laid()), rows, columns)
     }
 
     /// The same of the transposed panel.
@@ -275,14 +277,20 @@ impl<'a, T: Element> Panel<'a, T> {
         rows: Range<usize>,
         columns: Range<usize>,
     ) -> Operand<'_, T> {
-        let (values, strides) = match (&self.turned, self.shape.slow) {
-            (Some(turned), 0) => (&turned[..], (self.shape.lines() + GAP, 1)),
-            _ => {
-                let (values, (rows, columns)) = self.laid();
-                (values, (columns, rows))
-            }
+        let laid = || {
+            let (values, (rows, columns)) = self.laid();
+            (values, (columns, rows))
         };
-        let offset = rows.start * strides.0 + columns.start * strides.1;
-        Operand::new(values, offset, (rows.len(), columns.len()), strides)
+        part(self.turned(0).unwrap_or_else(laid), rows, columns)
     }
+}
+
+/// A part of a matrix of which the elements and strides are given.
+fn part<T: Element>(
+    (values, strides): (&[T], (usize, usize)),
+    rows: Range<usize>,
+    columns: Range<usize>,
+) -> Operand<'_, T> {
+    let offset = rows.start * strides.0 + columns.start * strides.1;
+    Operand::new(values, offset, (rows.len(), columns.len()), strides)
 }
