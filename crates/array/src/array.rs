@@ -155,9 +155,30 @@ impl<T: Element> Array<T> {
     }
 
     /// The length of each axis. Empty for a mistaken array, and for one whose lengths depend on the
-    /// data: see [`Array::has_shape`].
+    /// data: see [`Array::has_shape`], and [`Array::try_shape`], which says so.
     pub fn shape(&self) -> &[usize] {
         &self.node.shape
+    }
+
+    /// The length of each axis, where it is known; [`Array::shape`] has none where it is not.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    ///
+    /// let x = Array::<f64>::zeros(&[3]) + Array::<f64>::zeros(&[4]);
+    /// let mistake = x.try_shape().unwrap_err().to_string();
+    /// assert!(mistake.contains("[3] and [4]"), "{mistake}");
+    /// ```
+    ///
+    /// # Errors
+    /// The mistake that the array was built with, and of one whose lengths depend on the data that
+    /// they are not counted yet.
+    pub fn try_shape(&self) -> Result<&[usize]> {
+        self.check()?;
+        match self.node.uncounted() {
+            Some(mistake) => Err(mistake.error()),
+            None => Ok(self.shape()),
+        }
     }
 
     /// How many axes there are.

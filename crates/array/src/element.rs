@@ -25,6 +25,18 @@ pub enum Wide {
     Float(f64),
 }
 
+impl Wide {
+    /// The integer that it is, exactly; `None` of a float.
+    #[inline]
+    pub(crate) fn integer(self) -> Option<i128> {
+        match self {
+            Wide::Signed(value) => Some(value.into()),
+            Wide::Unsigned(value) => Some(value.into()),
+            Wide::Float(_) => None,
+        }
+    }
+}
+
 /// A number that arrays can hold.
 pub trait Element:
     sealed::Sealed

@@ -54,6 +54,7 @@ mod files;
 mod natural;
 mod pack;
 mod range;
+mod regular;
 
 mod decode;
 mod whole;
@@ -89,4 +90,5 @@ pub use pack::PackedFile;
 pub use place::Place;
 pub use quarantine::{BadRecord, BadRecords, Quarantine};
 pub use range::{ByteRange, split_files};
+pub use regular::{open_regular, regular};
 pub use source::{Io, LocalFs, ReadAt, Source, Stat};

@@ -385,10 +385,12 @@ impl<T: Element, R: Float> Fold for Moments<T, R> {
         if self.skip && value.is_not_a_number() {
             return self.empty();
         }
+        let mean: f64 = value.cast();
         Moments3 {
             count: 1.0,
-            mean: value.cast(),
-            squares: 0.0,
+            mean,
+            // the distance from itself: none, but of an infinity, whose variance is not defined
+            squares: mean - mean,
         }
     }
 
@@ -413,9 +415,12 @@ impl<T: Element, R: Float> Fold for Moments<T, R> {
     }
 
     fn finish(&self, state: &Moments3, _: usize) -> R {
-        let variance = state.squares / (state.count - self.ddof as f64).max(0.0);
+        let freedom = (state.count - self.ddof as f64).max(0.0);
+        let variance = state.squares / freedom;
         R::from_f64(match self.moment {
             _ if state.count == 0.0 => f64::NAN,
+            // as NumPy: without degrees of freedom the known form is not defined, the other infinite
+            _ if self.skip && freedom == 0.0 => f64::NAN,
             Moment::Variance => variance,
             Moment::Deviation => variance.sqrt(),
         })

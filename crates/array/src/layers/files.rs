@@ -9,7 +9,7 @@ use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
 use flagstone_io::{DIRECT_BLOCK_BYTES, DirectFile};
 use flagstone_memory::Memory;
 
-use super::store::{Cell, Sink, write_error};
+use super::store::{Cell, Sink, taken_away, write_error};
 use crate::buffer::Buffer;
 use crate::grid::{ChunkGrid, Region, lengths};
 
@@ -216,6 +216,18 @@ impl Sink for StackSink {
     /// What is put together for one write.
     fn scratch_bytes(&self) -> u64 {
         self.chunk_bytes.min(WRITE_BYTES as u64)
+    }
+
+    fn check_written(&self) -> Result<()> {
+        let count = self.shape[self.axis].div_ceil(self.length).max(1);
+        for part in 0..count {
+            let path = self.directory.join(stack_file(part));
+            let found = std::fs::symlink_metadata(&path);
+            if !found.is_ok_and(|found| found.is_file() && found.len() > 0) {
+                return Err(taken_away(&path));
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, cell: &Cell<'_>, memory: &dyn Memory, ctx: &TaskContext<'_>) -> Result<u64> {

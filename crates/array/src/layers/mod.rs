@@ -39,10 +39,10 @@ pub(crate) use product::{MatrixProduct, Mirror, Problem, ProductPlan};
 pub(crate) use reduce::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
 pub(crate) use scan::Running;
 pub(crate) use sorted::{
-    Ascending, Descending, DistinctColumn, DistinctTable, FindDistinct, FirstRanks, LineQuantiles,
-    PlacesAscending, PlacesDescending, Ranking, interpolated, place,
+    Ascending, Between, Descending, DistinctColumn, DistinctTable, FindDistinct, FirstRanks,
+    LineQuantiles, PlacesAscending, PlacesDescending, Ranking, place,
 };
-pub(crate) use store::{Cell, Sink, Store};
+pub(crate) use store::{Cell, Sink, Store, taken_away};
 pub(crate) use taken::{TakeRows, take_rows};
 pub(crate) use tall::{Apply, Factor, Parts as RowParts, SquareSvd, Tails};
 

@@ -5,10 +5,11 @@
 //! nothing is locked.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use flagstone_graph::{
-    Block, Counter, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
+    Block, Counter, Deps, Error, ErrorKind, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
 };
 
 use super::declared;
@@ -43,6 +44,24 @@ pub(crate) trait Sink: Send + Sync {
     /// # Errors
     /// Those of the storage.
     fn write(&self, cell: &Cell<'_>, memory: &dyn Memory, ctx: &TaskContext<'_>) -> Result<u64>;
+
+    /// Finds everything that was written, before the output gets its name.
+    ///
+    /// # Errors
+    /// What somebody else has taken away meanwhile.
+    fn check_written(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Output that is gone before it was finished.
+pub(crate) fn taken_away(path: &Path) -> Error {
+    let message = format!(
+        "cannot finish the output: {} was written, but somebody has removed it meanwhile; nothing \
+         is kept of this run",
+        path.display()
+    );
+    Error::new(ErrorKind::Failed, message)
 }
 
 /// Writes one chunk a task and returns nothing.

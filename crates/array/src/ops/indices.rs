@@ -48,6 +48,19 @@ impl Index {
         matches!(self, At(_) | Slice { .. } | Ellipsis | NewAxis)
     }
 
+    /// Whether it leaves its axes as they are.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(
+            self,
+            Index::Ellipsis
+                | Index::Slice {
+                    start: None,
+                    stop: None,
+                    step: 1
+                }
+        )
+    }
+
     /// `::-1`.
     pub fn reversed() -> Self {
         Index::slice(None, None, -1)

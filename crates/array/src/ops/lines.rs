@@ -14,8 +14,8 @@ use crate::array::Array;
 use crate::element::{Element, Float};
 use crate::later::early;
 use crate::layers::{
-    AlongLines, Ascending, Descending, FirstRanks, LineQuantiles, LongLines, OfLine,
-    PlacesAscending, PlacesDescending, Ranking, Running, interpolated, place,
+    AlongLines, Ascending, Between, Descending, FirstRanks, LineQuantiles, LongLines, OfLine,
+    PlacesAscending, PlacesDescending, Ranking, Running, place,
 };
 use crate::lower::{Lowered, Lowering};
 use crate::node::Node;
@@ -247,7 +247,8 @@ impl<T: Element> Array<T> {
     /// there is one, or nothing at all.
     #[track_caller]
     pub fn median(&self, axes: impl IntoAxes) -> Array<Real<T>> {
-        self.quantile(0.5, axes)
+        self.quantiles_over("median", Wanted::median(false), axes.into_axes())
+            .squeeze_first()
     }
 
     /// The value below which a fraction `q` of the elements along axes lies, exactly, between
@@ -267,28 +268,20 @@ impl<T: Element> Array<T> {
     /// Several quantiles at once, along a new first axis.
     #[track_caller]
     pub fn quantiles(&self, qs: &[f64], axes: impl IntoAxes) -> Array<Real<T>> {
-        self.quantiles_over("quantile", qs, axes.into_axes(), false)
+        self.quantiles_over("quantile", Wanted::quantiles(qs, false), axes.into_axes())
     }
 
     /// Quantiles over any axes: of one its lines, of several what lies along all of them.
     #[track_caller]
-    fn quantiles_over(
-        &self,
-        name: &'static str,
-        qs: &[f64],
-        axes: Axes,
-        skip: bool,
-    ) -> Array<Real<T>> {
-        early!(self, qs = qs.to_vec(); |array| {
-            array.quantiles_over(name, &qs, axes.clone(), skip)
-        });
+    fn quantiles_over(&self, name: &'static str, wanted: Wanted, axes: Axes) -> Array<Real<T>> {
+        early!(self; |array| array.quantiles_over(name, wanted.clone(), axes.clone()));
         let (places, keep) = match axes.resolve(self.shape()) {
             Ok(resolved) => resolved,
             Err(message) => return Array::invalid(message),
         };
         let result = match places[..] {
-            [axis] => self.known_quantiles(name, qs, axis as isize, skip),
-            _ => self.merged(&places).known_quantiles(name, qs, 0, skip),
+            [axis] => self.known_quantiles(name, wanted, axis as isize),
+            _ => self.merged(&places).known_quantiles(name, wanted, 0),
         };
         match keep {
             true => places.iter().fold(result, |result, &axis| {
@@ -299,17 +292,14 @@ impl<T: Element> Array<T> {
     }
 
     #[track_caller]
-    fn known_quantiles(
-        &self,
-        name: &'static str,
-        qs: &[f64],
-        axis: isize,
-        skip: bool,
-    ) -> Array<Real<T>> {
+    fn known_quantiles(&self, name: &'static str, wanted: Wanted, axis: isize) -> Array<Real<T>> {
+        let Wanted { qs, skip, between } = wanted;
         if let Some(wrong) = qs.iter().find(|q| !(0.0..=1.0).contains(*q)) {
             return Array::invalid(format!("a quantile lies between 0 and 1, not at {wrong}"));
         }
-        let wanted = qs.to_vec();
+        let token = Some(format!("{qs:?} {skip} {between:?}"));
+        let count = qs.len();
+        let wanted = qs.clone();
         let function = move |line: &mut [T], out: &mut [Real<T>]| {
             // what is no number goes to the end
             let mut known = line.len();
@@ -326,21 +316,46 @@ impl<T: Element> Array<T> {
             let whole = skip || known == line.len();
             let line = &mut line[..if whole { known } else { 0 }];
             for (out, &q) in out.iter_mut().zip(&wanted) {
-                *out = Real::<T>::from_f64(between(line, q));
+                *out = Real::<T>::from_f64(selected(line, q, between));
             }
         };
-        let token = Some(format!("{qs:?} {skip}"));
-        let wanted = qs.to_vec();
         let long: LongOf = Arc::new(move |lowering, node, axis| {
-            LineQuantiles::<T, Real<T>>::lower(lowering, node, axis, (&wanted, skip))
+            LineQuantiles::<T, Real<T>>::lower(lowering, node, axis, (&qs, skip, between))
         });
-        self.lines(name, (axis, Some(qs.len())), token, function, Some(long))
+        self.lines(name, (axis, Some(count)), token, function, Some(long))
             .moveaxis(axis, 0)
     }
 }
 
+/// Which quantiles of a line are wanted, and how.
+#[derive(Clone)]
+struct Wanted {
+    qs: Vec<f64>,
+    /// Leaves out what is not a number.
+    skip: bool,
+    between: Between,
+}
+
+impl Wanted {
+    fn quantiles(qs: &[f64], skip: bool) -> Self {
+        Wanted {
+            qs: qs.to_vec(),
+            skip,
+            between: Between::Line,
+        }
+    }
+
+    fn median(skip: bool) -> Self {
+        Wanted {
+            qs: vec![0.5],
+            skip,
+            between: Between::Mean,
+        }
+    }
+}
+
 /// The quantile of numbers in any order: selected, not sorted.
-fn between<T: Element>(line: &mut [T], q: f64) -> f64 {
+fn selected<T: Element>(line: &mut [T], q: f64, between: Between) -> f64 {
     if line.is_empty() {
         return f64::NAN;
     }
@@ -348,7 +363,7 @@ fn between<T: Element>(line: &mut [T], q: f64) -> f64 {
     let (_, low, above) = line.select_nth_unstable_by_key(below, |value| value.key());
     let low = *low;
     let high = above.iter().copied().min_by_key(|value| value.key());
-    interpolated(low, high.unwrap_or(low), part)
+    between.of(low, high.unwrap_or(low), part)
 }
 
 /// The way of lines that are longer than memory, when their axis is known.
@@ -372,7 +387,8 @@ impl<T: Float> Array<T> {
     /// The median of the elements that are numbers.
     #[track_caller]
     pub fn nanmedian(&self, axes: impl IntoAxes) -> Array<Real<T>> {
-        self.nanquantile(0.5, axes)
+        self.quantiles_over("nanmedian", Wanted::median(true), axes.into_axes())
+            .squeeze_first()
     }
 
     /// The same of a percentage; see [`Array::nanquantile`].
@@ -402,7 +418,11 @@ impl<T: Float> Array<T> {
     /// The quantile of the elements that are numbers; see [`Array::quantile`].
     #[track_caller]
     pub fn nanquantile(&self, q: f64, axes: impl IntoAxes) -> Array<Real<T>> {
-        self.quantiles_over("nanquantile", &[q], axes.into_axes(), true)
-            .squeeze_first()
+        self.quantiles_over(
+            "nanquantile",
+            Wanted::quantiles(&[q], true),
+            axes.into_axes(),
+        )
+        .squeeze_first()
     }
 }

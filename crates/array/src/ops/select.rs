@@ -100,8 +100,8 @@ fn plan(shape: &[usize], indices: Vec<Index>) -> Result<Plan, String> {
         match index {
             Index::Lazy(_) | Index::Places(_) => {
                 return Err(
-                    "to places that are computed a single value is assigned, or one for each place \
-                     of the other axes: compute them first for others"
+                    "nothing is assigned to a list of places that is computed: compute it first, \
+                     or assign where a mask is true"
                         .to_owned(),
                 );
             }
@@ -317,14 +317,16 @@ impl<T: Element> Array<T> {
                 both[0].with_assigned(indices.clone(), both[1])
             });
         }
-        if let [Index::Lazy(mask)] = &indices[..] {
-            return self.with_mask_assigned(mask, value);
+        let lazy = |index: &Index| matches!(index, Index::Lazy(_));
+        if let Some(at) = indices.iter().position(lazy) {
+            return self.with_mask_assigned(indices, at, value);
         }
         // one mask of the first axes needs no list of its places
         if let [Index::Mask(mask)] = &indices[..]
             && value.ndim() + mask.ndim() <= self.ndim()
         {
-            return self.with_mask_assigned(&Array::from_ndarray(mask.clone()), value);
+            let mask = Index::Lazy(Array::from_ndarray(mask.clone()));
+            return self.with_mask_assigned(vec![mask], 0, value);
         }
         let plan = match plan(self.shape(), indices) {
             Ok(plan) => plan,
@@ -338,12 +340,11 @@ impl<T: Element> Array<T> {
             target.splice(plan.at..plan.at, plan.points_shape.iter().copied());
         }
         let value = value.broadcast_to(&target);
-        if value.is_early() || target.contains(&0) {
-            return if target.contains(&0) {
-                self.clone()
-            } else {
-                value
-            };
+        if value.is_early() {
+            return value;
+        }
+        if target.contains(&0) {
+            return self.clone();
         }
         if plan.points.is_empty() {
             return self.assigned(&plan.view, &value);
@@ -406,27 +407,42 @@ impl<T: Element> Array<T> {
         assigned.reshape(&apart).permuted(&back)
     }
 
-    /// The array with one value where a lazy mask of its first axes is true, or one for each place
-    /// of the other axes.
+    /// The array with one value where the lazy mask that is entry `at` of an index is true, or one
+    /// for each place of the other axes; the other entries are basic.
     #[track_caller]
-    fn with_mask_assigned(&self, mask: &Array<bool>, value: &Array<T>) -> Self {
+    fn with_mask_assigned(&self, indices: Vec<Index>, at: usize, value: &Array<T>) -> Self {
+        let Index::Lazy(mask) = indices[at].clone() else {
+            return self.with_assigned(indices, value);
+        };
         if mask.is_early() {
             let (array, value) = (self.clone(), value.clone());
-            return mask.then(move |mask| array.with_mask_assigned(mask, &value));
+            return mask.then(move |mask| {
+                let mut indices = indices.clone();
+                indices[at] = Index::Lazy(mask.clone());
+                array.with_mask_assigned(indices, at, &value)
+            });
         }
-        if self.shape().get(..mask.ndim()) != Some(mask.shape()) {
+        let (seen, axis, together) = match self.beside(indices.clone(), at, mask.ndim()) {
+            Ok(beside) => beside,
+            Err(message) => return Array::invalid(message),
+        };
+        let masked = axis..axis + mask.ndim();
+        if seen.shape().get(masked.clone()) != Some(mask.shape()) {
             return Array::invalid(format!(
-                "a mask of shape {:?} does not fit an array of shape {:?}",
+                "a mask of shape {:?} does not fit axes from {axis} on of an array of shape {:?}",
                 mask.shape(),
-                self.shape()
+                seen.shape()
             ));
         }
-        let rest = &self.shape()[mask.ndim()..];
-        let value = match value.len() {
-            1 => value.reshape(&[]),
-            // of the shape that the index has, the mask's axis has length 1
-            _ if value.ndim() == rest.len() + 1 && value.shape()[0] == 1 => value.squeeze(0),
-            _ if value.ndim() <= rest.len() => value.clone(),
+        // the index has the mask's axes as one, whose length nobody knows
+        let rest = seen.ndim() - mask.ndim();
+        let picked = (rest + 1).checked_sub(value.ndim());
+        let own = picked.and_then(|skip| (if together { axis } else { 0 }).checked_sub(skip));
+        let mut shape = value.shape().to_vec();
+        match own {
+            _ if value.len() == 1 => shape.clear(),
+            Some(own) if shape[own] == 1 => drop(shape.remove(own)),
+            None if picked.is_some() => {}
             _ => {
                 return Array::invalid(format!(
                     "values of shape {:?} cannot be assigned where a mask that is computed is \
@@ -436,11 +452,20 @@ impl<T: Element> Array<T> {
                     self.shape()
                 ));
             }
-        };
-        let value = value.broadcast_to(rest);
-        let mut shape = mask.shape().to_vec();
-        shape.resize(self.ndim(), 1);
-        mask.reshape(&shape).select(&value, self)
+        }
+        shape.splice(0..0, vec![1; rest - shape.len()]);
+        shape.splice(axis..axis, vec![1; mask.ndim()]);
+        let value = value.reshape(&shape).broadcast_to(seen.shape());
+        let mut spread = vec![1; seen.ndim()];
+        spread[masked].copy_from_slice(mask.shape());
+        let changed = mask.reshape(&spread).select(&value, &seen);
+        let whole = |(i, index): (usize, &Index)| i == at || index.is_whole();
+        if indices.iter().enumerate().all(whole) {
+            return changed;
+        }
+        let mut basic = indices;
+        basic.splice(at..=at, vec![Index::from(..); mask.ndim()]);
+        self.with_assigned(basic, &changed)
     }
 
     /// The array with what a view shows replaced; every axis of the array is seen by itself.

@@ -40,6 +40,13 @@ impl<T: Element> Array<T> {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),
         };
+        if self.shape()[axis] == 0 && !places.is_empty() {
+            return Array::invalid(format!(
+                "{} places are to be taken of axis {axis}, which is empty in an array of shape {:?}",
+                places.len(),
+                self.shape()
+            ));
+        }
         let mut shape = self.shape().to_vec();
         shape.splice(axis..axis + 1, places.shape().iter().copied());
         let rows = self.moveaxis(axis as isize, 0);

@@ -1,5 +1,5 @@
-//! npy files, window by window: mapped into memory where a window is most of what lies between its
-//! ends, else read with `pread` (see `runs.rs` for which bytes that are).
+//! npy files, window by window, read with `pread` (see `runs.rs` for which bytes that are); or, where
+//! the user asked for it, mapped into memory where a window is most of what lies between its ends.
 //!
 //! A mapped window costs no copy, but counts like one that was read: its bytes are leased before it
 //! is mapped, and its pages leave the process when the slab was used. So the budget bounds the
@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use flagstone_graph::{Error, ErrorKind, Result, TokenHasher};
+use flagstone_io::open_regular;
 use flagstone_memory::format_bytes;
 
 use super::runs::{Runs, dense};
@@ -29,6 +30,8 @@ pub(crate) struct NpyFile {
     /// Identifies the content, with path and header.
     modified: Option<std::time::SystemTime>,
     dtype: DType,
+    /// Whether windows may be mapped into memory.
+    mapped: bool,
 }
 
 impl NpyFile {
@@ -38,7 +41,7 @@ impl NpyFile {
     /// A missing or unreadable file, another type, a damaged header or a short file.
     pub(crate) fn open<T: Element>(path: &Path) -> Result<NpyFile> {
         let failed = |error: io::Error| unreadable(path, error);
-        let mut file = File::open(path).map_err(failed)?;
+        let mut file = open_regular(path).map_err(failed)?;
         let header = Header::read(&mut file).map_err(failed)?;
         let (sign, code) = header
             .descr
@@ -65,6 +68,7 @@ impl NpyFile {
             header,
             modified: metadata.modified().ok(),
             dtype: T::DTYPE,
+            mapped: false,
         })
     }
 
@@ -79,7 +83,7 @@ impl NpyFile {
         offset: u64,
     ) -> Result<NpyFile> {
         let failed = |error: io::Error| failure(path, &error.to_string(), Some(error));
-        let file = File::open(path).map_err(failed)?;
+        let file = open_regular(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         let header = Header {
             descr: T::DTYPE.npy_code().to_owned(),
@@ -106,7 +110,15 @@ impl NpyFile {
             header,
             modified: metadata.modified().ok(),
             dtype: T::DTYPE,
+            mapped: false,
         })
+    }
+
+    /// The same file, whose windows may be mapped into memory instead of read. One that is cut short
+    /// while a window of it is mapped ends the process.
+    pub(crate) fn into_mapped(mut self) -> Self {
+        self.mapped = true;
+        self
     }
 
     /// The shape and where the elements start, for writing a part of them.
@@ -244,9 +256,8 @@ impl Source for NpyFile {
         let item = self.dtype.size();
         let (shape, stored) = self.stored(window);
         // bytes that are to be booleans have to be looked at first
-        let Some((span, mut strides)) =
-            dense(&shape, &stored, item).filter(|_| self.dtype != DType::Bool)
-        else {
+        let may = self.mapped && self.dtype != DType::Bool;
+        let Some((span, mut strides)) = dense(&shape, &stored, item).filter(|_| may) else {
             return Ok(None);
         };
         if self.header.fortran_order {
@@ -263,7 +274,7 @@ impl Source for NpyFile {
         options.offset(start).len(span.len()).populate();
         // SAFETY: the pages are read only, and only as numbers, of which every bit pattern is one.
         // A file that somebody changes meanwhile gives other numbers; one that somebody cuts short
-        // after the check above ends the process, as the documentation of `open_npy` says.
+        // after the check above ends the process, as the documentation of `open_npy_mapped` says.
         let pages = match unsafe { options.map(&self.file) } {
             Ok(pages) => pages,
             // a file system without mappings

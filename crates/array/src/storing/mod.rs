@@ -19,7 +19,7 @@ use ndarray::ArrayViewD;
 
 use crate::array::Array;
 use crate::element::Element;
-use crate::layers::{BlockPlace, EachSink, Store, TakeChunk};
+use crate::layers::{BlockPlace, EachSink, Sink, Store, TakeChunk};
 use crate::lower::{Lowered, Lowering};
 use crate::ops::Chunks;
 use crate::plan::Plan;
@@ -75,6 +75,7 @@ pub struct BuiltStore {
     /// What the plan has to say of itself, in sentences: how arrays are rechunked on the way.
     pub notes: Vec<String>,
     target: Target,
+    sink: Arc<dyn Sink>,
 }
 
 enum Target {
@@ -90,6 +91,7 @@ impl BuiltStore {
     /// Those of the run, and of the file system.
     pub fn finish_with(self, executor: &dyn Execute) -> Result<()> {
         executor.execute(&self.graph, &[self.output])?;
+        self.sink.check_written()?;
         match self.target {
             Target::File(file) => file.commit().map_err(Error::failed),
             Target::Directory(directory) => directory.commit().map_err(Error::failed),
@@ -180,12 +182,12 @@ impl<T: Element> Array<T> {
         let mut lowering = Lowering::new(&mut graph, Plan::new(resources));
         let lowered = lowering.lower_chunks(&self.node)?;
         let notes = lowering.notes;
-        let sink = EachSink {
+        let sink: Arc<dyn Sink> = Arc::new(EachSink {
             grid: lowered.grid.clone(),
             function: take,
-        };
+        });
         let store = Store {
-            sink: Arc::new(sink),
+            sink: Arc::clone(&sink),
             leaf: leaf_of::<T>(&lowered),
             offset: vec![0; self.ndim()],
             inside: self.shape().iter().map(|&length| 0..length).collect(),
@@ -196,6 +198,7 @@ impl<T: Element> Array<T> {
             output,
             notes,
             target: Target::InPlace,
+            sink,
         })
     }
 
@@ -253,7 +256,7 @@ impl<T: Element> Array<T> {
             target,
         } = planned;
         let store = Store {
-            sink,
+            sink: Arc::clone(&sink),
             leaf: leaf_of::<T>(&lowered),
             offset,
             inside,
@@ -264,6 +267,7 @@ impl<T: Element> Array<T> {
             output,
             notes,
             target,
+            sink,
         })
     }
 }

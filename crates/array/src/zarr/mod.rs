@@ -4,14 +4,17 @@
 //! shards, fill values, chunks of many lengths, either byte order and either order of axes are
 //! read. What is not, is refused by name when the array is opened.
 
+mod bounded;
 mod chunks;
 mod group;
 mod inspect;
+mod lock;
 mod metadata;
 mod options;
 mod packing;
 mod read;
 mod shards;
+mod spelling;
 mod stored;
 mod write;
 

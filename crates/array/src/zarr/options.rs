@@ -2,7 +2,6 @@
 
 use flagstone_io::OutputOptions;
 use serde_json::{Value, json};
-use zarrs::array::ArrayMetadata;
 
 use super::chunks::chosen;
 use super::metadata::Described;
@@ -85,7 +84,7 @@ impl Default for ZarrOptions {
     }
 }
 
-fn v3_name(dtype: DType) -> &'static str {
+pub(super) fn v3_name(dtype: DType) -> &'static str {
     match dtype {
         DType::Bool => "bool",
         DType::I8 => "int8",
@@ -218,12 +217,7 @@ impl ZarrOptions {
                 "configuration": {"kind": "inline", "chunk_shapes": lists},
             });
         }
-        let metadata = match self.version {
-            ZarrVersion::V2 => serde_json::from_value(json.clone()).map(ArrayMetadata::V2),
-            ZarrVersion::V3 => serde_json::from_value(json.clone()).map(ArrayMetadata::V3),
-        };
-        let metadata = metadata.map_err(|error| error.to_string())?;
-        Ok(Described { metadata, json })
+        Described::new(json, self.version == ZarrVersion::V3)
     }
 
     fn v2(&self, dtype: DType, shape: &[usize], chunks: &[usize], fill: Value) -> Value {

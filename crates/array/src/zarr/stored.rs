@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flagstone_graph::{Result, TokenHasher};
-use zarrs::array::{Array as Zarr, ArrayMetadata, DataType, data_type};
+use flagstone_io::open_regular;
+use serde_json::Value;
+use zarrs::array::{Array as Zarr, ArrayCreateError, ArrayMetadata, Codec, DataType, data_type};
 
-use super::metadata::{Described, describe};
+use super::metadata::{Described, describe, plain, short};
 use super::packing::Packing;
 use super::shards::Shards;
 use crate::dtype::DType;
@@ -84,7 +86,7 @@ impl Stored {
             ArrayMetadata::V2(_) => 2,
         };
         let zarr = Zarr::new_with_metadata(Arc::new(()), "/", metadata)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| refused(&error, &json, version))?;
         let dtype = DType::ALL
             .into_iter()
             .find(|&dtype| zarr_type(dtype) == *zarr.data_type())
@@ -134,6 +136,15 @@ impl Stored {
         })
     }
 
+    /// The file that describes the array, in its directory.
+    pub(crate) fn description(&self) -> &'static str {
+        if self.version == 3 {
+            "zarr.json"
+        } else {
+            ".zarray"
+        }
+    }
+
     /// The shape of a chunk as it is stored: those at the ends are stored whole.
     pub(crate) fn stored_shape(&self, coords: &[usize]) -> Vec<usize> {
         if self.grid.is_regular() {
@@ -165,7 +176,7 @@ impl Stored {
 
     fn open_chunk(&self, coords: &[usize]) -> Result<Option<Opened>> {
         let path = self.path.join(self.key(coords));
-        match File::open(&path) {
+        match open_regular(&path) {
             Ok(file) => {
                 let length = file
                     .metadata()
@@ -277,6 +288,57 @@ impl Stored {
     pub(crate) fn hash(&self, hasher: &mut TokenHasher) {
         hasher.str(&self.path.to_string_lossy());
         hasher.str(&format!("{:?} {:?}", self.zarr.metadata(), self.modified));
+    }
+}
+
+/// Why a description is not that of an array here: the member with its value, in the words of the
+/// format.
+fn refused(error: &ArrayCreateError, json: &Value, version: u8) -> String {
+    let part = |v3: &str, v2: &str| {
+        let name = if version == 3 { v3 } else { v2 };
+        (name.to_owned(), short(&json[name]))
+    };
+    let (name, value) = match error {
+        ArrayCreateError::CodecsCreateError(_) | ArrayCreateError::UnsupportedZarrV2Array(_) => {
+            return refused_codecs(json, version);
+        }
+        ArrayCreateError::DataTypeCreateError(_) => part("data_type", "dtype"),
+        ArrayCreateError::InvalidFillValueMetadata { .. } => {
+            let (_, dtype) = part("data_type", "dtype");
+            let value = short(&json["fill_value"]);
+            return format!("its `fill_value` {value} is no element of type {dtype}");
+        }
+        ArrayCreateError::ChunkGridCreateError(_)
+        | ArrayCreateError::InvalidChunkGridDimensionality(..) => part("chunk_grid", "chunks"),
+        ArrayCreateError::ChunkKeyEncodingCreateError(_) => {
+            part("chunk_key_encoding", "dimension_separator")
+        }
+        error => return plain(&error.to_string()),
+    };
+    format!("its `{name}` is not supported: {value}")
+}
+
+/// The first codec that is not known, or has a configuration that it does not know.
+fn refused_codecs(json: &Value, version: u8) -> String {
+    if version == 2 {
+        return format!(
+            "its codecs are not supported: compressor {}, filters {}",
+            short(&json["compressor"]),
+            short(&json["filters"])
+        );
+    }
+    let list = json["codecs"].as_array().map_or(&[][..], Vec::as_slice);
+    let unknown = list.iter().find(|codec| {
+        let metadata: serde_json::Result<zarrs::metadata::v3::MetadataV3> =
+            serde_json::from_value((*codec).clone());
+        !metadata.is_ok_and(|metadata| Codec::from_metadata(&metadata).is_ok())
+    });
+    match unknown {
+        Some(codec) => format!("its codec is not supported: {}", short(codec)),
+        None => format!(
+            "its codecs do not make bytes of elements: {}",
+            short(&json["codecs"])
+        ),
     }
 }
 

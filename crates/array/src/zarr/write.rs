@@ -7,17 +7,19 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
 use flagstone_io::DirectFile;
 use flagstone_memory::Memory;
 
+use super::lock::ChunkLock;
 use super::shards::is_fill;
 use super::stored::Stored;
 use crate::buffer::Buffer;
 use crate::grid::{Region, lengths};
 use crate::kernels::boxes::{Place, copy_box, fill_box};
-use crate::layers::{Cell, Sink, write_failed};
+use crate::layers::{Cell, Sink, taken_away, write_failed};
 
 /// A directory of chunks.
 pub(crate) struct ZarrSink {
@@ -29,6 +31,8 @@ pub(crate) struct ZarrSink {
     /// Whether the array is too large to be kept in the page cache.
     pub(crate) past_cache: bool,
     pub(crate) scratch_bytes: u64,
+    /// A bit for each chunk of a new array that has a file.
+    pub(crate) filed: Vec<AtomicU64>,
 }
 
 impl ZarrSink {
@@ -48,8 +52,14 @@ impl ZarrSink {
         } else {
             stored.read_bytes()? + chunk
         };
+        let words = if fresh {
+            stored.grid.len().div_ceil(64)
+        } else {
+            0
+        };
         Ok(ZarrSink {
             scratch_bytes: chunk + pack + read,
+            filed: (0..words).map(|_| AtomicU64::new(0)).collect(),
             directory: stored.path.clone(),
             stored,
             fresh,
@@ -62,14 +72,28 @@ impl ZarrSink {
         self.stored.chunk_bytes() + self.scratch_bytes
     }
 
-    fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+    /// Makes the directory of a chunk's file, but not the array's own: where that is gone,
+    /// somebody has taken it away.
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        let parent = path.parent().unwrap_or(path);
+        if parent == self.directory || parent.is_dir() {
+            return Ok(());
         }
+        self.make_directory(parent)?;
+        match fs::create_dir(parent) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn put(&self, chunk: usize, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.make_directory(path)?;
         if self.fresh {
             let file = DirectFile::new(File::create(path)?, path, self.past_cache);
             file.set_len(bytes.len() as u64)?;
-            return file.write_all_at(bytes, 0);
+            file.write_all_at(bytes, 0)?;
+            self.filed[chunk / 64].fetch_or(1 << (chunk % 64), Ordering::Relaxed);
+            return Ok(());
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".partial-{}", std::process::id()));
@@ -92,7 +116,32 @@ impl Sink for ZarrSink {
         self.scratch_bytes
     }
 
-    fn write(&self, cell: &Cell<'_>, memory: &dyn Memory, _: &TaskContext<'_>) -> Result<u64> {
+    fn check_written(&self) -> Result<()> {
+        if !self.fresh {
+            return Ok(());
+        }
+        let grid = &self.stored.grid;
+        let filed = |chunk: &usize| {
+            let word = self.filed[chunk / 64].load(Ordering::Relaxed);
+            word >> (chunk % 64) & 1 == 1
+        };
+        let chunks = (0..grid.len()).filter(filed);
+        let files = chunks.map(|chunk| self.stored.key(&grid.coords(chunk)));
+        let description = std::iter::once(self.stored.description().to_owned());
+        for file in files.chain(description) {
+            let path = self.directory.join(file);
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_file() && found.len() > 0 => {}
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(write_failed(&path.display().to_string(), error));
+                }
+                _ => return Err(taken_away(&path)),
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, cell: &Cell<'_>, memory: &dyn Memory, ctx: &TaskContext<'_>) -> Result<u64> {
         if cell.part.iter().any(|range| range.is_empty()) {
             return Ok(0);
         }
@@ -109,6 +158,15 @@ impl Sink for ZarrSink {
         let shape = stored.stored_shape(&coords);
         let path = self.directory.join(stored.key(&coords));
         let name = path.display().to_string();
+        let chunk = coords.iter().zip(grid.counts());
+        let chunk = chunk.fold(0, |chunk, (coord, count)| chunk * count + coord);
+        let _lock = match self.fresh {
+            true => None,
+            false => {
+                let description = self.directory.join(stored.description());
+                Some(ChunkLock::take(&description, chunk as u64, ctx)?)
+            }
+        };
         let whole = lengths(cell.part) == shape && cell.part == cell.region;
         let mut values;
         let elements: &[u8] = if whole {
@@ -162,14 +220,14 @@ impl Sink for ZarrSink {
             None if is_fill(elements, stored.packing.fill()) => None,
             None => {
                 let packed = stored.packing.pack(elements, &shape).map_err(failed)?;
-                self.put(&path, &packed)
+                self.put(chunk, &path, &packed)
                     .map_err(|error| write_failed(&name, error))?;
                 return Ok(packed.len() as u64);
             }
         };
         match packed {
             Some(packed) => {
-                self.put(&path, &packed)
+                self.put(chunk, &path, &packed)
                     .map_err(|error| write_failed(&name, error))?;
                 Ok(packed.len() as u64)
             }

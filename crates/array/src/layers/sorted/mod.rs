@@ -22,7 +22,7 @@ mod select;
 
 pub(crate) use distinct::{DistinctColumn, DistinctTable, FindDistinct};
 pub(crate) use merge::FirstRanks;
-pub(crate) use quantile::{LineQuantiles, interpolated, place};
+pub(crate) use quantile::{Between, LineQuantiles, place};
 use runs::{Run, Runs};
 use select::Selection;
 

@@ -23,6 +23,7 @@ pub(crate) struct LineQuantiles<T, R> {
     qs: Vec<f64>,
     /// Leaves out what is not a number.
     skip: bool,
+    between: Between,
     types: PhantomData<fn(T) -> R>,
 }
 
@@ -34,14 +35,29 @@ pub(crate) fn place(count: usize, q: f64) -> (usize, f64) {
     (below, place - below as f64)
 }
 
-/// Between two neighbours, as NumPy interpolates: from the nearer end, so that the result never
-/// leaves the two.
-pub(crate) fn interpolated<T: Element>(low: T, high: T, part: f64) -> f64 {
-    let (low, high): (f64, f64) = (low.cast(), high.cast());
-    match part {
-        0.0 => low,
-        part if part < 0.5 => low + (high - low) * part,
-        part => high - (high - low) * (1.0 - part),
+/// What stands between two neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Between {
+    /// A straight line, as NumPy's quantiles: from the nearer end, so that the result never leaves
+    /// the two.
+    Line,
+    /// Their mean, as NumPy's median, which of an infinity beside a number is infinite.
+    Mean,
+}
+
+impl Between {
+    pub(crate) fn of<T: Element>(self, low: T, high: T, part: f64) -> f64 {
+        let (low, high): (f64, f64) = (low.cast(), high.cast());
+        match part {
+            0.0 => low,
+            _ if self == Between::Mean => match low + high {
+                // of two numbers whose sum is too large
+                sum if sum.is_infinite() => low / 2.0 + high / 2.0,
+                sum => sum / 2.0,
+            },
+            part if part < 0.5 => low + (high - low) * part,
+            part => high - (high - low) * (1.0 - part),
+        }
     }
 }
 
@@ -51,7 +67,7 @@ impl<T: Element, R: Float> LineQuantiles<T, R> {
         lowering: &mut Lowering<'_>,
         node: &Node,
         axis: usize,
-        (qs, skip): (&[f64], bool),
+        (qs, skip, between): (&[f64], bool, Between),
     ) -> Result<Lowered> {
         let parts = lowering.operand(&node.inputs()[0])?;
         let (layer, runs) = runs_of::<Ascending<T>>(lowering, parts, axis, usize::MAX, node)?;
@@ -64,6 +80,7 @@ impl<T: Element, R: Float> LineQuantiles<T, R> {
             axis,
             qs: qs.to_vec(),
             skip,
+            between,
             types: PhantomData,
         };
         Ok(Lowered {
@@ -124,7 +141,7 @@ impl<T: Element, R: Float> Layer for LineQuantiles<T, R> {
                             true => low,
                             false => selection.first(above)?.1.unwrap_or_default(),
                         };
-                        interpolated(T::of_key(low), T::of_key(high), part)
+                        self.between.of(T::of_key(low), T::of_key(high), part)
                     }
                 };
                 out[(o * self.qs.len() + k) * inner + i] = R::from_f64(value);

@@ -12,14 +12,22 @@ macro_rules! comparisons {
             $(
                 #[doc = $doc]
                 ///
-                /// Elements of two types are promoted first; not-a-number equals nothing.
+                /// Integers are compared exactly, whatever their types; an integer beside a float
+                /// is promoted first. Not-a-number equals nothing.
                 #[track_caller]
                 pub fn $name<U: Element>(&self, other: &Array<U>) -> Array<bool>
                 where
                     T: Promote<U>,
                 {
                     let kernel = binary(stringify!($name), |a: T, b: U| {
-                        a.cast::<<T as Promote<U>>::Output>() $operator b.cast()
+                        // 64-bit integers with and without a sign have no common type but floats
+                        match <T as Promote<U>>::Output::DTYPE.is_float() {
+                            true => match (a.widen().integer(), b.widen().integer()) {
+                                (Some(a), Some(b)) => a $operator b,
+                                _ => a.cast::<<T as Promote<U>>::Output>() $operator b.cast(),
+                            },
+                            false => a.cast::<<T as Promote<U>>::Output>() $operator b.cast(),
+                        }
                     });
                     Array::apply(kernel, &[&self.node, &other.node])
                 }

@@ -61,9 +61,9 @@ of_reals! {
     /// The hyperbolic tangent.
     tanh f64::tanh;
     /// The inverse of the hyperbolic sine.
-    arcsinh f64::asinh;
+    arcsinh arcsinh;
     /// The inverse of the hyperbolic cosine.
-    arccosh f64::acosh;
+    arccosh arccosh;
     /// The inverse of the hyperbolic tangent.
     arctanh f64::atanh;
     /// Degrees in radians.
@@ -75,6 +75,23 @@ of_reals! {
         let angle = std::f64::consts::PI * x;
         if x == 0.0 { 1.0 } else { angle.sin() / angle }
     };
+}
+
+/// From here on `x + sqrt(x² ± 1)` is `2 x` to the last bit, and overflows near the largest doubles.
+const LARGE: f64 = 1e150;
+
+fn arcsinh(x: f64) -> f64 {
+    match x.abs() {
+        large if large > LARGE => (large.ln() + std::f64::consts::LN_2).copysign(x),
+        _ => x.asinh(),
+    }
+}
+
+fn arccosh(x: f64) -> f64 {
+    match x > LARGE {
+        true => x.ln() + std::f64::consts::LN_2,
+        false => x.acosh(),
+    }
 }
 
 macro_rules! of_floats {

@@ -39,15 +39,16 @@ rounding! {
 
 impl<T: Float> Array<T> {
     /// Each element rounded to so many decimals, halves to even, as NumPy does it: scaled by a
-    /// power of ten, rounded, scaled back.
+    /// power of ten, rounded, scaled back, each in the elements' own precision.
     #[track_caller]
     pub fn round(&self, decimals: i32) -> Array<T> {
         let kernel = binary("round", |x: T, decimals: i32| {
-            let scale = 10f64.powi(decimals.abs());
-            x.map_f64(|x| match decimals < 0 {
-                true => (x / scale).round_ties_even() * scale,
-                false => (x * scale).round_ties_even() / scale,
-            })
+            let scale = T::from_f64(10f64.powi(decimals.abs()));
+            let rint = |x: T| x.map_f64(f64::round_ties_even);
+            match decimals < 0 {
+                true => rint(x.over(scale)).times(scale),
+                false => rint(x.times(scale)).over(scale),
+            }
         });
         Array::apply(kernel, &[&self.node, &Array::scalar(decimals).node])
     }
