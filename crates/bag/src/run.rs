@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Counter, Error, ErrorKind, Quality, Result, TaskContext};
+use flagstone_graph::{Counter, Error, ErrorKind, Quality, Result, TaskContext, drop_quietly};
 use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, IoCounters, LineNumbers};
 
 use crate::aside::Side;
@@ -396,9 +396,14 @@ impl<'a> Run<'a> {
             }
             let message = payload
                 .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| payload.downcast_ref::<&str>().copied())
-                .unwrap_or("a value that is not a message");
+                .cloned()
+                .or_else(|| {
+                    payload
+                        .downcast_ref::<&str>()
+                        .map(|text| (*text).to_owned())
+                })
+                .unwrap_or_else(|| "a value that is not a message".to_owned());
+            drop_quietly(payload);
             let chain = steps().into_iter().map(|step| {
                 format!(
                     "{} at {}:{}",

@@ -252,6 +252,42 @@ fn a_plan_that_is_admitted_is_run_to_its_end() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The least budget that is named for a plan by a session that is far too small for it.
+fn least(plan: &Plan, threads: usize) -> u64 {
+    // what a session of any budget needs for itself
+    let mut budget = 1 << 20;
+    loop {
+        let session = Session::builder().memory_bytes(budget).threads(threads);
+        match session.build() {
+            Ok(session) => match refused(&session, plan) {
+                Some(least) => return least,
+                None if budget <= 64 << 10 => return budget,
+                None => budget /= 2,
+            },
+            // too small even for the session: the least is where it starts
+            Err(_) => return budget * 2,
+        }
+    }
+}
+
+/// At exactly the smallest budget, a few bytes above it and at twice as much: budgets are no whole
+/// mebibytes, and what a task declares is what it takes.
+#[test]
+fn every_plan_completes_at_exactly_its_smallest_budget() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = std::env::var("ROWS").map_or(6_000, |rows| rows.parse().unwrap());
+    let only = std::env::var("PLANS").unwrap_or_default();
+    let plans = plans(dir.path(), rows).into_iter();
+    let mut wrong = Vec::new();
+    for (i, plan) in plans.filter(|plan| plan.name.contains(&only)).enumerate() {
+        let threads = 1 + i % 3;
+        let least = least(&plan, threads);
+        let budgets = [0, 1, 4096, 77_777, 1 << 20, least].map(|more| least + more);
+        wrong.extend(sweep(&plan, budgets, &[threads]));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// The same, everywhere: minutes, and only in a release build.
 #[test]
 #[ignore = "thousands of runs"]

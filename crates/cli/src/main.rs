@@ -17,6 +17,7 @@ use clap::Parser;
 use crate::args::{Cli, Command, Explained};
 
 fn main() -> ExitCode {
+    signals::ignore_file_size_limit();
     let cli = Cli::parse(); // usage errors end with 2
     let result = match cli.command {
         Command::Convert(args) => commands::convert::run(&args),

@@ -4,6 +4,7 @@
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use crate::args::{Common, Output};
@@ -103,7 +104,10 @@ fn writable(path: &Path) -> Result<(), Failure> {
     let cannot = |reason: &str| Err(cannot_write(path, reason));
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => cannot("it is a directory; name a file in it"),
-        // opening a pipe or a device may wait for somebody
+        // opening it waits for somebody who reads
+        Ok(metadata) if metadata.file_type().is_fifo() || metadata.file_type().is_socket() => {
+            cannot("it is a pipe; name a file")
+        }
         Ok(metadata) if !metadata.is_file() => Ok(()),
         Ok(_) => match OpenOptions::new().write(true).open(path) {
             Err(error) => cannot(&reason(&error)),

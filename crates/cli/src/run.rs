@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flagstone::{
-    CancelToken, Counter, Explanation, Progress, Session, Stats, write_chrome_trace, write_report,
+    CancelToken, Counter, Explanation, Machine, Progress, Session, Stats, format_bytes,
+    write_chrome_trace, write_report,
 };
 use serde_json::json;
 
@@ -131,6 +132,16 @@ pub(crate) fn with_session<T>(
 fn session(common: &Common, token: CancelToken) -> Result<Session, Failure> {
     let mut builder = Session::builder().cancel_token(token);
     if let Some(bytes) = common.memory {
+        let machine = Machine::detect();
+        if bytes > machine.memory_bytes {
+            say(format_args!(
+                "warning: --memory {} is more than the {} that there are ({}): the system may end \
+                 the run",
+                format_bytes(bytes),
+                format_bytes(machine.memory_bytes),
+                machine.memory_from
+            ));
+        }
         builder = builder.memory_bytes(bytes);
     }
     if let Some(threads) = common.threads {

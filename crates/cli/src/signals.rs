@@ -1,8 +1,10 @@
 //! SIGINT and SIGTERM: the first one cancels, so that nothing is left behind; the second one exits
-//! at once.
+//! at once. What does not answer a cancellation in time (a plan that is being made, a library's call)
+//! is not waited for: unfinished output is removed here, and the process ends.
 
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use flagstone::CancelToken;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -21,9 +23,35 @@ pub(crate) fn cancel_on_signal(token: CancelToken) -> io::Result<()> {
                     std::process::exit(128 + signal);
                 }
                 token.cancel();
+                end_in_time(signal);
             }
         })?;
     Ok(())
+}
+
+/// A limit on the size of files (`ulimit -f`) is an error of the write, not the end of the process.
+pub(crate) fn ignore_file_size_limit() {
+    // SAFETY: the process starts no thread before, and the disposition is one of the system's own.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Ends the process when the work has not noticed that it was cancelled.
+fn end_in_time(signal: i32) {
+    const ANSWER_MAX: Duration = Duration::from_millis(700);
+    let end = move || {
+        std::thread::sleep(ANSWER_MAX);
+        flagstone::remove_unfinished();
+        let word = if signal == SIGINT {
+            "interrupted"
+        } else {
+            "terminated"
+        };
+        crate::run::say(format_args!("{word}: nothing was written"));
+        std::process::exit(128 + signal);
+    };
+    let watch = std::thread::Builder::new().name("flagstone-end".into());
+    // without the thread the work ends when it notices
+    let _ = watch.spawn(end);
 }
 
 /// The exit code of the signal that was received: 130 or 143.

@@ -68,7 +68,7 @@ pub use flagstone_graph::{
     KeySeen, KeyedGraph, Layer, LayerId, Lazy, Program, Qualities, Quality, Result, SerialExecutor,
     TaskContext, ValueType, delayed, lazy,
 };
-pub use flagstone_io::OutputOptions;
+pub use flagstone_io::{OutputOptions, remove_unfinished};
 pub use flagstone_memory::{
     ParseBytesError, format_budget, format_bytes, format_count, parse_bytes,
 };

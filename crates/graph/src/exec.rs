@@ -1,13 +1,12 @@
 //! Executing a graph: the seam, and the reference that every other executor must equal bit for bit.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use crate::block::{Block, Inputs};
 use crate::context::{SerialHost, TaskContext};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::id::LayerId;
 use crate::program::{FreezeOptions, Program};
+use crate::unwind::catch;
 
 /// What a plan may count on while it is lowered.
 ///
@@ -82,10 +81,7 @@ pub fn run_serially(program: &Program, host: &SerialHost) -> Result<Vec<Vec<Bloc
         }
         let key = || program.key(task).to_string();
         let context = TaskContext::new(host, &key);
-        // what a panic leaves half done is dropped with the run
-        let run = AssertUnwindSafe(|| program.run(task, Inputs::new(&mut inputs), &context));
-        let block = catch_unwind(run)
-            .unwrap_or_else(|payload| Err(Error::panicked(&*payload)))
+        let block = catch(|| program.run(task, Inputs::new(&mut inputs), &context))
             .map_err(|error| program.locate(error, task))?;
         if uses[task.index()] > 0 {
             blocks[task.index()] = Some(block);

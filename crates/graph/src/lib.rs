@@ -30,6 +30,7 @@ mod sequence;
 mod shapes;
 mod shuffle;
 mod token;
+mod unwind;
 mod walk;
 
 pub use block::{Block, BlockData, Codec, Inputs, Unit, Value, round_trip};
@@ -48,3 +49,4 @@ pub use quality::{KEYS_MAX, KeySeen, Qualities, Quality, ValueType};
 pub use shapes::{Blockwise, FAN_IN, OneToOne};
 pub use shuffle::{ShardReader, ShardWriter};
 pub use token::{Token, TokenHasher};
+pub use unwind::{catch, drop_quietly};

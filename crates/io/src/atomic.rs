@@ -18,10 +18,11 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind};
-use crate::partial::{Partial, remove};
+use crate::partial::{Partial, Stage, remove};
 
 /// How output treats what exists already, and what it leaves when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,8 +37,9 @@ pub struct OutputOptions {
 /// A file that gets its name when it is complete.
 #[derive(Debug)]
 pub struct AtomicFile {
-    output: Output,
+    // closed first: what is removed then needs descriptors
     file: File,
+    output: Output,
 }
 
 impl AtomicFile {
@@ -75,8 +77,10 @@ impl AtomicFile {
     /// then removed as if dropped.
     pub fn commit(self) -> Result<(), Error> {
         let AtomicFile { output, file } = self;
+        let path = &output.partial.path;
         file.sync_all()
-            .map_err(|cause| Error::os("sync", &output.partial.path, cause))?;
+            .map_err(|cause| Error::os("sync", path, cause))?;
+        check_same(&file, path)?;
         drop(file);
         output.publish()
     }
@@ -105,9 +109,10 @@ impl Seek for AtomicFile {
 /// A directory that gets its name when everything in it is complete.
 #[derive(Debug)]
 pub struct AtomicDir {
+    /// Open, and thereby locked, for as long as the directory grows. Closed first: what is removed
+    /// then needs descriptors.
+    lock: Option<File>,
     output: Output,
-    /// Open, and thereby locked, for as long as the directory grows.
-    _lock: Option<File>,
 }
 
 impl AtomicDir {
@@ -141,10 +146,7 @@ impl AtomicDir {
             .map_err(|cause| Error::os("create", &output.partial.path, cause))?;
         let lock = File::open(&output.partial.path).ok();
         lock.iter().for_each(hold);
-        Ok(AtomicDir {
-            output,
-            _lock: lock,
-        })
+        Ok(AtomicDir { lock, output })
     }
 
     /// Where the directory grows. Any number of threads may write files in it.
@@ -163,8 +165,13 @@ impl AtomicDir {
     /// When syncing or renaming fails, or the target has appeared meanwhile; the partial directory
     /// is then removed as if dropped.
     pub fn commit(self) -> Result<(), Error> {
+        if let Some(lock) = &self.lock {
+            check_same(lock, self.path())?;
+        }
         sync_directory(self.path())?;
-        self.output.publish()
+        let AtomicDir { lock, output } = self;
+        drop(lock);
+        output.publish()
     }
 }
 
@@ -177,6 +184,9 @@ struct Output {
     partial: Partial,
     options: OutputOptions,
     published: bool,
+    /// Given up when the output has to be removed, which needs descriptors where there are none
+    /// left.
+    reserve: Option<File>,
 }
 
 impl Output {
@@ -192,7 +202,11 @@ impl Output {
             partial,
             options,
             published: false,
+            reserve: File::open("/dev/null").ok(),
         };
+        if options.keep_partial {
+            output.partial.set_stage(Stage::Kept);
+        }
         let target = &output.partial.target;
         match fs::symlink_metadata(target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -223,6 +237,15 @@ impl Output {
             aside,
         } = &self.partial;
         let failed = |cause| Error::os("rename the finished output to", target, cause);
+        let in_place = |old: &Path, cause: io::Error| {
+            let message = format!(
+                "the new output is in place and complete, but the old one could not be removed \
+                 ({cause}): it is now {}; remove it yourself",
+                old.display()
+            );
+            Error::new(ErrorKind::Io, message).at_path(target)
+        };
+        self.partial.set_stage(Stage::Publishing);
         let old = fs::symlink_metadata(target).ok();
         match old {
             None => match rename(path, target, Mode::NoReplace) {
@@ -242,7 +265,9 @@ impl Output {
             Some(old) if old.is_dir() => match rename(path, target, Mode::Exchange) {
                 // the names are swapped: the old output is now called partial
                 Ok(()) => {
-                    remove(path).map_err(|cause| Error::os("remove", path, cause))?;
+                    self.published = true;
+                    sync(parent)?;
+                    return remove(path).map_err(|cause| in_place(path, cause));
                 }
                 Err(error) if is_unsupported(&error) => {
                     fs::rename(target, aside).map_err(failed)?;
@@ -251,7 +276,9 @@ impl Output {
                         let _ = fs::rename(aside, target);
                         return Err(failed(error));
                     }
-                    remove(aside).map_err(|cause| Error::os("remove", aside, cause))?;
+                    self.published = true;
+                    sync(parent)?;
+                    return remove(aside).map_err(|cause| in_place(aside, cause));
                 }
                 Err(error) => return Err(failed(error)),
             },
@@ -264,11 +291,29 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
+        self.reserve = None;
         if !self.published && !self.options.keep_partial {
             // nobody is left to report to; the next run to this target sweeps it
             let _ = remove(&self.partial.path);
         }
         self.partial.release();
+    }
+}
+
+/// Refuses output under whose name something else lies by now, or nothing.
+fn check_same(file: &File, path: &Path) -> Result<(), Error> {
+    let gone = || {
+        let message = "somebody has removed or replaced the unfinished output while it was being \
+                       written; nothing is kept of this run";
+        Error::new(ErrorKind::Io, message).at_path(path)
+    };
+    let own = file
+        .metadata()
+        .map_err(|cause| Error::os("read", path, cause))?;
+    let there = fs::symlink_metadata(path).map_err(|_| gone())?;
+    match (own.dev(), own.ino()) == (there.dev(), there.ino()) {
+        true => Ok(()),
+        false => Err(gone()),
     }
 }
 

@@ -87,6 +87,7 @@ pub use natural::compare_paths;
 pub use numbers::LineNumbers;
 pub use options::{LineLimit, ReadOptions};
 pub use pack::PackedFile;
+pub use partial::remove_unfinished;
 pub use place::Place;
 pub use quarantine::{BadRecord, BadRecords, Quarantine};
 pub use range::{ByteRange, split_files};

@@ -6,18 +6,53 @@
 //! container where every run is process 1) and nobody, on whatever host, holds its lock. Nothing
 //! else is ever removed.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind};
 
 /// The unfinished outputs of this process.
-static OURS: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+static OURS: Mutex<Option<HashMap<PathBuf, Stage>>> = Mutex::new(None);
+
+/// What becomes of unfinished output when the process has to end at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It is removed.
+    Growing,
+    /// The user wants to look at it.
+    Kept,
+    /// It is getting its name: whoever ends the process waits for that.
+    Publishing,
+}
+
+/// Removes what this process has begun to write and not finished, for a program that has to end
+/// before its work has noticed. Output that is just getting its name gets it; what was to be kept
+/// ([`OutputOptions::keep_partial`](crate::OutputOptions::keep_partial)) stays. What is left to do
+/// afterwards is to exit: files that are still being written have no name any more.
+pub fn remove_unfinished() {
+    const WAITS_MAX: usize = 500;
+    for _ in 0..WAITS_MAX {
+        {
+            let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+            let ours = ours.get_or_insert_default();
+            if ours.values().all(|&stage| stage != Stage::Publishing) {
+                let growing = ours.iter().filter(|&(_, &stage)| stage == Stage::Growing);
+                for (path, _) in growing {
+                    // nobody is left to report to; the next run to this target sweeps it
+                    let _ = remove(path);
+                }
+                return;
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
 
 /// A target and the names beside it.
 #[derive(Debug, Clone)]
@@ -68,7 +103,8 @@ impl Partial {
         let beside = |word: &str| parent.join(beside(&name, word, std::process::id()));
         let (path, aside) = (beside("partial"), beside("replaced"));
         let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
-        if !ours.get_or_insert_default().insert(path.clone()) {
+        let ours = ours.get_or_insert_default();
+        if ours.insert(path.clone(), Stage::Growing).is_some() {
             let message = "this process is writing to it already";
             return Err(Error::new(ErrorKind::Exists, message).at_path(&target));
         }
@@ -78,6 +114,14 @@ impl Partial {
             path,
             aside,
         })
+    }
+
+    /// What becomes of it when the process has to end.
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = ours.as_mut().and_then(|ours| ours.get_mut(&self.path)) {
+            *own = stage;
+        }
     }
 
     /// The names are free again.
@@ -146,7 +190,8 @@ impl Claim {
     /// Of a name that nobody else takes.
     pub(crate) fn of(path: &Path) -> Claim {
         let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
-        ours.get_or_insert_default().insert(path.to_owned());
+        ours.get_or_insert_default()
+            .insert(path.to_owned(), Stage::Growing);
         Claim(path.to_owned())
     }
 }
@@ -164,7 +209,7 @@ fn is_live(pid: u32, path: &Path) -> bool {
     if pid == std::process::id() {
         let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
         let ours = ours.get_or_insert_default();
-        return ours.iter().any(|partial| {
+        return ours.keys().any(|partial| {
             partial == path || partial.parent() == path.parent() && same_target(partial, path)
         });
     }
@@ -181,7 +226,10 @@ fn is_live(pid: u32, path: &Path) -> bool {
 /// that says nothing here.
 fn is_locked(path: &Path) -> bool {
     let held = |file: fs::File| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock));
-    fs::File::open(path).is_ok_and(held)
+    // directories are locked as files are; a pipe is nobody's output, and opening it could wait
+    let mut options = fs::OpenOptions::new();
+    let opened = options.read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    opened.is_ok_and(held)
 }
 
 /// Whether a `.replaced-` belongs to a `.partial-` of this process.
@@ -201,14 +249,58 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(metadata) if metadata.is_dir() => match fs::remove_dir_all(path) {
+            Err(error) if is_out_of_files(&error) => remove_one_by_one(path),
+            removed => removed,
+        },
         Ok(_) => fs::remove_file(path),
+    }
+}
+
+fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// Removes a directory with one descriptor at a time, however deep it is.
+fn remove_one_by_one(path: &Path) -> io::Result<()> {
+    const NAMES_MAX: usize = 1024;
+    loop {
+        // the entries hold the open directory; paths do not
+        let entries = fs::read_dir(path)?.take(NAMES_MAX).map(|entry| {
+            let entry = entry?;
+            Ok((entry.path(), entry.file_type()?.is_dir()))
+        });
+        let entries: Vec<(PathBuf, bool)> = entries.collect::<io::Result<_>>()?;
+        if entries.is_empty() {
+            return fs::remove_dir(path);
+        }
+        for (entry, is_dir) in entries {
+            match is_dir {
+                true => remove_one_by_one(&entry)?,
+                false => fs::remove_file(&entry)?,
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_is_removed_one_directory_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        for deep in ["a/b/c", "a/d", "e"] {
+            fs::create_dir_all(tree.join(deep)).unwrap();
+        }
+        for i in 0..1500 {
+            fs::write(tree.join("a/b").join(i.to_string()), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("/", tree.join("a/root")).unwrap();
+        remove_one_by_one(&tree).unwrap();
+        assert!(!tree.exists() && Path::new("/").exists());
+    }
 
     #[test]
     fn only_our_own_spelling_is_recognised() {

@@ -74,28 +74,92 @@ fn statistics_are_written_also_when_interrupted() {
 fn a_second_signal_exits_at_once() {
     let place = Place::new();
     much(&place);
-    // nobody reads the pipe: after the first signal the program waits to write its statistics
+    let child = in_mid_run(&place, &CONVERT);
+    let partial = place.path(&format!(".out.partial-{}", child.id()));
+    send(&child, libc::SIGINT);
+    send(&child, libc::SIGTERM);
+    let start = Instant::now();
+    let ran = finish(child);
+    // signals that arrive together are taken in any order
+    assert!(matches!(ran.code, Some(130 | 143)), "{ran:?}");
+    assert!(start.elapsed() < Duration::from_secs(10), "it does not end");
+    if partial.exists() {
+        // what the second one left, the next run to this target sweeps
+        place.records("small.json", 10);
+        place.run(&["convert", "small.json", "--to", "out"]).ok();
+    }
+    assert!(!partial.exists());
+}
+
+#[test]
+fn a_signal_while_the_plan_is_made_is_answered_soon() {
+    let place = Place::new();
+    for part in 0..4000 {
+        place.write(&format!("{part}.json"), records(3).as_bytes());
+    }
+    let before = place.names().len();
+    let child = place.start(&["convert", "*.json", "--to", "out", "--threads", "1"]);
+    std::thread::sleep(Duration::from_millis(150));
+    send(&child, libc::SIGTERM);
+    let start = Instant::now();
+    finish(child).failed(143, &["terminated"]);
+    // the machine may be busy; without an answer this takes as long as the run
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(place.names().len(), before);
+}
+
+#[test]
+fn a_pipe_is_no_file_for_statistics() {
+    let place = Place::new();
+    place.records("small.json", 10);
     let pipe = std::ffi::CString::new(place.path("pipe").to_str().unwrap()).unwrap();
     // SAFETY: a zero-terminated string that lives until the call returns.
     assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
-    let mut arguments = CONVERT.to_vec();
-    arguments.extend(["--stats", "pipe"]);
-    let mut child = in_mid_run(&place, &arguments);
-    let partial = place.path(&format!(".out.partial-{}", child.id()));
-    send(&child, libc::SIGINT);
-    let start = Instant::now();
-    while partial.exists() {
-        assert!(start.elapsed() < Duration::from_secs(30), "it does not end");
-        std::thread::sleep(Duration::from_millis(1));
+    for flag in ["--stats", "--trace", "--report"] {
+        let arguments = ["convert", "small.json", "--to", "out", flag, "pipe"];
+        place.run(&arguments).failed(1, &["it is a pipe; name a file"]);
     }
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(
-        child.try_wait().unwrap().is_none(),
-        "the first one ended it"
-    );
-    // it waits for nobody: the pipe is still not read
-    send(&child, libc::SIGTERM);
-    assert_eq!(finish(child).code, Some(143));
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_and_leaves_nothing() {
+    let place = Place::new();
+    place.records("large.json", 50_000);
+    let before = place.names();
+    let program = env!("CARGO_BIN_EXE_flagstone");
+    let script = format!("ulimit -f 64; exec {program} convert large.json --to out --format json");
+    let ran = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(place.path("."))
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{message}");
+    assert!(message.contains("out") && message.contains("too large"), "{message}");
+    assert_eq!(place.names(), before);
+}
+
+#[test]
+fn a_run_without_descriptors_to_spare_leaves_nothing() {
+    let place = Place::new();
+    place.records("large.json", 20_000);
+    let before = place.names();
+    let program = env!("CARGO_BIN_EXE_flagstone");
+    for descriptors in 5..16 {
+        let script = format!(
+            "ulimit -n {descriptors}; exec {program} convert large.json --to out \
+             --partition-bytes 64KiB --threads 2"
+        );
+        let ran = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(place.path("."))
+            .output()
+            .unwrap();
+        if ran.status.success() {
+            std::fs::remove_dir_all(place.path("out")).unwrap();
+        }
+        assert_eq!(place.names(), before, "{descriptors}: {ran:?}");
+    }
 }
 
 #[test]

@@ -131,11 +131,18 @@ impl Core {
                 Stop::NoRoom(asked) => asked,
             };
             let made = self.make_room(ledger, asked.need, id, asked.rank);
+            let nothing_under_way = self.running == 0 && self.io_running == 0;
             let Some(run) = self.runs.get_mut(&id) else {
                 return true;
             };
             if !made {
                 run.withdraw(asked.rank);
+                // others of its layer took more than they declared, as there was room then: the
+                // certificate promises what was declared, and that is asked for now
+                if asked.own > asked.declared && nothing_under_way {
+                    run.unlearn(asked.layer as usize);
+                    continue;
+                }
                 if batch.claims.is_empty() {
                     self.cannot_admit(ledger, id, asked.rank, asked.need);
                 }

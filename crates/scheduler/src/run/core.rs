@@ -33,13 +33,24 @@ pub(crate) struct Garbage {
     pub(crate) extents: Vec<Arc<Extent>>,
 }
 
+impl Drop for Garbage {
+    fn drop(&mut self) {
+        // values of the user's, dropped on a thread that may not unwind
+        self.blocks
+            .drain(..)
+            .for_each(flagstone_graph::drop_quietly);
+    }
+}
+
 impl Garbage {
     pub(crate) fn is_empty(&self) -> bool {
         self.blocks.is_empty() && self.extents.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
-        self.blocks.clear();
+        self.blocks
+            .drain(..)
+            .for_each(flagstone_graph::drop_quietly);
         self.extents.clear();
     }
 }

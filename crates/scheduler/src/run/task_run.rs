@@ -190,6 +190,11 @@ impl Run {
         (footprint, own)
     }
 
+    /// Forgets what tasks of a layer took beyond what they declared.
+    pub(super) fn unlearn(&mut self, layer: usize) {
+        self.learned[layer] = 0;
+    }
+
     /// One use of a block ended.
     #[inline]
     pub(super) fn use_ended(&mut self, rank: u32, ledger: &Ledger, garbage: &mut Garbage) {

@@ -1,18 +1,5 @@
-//! A panic in a user's closure is a value, and one of our own ends the process.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use flagstone_graph::{Error, Result};
-
-/// Runs `body`; a panic becomes an error of kind `Panicked` with the panic's message.
-pub(crate) fn catch<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    // Unwind safety: what `body` touches is dropped with the failed task, or is the user's own
-    // shared state, which the user's panic already left as it is.
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(result) => result,
-        Err(payload) => Err(Error::panicked(&*payload)),
-    }
-}
+//! A panic in a user's closure is a value ([`flagstone_graph::catch`]), and one of our own ends the
+//! process.
 
 /// Aborts the process when dropped while panicking: our own code must not unwind with the state
 /// half changed.

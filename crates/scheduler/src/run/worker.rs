@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Inputs, Result, TaskContext, TaskId};
+use flagstone_graph::{Block, Error, Inputs, Result, TaskContext, TaskId, catch};
 
 use super::admission::Claim;
 use super::core::{Core, Garbage};
 use super::eviction::IoJob;
 use super::host::{Host, InTask};
 use super::task_run::{Outcome, RunShared};
-use super::unwind::{AbortOnPanic, catch};
+use super::unwind::AbortOnPanic;
 use crate::shared::Shared;
 use crate::trace::{Event, EventKind};
 

@@ -111,12 +111,30 @@ impl DirMedium {
 
 impl SpillMedium for DirMedium {
     fn create(&self) -> io::Result<Box<dyn SpillFile>> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+
+            // never has a name, so that nothing can leave it behind
+            let mut options = fs::OpenOptions::new();
+            options.read(true).write(true).mode(0o600);
+            if let Ok(file) = options.custom_flags(libc::O_TMPFILE).open(&self.dir) {
+                return Ok(Box::new(DiskFile(file)));
+            }
+        }
+        // a file system without such files, or an error that is told by this way too
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let named = tempfile::Builder::new()
             .prefix(&prefix)
             .tempfile_in(&self.dir)?;
         let (file, path) = named.into_parts();
-        path.close()?;
+        let path = path.keep().map_err(|error| error.error)?;
+        fs::remove_file(&path)
+            .or_else(|_| fs::remove_file(&path))
+            .map_err(|error| {
+                let message = format!("cannot remove {} ({error}); do so", path.display());
+                io::Error::new(error.kind(), message)
+            })?;
         Ok(Box::new(DiskFile(file)))
     }
 

@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flagstone_graph::{Block, Codec, Error, ErrorKind, Result, ScratchFile};
+use flagstone_graph::{Block, Codec, Error, ErrorKind, Result, ScratchFile, catch};
 use flagstone_memory::format_bytes;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
@@ -99,9 +99,11 @@ impl SpillStore {
             buffer: Vec::with_capacity(self.frame_bytes),
             checksums: Vec::new(),
         };
-        let result = codec
-            .encode(block, &mut writer)
-            .and_then(|()| writer.finish_frame());
+        // a panic of the user's `Serialize` too leaves bytes behind that are to be freed
+        let result = catch(|| {
+            let encoded = codec.encode(block, &mut writer);
+            Ok(encoded.and_then(|()| writer.finish_frame()))
+        });
         // the extent owns what was written also when the writing failed: dropping it frees it
         let extent = Extent {
             file: Arc::clone(&segment.file),
@@ -116,7 +118,7 @@ impl SpillStore {
             end: segment.end + extent.len,
             ..segment
         });
-        match result {
+        match result? {
             Ok(()) => Ok(extent),
             Err(error) => Err(self.error("write to", error)),
         }

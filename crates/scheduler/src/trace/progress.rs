@@ -62,6 +62,23 @@ impl Progress {
     }
 }
 
+fn percent(snapshot: &Snapshot) -> u64 {
+    100 * snapshot.tasks_done / snapshot.tasks_total.max(1)
+}
+
+/// The time left, if tasks go on as they did; nothing before the first has ended.
+fn left(snapshot: &Snapshot) -> String {
+    let (done, total) = (snapshot.tasks_done, snapshot.tasks_total);
+    match done {
+        0 => String::new(),
+        _ => {
+            let seconds = snapshot.elapsed.as_secs_f64();
+            let left = seconds * (total.saturating_sub(done)) as f64 / done as f64;
+            format!(", {left:.0} s left")
+        }
+    }
+}
+
 fn console_is_terminal() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal()
@@ -71,10 +88,12 @@ impl Observer for Progress {
     fn snapshot(&self, snapshot: &Snapshot) {
         if self.plain {
             let line = format!(
-                "{:>4.0} s  {}/{} tasks | {}",
+                "{:>4.0} s  {:>3} % {}/{} tasks{} | {}",
                 snapshot.elapsed.as_secs_f64(),
+                percent(snapshot),
                 snapshot.tasks_done,
                 snapshot.tasks_total,
+                left(snapshot),
                 Progress::line(snapshot)
             );
             let mut last = self.last_line.lock().unwrap_or_else(|e| e.into_inner());
@@ -88,8 +107,10 @@ impl Observer for Progress {
         }
         let mut bar = self.bar.lock().unwrap_or_else(|e| e.into_inner());
         let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("{elapsed} {bar:5} {pos}/{len} {wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template(
+                "{elapsed} {bar:5} {percent}% {pos}/{len} {eta} left {wide_msg}",
+            )
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
             let target = ProgressDrawTarget::stderr_with_hz(10);
             ProgressBar::with_draw_target(Some(snapshot.tasks_total), target).with_style(style)
         });
@@ -98,7 +119,18 @@ impl Observer for Progress {
         bar.set_message(Progress::line(snapshot));
     }
 
-    fn finished(&self, _: &Stats) {
+    fn finished(&self, stats: &Stats) {
+        if self.plain {
+            // also the run that was over before the first second
+            let _ = writeln!(
+                std::io::stderr(),
+                "{:>4.0} s  done: {} tasks, at most {} of {} granted",
+                stats.wall_s,
+                stats.tasks,
+                format_bytes(stats.ledger_peak_bytes),
+                format_bytes(stats.budget_bytes),
+            );
+        }
         let mut bar = self.bar.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(bar) = bar.take() {
             bar.finish_and_clear();

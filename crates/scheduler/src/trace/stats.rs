@@ -25,7 +25,7 @@ pub struct Stats {
     pub wait_s: f64,
     /// What tasks counted.
     pub counters: [u64; Counter::ALL.len()],
-    /// Per layer.
+    /// Per layer; in the sums of a session one for each name, and one for those beyond 256 names.
     pub layers: Vec<LayerStats>,
     /// The data-quality ledger: what became of the lines of every source.
     pub sources: Qualities,
@@ -46,10 +46,36 @@ impl Stats {
         for (sum, more) in self.counters.iter_mut().zip(later.counters) {
             *sum += more;
         }
-        self.layers.extend(later.layers.iter().cloned());
+        for layer in &later.layers {
+            self.add_layer(layer);
+        }
         for (source, quality) in &later.sources {
             self.sources.entry(source.clone()).or_default().add(quality);
         }
+    }
+
+    /// Layers of one name are one in the sums, so that a session that lives long stays small.
+    fn add_layer(&mut self, layer: &LayerStats) {
+        const LAYERS_MAX: usize = 256;
+        const OTHERS: &str = "(others)";
+        let same = |name: &str| self.layers.iter().position(|known| known.name == name);
+        let at = match same(&layer.name) {
+            Some(at) => at,
+            None => {
+                let name = match self.layers.len() < LAYERS_MAX {
+                    true => layer.name.as_str(),
+                    false => OTHERS,
+                };
+                same(name).unwrap_or_else(|| {
+                    self.layers.push(LayerStats {
+                        name: name.to_owned(),
+                        ..LayerStats::default()
+                    });
+                    self.layers.len() - 1
+                })
+            }
+        };
+        self.layers[at].add(layer);
     }
 
     /// What tasks counted.
@@ -77,4 +103,50 @@ pub struct LayerStats {
     pub output_bytes: u64,
     /// How many of its blocks were spilled.
     pub spilled: u64,
+}
+
+impl LayerStats {
+    fn add(&mut self, later: &LayerStats) {
+        self.tasks += later.tasks;
+        self.tasks_total += later.tasks_total;
+        self.task_s += later.task_s;
+        self.declared_bytes_max = self.declared_bytes_max.max(later.declared_bytes_max);
+        self.granted_bytes_max = self.granted_bytes_max.max(later.granted_bytes_max);
+        self.output_bytes += later.output_bytes;
+        self.spilled += later.spilled;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sums_of_a_session_stay_small() {
+        let mut sums = Stats::default();
+        for run in 0..1000u64 {
+            let layer = |name: String| LayerStats {
+                name,
+                tasks: 1,
+                granted_bytes_max: run,
+                ..LayerStats::default()
+            };
+            let layers = vec![layer("sum".to_owned()), layer(format!("of-{run}"))];
+            sums.add(&Stats {
+                layers,
+                ..Stats::default()
+            });
+        }
+        assert!(sums.layers.len() <= 257, "{}", sums.layers.len());
+        let sum = sums
+            .layers
+            .iter()
+            .find(|layer| layer.name == "sum")
+            .unwrap();
+        assert_eq!((sum.tasks, sum.granted_bytes_max), (1000, 999));
+        assert_eq!(
+            sums.layers.iter().map(|layer| layer.tasks).sum::<u64>(),
+            2000
+        );
+    }
 }
