@@ -154,6 +154,10 @@ impl TaskHost for Host<'_> {
         self.ctx.parallelism()
     }
 
+    fn headroom_bytes(&self) -> u64 {
+        self.ctx.headroom_bytes()
+    }
+
     fn scratch_file(&self) -> Result<Box<dyn ScratchFile>> {
         self.ctx.scratch_file()
     }

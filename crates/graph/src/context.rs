@@ -65,6 +65,11 @@ pub trait TaskHost: Send + Sync {
     fn for_each_index(&self, count: usize, body: &(dyn Fn(usize) + Sync));
     /// How many threads `for_each_index` could use now, this one included.
     fn parallelism(&self) -> usize;
+    /// What of the budget no task of the plan needs: so much may blocks hold beyond what was
+    /// declared for them, all of the plan's together, and the plan still completes.
+    fn headroom_bytes(&self) -> u64 {
+        u64::MAX
+    }
     /// Opens a file for state that does not fit in memory.
     ///
     /// # Errors
@@ -95,6 +100,11 @@ impl<'a> TaskContext<'a> {
     /// An error of kind `NeedsMemory`, to be passed on after giving back what was held.
     pub fn reserve(&self, bytes: u64) -> Result<Lease> {
         Ok(Memory::reserve(self, bytes)?)
+    }
+
+    /// What blocks may hold beyond what was declared for them; see [`TaskHost::headroom_bytes`].
+    pub fn headroom_bytes(&self) -> u64 {
+        self.host.headroom_bytes()
     }
 
     /// Whether the task should stop. Long loops ask this every few thousand items.

@@ -10,7 +10,10 @@ fn unfinished_output_is_removed_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     let options = OutputOptions::default();
-    AtomicFile::create(at("done"), options).unwrap().commit().unwrap();
+    AtomicFile::create(at("done"), options)
+        .unwrap()
+        .commit()
+        .unwrap();
     let file = AtomicFile::create(at("file"), options).unwrap();
     let tree = AtomicDir::create(at("tree"), options).unwrap();
     fs::create_dir(tree.path().join("deep")).unwrap();

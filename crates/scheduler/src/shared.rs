@@ -235,6 +235,7 @@ impl Shared {
     ) -> Result<u64> {
         let program_bytes = certificate.program_bytes();
         let minimum = certificate.minimum_data_bytes();
+        let headroom = self.capacity.saturating_sub(minimum + program_bytes);
         let mut core = self.core.lock();
         let id = core.next_run;
         core.next_run += 1;
@@ -260,7 +261,7 @@ impl Shared {
         if core.runs.is_empty() {
             self.ledger.reset_peak();
         }
-        let shared = Arc::new(RunShared::new(id, program));
+        let shared = Arc::new(RunShared::new(id, program, headroom));
         let run = Run::new(shared, self.threads, deliver, certificate);
         core.runs.insert(id, run);
         drop(core);

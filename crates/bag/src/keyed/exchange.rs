@@ -78,13 +78,14 @@ impl Here {
     }
 
     /// How much a source that has so much left may keep. The barrier holds what all of them keep
-    /// beside its inputs, and a part of it must be free for others: whoever keeps more than it
-    /// declared must see room for everybody's.
+    /// beside its inputs, and whoever takes the keys holds it beside all else that it needs: what is
+    /// kept beyond what was declared comes from what no task of the plan needs, with everybody's.
     pub(crate) fn bytes_max(&self, left: u64, ctx: &TaskContext<'_>) -> u64 {
         let declared = self.declared();
         let asks = left > declared && left <= self.bytes_max;
-        // dropped at once: only to see that it could be had
-        match asks && ctx.reserve(4 * self.bytes_max * self.sources).is_ok() {
+        let all = 4 * self.bytes_max * self.sources;
+        // dropped at once: only to see that it could be had beside what other runs hold
+        match asks && all <= ctx.headroom_bytes() && ctx.reserve(all).is_ok() {
             true => self.bytes_max,
             false => declared,
         }

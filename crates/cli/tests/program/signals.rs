@@ -104,7 +104,11 @@ fn a_signal_while_the_plan_is_made_is_answered_soon() {
     let start = Instant::now();
     finish(child).failed(143, &["terminated"]);
     // the machine may be busy; without an answer this takes as long as the run
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(place.names().len(), before);
 }
 
@@ -117,7 +121,9 @@ fn a_pipe_is_no_file_for_statistics() {
     assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
     for flag in ["--stats", "--trace", "--report"] {
         let arguments = ["convert", "small.json", "--to", "out", flag, "pipe"];
-        place.run(&arguments).failed(1, &["it is a pipe; name a file"]);
+        place
+            .run(&arguments)
+            .failed(1, &["it is a pipe; name a file"]);
     }
 }
 
@@ -135,7 +141,10 @@ fn a_limit_on_the_size_of_files_is_an_error_and_leaves_nothing() {
         .unwrap();
     let message = String::from_utf8_lossy(&ran.stderr);
     assert_eq!(ran.status.code(), Some(1), "{message}");
-    assert!(message.contains("out") && message.contains("too large"), "{message}");
+    assert!(
+        message.contains("out") && message.contains("too large"),
+        "{message}"
+    );
     assert_eq!(place.names(), before);
 }
 

@@ -146,6 +146,10 @@ impl TaskHost for Host<'_> {
         1 + self.shared.lendable()
     }
 
+    fn headroom_bytes(&self) -> u64 {
+        self.run.headroom_bytes
+    }
+
     fn scratch_file(&self) -> Result<Box<dyn ScratchFile>> {
         let file = self.shared.spill_store()?.scratch()?;
         Ok(Box::new(Counted {

@@ -28,6 +28,8 @@ pub(crate) struct RunShared {
     pub(crate) limit: AtomicU32,
     pub(crate) cancelled: AtomicBool,
     pub(crate) counters: [AtomicU64; Counter::ALL.len()],
+    /// What of the budget no task of the program needs.
+    pub(crate) headroom_bytes: u64,
     /// Held by the scratch files of its tasks, which may outlive it.
     pub(crate) scratched: Arc<Scratched>,
 }
@@ -41,9 +43,10 @@ pub(crate) struct Scratched {
 }
 
 impl RunShared {
-    pub(crate) fn new(id: u64, program: Arc<Program>) -> Self {
+    pub(crate) fn new(id: u64, program: Arc<Program>, headroom_bytes: u64) -> Self {
         RunShared {
             id,
+            headroom_bytes,
             program,
             limit: AtomicU32::new(u32::MAX),
             cancelled: AtomicBool::new(false),
