@@ -4,6 +4,8 @@
 //! kept here: it may be larger than memory, and is read back a piece at a time, any number of
 //! times. How much of it is in memory changes no result.
 
+use std::sync::Arc;
+
 use flagstone_graph::{Result, TaskContext};
 use flagstone_memory::Lease;
 
@@ -27,13 +29,15 @@ pub(crate) struct Store<T> {
     /// What the held items have on the heap.
     heap_bytes: u64,
     held_lease: Lease,
-    spool: Spool,
+    spool: Arc<Spool>,
     pieces: Vec<Bytes>,
     /// The piece that is being filled.
     open: Vec<u8>,
     /// For the open piece and the list of pieces.
     lease: Lease,
     len: u64,
+    /// Whether items may be held in memory.
+    holds: bool,
 }
 
 impl<T: Portable + Clone> Store<T> {
@@ -42,11 +46,12 @@ impl<T: Portable + Clone> Store<T> {
             held: Vec::new(),
             heap_bytes: 0,
             held_lease: ctx.reserve(0)?,
-            spool: Spool::default(),
+            spool: Arc::default(),
             pieces: Vec::new(),
             open: Vec::new(),
             lease: ctx.reserve(0)?,
             len: 0,
+            holds: true,
         })
     }
 
@@ -59,6 +64,21 @@ impl<T: Portable + Clone> Store<T> {
         })
     }
 
+    /// The same, that holds nothing in memory and writes to a file that is there already.
+    pub(crate) fn written(spool: &Arc<Spool>, ctx: &TaskContext<'_>) -> Result<Self> {
+        let lease = ctx.reserve(WRITING_BYTES)?;
+        Ok(Store {
+            lease,
+            ..Store::written_by(spool, ctx)?
+        })
+    }
+
+    /// Where the items lie that were written, in their order.
+    pub(crate) fn into_pieces(mut self) -> Vec<Bytes> {
+        self.pieces.shrink_to_fit();
+        self.pieces
+    }
+
     /// How many items there are.
     pub(crate) fn len(&self) -> u64 {
         self.len
@@ -69,7 +89,8 @@ impl<T: Portable + Clone> Store<T> {
         self.len += 1;
         let heap = heap_bytes(&item);
         // what follows a written item is written, so that the order is kept
-        if self.open.is_empty() && self.pieces.is_empty() && self.has_room(heap, ctx) {
+        let first = self.open.is_empty() && self.pieces.is_empty();
+        if self.holds && first && self.has_room(heap, ctx) {
             self.heap_bytes += heap;
             self.held.push(item);
             return Ok(());
@@ -117,6 +138,26 @@ impl<T: Portable + Clone> Store<T> {
             self.open.clear();
         }
         Ok(())
+    }
+
+    /// Items that another store has written, to be read.
+    pub(crate) fn of_pieces(
+        spool: &Arc<Spool>,
+        pieces: Vec<Bytes>,
+        ctx: &TaskContext<'_>,
+    ) -> Result<Self> {
+        Ok(Store {
+            pieces,
+            ..Store::written_by(spool, ctx)?
+        })
+    }
+
+    fn written_by(spool: &Arc<Spool>, ctx: &TaskContext<'_>) -> Result<Self> {
+        Ok(Store {
+            holds: false,
+            spool: Arc::clone(spool),
+            ..Store::new(ctx)?
+        })
     }
 
     /// Reads the items from the first.

@@ -178,6 +178,62 @@ fn a_persisted_bag_larger_than_the_budget_is_read_twice() {
     assert_eq!(session.spilled_bytes(), 0);
 }
 
+/// One partition of 30 MB: kept at exactly the smallest budget that is named, a little above it, and
+/// at twice as much; and read there, twice.
+#[test]
+fn a_bag_is_persisted_in_its_smallest_budget_however_large_its_partitions_are() {
+    let text = |i: u64| format!("{i:0>60}");
+    let strings = Bag::range(0..300_000, 2).map(text);
+    let digest = |total: u64, item: String| {
+        let hash = item
+            .bytes()
+            .fold(total, |hash, byte| hash.rotate_left(5) ^ u64::from(byte));
+        hash.wrapping_mul(31)
+    };
+    let expected = [0..150_000, 150_000..300_000]
+        .map(|half| half.map(text).fold(1, digest))
+        .to_vec();
+    let lowered = |graph: &mut Graph| strings.kept().lower(graph).unwrap();
+    let named = {
+        let session = small(1 << 20, 1);
+        let mut graph = Graph::new();
+        let layer = lowered(&mut graph);
+        let program = session.freeze(&graph, &[layer]).unwrap();
+        session.certify(&program).minimum_budget_bytes()
+    };
+    assert!(named < 4 << 20, "{named}");
+    for (budget, threads) in [
+        (named, 1),
+        (named, 2),
+        (named + 77_777, 1),
+        (2 * named, 2),
+        (256 << 20, 2),
+    ] {
+        let session = small(budget, threads);
+        let mut graph = Graph::new();
+        let layer = lowered(&mut graph);
+        let persisted = session.persist(&graph, &[layer]).unwrap().remove(0);
+        persisted
+            .wait()
+            .unwrap_or_else(|error| panic!("in {budget}: {error}"));
+        let bag = Bag::from_layer::<String>(move |graph| Ok(graph.push(persisted.clone(), &[])));
+        for _ in 0..2 {
+            let halves = bag.reduce_partitions(
+                || 1,
+                move |hash: &mut u64, item| *hash = digest(*hash, item),
+            );
+            let found = halves.compute_with(&session);
+            assert_eq!(
+                found.unwrap_or_else(|error| panic!("in {budget}: {error}")),
+                expected
+            );
+        }
+        assert!(session.stats().ledger_peak_bytes <= budget);
+        drop((bag, graph));
+        assert_eq!(session.spilled_bytes(), 0);
+    }
+}
+
 #[test]
 fn batches_for_other_collections_are_leased_before_they_are_kept() {
     let bag = Bag::range(0..2500, 2).map(|i| "x".repeat(i as usize % 40));

@@ -52,7 +52,7 @@ where
 
     #[track_caller]
     fn persist_on(&self, session: &Session) -> Result<Self::Output> {
-        self.collect().persist_on(session)
+        self.kept().persist_on(session)
     }
 }
 

@@ -9,6 +9,7 @@ use flagstone_graph::{Block, Error, Execute, Footprint, Graph, LayerId, Result};
 use crate::bag::Bag;
 use crate::branch::Sink;
 use crate::item::Lower;
+use crate::ops::keep::{File, Keep};
 use crate::ops::partition::Held;
 use crate::run::Run;
 use crate::size::{HeapSize, heap_bytes};
@@ -48,6 +49,31 @@ impl<S: Stage> Bag<S> {
             location: Location::caller(),
         };
         let lower = move |graph: &mut Graph| bag.lower_into(graph, Gather { size, step });
+        Collected(Arc::new(Node {
+            lower: Box::new(lower),
+            item: PhantomData,
+        }))
+    }
+
+    /// All items as [`Bag::collect`] has them, to be kept by the executor and read by later bags
+    /// ([`Bag::from_layer`](crate::Bag::from_layer)) instead of handed over: partitions may be larger
+    /// than the budget.
+    #[track_caller]
+    pub fn kept<T>(&self) -> Collected<T>
+    where
+        S: for<'a> Stage<Item<'a> = T>,
+        T: Portable + Clone,
+    {
+        let bag = self.clone();
+        let step = Step {
+            name: "persist",
+            location: Location::caller(),
+        };
+        let file = Arc::new(File::new());
+        let lower = move |graph: &mut Graph| {
+            let file = Arc::clone(&file);
+            bag.lower_into(graph, Keep { step, file })
+        };
         Collected(Arc::new(Node {
             lower: Box::new(lower),
             item: PhantomData,

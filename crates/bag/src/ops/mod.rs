@@ -11,6 +11,7 @@ pub(crate) mod frequencies;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod join;
+pub(crate) mod keep;
 mod keys;
 pub(crate) mod number;
 pub(crate) mod partition;

@@ -120,8 +120,15 @@ where
     }
 
     fn finish(&self, held: Held<T>, _: &Run<'_>) -> Result<Block> {
-        let heap = held.heap_bytes + (held.items.capacity() * size_of::<T>()) as u64;
-        Ok(Stored::block(held.items, heap))
+        let Held {
+            mut items,
+            heap_bytes,
+            ..
+        } = held;
+        // the list has grown past what is declared for so many items
+        items.shrink_to_fit();
+        let heap = heap_bytes + (items.capacity() * size_of::<T>()) as u64;
+        Ok(Stored::block(items, heap))
     }
 
     fn output(&self) -> Footprint {
@@ -217,8 +224,11 @@ where
             let more = block.downcast_ref::<Stored<Vec<T>>>();
             let more = more.ok_or_else(|| Error::invalid("not the block of a take"))?;
             copies.ensure(copies.bytes() + more.heap_bytes)?;
-            items.extend_from_slice(&more.value[..missing.min(more.value.len())]);
-            heap += more.heap_bytes;
+            let more = &more.value[..missing.min(more.value.len())];
+            items.reserve_exact(more.len());
+            items.extend_from_slice(more);
+            heap = items.iter().map(heap_bytes).sum::<u64>();
+            heap += (items.capacity() * size_of::<T>()) as u64;
         }
         Ok(Stored::block(items, heap))
     }
@@ -228,7 +238,7 @@ where
 fn items_footprint<T>(n: usize) -> Footprint {
     let bytes = (n as u64).saturating_mul(size_of::<T>() as u64);
     let bytes = bytes.clamp(ITEMS_BYTES_MIN, ITEMS_BYTES_MAX);
-    Footprint::estimated(bytes).with_scratch(2 * bytes)
+    Footprint::estimated(bytes + size_of::<Vec<T>>() as u64).with_scratch(2 * bytes)
 }
 
 /// The last task of a chain.

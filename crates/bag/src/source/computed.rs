@@ -3,10 +3,11 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Graph, Inputs, LayerId, Result};
+use flagstone_graph::{Footprint, Graph, Inputs, LayerId, Result};
 
 use crate::bag::Bag;
 use crate::item::Lower;
+use crate::ops::keep::{KEPT_READING_BYTES, Written};
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
 use crate::stored::{Portable, Stored};
@@ -15,6 +16,8 @@ use crate::stored::{Portable, Stored};
 pub struct Computed<T> {
     node: Arc<Node>,
     steps: Vec<Step>,
+    /// Whether its blocks may be those of a kept bag, which are read from where they were written.
+    kept: bool,
     item: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -36,6 +39,7 @@ impl<T> Computed<T> {
         Computed {
             node,
             steps,
+            kept: false,
             item: std::marker::PhantomData,
         }
     }
@@ -45,7 +49,8 @@ impl Bag<()> {
     /// A bag whose partitions are the blocks of a layer: of a persisted bag, or of a graph made by
     /// hand. `lower` puts the layer into a graph, each time the bag is lowered to one.
     ///
-    /// The blocks must be those of [`Collected::lower`](crate::Collected::lower)'s layer or made by
+    /// The blocks must be those of [`Collected::lower`](crate::Collected::lower)'s layer (of
+    /// [`Bag::collect`](crate::Bag::collect) or [`Bag::kept`](crate::Bag::kept)) or made by
     /// [`Collected::block`](crate::Collected::block); another kind of block is an error of the task
     /// that reads it.
     #[track_caller]
@@ -56,7 +61,10 @@ impl Bag<()> {
             name: "from_layer",
             location: Location::caller(),
         };
-        Bag::new(Source(Arc::new(Computed::new(Vec::new(), step, lower))))
+        Bag::new(Source(Arc::new(Computed {
+            kept: true,
+            ..Computed::new(Vec::new(), step, lower)
+        })))
     }
 }
 
@@ -76,7 +84,13 @@ impl<T: Portable + Clone> Root for Computed<T> {
     }
 
     fn cost(&self, _: &u32, _: u32) -> Cost {
-        Cost::FREE
+        match self.kept {
+            true => Cost {
+                footprint: Footprint::exact(0).with_scratch(KEPT_READING_BYTES),
+                ..Cost::FREE
+            },
+            false => Cost::FREE,
+        }
     }
 
     fn drive<C: Consumer<Source<Self>>>(
@@ -87,6 +101,19 @@ impl<T: Portable + Clone> Root for Computed<T> {
         consumer: C,
     ) -> Result<()> {
         let block = inputs.take(0)?;
+        if let Some(written) = block.downcast_ref::<Written<T>>() {
+            let mut failed = None;
+            let store = written.store(run.ctx())?;
+            let mut cursor = store.cursor(run.ctx())?;
+            let items = std::iter::from_fn(|| {
+                cursor.next().unwrap_or_else(|error| {
+                    failed = Some(error);
+                    None
+                })
+            });
+            let pushed = push_all::<Self, _>(run, items, consumer);
+            return failed.map_or(pushed, Err);
+        }
         match block.take::<Stored<Vec<T>>>() {
             Ok(stored) => push_all::<Self, _>(run, stored.value, consumer),
             Err(block) => {
