@@ -23,7 +23,7 @@ fn an_array_becomes_a_bag_of_elements_or_rows() {
     for (memory, threads) in [(64, 2), (16, 1)] {
         let session = session(memory, threads);
         let elements = session.array_to_bag(&x.slice(s![.., 1])).unwrap();
-        let sum = session.compute(&elements.fold(0.0, |a, b| a + b, |a, b| a + b));
+        let sum = session.compute(&elements.fold(0.0, |a, b| *a += b, |a, b| *a += b));
         let whole: f64 = expected.slice(s![.., 1]).iter().sum();
         assert!((sum.unwrap() - whole).abs() < 1e-6 * whole);
         let rows = session.array_rows_to_bag(&x).unwrap();

@@ -129,8 +129,27 @@ fn an_empty_bag_is_a_frame_without_rows() {
 }
 
 #[test]
+fn items_that_are_no_records_are_the_column_value() {
+    let session = session(64, 1);
+    let numbers = Bag::range(0..10, 2).map(|x| x as i64 - 3);
+    let batch = session.compute(&numbers.to_dataframe()).unwrap();
+    assert_eq!(batch.schema().field(0).name(), "value");
+    assert_eq!((batch.num_rows(), batch.num_columns()), (10, 1));
+    let sum = numbers.to_dataframe().groupby(["value"]).agg([count_all()]);
+    assert_eq!(session.compute(&sum).unwrap().num_rows(), 10);
+    let words = Bag::range(0..3, 1).map(|x| (x > 0).then(|| format!("word {x}")));
+    let batch = session.compute(&words.to_dataframe()).unwrap();
+    assert_eq!(batch.column(0).null_count(), 1);
+    let lists = Bag::range(0..3, 1).map(|x| vec![x; x as usize]);
+    assert_eq!(
+        session.compute(&lists.to_dataframe()).unwrap().num_rows(),
+        3
+    );
+}
+
+#[test]
 fn a_record_without_fixed_columns_is_refused_with_a_way_out() {
-    let bag = Bag::range(0..10, 2).map(|x| x);
+    let bag = Bag::range(0..10, 2).map(u128::from);
     let error = session(64, 1).compute(&bag.to_dataframe()).unwrap_err();
     assert!(error.to_string().contains("struct"), "{error}");
 }

@@ -8,6 +8,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// What a value must offer to cross from one task to another.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot cross from one task to another",
+    label = "kept between tasks here, and spilled when memory is short",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it; it must be `Send`, `Sync` and own \
+            all it has (`Bag::owned` makes owned text of lines)"
+)]
 pub trait Portable: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Portable for T {}

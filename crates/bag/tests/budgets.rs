@@ -39,13 +39,15 @@ where
     let hashes = bag.map(|item| xxh3_64(format!("{item:?}").as_bytes()));
     hashes.fold(
         (0, 0, 1),
-        |(count, hash, power): Digest, item| {
+        |digest: &mut Digest, item| {
+            let (count, hash, power) = *digest;
             let hash = hash.wrapping_mul(BASE).wrapping_add(item);
-            (count + 1, hash, power.wrapping_mul(BASE))
+            *digest = (count + 1, hash, power.wrapping_mul(BASE));
         },
-        |(count, hash, power), (more, later, by)| {
+        |digest, (more, later, by)| {
+            let (count, hash, power) = *digest;
             let hash = hash.wrapping_mul(by).wrapping_add(later);
-            (count + more, hash, power.wrapping_mul(by))
+            *digest = (count + more, hash, power.wrapping_mul(by));
         },
     )
 }

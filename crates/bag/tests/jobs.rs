@@ -94,11 +94,8 @@ fn an_archive_of_events_is_parsed_once_for_all_outputs() {
     let few = ours.map(|event| event.repo.name.clone()).repartition(10);
     let distinct = few.distinct().fold(
         Vec::new(),
-        |mut all: Vec<(String, u64)>, name| {
-            all.push((name, 1));
-            all
-        },
-        |a, b| [a, b].concat(),
+        |all: &mut Vec<(String, u64)>, name| all.push((name, 1)),
+        |a, b| a.extend(b),
     );
     let sizes = few
         .lengths()

@@ -55,14 +55,12 @@ fn a_join_whose_hottest_key_does_not_fit_gives_all_pairs_in_order() {
         let pairs = left.join(&right, |(key, _)| *key, |(key, _)| *key);
         let sum = pairs.fold(
             (0u64, 0u64),
-            |(count, sum), ((key, a), (other, b))| {
+            |state, ((key, a), (other, b))| {
                 assert_eq!(key, other);
-                (
-                    count + 1,
-                    sum.wrapping_mul(31) + check(0, &a) % 1000 + check(1, &b) % 1000,
-                )
+                let sum = state.1.wrapping_mul(31) + check(0, &a) % 1000 + check(1, &b) % 1000;
+                *state = (state.0 + 1, sum);
             },
-            |a, b| (a.0 + b.0, a.1.wrapping_mul(37) + b.1),
+            |a, b| *a = (a.0 + b.0, a.1.wrapping_mul(37) + b.1),
         );
         sum.compute_with(session)
     };

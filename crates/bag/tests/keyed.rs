@@ -107,8 +107,8 @@ where
     // not collected: the result would not fit either
     let sum = bag.fold(
         (0u64, 0u64),
-        |(n, sum), item| (n + 1, sum ^ check(n, &item)),
-        |(n, a), (m, b)| (n + m, a.rotate_left(1) ^ b),
+        |sum, item| *sum = (sum.0 + 1, sum.1 ^ check(sum.0, &item)),
+        |sum, (m, b)| *sum = (sum.0 + m, sum.1.rotate_left(1) ^ b),
     );
     let expected = sum.compute_with(&SerialExecutor).unwrap();
     for (&budget, threads) in budgets.iter().zip([1, 2]) {

@@ -72,14 +72,7 @@ impl<S: flagstone_bag::Stage + for<'a> flagstone_bag::Stage<Item<'a> = i64>> Col
 {
     type Item = i64;
     fn collect_item(&self) -> flagstone_bag::BagItem<Vec<i64>> {
-        self.fold(
-            Vec::new(),
-            |mut all, x| {
-                all.push(x);
-                all
-            },
-            |a, b| [a, b].concat(),
-        )
+        self.fold(Vec::new(), |all, x| all.push(x), |a, b| a.extend(b))
     }
 }
 
@@ -241,13 +234,11 @@ fn products_and_pairs_of_partitions_that_do_not_fit() {
     let few = Bag::range(0..5, 1);
     let lens = few.product(&large).fold(
         (0u64, 0u64),
-        |(count, sum): (u64, u64), (n, text)| {
-            (
-                count + 1,
-                sum.wrapping_mul(31) + n + text.len() as u64 + u64::from(text.as_bytes()[99]),
-            )
+        |state: &mut (u64, u64), (n, text)| {
+            let sum = state.1.wrapping_mul(31) + n + text.len() as u64;
+            *state = (state.0 + 1, sum + u64::from(text.as_bytes()[99]));
         },
-        |a, b| (a.0 + b.0, a.1 ^ b.1),
+        |a, b| *a = (a.0 + b.0, a.1 ^ b.1),
     );
     let found = lens.compute_with(&session).unwrap();
     let stats = session.last_stats();

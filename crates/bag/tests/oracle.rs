@@ -63,7 +63,11 @@ proptest! {
         prop_assert_eq!(everywhere(&bag.any(|x| x == 7)), all.contains(&7));
         prop_assert_eq!(everywhere(&bag.all(|x| x > -20)), all.iter().all(|&x| x > -20));
         // not commutative: the order of partitions and of the tree is the order of the bag
-        let text = bag.fold(String::new(), |text, x| text + &x.to_string(), |a, b| a + &b);
+        let text = bag.fold(
+            String::new(),
+            |text: &mut String, x| text.push_str(&x.to_string()),
+            |a, b| a.push_str(&b),
+        );
         let expected: String = all.iter().map(i64::to_string).collect();
         prop_assert_eq!(everywhere(&text), expected);
 

@@ -71,11 +71,15 @@ fn outputs_that_see_the_order_and_others_share_one_pass() {
     });
     let shared = shared.shared();
     // a fold may see the order; the other two do not
-    let first = shared.fold(u64::MAX, |first, key| first.min(*key * 2), u64::min);
+    let first = shared.fold(
+        u64::MAX,
+        |first, key| *first = (*first).min(*key * 2),
+        |a, b| *a = (*a).min(b),
+    );
     let text = shared.fold(
         String::new(),
-        |text, key| format!("{text}{key},"),
-        |a, b| a + &b,
+        |text: &mut String, key| text.push_str(&format!("{key},")),
+        |a, b| a.push_str(&b),
     );
     let top = shared.map(|key| *key).topk_by(1, |_| 0);
     let items = [
@@ -112,7 +116,7 @@ fn keys_that_nobody_orders_are_not_sorted_on_disk() {
     let distinct = keys.distinct();
     assert_eq!(distinct.count().compute_with(&session).unwrap(), 60_000);
     let counting = session.last_stats();
-    let sum = distinct.fold(0u64, |sum, key| sum ^ key, |a, b| a ^ b);
+    let sum = distinct.fold(0u64, |sum, key| *sum ^= key, |a, b| *a ^= b);
     sum.compute_with(&session).unwrap();
     let ordering = session.last_stats();
     // runs, a barrier and ranges less
@@ -219,8 +223,8 @@ where
     assert_eq!(everywhere(&bag.all(|(a, _)| a > 0)), all, "{what}");
     let text = bag.fold(
         String::new(),
-        |text, (a, b)| format!("{text}{a}/{b},"),
-        |a, b| a + &b,
+        |text: &mut String, (a, b)| text.push_str(&format!("{a}/{b},")),
+        |a, b| a.push_str(&b),
     );
     let expected: String = ordered.iter().map(|(a, b)| format!("{a}/{b},")).collect();
     assert_eq!(everywhere(&text), expected, "{what}");
@@ -250,7 +254,7 @@ where
     let expected = [ordered.len() as u64, sum, ordered.len() as u64];
     assert_eq!(together(&SerialExecutor, &numbers), expected, "{what}");
     assert_eq!(together(&small(16 << 20, 2), &numbers), expected, "{what}");
-    let last = shared.fold(0, |_, (a, _)| *a, |_, b| b);
+    let last = shared.fold(0, |last, (a, _)| *last = *a, |a, b| *a = b);
     let numbers = [beside.count(), last];
     together(&SerialExecutor, &numbers);
     assert_eq!(

@@ -53,8 +53,8 @@ pub use flagstone_array::{
     meshgrid, meshgrid_xy,
 };
 pub use flagstone_bag::{
-    Bag, BagItem, Collected, Compression as FileCompression, Delimiter, FilesOptions, FilesWritten,
-    HeapSize, Json, JsonOptions as BagJsonOptions, KeyRows, Lazies, LineLimit, Match,
+    Bag, BagItem, BoxedBag, Collected, Compression as FileCompression, Delimiter, FilesOptions,
+    FilesWritten, HeapSize, Json, JsonOptions as BagJsonOptions, KeyRows, Lazies, LineLimit, Match,
     PartitionSize, Pattern, Portable, Stage, TextOptions, Values,
 };
 pub use flagstone_frame::{
@@ -68,7 +68,7 @@ pub use flagstone_graph::{
     KeySeen, KeyedGraph, Layer, LayerId, Lazy, Program, Qualities, Quality, Result, SerialExecutor,
     TaskContext, ValueType, delayed, lazy,
 };
-pub use flagstone_io::{OutputOptions, remove_unfinished};
+pub use flagstone_io::{IntoPaths, OutputOptions, remove_unfinished};
 pub use flagstone_memory::{
     ParseBytesError, format_budget, format_bytes, format_count, parse_bytes,
 };

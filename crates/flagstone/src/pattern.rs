@@ -1,7 +1,6 @@
 //! Lines of text as a dataframe: the named groups of a regular expression are its columns.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
@@ -11,6 +10,7 @@ use flagstone_bag::{
 };
 use flagstone_frame::{BATCH_ROWS, DataFrame, Outcome, PartitionSource, Scan};
 use flagstone_graph::{Error, Graph, Inputs, IoBytes, Result, TaskContext};
+use flagstone_io::IntoPaths;
 
 /// A batch ends early when its text reaches this many bytes: a constant, because sums are rounded
 /// batch by batch.
@@ -33,8 +33,8 @@ const BATCH_TEXT_BYTES: u64 = 4 << 20;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[track_caller]
-pub fn read_pattern<P: Into<PathBuf>>(
-    inputs: impl IntoIterator<Item = P>,
+pub fn read_pattern(
+    inputs: impl IntoPaths,
     pattern: Pattern,
     bad_records: BadRecords,
 ) -> DataFrame {
@@ -43,8 +43,8 @@ pub fn read_pattern<P: Into<PathBuf>>(
 
 /// As [`read_pattern`], of text that is read as these options say: in another encoding, say.
 #[track_caller]
-pub fn read_pattern_with<P: Into<PathBuf>>(
-    inputs: impl IntoIterator<Item = P>,
+pub fn read_pattern_with(
+    inputs: impl IntoPaths,
     text: TextOptions,
     pattern: Pattern,
     bad_records: BadRecords,

@@ -1,13 +1,14 @@
 //! The dataframe: a handle on what is to be computed.
 
 use std::panic::Location;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_expr::Expr;
 use flagstone_graph::{Error, Execute, Graph, LayerId, Result, SerialExecutor};
+use flagstone_io::IntoPaths;
 
 use crate::ops::collect::Collect;
 use crate::plan::{Node, Operation, logical, lower};
@@ -39,38 +40,26 @@ impl DataFrame {
     /// `**`. Without a schema in the options, the heads of all files propose one, and what does
     /// not fit later widens it; nothing is lost silently.
     #[track_caller]
-    pub fn read_json<P: AsRef<Path>>(
-        patterns: impl IntoIterator<Item = P>,
-        options: JsonOptions,
-    ) -> Self {
-        Self::files(patterns, Format::Json(options))
+    pub fn read_json(paths: impl IntoPaths, options: JsonOptions) -> Self {
+        Self::files(paths, Format::Json(options))
     }
 
     /// The records of delimited text files (CSV, TSV), compressed or not. The heads of all files
     /// propose the columns' types, and what does not fit later widens them.
     #[track_caller]
-    pub fn read_csv<P: AsRef<Path>>(
-        patterns: impl IntoIterator<Item = P>,
-        options: CsvOptions,
-    ) -> Self {
-        Self::files(patterns, Format::Csv(options))
+    pub fn read_csv(paths: impl IntoPaths, options: CsvOptions) -> Self {
+        Self::files(paths, Format::Csv(options))
     }
 
     /// The rows of Parquet files, a partition for each row group.
     #[track_caller]
-    pub fn read_parquet<P: AsRef<Path>>(patterns: impl IntoIterator<Item = P>) -> Self {
-        Self::files(patterns, Format::Parquet)
+    pub fn read_parquet(paths: impl IntoPaths) -> Self {
+        Self::files(paths, Format::Parquet)
     }
 
     #[track_caller]
-    pub(crate) fn files<P: AsRef<Path>>(
-        patterns: impl IntoIterator<Item = P>,
-        format: Format,
-    ) -> Self {
-        let patterns: Vec<PathBuf> = patterns
-            .into_iter()
-            .map(|pattern| pattern.as_ref().to_owned())
-            .collect();
+    pub(crate) fn files(paths: impl IntoPaths, format: Format) -> Self {
+        let patterns = paths.into_paths();
         let opened = Mutex::new(None);
         Self::make(Operation::Source(Origin::Files {
             patterns,

@@ -53,6 +53,7 @@ mod compression;
 mod files;
 mod natural;
 mod pack;
+mod paths;
 mod range;
 mod regular;
 
@@ -88,6 +89,7 @@ pub use numbers::LineNumbers;
 pub use options::{LineLimit, ReadOptions};
 pub use pack::PackedFile;
 pub use partial::remove_unfinished;
+pub use paths::IntoPaths;
 pub use place::Place;
 pub use quarantine::{BadRecord, BadRecords, Quarantine};
 pub use range::{ByteRange, split_files};

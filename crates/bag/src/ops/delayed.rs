@@ -61,13 +61,10 @@ impl<S: Stage> Bag<S> {
     #[track_caller]
     pub fn lengths(&self) -> BagItem<Vec<u64>> {
         let counts = self.reduce_partitions(|| 0u64, |count, _| *count += 1);
-        let each = |mut all: Vec<u64>, count: u64| {
-            all.push(count);
-            all
-        };
-        counts.fold(Vec::new(), each, |mut all, more| {
-            all.extend(more);
-            all
-        })
+        counts.fold(
+            Vec::new(),
+            |all: &mut Vec<u64>, count| all.push(count),
+            |all, more| all.extend(more),
+        )
     }
 }

@@ -20,7 +20,8 @@ const MEASURE_EVERY: u64 = 1024;
 
 impl<S: Stage> Bag<S> {
     /// Reduces all items: every partition folds its items into a state that starts as `identity`,
-    /// and the states are combined eight at a time, from left to right.
+    /// and the states are combined eight at a time, from left to right. The closures change a state
+    /// where it is, as those of [`Bag::foldby`] and [`Bag::accumulate`] do.
     ///
     /// `identity` must be neutral for `combine`; how the bag is partitioned then cannot be seen
     /// in the result (but for the rounding of floats, which follows from the data alone).
@@ -28,12 +29,18 @@ impl<S: Stage> Bag<S> {
     pub fn fold<A, F, C>(&self, identity: A, f: F, combine: C) -> BagItem<A>
     where
         A: Portable + Clone,
-        F: for<'a> Fn(A, S::Item<'a>) -> A + Send + Sync + 'static,
-        C: Fn(A, A) -> A + Send + Sync + 'static,
+        F: for<'a> Fn(&mut A, S::Item<'a>) + Send + Sync + 'static,
+        C: Fn(&mut A, A) + Send + Sync + 'static,
     {
-        let combine = move |a, b| Ok(combine(a, b));
-        let step = FoldStep::in_order("fold");
-        self.fold_step(step, identity, move |a, item| Ok(f(a, item)), combine)
+        let combine = move |mut a: A, b| {
+            combine(&mut a, b);
+            Ok(a)
+        };
+        let fold = move |mut a: A, item: S::Item<'_>| {
+            f(&mut a, item);
+            Ok(a)
+        };
+        self.fold_step(FoldStep::in_order("fold"), identity, fold, combine)
     }
 
     /// How many items there are.

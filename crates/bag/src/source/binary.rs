@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{Counter, Footprint, Graph, Inputs, LayerId, Result};
-use flagstone_io::{Error as IoError, ErrorKind, InputFile, LocalFs, Source as _, expand};
+use flagstone_io::{
+    Error as IoError, ErrorKind, InputFile, IntoPaths, LocalFs, Source as _, expand,
+};
 
 use crate::bag::Bag;
 use crate::run::{Run, io_error};
@@ -21,17 +23,17 @@ pub struct ReadBinary {
 }
 
 impl Bag<()> {
-    /// Every file that a pattern names as one item: its bytes, as they are on disk. Files come in
+    /// Every file that paths or patterns name as one item: its bytes, as they are on disk. Files come in
     /// the order of their names, with digits as numbers; [`Bag::with_path`] tells them apart.
     ///
     /// A file is leased before it is read, and must fit in memory.
     #[track_caller]
-    pub fn read_binary(pattern: impl Into<PathBuf>) -> Bag<Source<ReadBinary>> {
+    pub fn read_binary(paths: impl IntoPaths) -> Bag<Source<ReadBinary>> {
         let step = Step {
             name: "read_binary",
             location: Location::caller(),
         };
-        let patterns = vec![pattern.into()];
+        let patterns = paths.into_paths();
         Bag::new(Source(Arc::new(ReadBinary { patterns, step })))
     }
 }

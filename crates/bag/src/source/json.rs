@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{Graph, Inputs, LayerId, Quality, Result, TaskContext};
+use flagstone_io::IntoPaths;
 use flagstone_memory::Lease;
 use serde::de::DeserializeOwned;
 
@@ -53,45 +54,42 @@ impl Bag<()> {
     /// does not have are skipped without being built. To compute several outputs from one pass,
     /// call [`Bag::shared`].
     #[track_caller]
-    pub fn read_json<T>(pattern: impl Into<PathBuf>) -> Bag<Source<ReadJson<T, Typed>>>
+    pub fn read_json<T>(paths: impl IntoPaths) -> Bag<Source<ReadJson<T, Typed>>>
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        read_with([pattern.into()], JsonOptions::default(), "read_json")
+        read_with(paths, JsonOptions::default(), "read_json")
     }
 
     /// As [`Bag::read_json`], from several paths or patterns, with options.
     #[track_caller]
-    pub fn read_json_with<T, I>(
-        patterns: impl IntoIterator<Item = I>,
-        options: JsonOptions,
-    ) -> Bag<Source<ReadJson<T, Typed>>>
+    pub fn read_json_with<T, I>(paths: I, options: JsonOptions) -> Bag<Source<ReadJson<T, Typed>>>
     where
         T: DeserializeOwned + Send + Sync + 'static,
-        I: Into<PathBuf>,
+        I: IntoPaths,
     {
-        read_with(patterns, options, "read_json")
+        read_with(paths, options, "read_json")
     }
 
     /// The values of JSON-lines files, one a line, whatever they are: see [`Bag::pluck`].
     #[track_caller]
-    pub fn read_json_values(pattern: impl Into<PathBuf>) -> Bag<Source<ReadJson<Json, Dynamic>>> {
-        read_with([pattern.into()], JsonOptions::default(), "read_json_values")
+    pub fn read_json_values(paths: impl IntoPaths) -> Bag<Source<ReadJson<Json, Dynamic>>> {
+        read_with(paths, JsonOptions::default(), "read_json_values")
     }
 
     /// As [`Bag::read_json_values`], from several paths or patterns, with options.
     #[track_caller]
-    pub fn read_json_values_with<I: Into<PathBuf>>(
-        patterns: impl IntoIterator<Item = I>,
+    pub fn read_json_values_with(
+        paths: impl IntoPaths,
         options: JsonOptions,
     ) -> Bag<Source<ReadJson<Json, Dynamic>>> {
-        read_with(patterns, options, "read_json_values")
+        read_with(paths, options, "read_json_values")
     }
 }
 
 #[track_caller]
-fn read_with<T, P, I: Into<PathBuf>>(
-    patterns: impl IntoIterator<Item = I>,
+fn read_with<T, P>(
+    paths: impl IntoPaths,
     options: JsonOptions,
     name: &'static str,
 ) -> Bag<Source<ReadJson<T, P>>> {
@@ -99,7 +97,7 @@ fn read_with<T, P, I: Into<PathBuf>>(
         name,
         location: Location::caller(),
     };
-    let patterns = patterns.into_iter().map(Into::into).collect();
+    let patterns = paths.into_paths();
     Bag::new(Source(Arc::new(ReadJson {
         patterns,
         text: options.text,

@@ -2,6 +2,7 @@
 
 pub(crate) mod binary;
 pub(crate) mod blocks;
+pub(crate) mod boxed;
 mod coding;
 pub(crate) mod computed;
 pub(crate) mod concat;

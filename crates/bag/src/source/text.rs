@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_graph::{Graph, Inputs, LayerId, Result};
+use flagstone_io::IntoPaths;
 
 use crate::bag::Bag;
 use crate::branch::{Branch, lower_alone};
@@ -22,28 +23,25 @@ pub struct ReadText {
 }
 
 impl Bag<()> {
-    /// The lines of the files that a pattern names, as `&str`, without their line ends.
+    /// The lines of the files that paths or patterns name, as `&str`, without their line ends.
     ///
     /// gzip, zstd, bzip2 and xz are decompressed. Files come in the order of their names, with
     /// digits as numbers. Text that is not UTF-8 is an error with file, line and byte. Outputs
     /// that are computed together read the files once.
     #[track_caller]
-    pub fn read_text(pattern: impl Into<PathBuf>) -> Bag<Source<ReadText>> {
-        Bag::read_text_with([pattern], TextOptions::default())
+    pub fn read_text(paths: impl IntoPaths) -> Bag<Source<ReadText>> {
+        Bag::read_text_with(paths, TextOptions::default())
     }
 
     /// The lines of the files that several paths or patterns name, in the order given, with
     /// options. A file that several of them name is read once, where it is named first.
     #[track_caller]
-    pub fn read_text_with<P: Into<PathBuf>>(
-        patterns: impl IntoIterator<Item = P>,
-        options: TextOptions,
-    ) -> Bag<Source<ReadText>> {
+    pub fn read_text_with(paths: impl IntoPaths, options: TextOptions) -> Bag<Source<ReadText>> {
         let step = Step {
             name: "read_text",
             location: Location::caller(),
         };
-        let patterns = patterns.into_iter().map(Into::into).collect();
+        let patterns = paths.into_paths();
         Bag::new(Source(Arc::new(ReadText {
             patterns,
             options,

@@ -48,6 +48,18 @@ pub trait Seams: sealed::Sealed {
     /// Dynamic records ([`serde_json::Value`], maps, structs with such fields) have the union of
     /// their keys as columns, as the lines of a JSON file would: the first records are sampled, and
     /// a key or a wider type that comes later is reported by the terminals (`widened`).
+    ///
+    /// Items that are no records (numbers, text, lists) are the column `value`.
+    ///
+    /// ```
+    /// use flagstone::{Bag, Seams, Session};
+    ///
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let squares = Bag::range(0..5, 2).map(|n| (n * n) as i64).to_dataframe();
+    /// assert_eq!(squares.schema()?.field(0).name(), "value");
+    /// assert_eq!(session.compute(&squares)?.num_rows(), 5);
+    /// # Ok::<(), flagstone::Error>(())
+    /// ```
     fn to_dataframe(&self) -> DataFrame;
 
     /// Writes the records to a directory of Parquet files, on the process-wide session:
@@ -80,7 +92,11 @@ where
 
     #[track_caller]
     fn to_dataframe(&self) -> DataFrame {
-        let fields = fields_of::<T>();
+        let (fields, is_value) = match (fields_of::<T>(), fields_of::<Value<T>>()) {
+            // no record: a column of its own
+            (Err(_), Ok(fields)) if RecordKeys::of::<T>() == RecordKeys::None => (Ok(fields), true),
+            (fields, _) => (fields, false),
+        };
         match (RecordKeys::of::<T>(), &fields) {
             (RecordKeys::Own, _) | (RecordKeys::Fields(_), Err(_)) => {
                 return DataFrame::from_records(Arc::new(BagRecords(self.clone())));
@@ -90,6 +106,7 @@ where
         DataFrame::from_source(Arc::new(FromBag {
             bag: self.clone(),
             fields,
+            is_value,
             rows: Arc::default(),
             record: PhantomData,
         }))
@@ -110,10 +127,18 @@ fn fields_of<T: DeserializeOwned>() -> std::result::Result<Vec<FieldRef>, String
     })
 }
 
+/// An item that is no record, as the one field of one.
+#[derive(Serialize, serde::Deserialize)]
+struct Value<T> {
+    value: T,
+}
+
 /// A bag as a source of batches.
 struct FromBag<S: Stage, T> {
     bag: Bag<S>,
     fields: std::result::Result<Vec<FieldRef>, String>,
+    /// Whether the items are no records, and become the column `value`.
+    is_value: bool,
     /// Rows per partition: one that is streamed again, by a second run, is counted once.
     rows: Arc<Mutex<BTreeMap<u32, u64>>>,
     record: PhantomData<fn() -> T>,
@@ -123,6 +148,7 @@ struct FromBag<S: Stage, T> {
 struct BoundBag<T> {
     partitions: Box<dyn BagPartitions<T>>,
     fields: Vec<FieldRef>,
+    is_value: bool,
     rows: Arc<Mutex<BTreeMap<u32, u64>>>,
 }
 
@@ -151,6 +177,7 @@ where
         let source = Arc::new(BoundBag {
             partitions,
             fields: fields.clone(),
+            is_value: self.is_value,
             rows: Arc::clone(&self.rows),
         });
         Ok(Some(Bound { source, inputs }))
@@ -215,7 +242,14 @@ impl<T: Serialize + 'static> PartitionSource for BoundBag<T> {
             total += rows.len() as u64;
             // the columns that are made of the records, beside them
             let _lease = ctx.reserve(bytes)?;
-            let batch = serde_arrow::to_record_batch(&self.fields, &rows).map_err(Error::failed)?;
+            let batch = match self.is_value {
+                true => {
+                    let values = rows.iter().map(|value| Value { value });
+                    serde_arrow::to_record_batch(&self.fields, &values.collect::<Vec<_>>())
+                }
+                false => serde_arrow::to_record_batch(&self.fields, &rows),
+            };
+            let batch = batch.map_err(Error::failed)?;
             each(batch.project(&scan.columns).map_err(Error::failed)?)
         })?;
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
