@@ -144,7 +144,10 @@ fn tasks_refuse_blocks_of_another_array() {
     mixed_up("product of blocks", &|n| {
         x(n).cumsum(0).t().dot(&x(n).cumsum(1))
     });
-    mixed_up("symmetric", &|n| x(n).dot(&x(n).t()));
+    mixed_up("symmetric", &|n| {
+        let blocks = x(n).cumsum(0);
+        blocks.t().dot(&blocks)
+    });
     mixed_up("concatenate", &|n| {
         let blocks = x(n).cumsum(0);
         Array::concatenate(&[&blocks, &blocks.flip(0)], 0)

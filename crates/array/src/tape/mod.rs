@@ -56,6 +56,8 @@ pub(crate) struct Tape {
     instructions: Vec<Instruction>,
     registers: usize,
     result: Arg,
+    /// Whether some stored axes are read in another order than they lie in.
+    permuted: bool,
 }
 
 /// A tape and the layers whose blocks it reads.
@@ -99,6 +101,7 @@ impl Tape {
         Tape {
             shape,
             dtype: input.dtype,
+            permuted: input.is_permuted(),
             inputs: vec![input],
             constants: Vec::new(),
             instructions: Vec::new(),
@@ -130,7 +133,7 @@ impl Tape {
 
     /// Whether some stored axes are read in another order than they lie in.
     pub(crate) fn is_permuted(&self) -> bool {
-        self.inputs.iter().any(Input::is_permuted)
+        self.permuted
     }
 
     /// Whether something is read from storage.

@@ -188,9 +188,6 @@ impl Run {
 
     /// Bytes of early outputs, as far as the lower ranks have still to be done.
     pub(super) fn early_bytes(&mut self) -> u64 {
-        if self.early.is_empty() {
-            return 0;
-        }
         self.advance_head();
         let head = self.head;
         self.early.retain(|&(rank, _)| rank > head);
