@@ -12,6 +12,7 @@ use std::sync::Arc;
 use flagstone_graph::{ErrorKind, Result};
 
 use crate::element::Element;
+use crate::grid::NDIM_MAX;
 use crate::kernels::map::Kernel;
 use crate::narrow::narrowed;
 use crate::node::{Lower, Mistake, Node, Op, broadcast};
@@ -48,6 +49,12 @@ impl<T: Element> Clone for Array<T> {
 impl<T: Element> Array<T> {
     #[track_caller]
     pub(crate) fn make(shape: Vec<usize>, op: Op) -> Self {
+        if shape.len() > NDIM_MAX {
+            return Array::invalid(format!(
+                "the result would have {} axes, and arrays have at most {NDIM_MAX}",
+                shape.len()
+            ));
+        }
         Array {
             node: Arc::new(Node {
                 shape,

@@ -1,13 +1,15 @@
 //! Chunks: the blocks of arrays.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
-use flagstone_graph::{Block, BlockData, Codec, Error, Result};
+use flagstone_graph::{Block, BlockData, Codec, Error, Inputs, Result};
 use ndarray::{ArrayViewD, IxDyn};
 
 use crate::buffer::Buffer;
 use crate::dtype::DType;
 use crate::element::{Element, from_bytes, sanitise};
+use crate::grid::NDIM_MAX;
 
 /// One cell of an array's grid, computed: elements in C order.
 pub(crate) struct Chunk {
@@ -92,12 +94,52 @@ impl Chunk {
     /// # Errors
     /// The sentence that says what it is.
     pub(crate) fn check_is(&self, dtype: DType, shape: &[usize]) -> Result<()> {
-        match self.dtype == dtype && self.shape == shape {
+        match self.is(dtype, shape) {
             true => Ok(()),
-            false => Err(Error::invalid(format!(
-                "a chunk of {} in the shape {:?} was given for one of {dtype} in {shape:?}",
-                self.dtype, self.shape
-            ))),
+            false => Err(Error::invalid(self.instead_of(dtype, shape))),
+        }
+    }
+
+    fn is(&self, dtype: DType, shape: &[usize]) -> bool {
+        self.dtype == dtype && self.shape == shape
+    }
+
+    fn instead_of(&self, dtype: DType, shape: &[usize]) -> String {
+        format!(
+            "a chunk of {} in the shape {:?} was given for one of {dtype} in {shape:?}",
+            self.dtype, self.shape
+        )
+    }
+
+    /// The chunk of this type and shape that a block is. Layers take their inputs by this or by
+    /// [`Chunk::input`] alone: kernels write and read by the shape that the plan says.
+    ///
+    /// # Errors
+    /// A block of anything else, or of another type or shape.
+    pub(crate) fn of(block: Block, dtype: DType, shape: &[usize]) -> Result<Arc<Chunk>> {
+        let wrong = |_| Error::bug("a block that is not a chunk was given for one");
+        let chunk = block.downcast::<Chunk>().map_err(wrong)?;
+        match chunk.is(dtype, shape) {
+            true => Ok(chunk),
+            false => Err(Error::bug(chunk.instead_of(dtype, shape))),
+        }
+    }
+
+    /// The chunk of this type and shape that a task was given as its `i`-th input.
+    ///
+    /// # Errors
+    /// As [`Chunk::of`], and an input that was taken before.
+    pub(crate) fn input<'i>(
+        inputs: &'i Inputs<'_>,
+        i: usize,
+        dtype: DType,
+        shape: &[usize],
+    ) -> Result<&'i Chunk> {
+        let wrong = || Error::bug("a block that is not a chunk was given for one");
+        let chunk: &Chunk = inputs.block(i)?.downcast_ref().ok_or_else(wrong)?;
+        match chunk.is(dtype, shape) {
+            true => Ok(chunk),
+            false => Err(Error::bug(chunk.instead_of(dtype, shape))),
         }
     }
 
@@ -120,9 +162,6 @@ impl BlockData for Chunk {
 
 /// A header of type and dimensions, and one large write of the raw elements.
 struct ChunkCodec;
-
-/// No array of this library has more axes; a larger number in a header is a damaged one.
-const NDIM_MAX: u64 = 64;
 
 impl Codec for ChunkCodec {
     fn name(&self) -> &'static str {
@@ -154,7 +193,8 @@ impl Codec for ChunkCodec {
         let number = usize::try_from(word()?).map_err(|_| damaged())?;
         let dtype = *DType::ALL.get(number).ok_or_else(damaged)?;
         let ndim = word()?;
-        if ndim > NDIM_MAX {
+        // a larger number in a header is a damaged one
+        if ndim > NDIM_MAX as u64 {
             return Err(damaged());
         }
         let mut shape = Vec::with_capacity(ndim as usize);

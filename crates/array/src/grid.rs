@@ -5,6 +5,16 @@ use std::sync::Arc;
 
 use crate::view::Along;
 
+/// No array has more axes: as many as NumPy's have. Plans and messages have a part for each, so a file
+/// that claims thousands is refused when it is opened.
+pub(crate) const NDIM_MAX: usize = 64;
+
+/// The sentence for more axes than that.
+pub(crate) fn too_many_axes(ndim: usize) -> Option<String> {
+    let message = || format!("it has {ndim} axes, and arrays have at most {NDIM_MAX}");
+    (ndim > NDIM_MAX).then(message)
+}
+
 /// A box of an array: one range of indices per axis.
 pub(crate) type Region = Vec<Range<usize>>;
 
@@ -194,6 +204,15 @@ impl ChunkGrid {
                 .collect();
         }
         chunks
+    }
+
+    /// Whether one chunk holds all places of a window of spans.
+    pub(crate) fn is_in_one(&self, window: &[Along]) -> bool {
+        window.iter().enumerate().all(|(axis, along)| {
+            let cover = along.cover();
+            cover.is_empty()
+                || self.coord_at(axis, cover.start) == self.coord_at(axis, cover.end - 1)
+        })
     }
 
     /// The chunks that hold one of the places of a window, ascending.

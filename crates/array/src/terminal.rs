@@ -1,6 +1,6 @@
 //! Terminals: where an expression is lowered, executed, and its result handed out.
 
-use flagstone_graph::{Block, Execute, Graph, LayerId, Resources, Result};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Resources, Result, advised};
 use ndarray::ArrayD;
 
 use crate::array::Array;
@@ -88,10 +88,15 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// A mistake in how the array was built, and those of the run.
     pub fn compute_with(&self, executor: &dyn Execute) -> Result<ArrayD<T>> {
-        let mut graph = Graph::new();
         let array = self.counted_with(executor)?;
-        let layer = array.push_whole(&mut graph, executor.resources())?;
-        let blocks = executor.execute(&graph, &[layer])?;
+        let mut plan = |resources| {
+            let mut graph = Graph::new();
+            let layer = array.push_whole(&mut graph, resources)?;
+            Ok((graph, vec![layer]))
+        };
+        let (graph, outputs) = plan(executor.resources())?;
+        let blocks = executor.execute(&graph, &outputs);
+        let blocks = blocks.map_err(|refusal| advised(executor, refusal, &mut plan))?;
         self.whole(blocks.into_iter().next().unwrap_or_default())
     }
 }

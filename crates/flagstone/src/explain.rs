@@ -31,9 +31,9 @@ impl Explanation {
         self
     }
 
-    /// The same where another plan of the same work needs this budget.
-    pub(crate) fn or_with(mut self, budget_bytes: u64) -> Self {
-        self.smallest_budget_bytes = self.smallest_budget_bytes.min(budget_bytes);
+    /// The same with the smallest budget that works, where that is another plan's.
+    pub(crate) fn naming(mut self, budget_bytes: u64) -> Self {
+        self.smallest_budget_bytes = budget_bytes;
         self
     }
 
@@ -45,7 +45,8 @@ impl Explanation {
 
     /// The error that the run would end with before it starts, if the plan does not fit its budget.
     pub fn refusal(&self) -> Option<Error> {
-        self.certificate.refusal(&self.program)
+        let refusal = self.certificate.refusal(&self.program);
+        refusal.map(|refusal| refusal.with_smallest_budget(self.smallest_budget_bytes))
     }
 
     /// The frozen plan.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{Block, Execute, Graph, LayerId, Program, Resources, Result};
+use flagstone_graph::{Block, Budgets, Execute, Graph, LayerId, Program, Resources, Result};
 use flagstone_scheduler::{CancelToken, Certificate, Observer, Persisted, Stats, Trace};
 
 use crate::compute::Compute;
@@ -160,6 +160,10 @@ impl Execute for Session {
 
     fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>> {
         self.inner.execute(graph, outputs)
+    }
+
+    fn budgets(&self) -> Option<&dyn Budgets> {
+        self.inner.budgets()
     }
 }
 

@@ -44,10 +44,20 @@ pub trait ScratchFile: Send + Sync {
     /// A full disk or quota, or another I/O error.
     fn append(&mut self, bytes: &[u8]) -> Result<u64>;
 
+    /// Says that nothing is appended for now: what the file holds in memory of its end goes to disk,
+    /// and what is appended later may start further on.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    fn seal(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Fills `buffer` from `offset`.
     ///
     /// # Errors
-    /// An I/O error, or the end of the file before the buffer is full.
+    /// An I/O error, the end of the file before the buffer is full, and bytes that are not what was
+    /// written.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()>;
 }
 

@@ -19,6 +19,8 @@ struct Inner {
     lineage: Vec<String>,
     location: Option<&'static Location<'static>>,
     needs: Option<NeedsMemory>,
+    /// The smallest budget that works, and how much of the message comes before it.
+    smallest: Option<(u64, usize)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -48,6 +50,9 @@ pub enum ErrorKind {
     Spill,
     /// A terminal was called from inside a task of the same session.
     Nested,
+    /// A task was given something else than its layer reads: a fault of the library, or of a graph
+    /// that was put together by hand.
+    Bug,
 }
 
 impl Error {
@@ -60,6 +65,7 @@ impl Error {
             lineage: Vec::new(),
             location: None,
             needs: None,
+            smallest: None,
             source: None,
         }))
     }
@@ -67,6 +73,11 @@ impl Error {
     /// A mistake in how a collection was built.
     pub fn invalid(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Invalid, message)
+    }
+
+    /// What a task was given is not what its layer reads.
+    pub fn bug(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Bug, message)
     }
 
     /// A task's own error: what a layer returns for bad data or failed I/O.
@@ -102,8 +113,23 @@ impl Error {
         Error::invalid(format!("input {position} of the task is not {wanted}"))
     }
 
+    /// The same with the smallest budget that works, which the message ends with; another one takes
+    /// its place.
+    pub fn with_smallest_budget(mut self, bytes: u64) -> Self {
+        let before = self
+            .0
+            .smallest
+            .map_or(self.0.message.len(), |(_, before)| before);
+        self.0.message.truncate(before);
+        let named = flagstone_memory::format_budget(bytes);
+        self.0.message += &format!("; the smallest budget that works is {named}");
+        self.0.smallest = Some((bytes, before));
+        self
+    }
+
     /// The same kind with another message; what was wanted and available stays.
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.0.smallest = None;
         self.0.message = message.into();
         self
     }
@@ -153,6 +179,11 @@ impl Error {
     /// The bytes that were wanted and available, for kind `NeedsMemory`.
     pub fn needs(&self) -> Option<NeedsMemory> {
         self.0.needs
+    }
+
+    /// The smallest budget that works, in bytes, for kind `Budget`.
+    pub fn smallest_budget(&self) -> Option<u64> {
+        self.0.smallest.map(|(bytes, _)| bytes)
     }
 
     /// The message without key, lineage and location.

@@ -38,6 +38,26 @@ pub trait Execute {
     /// # Errors
     /// The first error by rank, with the key of its task.
     fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>>;
+
+    /// The same executor with other budgets; `None` where nothing is refused for want of memory.
+    fn budgets(&self) -> Option<&dyn Budgets> {
+        None
+    }
+}
+
+/// What an executor would do with another budget. See [`advised`](crate::advised).
+pub trait Budgets {
+    /// The budget that it has.
+    fn budget_bytes(&self) -> u64;
+
+    /// What plans could count on at another one.
+    fn resources_at(&self, budget_bytes: u64) -> Resources;
+
+    /// The smallest budget in which a graph runs that was planned for this one.
+    ///
+    /// # Errors
+    /// Plans that cannot be made at this budget.
+    fn needed_at(&self, graph: &Graph, outputs: &[LayerId], budget_bytes: u64) -> Result<u64>;
 }
 
 /// Runs one task after the other in the static order, on the calling thread, without a budget.

@@ -1,8 +1,10 @@
 //! The declared bytes of every kept task, asked for once.
 
+use crate::error::Result;
 use crate::footprint::Footprint;
 use crate::freeze::Kept;
 use crate::graph::Graph;
+use crate::planning::Planning;
 
 /// The declared bytes of every kept task.
 pub(crate) struct Footprints {
@@ -15,7 +17,12 @@ pub(crate) struct Footprints {
 }
 
 impl Footprints {
-    pub(crate) fn new(graph: &Graph, bases: &[u32], kept: &Kept) -> Self {
+    pub(crate) fn new(
+        graph: &Graph,
+        bases: &[u32],
+        kept: &Kept,
+        planning: &Planning<'_>,
+    ) -> Result<Self> {
         let mut common: Option<Footprint> = None;
         let mut uniform = true;
         'scan: for (layer, node) in graph.nodes().iter().enumerate() {
@@ -23,6 +30,7 @@ impl Footprints {
                 if !kept.contains(bases[layer] + index) {
                     continue;
                 }
+                planning.step()?;
                 let footprint = node.layer.footprint(index);
                 if *common.get_or_insert(footprint) != footprint {
                     uniform = false;
@@ -37,7 +45,7 @@ impl Footprints {
             common,
         };
         if uniform {
-            return footprints;
+            return Ok(footprints);
         }
         let total = kept.bits.len() * 64;
         footprints.output = vec![0; total];
@@ -46,13 +54,14 @@ impl Footprints {
             for index in 0..node.layer.task_count() {
                 let task = bases[layer] + index;
                 if kept.contains(task) {
+                    planning.step()?;
                     let footprint = node.layer.footprint(index);
                     footprints.output[task as usize] = footprint.output_bytes;
                     footprints.scratch[task as usize] = footprint.scratch_bytes;
                 }
             }
         }
-        footprints
+        Ok(footprints)
     }
 
     #[inline]

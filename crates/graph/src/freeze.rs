@@ -17,6 +17,7 @@ use crate::graph::Graph;
 use crate::id::{LayerId, TaskId};
 use crate::layer::{Deps, Slot};
 use crate::order::order;
+use crate::planning::{Planning, Watch};
 use crate::program::{FreezeOptions, Program};
 use crate::sequence::Sequence;
 
@@ -73,7 +74,23 @@ impl Graph {
     /// `MissingDependency` or `Cycle` with the key, when a layer names a task that does not exist
     /// or one of its own that is not lower.
     pub fn freeze(&self, outputs: &[LayerId], options: &FreezeOptions) -> Result<Program> {
-        let (graph, outputs) = fuse(self, outputs, options);
+        self.freeze_watched(outputs, options, &|_| Ok(()))
+    }
+
+    /// The same while somebody looks on, who may refuse what the plan takes or end it.
+    ///
+    /// # Errors
+    /// Those of [`freeze`](Self::freeze) and of `watch`.
+    pub fn freeze_watched(
+        &self,
+        outputs: &[LayerId],
+        options: &FreezeOptions,
+        watch: Watch<'_>,
+    ) -> Result<Program> {
+        let planning = Planning::new(watch);
+        // before layers are asked for anything but how many tasks they have
+        planning.begin(self.tasks_below(outputs))?;
+        let (graph, outputs) = fuse(self, outputs, options, &planning)?;
         let mut bases = Vec::with_capacity(graph.layer_count());
         let mut total = 0u32;
         for node in graph.nodes() {
@@ -82,15 +99,43 @@ impl Graph {
                 Error::invalid("the graph has more than 2^32 tasks; use larger chunks")
             })?;
         }
-        let kept = cull(&graph, &bases, total, &outputs)?;
-        let order = order(&graph, &bases, &kept, &outputs);
+        planning.begin(u64::from(total))?;
+        let kept = cull(&graph, &bases, total, &outputs, &planning)?;
+        let order = order(&graph, &bases, &kept, &outputs, &planning)?;
         let nodes = graph.nodes().to_vec();
         Ok(number(nodes, bases, kept, order, &outputs))
+    }
+
+    /// How many tasks the layers have that outputs are made of.
+    fn tasks_below(&self, outputs: &[LayerId]) -> u64 {
+        let mut used = vec![false; self.layer_count()];
+        for output in outputs {
+            used[output.index()] = true;
+        }
+        let mut tasks = 0u64;
+        for layer in (0..self.layer_count()).rev() {
+            if !used[layer] {
+                continue;
+            }
+            let node = &self.nodes()[layer];
+            tasks += u64::from(node.layer.task_count());
+            // inputs come before their readers
+            for input in &node.inputs {
+                used[input.index()] = true;
+            }
+        }
+        tasks
     }
 }
 
 /// One sweep downwards: a task is kept when it was asked for or a kept task reads it.
-fn cull(graph: &Graph, bases: &[u32], total: u32, outputs: &[LayerId]) -> Result<Kept> {
+fn cull(
+    graph: &Graph,
+    bases: &[u32],
+    total: u32,
+    outputs: &[LayerId],
+    planning: &Planning<'_>,
+) -> Result<Kept> {
     let words = (total as usize).div_ceil(64);
     let mut bits = vec![0u64; words];
     let count = |layer: usize| graph.nodes()[layer].layer.task_count();
@@ -127,6 +172,7 @@ fn cull(graph: &Graph, bases: &[u32], total: u32, outputs: &[LayerId]) -> Result
             if let Some(missing) = missing {
                 return Err(graph.missing(id, index, missing));
             }
+            planning.keep(kept.edges.len() - start)?;
             for edge in start..kept.edges.len() {
                 let dep = kept.edges[edge];
                 if dep >= task {

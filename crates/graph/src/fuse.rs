@@ -14,6 +14,7 @@ use crate::footprint::{Certainty, Footprint};
 use crate::graph::{Graph, Node};
 use crate::id::LayerId;
 use crate::layer::{Deps, IoBytes, Layer, Slot};
+use crate::planning::Planning;
 use crate::program::FreezeOptions;
 
 /// Drops layers that no output needs and fuses one-to-one chains.
@@ -21,7 +22,8 @@ pub(crate) fn fuse(
     graph: &Graph,
     outputs: &[LayerId],
     options: &FreezeOptions,
-) -> (Graph, Vec<LayerId>) {
+    planning: &Planning<'_>,
+) -> Result<(Graph, Vec<LayerId>)> {
     let count = graph.layer_count();
     let mut consumers = vec![0u32; count];
     let mut asked = vec![false; count];
@@ -57,33 +59,28 @@ pub(crate) fn fuse(
                 let same = producer.layer.task_count() == node.layer.task_count();
                 // the producer must still be the last layer pushed or at least untouched by others,
                 // which a single consumer guarantees
-                (alone && same && !reads_own(producer)).then_some((slot, id))
+                (alone && same).then_some((slot, producer))
             });
-        let merged = producer.and_then(|(slot, id)| {
-            let producer = &fused.nodes()[id.index()];
+        let mut merged = None;
+        if let Some((slot, producer)) = producer
+            && !reads_own(producer, planning)?
+        {
             let joined = join(producer, node, slot, &inputs);
-            fits(
-                &*joined.layer,
-                &*producer.layer,
-                &*node.layer,
-                options.fused_bytes_max,
-            )
-            .then_some(joined)
+            let max = options.fused_bytes_max;
+            let parts = [&*producer.layer, &*node.layer];
+            merged = fits(&*joined.layer, parts, max, planning)?.then_some(joined);
+        }
+        let node = merged.unwrap_or_else(|| Node {
+            inputs,
+            ..node.clone()
         });
-        let node = match (merged, producer) {
-            (Some(merged), Some(_)) => merged,
-            _ => Node {
-                inputs,
-                ..node.clone()
-            },
-        };
         moved[layer] = Some(fused.push_node(node));
     }
     let outputs: Vec<LayerId> = outputs
         .iter()
         .map(|id| moved[id.index()].expect("outputs are kept"))
         .collect();
-    drop_unused(fused, outputs)
+    Ok(drop_unused(fused, outputs))
 }
 
 /// Removes the producers that were merged away.
@@ -128,29 +125,43 @@ const ANYTHING: Slot = Slot {
 };
 
 /// Whether a task of the layer reads another of the same layer: a block that fusing would unmake.
-fn reads_own(node: &Node) -> bool {
+fn reads_own(node: &Node, planning: &Planning<'_>) -> Result<bool> {
     let nothing = Slot { base: 0, count: 0 };
     let mut slots = vec![ANYTHING; node.inputs.len()];
     slots.push(nothing);
     let mut out = Vec::new();
-    (0..node.layer.task_count()).any(|task| {
+    for task in 0..node.layer.task_count() {
+        planning.step()?;
         out.clear();
         let mut missing = None;
         node.layer
             .deps(task, &mut Deps::new(&slots, &mut out, &mut missing));
-        missing.is_some()
-    })
+        if missing.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the fused tasks stay within the limit, or need no more than their parts did alone.
-fn fits(fused: &dyn Layer, producer: &dyn Layer, consumer: &dyn Layer, max: u64) -> bool {
-    max == u64::MAX
-        || (0..fused.task_count()).all(|task| {
-            let own = fused.footprint(task).own_bytes();
-            own <= max
-                || own <= producer.footprint(task).own_bytes()
-                || own <= consumer.footprint(task).own_bytes()
-        })
+fn fits(
+    fused: &dyn Layer,
+    parts: [&dyn Layer; 2],
+    max: u64,
+    planning: &Planning<'_>,
+) -> Result<bool> {
+    if max == u64::MAX {
+        return Ok(true);
+    }
+    for task in 0..fused.task_count() {
+        planning.step()?;
+        let own = fused.footprint(task).own_bytes();
+        let alone = |part: &&dyn Layer| own <= part.footprint(task).own_bytes();
+        if own > max && !parts.iter().any(alone) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn join(producer: &Node, consumer: &Node, slot: usize, inputs: &[LayerId]) -> Node {

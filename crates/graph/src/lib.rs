@@ -8,6 +8,7 @@
 //!
 //! Read in this order: [`Layer`], [`Block`], [`Graph`], [`Program`], [`Execute`].
 
+mod advice;
 mod block;
 mod context;
 mod delayed;
@@ -24,6 +25,7 @@ mod id;
 mod key;
 mod layer;
 mod order;
+mod planning;
 mod program;
 mod quality;
 mod sequence;
@@ -33,17 +35,19 @@ mod token;
 mod unwind;
 mod walk;
 
+pub use advice::{Plan, advised};
 pub use block::{Block, BlockData, Codec, Inputs, Unit, Value, round_trip};
 pub use context::{Counter, ScratchFile, SerialHost, TaskContext, TaskHost};
 pub use delayed::{Arguments, Delayed, Lazy, compute_all, delayed, lazy};
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{Execute, Resources, SerialExecutor, run_serially};
+pub use exec::{Budgets, Execute, Resources, SerialExecutor, run_serially};
 pub use explicit::{Explicit, ExplicitBuilder, FunctionId, KeyedGraph, Pick, TaskFn};
 pub use footprint::{Certainty, Footprint};
 pub use graph::Graph;
 pub use id::{LayerId, TaskId};
 pub use key::Key;
 pub use layer::{Deps, IoBytes, Layer};
+pub use planning::{PLANNED_EDGE_BYTES, PLANNED_KEPT_BYTES, PLANNED_TASK_BYTES, Watch};
 pub use program::{FreezeOptions, Program};
 pub use quality::{KEYS_MAX, KeySeen, Qualities, Quality, ValueType};
 pub use shapes::{Blockwise, FAN_IN, OneToOne};

@@ -12,10 +12,12 @@
 //! takes runs next (`x + x.T` then holds two blocks instead of half the matrix). A layer may
 //! suggest an order of its own. Each candidate's heap is simulated; the lowest peak is kept.
 
+use crate::error::Result;
 use crate::footprints::Footprints;
 use crate::freeze::Kept;
 use crate::graph::Graph;
 use crate::id::LayerId;
+use crate::planning::Planning;
 use crate::sequence::Sequence;
 use crate::walk::Walk;
 
@@ -40,8 +42,14 @@ impl Tasks<'_> {
 }
 
 /// The order with the lowest peak, unless a layer insists on its own.
-pub(crate) fn order(graph: &Graph, bases: &[u32], kept: &Kept, outputs: &[LayerId]) -> Sequence {
-    let footprints = Footprints::new(graph, bases, kept);
+pub(crate) fn order(
+    graph: &Graph,
+    bases: &[u32],
+    kept: &Kept,
+    outputs: &[LayerId],
+    planning: &Planning<'_>,
+) -> Result<Sequence> {
+    let footprints = Footprints::new(graph, bases, kept, planning)?;
     let tasks = Tasks {
         graph,
         bases,
@@ -64,7 +72,7 @@ pub(crate) fn order(graph: &Graph, bases: &[u32], kept: &Kept, outputs: &[LayerI
         best = suggested;
     }
     best.write_dependencies(kept);
-    best
+    Ok(best)
 }
 
 /// The peak of each task's subtree under Liu's rule, taking the graph for a tree.

@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use flagstone_graph::{Certainty, Error, ErrorKind, Footprint, Program, TaskId};
-use flagstone_memory::{format_budget, format_bytes};
+use flagstone_memory::format_bytes;
 
 use crate::run::state::Tasks;
 
@@ -32,6 +32,7 @@ pub struct Certificate {
     read_bytes: u64,
     written_bytes: u64,
     sequential_peak_bytes: u64,
+    needed: Rising,
 }
 
 impl Certificate {
@@ -65,6 +66,12 @@ impl Certificate {
     /// The part of the smallest budget that tasks and blocks need.
     pub fn minimum_data_bytes(&self) -> u64 {
         self.minimum_data_bytes
+    }
+
+    /// The most bytes that a task of this rank or a lower one needs with all that cannot be evicted
+    /// beside it, when tasks run in order.
+    pub(crate) fn needed_until(&self, rank: u32) -> u64 {
+        self.needed.until(rank).min(self.minimum_data_bytes)
     }
 
     /// What the frozen program and the state of its tasks take.
@@ -125,16 +132,16 @@ impl Certificate {
             ErrorKind::Budget,
             format!(
                 "needs {} (output {}, scratch {}, inputs and what cannot be spilled {}) and the \
-                 session {} but the budget is {}; the smallest budget that works is {}",
+                 session {} but the budget is {}",
                 format_bytes(bytes),
                 format_bytes(footprint.output_bytes),
                 format_bytes(footprint.scratch_bytes),
                 format_bytes(bytes.saturating_sub(footprint.own_bytes())),
                 format_bytes(fixed),
                 format_bytes(self.budget_bytes),
-                format_budget(self.minimum_budget_bytes()),
             ),
         );
+        let error = error.with_smallest_budget(self.minimum_budget_bytes());
         Some(program.locate(error, task))
     }
 }
@@ -142,11 +149,12 @@ impl Certificate {
 /// One pass over the program in order of rank.
 ///
 /// `fixed_of` is what a session of a given budget needs for itself: more for a larger one, so the
-/// smallest budget is where both meet.
+/// smallest budget is where both meet. What is returned after a cancellation means nothing.
 pub(crate) fn certify(
     program: &Program,
     budget_bytes: u64,
     fixed_of: impl Fn(u64) -> u64,
+    is_cancelled: &dyn Fn() -> bool,
 ) -> Certificate {
     let fixed_bytes = fixed_of(budget_bytes);
     let program_bytes = program_bytes(program);
@@ -166,6 +174,7 @@ pub(crate) fn certify(
         read_bytes: 0,
         written_bytes: 0,
         sequential_peak_bytes: program.sequential_peak_bytes(),
+        needed: Rising::default(),
     };
     for layer in 0..program.layer_count() {
         let assumption = program.layer(layer).assumption();
@@ -183,6 +192,9 @@ pub(crate) fn certify(
     // nothing can overflow when everything fits at once
     let mut heap = (program.sequential_peak_bytes() > data).then(|| Heap::new(program, data));
     for task in program.tasks() {
+        if task.0.is_multiple_of(64) && is_cancelled() {
+            break;
+        }
         let (layer, index) = program.place(task);
         let footprint = program.layer(layer).footprint(index);
         sizes.push(Size::new(&footprint));
@@ -198,16 +210,15 @@ pub(crate) fn certify(
                 continue;
             }
             let input = sizes[dep.index()];
+            // what cannot be spilled is counted already
             if input.is_spillable() {
-                let reused = footprint.reuse == Some(i as u16) && uses[dep.index()] == 1;
-                let saved = if reused {
-                    input.bytes().min(footprint.own_bytes())
-                } else {
-                    0
-                };
-                held = held.saturating_add(input.bytes()).saturating_sub(saved);
+                held = held.saturating_add(input.bytes());
+            }
+            if footprint.reuse == Some(i as u16) && uses[dep.index()] == 1 {
+                held = held.saturating_sub(input.bytes().min(footprint.own_bytes()));
             }
         }
+        certificate.needed.push(task.0, held);
         if certificate.worst.is_none_or(|(_, worst)| held > worst) {
             certificate.worst = Some((task.0, held));
         }
@@ -241,6 +252,25 @@ pub(crate) fn certify(
         (certificate.spill_bytes, certificate.reload_bytes) = (heap.spilled, heap.reloaded);
     }
     certificate
+}
+
+/// The largest of many numbers up to each rank, rounded up: a step for each that is a part in 64
+/// larger than the one before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rising(Vec<(u32, u64)>);
+
+impl Rising {
+    fn push(&mut self, rank: u32, bytes: u64) {
+        let last = self.0.last().map_or(0, |&(_, bytes)| bytes);
+        if bytes > last {
+            self.0.push((rank, bytes.saturating_add(bytes / 64)));
+        }
+    }
+
+    fn until(&self, rank: u32) -> u64 {
+        let steps = self.0.partition_point(|&(from, _)| from <= rank);
+        steps.checked_sub(1).map_or(0, |last| self.0[last].1)
+    }
 }
 
 /// The declared bytes of a block, and whether it can be spilled.

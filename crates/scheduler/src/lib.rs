@@ -19,6 +19,9 @@
 //! Call a block *movable* when it has a codec. By rule 5, for every task: its needs plus the
 //! unmovable blocks alive at its rank fit in the data budget.
 //!
+//! An output that is unmovable may be made before lower ranks have finished only if these, as the
+//! certificate counts them, still fit beside all such outputs (`Run::may_be_early`).
+//!
 //! *Suppose nothing is running.* Then nothing is pinned, so every movable block can be evicted
 //! (rule 4 needs no new memory), leaving the data budget less the unmovable blocks. Ranks are
 //! topological, so the lowest unfinished rank is ready: its inputs are finished. By rule 5 it
@@ -50,6 +53,7 @@ mod diagnostics;
 mod fixed;
 mod memory;
 mod persist;
+mod planning;
 mod run;
 mod session;
 mod shared;

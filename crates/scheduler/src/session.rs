@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use flagstone_graph::{
-    Block, Certainty, Error, ErrorKind, Execute, FreezeOptions, Graph, LayerId, Program, Resources,
+    Block, Budgets, Certainty, Error, ErrorKind, Execute, Graph, LayerId, Program, Resources,
     Result,
 };
 use parking_lot::Mutex;
@@ -183,22 +183,27 @@ impl Session {
     /// Freezes a graph as this session would run it.
     ///
     /// # Errors
-    /// Those of [`Graph::freeze`].
+    /// Those of [`Graph::freeze`], a plan that takes more than plans may, and a session that is
+    /// cancelled meanwhile.
     pub fn freeze(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Program> {
         let shared = self.shared();
-        let options = FreezeOptions {
-            fuse: shared.fuse,
-            fused_bytes_max: shared.capacity / 4,
-        };
-        graph.freeze(outputs, &options)
+        let options = shared.freeze_options(shared.capacity);
+        shared.freeze(graph, outputs, &options)
+    }
+
+    /// What another budget would leave for data.
+    fn capacity_at(&self, budget_bytes: u64) -> u64 {
+        let fixed = self.shared().fixed.for_budget(budget_bytes).total();
+        budget_bytes.saturating_sub(fixed)
     }
 
     /// What running a program in this session needs: its peak, the smallest budget that works,
     /// the predicted spill and I/O.
     pub fn certify(&self, program: &Program) -> Certificate {
         let shared = self.shared();
-        certify(program, shared.ledger.budget(), |budget| {
-            shared.fixed.for_budget(budget).total()
+        let fixed_of = |budget| shared.fixed.for_budget(budget).total();
+        certify(program, shared.ledger.budget(), fixed_of, &|| {
+            shared.is_cancelled()
         })
     }
 
@@ -262,14 +267,14 @@ impl Session {
     /// Refuses to collect a result whose known size does not fit, before anything runs.
     fn refuse_large_result(&self, program: &Program) -> Result<()> {
         let shared = self.shared();
-        let outputs = program.outputs().iter().flatten();
-        let footprints = outputs.map(|&task| program.footprint(task));
-        let exact = footprints.filter(|own| own.certainty == Certainty::Exact);
-        let bytes = exact.fold(0u64, |sum, own| sum.saturating_add(own.output_bytes));
+        let bytes = result_bytes(program);
         if bytes <= shared.capacity {
             return Ok(());
         }
-        Err(large_result(bytes, shared.ledger.budget()))
+        let refusal = large_result(bytes, shared.ledger.budget());
+        let needed = self.certify(program).minimum_budget_bytes();
+        let with_result = bytes.saturating_add(shared.fixed.for_budget(bytes).total());
+        Err(refusal.with_smallest_budget(needed.max(with_result)))
     }
 
     fn submit_program(&self, program: Program, deliver: bool) -> Result<u64> {
@@ -278,6 +283,7 @@ impl Session {
         shared.check_cancelled()?;
         let program = Arc::new(program);
         let certificate = self.certify(&program);
+        shared.check_cancelled()?;
         if let Some(refusal) = certificate.refusal(&program) {
             return Err(refusal);
         }
@@ -301,14 +307,51 @@ impl Session {
     }
 }
 
-impl Execute for Session {
-    fn resources(&self) -> Resources {
-        let shared = self.shared();
+impl Budgets for Session {
+    fn budget_bytes(&self) -> u64 {
+        self.shared().ledger.budget()
+    }
+
+    fn resources_at(&self, budget_bytes: u64) -> Resources {
+        let capacity = self.capacity_at(budget_bytes);
         Resources {
             // a part stays for programs: they are charged when they are frozen
-            budget_bytes: shared.capacity - shared.capacity / 32,
-            threads: shared.threads,
+            budget_bytes: capacity - capacity / 32,
+            threads: self.shared().threads,
         }
+    }
+
+    fn needed_at(&self, graph: &Graph, outputs: &[LayerId], budget_bytes: u64) -> Result<u64> {
+        let shared = self.shared();
+        let capacity = self.capacity_at(budget_bytes);
+        let options = shared.freeze_options(capacity);
+        let program = shared.freeze_within(capacity, graph, outputs, &options)?;
+        let fixed_of = |budget| shared.fixed.for_budget(budget).total();
+        let certificate = certify(&program, budget_bytes, fixed_of, &|| shared.is_cancelled());
+        shared.check_cancelled()?;
+        let result = result_bytes(&program);
+        let fixed = shared.fixed.for_budget(budget_bytes).total();
+        Ok(certificate
+            .minimum_budget_bytes()
+            .max(result.saturating_add(fixed)))
+    }
+}
+
+/// The bytes of a result whose size is known.
+fn result_bytes(program: &Program) -> u64 {
+    let outputs = program.outputs().iter().flatten();
+    let footprints = outputs.map(|&task| program.footprint(task));
+    let exact = footprints.filter(|own| own.certainty == Certainty::Exact);
+    exact.fold(0u64, |sum, own| sum.saturating_add(own.output_bytes))
+}
+
+impl Execute for Session {
+    fn resources(&self) -> Resources {
+        self.resources_at(self.budget_bytes())
+    }
+
+    fn budgets(&self) -> Option<&dyn Budgets> {
+        Some(self)
     }
 
     fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>> {

@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) capacity: u64,
     pub(crate) threads: usize,
     pub(crate) core: Mutex<Core>,
+    /// Held while a plan is made.
+    pub(crate) planning: Mutex<()>,
     /// Workers wait here for something to start.
     pub(crate) wake: Condvar,
     /// Submitters wait here for results.
@@ -89,6 +91,7 @@ impl Shared {
             ledger,
             threads,
             core: Mutex::new(Core::default()),
+            planning: Mutex::new(()),
             wake: Condvar::new(),
             done: Condvar::new(),
             io_wake: Condvar::new(),
@@ -241,12 +244,8 @@ impl Shared {
         core.next_run += 1;
         loop {
             self.check_cancelled()?;
-            let reserved: u64 = core
-                .runs
-                .values()
-                .filter(|run| !run.finished)
-                .map(|run| run.minimum_bytes + run.program_bytes)
-                .sum();
+            let runs: u64 = core.runs.values().map(Run::reserved_bytes).sum();
+            let reserved = runs + core.planned_bytes;
             let fits = reserved + minimum + program_bytes <= self.capacity;
             if fits
                 && matches!(

@@ -176,13 +176,14 @@ impl<T: Element, A: Element> Piecewise for Bins<T, A> {
 
     fn scratch_bytes(&self, task: u32) -> u64 {
         let region = self.region(0, task);
-        let leaf = region[0].start..region[0].end.min(region[0].start + self.leaf);
         let operands = self.fused.iter().enumerate().map(|(operand, fused)| {
-            let part = match self.edges() && operand == 1 {
-                true => self.region(1, task),
-                false => vec![leaf.clone()],
+            // the edges are taken whole, all else a leaf at a time
+            let (part, elements) = match self.edges() && operand == 1 {
+                true => (self.region(1, task), usize::MAX),
+                false => (region.clone(), self.leaf),
             };
-            (volume(&part) * fused.dtype().size()) as u64 + fused.scratch_bytes(&part)
+            let held = volume(&part).min(elements) * fused.dtype().size();
+            held as u64 + fused.parts_bytes(&part, elements)
         });
         let leaves = volume(&region).div_ceil(self.leaf);
         let states = Tree::<A>::depth(leaves) * self.bins() * size_of::<A>();

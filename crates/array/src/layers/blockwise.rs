@@ -159,7 +159,7 @@ impl<U: Element> Piecewise for Contract<U> {
         if !piece.task.is_multiple_of(self.contracted())
             && let Some(combine) = &self.combine
         {
-            let before = piece.inputs.get::<Chunk>(piece.next)?.view::<U>()?;
+            let before = Chunk::input(&piece.inputs, piece.next, U::DTYPE, &shape)?.view::<U>()?;
             result = combine(before.to_owned(), result);
             check_shape(&place, result.shape(), &shape)?;
         }

@@ -62,6 +62,19 @@ impl<T: Element> Whole<T> {
         self.shape.iter().product()
     }
 
+    /// The result of this shape that a task was given as its `i`-th input.
+    fn input<'i>(inputs: &'i Inputs<'_>, i: usize, shape: &[usize]) -> Result<&'i Self> {
+        let whole: Option<&Self> = inputs.block(i)?.downcast_ref();
+        let whole = whole.filter(|whole| whole.shape == shape);
+        whole.ok_or_else(|| {
+            let dtype = T::DTYPE;
+            Error::bug(format!(
+                "a block was given for the memory of a result of {dtype} in the shape {shape:?} \
+                 that is not"
+            ))
+        })
+    }
+
     /// Where an element is written.
     fn at(&self, index: usize) -> *mut T {
         self.start.wrapping_add(index)
@@ -88,6 +101,7 @@ pub(crate) fn collect<T: Element>(
         }
         let hand_out = HandOut {
             last: lowered.stride - 1,
+            shape: lowered.grid.shape().to_vec(),
             bytes,
             element,
         };
@@ -110,7 +124,9 @@ pub(crate) fn collect<T: Element>(
     let placed = graph.push_at(Arc::new(place), &[memory, lowered.layer], Some(location));
     let result = Handed {
         parts: lowered.grid.len() as u32,
+        shape: lowered.grid.shape().to_vec(),
         bytes,
+        element,
     };
     graph.push_at(Arc::new(result), &[memory, placed], Some(location))
 }
@@ -163,6 +179,7 @@ const STRIPS: usize = 4;
 struct HandOut<T> {
     /// The task that gives the chunk.
     last: u32,
+    shape: Vec<usize>,
     bytes: u64,
     element: PhantomData<fn() -> T>,
 }
@@ -190,16 +207,8 @@ impl<T: Element> Layer for HandOut<T> {
     }
 
     fn run(&self, _: u32, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let block = inputs.take(0)?.take::<Chunk>();
-        let (chunk, owned) = match &block {
-            Ok(chunk) => (chunk, true),
-            Err(block) => (
-                block
-                    .downcast_ref::<Chunk>()
-                    .ok_or_else(|| Error::invalid("the result is not a chunk"))?,
-                false,
-            ),
-        };
+        let mut chunk = Chunk::of(inputs.take(0)?, T::DTYPE, &self.shape)?;
+        let owned = Arc::get_mut(&mut chunk).is_some();
         let (from, len) = {
             let values = chunk.values::<T>()?;
             (Elements(values.as_ptr()), values.len())
@@ -294,10 +303,10 @@ impl<T: Element> Layer for Place<T> {
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
-        let whole: &Whole<T> = inputs.get(0)?;
-        let chunk: &Chunk = inputs.get(1)?;
+        let whole = Whole::<T>::input(&inputs, 0, self.grid.shape())?;
         let region = self.grid.region(task as usize);
         let shape = lengths(&region);
+        let chunk = Chunk::input(&inputs, 1, T::DTYPE, &shape)?;
         let item = size_of::<T>();
         let strides = c_strides(self.grid.shape(), item);
         let offset: isize = region
@@ -316,7 +325,8 @@ impl<T: Element> Layer for Place<T> {
             strides,
             dtype: T::DTYPE,
         };
-        // SAFETY: the chunk's region lies in the result, and no other task has it.
+        // SAFETY: the chunk is of this shape and type and so is the result, in which its region
+        // lies; no other task has it.
         unsafe { copy(&shape, &source, &target) };
         Ok(Block::unit())
     }
@@ -327,12 +337,14 @@ impl<T: Element> Layer for Place<T> {
 }
 
 /// Hands the memory out when every chunk is in its place.
-struct Handed {
+struct Handed<T> {
     parts: u32,
+    shape: Vec<usize>,
     bytes: u64,
+    element: PhantomData<fn() -> T>,
 }
 
-impl Layer for Handed {
+impl<T: Element> Layer for Handed<T> {
     fn name(&self) -> &str {
         "result"
     }
@@ -351,6 +363,7 @@ impl Layer for Handed {
     }
 
     fn run(&self, _: u32, mut inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+        Whole::<T>::input(&inputs, 0, &self.shape)?;
         inputs.take(0)
     }
 }

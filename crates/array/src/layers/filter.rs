@@ -314,8 +314,11 @@ impl Layer for Gather {
         let row = shape[1..].iter().product::<usize>() * self.dtype.size();
         let mut out = Buffer::<u8>::granted(shape[0] * row)?;
         let mut at = 0;
-        for (input, (_, rows)) in self.parts(task).into_iter().enumerate() {
-            let part = inputs.get::<Chunk>(input)?;
+        for (input, (of, rows)) in self.parts(task).into_iter().enumerate() {
+            let mut taken = lengths(&self.parts.region(of as usize));
+            let at_rows = self.parts.coords(of as usize)[0];
+            taken[0] = self.rows[at_rows + 1] - self.rows[at_rows];
+            let part = Chunk::input(&inputs, input, self.dtype, &taken)?;
             let bytes = &part.bytes()[rows.start * row..rows.end * row];
             out[at..at + bytes.len()].copy_from_slice(bytes);
             at += bytes.len();

@@ -106,8 +106,15 @@ fn output<F: Fold>(
     }))
 }
 
-fn states_of<F: Fold>(fold: &F, inputs: &Inputs<'_>, input: usize) -> Result<Vec<F::State>> {
-    let words = inputs.get::<Chunk>(input)?.values::<u64>()?;
+/// The states that a task was given, which stand for elements of this shape.
+fn states_of<F: Fold>(
+    fold: &F,
+    inputs: &Inputs<'_>,
+    input: usize,
+    mut shape: Vec<usize>,
+) -> Result<Vec<F::State>> {
+    shape.push(F::WORDS);
+    let words = Chunk::input(inputs, input, u64::DTYPE, &shape)?.values::<u64>()?;
     Ok(words
         .chunks_exact(F::WORDS)
         .map(|words| fold.load(words))
@@ -186,12 +193,13 @@ impl<F: Fold> Piecewise for FoldChunks<F> {
         let piece = self.first_piece(&region);
         let (piece_outer, ..) = around(&piece, self.axis);
         let values = (volume(&piece) * size_of::<F::In>()) as u64;
+        // the first piece is the largest, but any of them may lie across blocks
+        let reading = self.fused.values_bytes(&region, volume(&piece));
         let state = size_of::<F::State>();
         let depth = Tree::<F::State>::depth(length.div_ceil(LEAF));
         let tree = (piece_outer * inner * state * depth) as u64;
         let states = (outer * inner * state) as u64;
-        // a window that is mapped, or found to be in another order, is held beside the buffer
-        2 * values + self.fused.scratch_bytes(&piece) + tree + states
+        values + reading + tree + states
     }
 
     fn run(&self, task: Piece<'_, '_>) -> Result<Block> {
@@ -293,7 +301,7 @@ impl<F: Fold> Layer for FoldStates<F> {
 
     fn run(&self, task: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
         let region = self.grid.region(task as usize);
-        let states = states_of(&*self.fold, &inputs, 0)?;
+        let states = states_of(&*self.fold, &inputs, 0, lengths(&region))?;
         let states = merge_block(&*self.fold, &states, around(&region, self.axis));
         let shape = folded_shape(&region, self.axis, self.last);
         output(&*self.fold, &states, shape, self.end)
@@ -370,8 +378,9 @@ impl<F: Fold> Layer for MergeStates<F> {
     fn run(&self, task: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
         let merge = |left: &mut F::State, right: &F::State| self.fold.merge(left, right);
         let mut tree = Tree::new();
-        for i in 0..inputs.len() {
-            tree.push(states_of(&*self.fold, &inputs, i)?, &merge);
+        for (i, part) in self.parts_of(task).into_iter().enumerate() {
+            let shape = lengths(&self.parts.region(part));
+            tree.push(states_of(&*self.fold, &inputs, i, shape)?, &merge);
         }
         let states = tree
             .finish(&merge)

@@ -117,8 +117,10 @@ impl<T: Element> Piecewise for Scan<T> {
         piece.evaluate((0, &self.fused), region, &mut values)?;
         let (length, inner) = (region[self.axis].len(), volume(&region[self.axis + 1..]));
         let row = length * inner;
-        if self.before(piece.task).is_some() {
-            let before = piece.inputs.get::<Chunk>(piece.next)?.values::<T>()?;
+        if let Some(before) = self.before(piece.task) {
+            let shape = lengths(&self.grid.region(before as usize));
+            let before =
+                Chunk::input(&piece.inputs, piece.next, T::DTYPE, &shape)?.values::<T>()?;
             let last = before.len() / volume(&region[..self.axis]).max(1);
             for (block, before) in values
                 .chunks_exact_mut(row.max(1))

@@ -15,7 +15,7 @@ use flagstone_graph::{
 use super::declared;
 use super::evaluate::coords;
 use crate::chunk::Chunk;
-use crate::grid::{ChunkGrid, Region, volume};
+use crate::grid::{ChunkGrid, Region, lengths, volume};
 use crate::tape::Leaf;
 use flagstone_memory::Memory;
 
@@ -101,10 +101,9 @@ impl Layer for Store {
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let chunk: &Chunk = inputs.get(0)?;
-        let region: Region = self
-            .grid()
-            .region(task as usize)
+        let own = self.grid().region(task as usize);
+        let chunk = Chunk::input(&inputs, 0, self.leaf.dtype, &lengths(&own))?;
+        let region: Region = own
             .iter()
             .zip(&self.offset)
             .map(|(range, offset)| range.start + offset..range.end + offset)

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, Weak};
 
-use flagstone_graph::{Error, Execute, Graph, Result};
+use flagstone_graph::{Error, Execute, Graph, Result, advised};
 
 use crate::array::Array;
 use crate::element::Element;
@@ -27,10 +27,17 @@ impl<T: Element> FoundOnce<T> {
         if let Some(table) = found.upgrade() {
             return Ok(table);
         }
-        let mut graph = Graph::new();
-        let mut lowering = Lowering::new(&mut graph, Plan::new(executor.resources()));
-        let layer = FindDistinct::<T>::push(&mut lowering, of)?;
-        let blocks = executor.execute(&graph, &[layer])?.pop();
+        let mut plan = |resources| {
+            let mut graph = Graph::new();
+            let mut lowering = Lowering::new(&mut graph, Plan::new(resources));
+            let layer = FindDistinct::<T>::push(&mut lowering, of)?;
+            Ok((graph, vec![layer]))
+        };
+        let (graph, outputs) = plan(executor.resources())?;
+        let blocks = executor.execute(&graph, &outputs);
+        let blocks = blocks
+            .map_err(|refusal| advised(executor, refusal, &mut plan))?
+            .pop();
         let missing = || Error::invalid("the executor returned no result");
         let table = Arc::new(DistinctTable::new(blocks.ok_or_else(missing)?)?);
         *found = Arc::downgrade(&table);

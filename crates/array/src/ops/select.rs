@@ -263,6 +263,14 @@ impl<T: Element> Array<T> {
                 })
             })
             .collect();
+        // neighbours are merged where they lie: what is stored side by side stays so
+        if axes.windows(2).all(|pair| pair[1] == pair[0] + 1) {
+            let (first, end) = (axes[0], axes[0] + axes.len());
+            let merged = self.shape()[first..end].iter().product();
+            let mut shape = self.shape().to_vec();
+            shape.splice(first..end, [merged]);
+            return self.reshape(&shape).points(&[first], &[linear]);
+        }
         self.merged(axes).points(&[0], &[linear])
     }
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use crate::grid::too_many_axes;
+
 /// What the header says of the data behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -59,8 +61,12 @@ impl Header {
         input.read_exact(&mut text).map_err(short)?;
         let text = String::from_utf8(text).map_err(|_| damaged("its npy header is not text"))?;
         let data_offset = (8 + length_bytes + length) as u64;
-        parse(&text, data_offset)
-            .ok_or_else(|| damaged(format!("its npy header cannot be read: {}", text.trim())))
+        let header = parse(&text, data_offset)
+            .ok_or_else(|| damaged(format!("its npy header cannot be read: {}", text.trim())))?;
+        match too_many_axes(header.shape.len()) {
+            Some(message) => Err(damaged(message)),
+            None => Ok(header),
+        }
     }
 
     /// How many elements the shape has, unless it overflows.

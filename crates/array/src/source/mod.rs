@@ -80,12 +80,12 @@ pub(crate) trait Source: Send + Sync {
         None
     }
 
-    /// A window where it lies in a file, mapped into memory; `None` where it has to be read. The
-    /// caller has leased as many bytes as the window has.
+    /// A window where it lies in a file, mapped into memory; `None` where it has to be read, and
+    /// where the pages would be more than the `bytes` that the caller has leased.
     ///
     /// # Errors
     /// Those of the storage.
-    fn map(&self, _window: &[Along]) -> Result<Option<Mapped>> {
+    fn map(&self, _window: &[Along], _bytes: u64) -> Result<Option<Mapped>> {
         Ok(None)
     }
 

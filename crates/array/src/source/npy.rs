@@ -252,12 +252,14 @@ impl Source for NpyFile {
         Ok(moved)
     }
 
-    fn map(&self, window: &[Along]) -> Result<Option<Mapped>> {
+    fn map(&self, window: &[Along], bytes: u64) -> Result<Option<Mapped>> {
         let item = self.dtype.size();
         let (shape, stored) = self.stored(window);
         // bytes that are to be booleans have to be looked at first
         let may = self.mapped && self.dtype != DType::Bool;
-        let Some((span, mut strides)) = dense(&shape, &stored, item).filter(|_| may) else {
+        let Some((span, mut strides)) = dense(&shape, &stored, item)
+            .filter(|(span, _)| may && span.len() as u64 <= bytes)
+        else {
             return Ok(None);
         };
         if self.header.fortran_order {

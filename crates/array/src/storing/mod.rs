@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Execute, Graph, LayerId, Resources, Result};
+use flagstone_graph::{Error, Execute, Graph, LayerId, Resources, Result, advised};
 use flagstone_io::{AtomicDir, AtomicFile, OutputOptions};
 use ndarray::ArrayViewD;
 
@@ -155,7 +155,13 @@ impl<T: Element> Array<T> {
     pub fn store_with(&self, executor: &dyn Execute, to: &StoreTo<'_>) -> Result<()> {
         let array = self.counted_with(executor)?;
         let store = array.build_store_to(executor.resources(), to)?;
-        store.finish_with(executor)
+        let stored = store.finish_with(executor);
+        stored.map_err(|refusal| {
+            advised(executor, refusal, &mut |resources| {
+                let store = array.build_store_to(resources, to)?;
+                Ok((store.graph, vec![store.output]))
+            })
+        })
     }
 
     /// Computes the array and gives each of its chunks to a function, which takes it away: to any
@@ -172,9 +178,15 @@ impl<T: Element> Array<T> {
         take: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> Result<()> + Send + Sync + 'static,
     ) -> Result<()> {
         let array = self.counted_with(executor)?.rechunk(chunks);
-        array
-            .build_store_each(executor.resources(), Arc::new(take))?
-            .finish_with(executor)
+        let take: TakeChunk<T> = Arc::new(take);
+        let build = |resources| array.build_store_each(resources, Arc::clone(&take));
+        let stored = build(executor.resources())?.finish_with(executor);
+        stored.map_err(|refusal| {
+            advised(executor, refusal, &mut |resources| {
+                let store = build(resources)?;
+                Ok((store.graph, vec![store.output]))
+            })
+        })
     }
 
     fn build_store_each(&self, resources: Resources, take: TakeChunk<T>) -> Result<BuiltStore> {

@@ -252,6 +252,7 @@ fn tape(
     Ok(Tape {
         shape,
         dtype: root.dtype,
+        permuted: inputs.iter().any(Input::is_permuted),
         inputs,
         constants,
         instructions,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use flagstone_graph::{Deps, Error, Inputs, Result, TokenHasher};
 
-use super::input::Held;
+use super::input::{Held, Room};
+use super::room::Within;
 use super::window::direct;
 use super::{Base, Blocks, Fused, Input, Scope};
 use crate::buffer::Buffer;
@@ -69,19 +70,11 @@ impl Fused {
         for key in self.needed(region, first) {
             let position = *next;
             *next += 1;
-            let wrong = || Error::invalid(format!("input {position} is not a chunk"));
-            let block = inputs.take(position)?.downcast().map_err(|_| wrong())?;
-            blocks.insert(key, block);
+            let leaf = &self.leaves[key.0];
+            let shape = lengths(&leaf.grid.region(key.1));
+            blocks.insert(key, Chunk::of(inputs.take(position)?, leaf.dtype, &shape)?);
         }
         Ok(Blocks(blocks))
-    }
-
-    /// The bytes held beside the result while a region is evaluated.
-    pub(crate) fn scratch_bytes(&self, region: &[Range<usize>]) -> u64 {
-        match self.tape.plain_source(region) {
-            Some(_) => 0,
-            None => self.tape.scratch_bytes(region, &self.leaves),
-        }
     }
 
     /// Bytes that evaluating a region reads from storage.
@@ -118,14 +111,20 @@ impl Fused {
         let bytes = volume(region) * self.dtype().size();
         if let Some(input) = self.tape.only_input().filter(|_| bytes > 0) {
             let mut held = Held::default();
-            if input.can_lie(region, &self.leaves) {
-                let laid = input.lay(region, &mut held, &self.leaves, blocks, scope)?;
-                if tiles::lies_in_order(&lengths(region), &laid.strides, self.dtype().size()) {
-                    // SAFETY: the region's elements lie one after the other, and what holds them
-                    // (`held`, `blocks` or the source) outlives the call.
-                    use_them(unsafe { std::slice::from_raw_parts(laid.start, bytes) });
-                    return Ok(());
-                }
+            let room = Room {
+                slabs: &Within::all(region),
+                leaves: &self.leaves,
+                blocks,
+                scope,
+            };
+            let item = self.dtype().size();
+            if let Some(lies) = input.lie(region, &mut held, &room)?
+                && tiles::lies_in_order(&lengths(region), &lies.strides, item)
+            {
+                // SAFETY: the region's elements lie one after the other, and what holds them
+                // (`held`, `blocks` or the source) outlives the call.
+                use_them(unsafe { std::slice::from_raw_parts(lies.start, bytes) });
+                return Ok(());
             }
         }
         self.eval_into(region, &mut buffer[..bytes], blocks, scope)?;

@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Result, TokenHasher};
+use flagstone_graph::{Error, Result, TokenHasher};
 use flagstone_memory::Lease;
 
 use super::nested::{Reshaped, Segments};
+use super::room::Within;
 use super::window::{Laid, copy_common, direct, within};
 use super::{Blocks, Leaf, Scope, Tape, VisitLeaf, VisitSource};
 use crate::buffer::Buffer;
@@ -37,6 +38,15 @@ pub(crate) enum Base {
 pub(super) struct Held {
     buffer: Option<Buffer<u64>>,
     mapped: Option<(memmap2::Mmap, Lease)>,
+}
+
+/// What laying boxes out may use.
+pub(super) struct Room<'a> {
+    /// Every box that will be laid out.
+    pub(super) slabs: &'a Within,
+    pub(super) leaves: &'a [Leaf],
+    pub(super) blocks: &'a Blocks,
+    pub(super) scope: &'a Scope<'a>,
 }
 
 impl Input {
@@ -94,86 +104,61 @@ impl Input {
         }
     }
 
-    /// The bytes held for this input while a slab of the region is evaluated.
-    pub(super) fn scratch_bytes(
-        &self,
-        slab: &[Range<usize>],
-        region: &[Range<usize>],
-        leaves: &[Leaf],
-    ) -> u64 {
-        let window = self.view.window(slab);
-        let bytes = |window: &[Along]| {
-            let bytes = window.iter().map(Along::len).product::<usize>() * self.dtype.size();
-            // buffers are made of words
-            bytes.next_multiple_of(8) as u64
-        };
-        let spans = window
-            .iter()
-            .all(|along| matches!(along, Along::Span { .. }));
-        match &self.base {
-            Base::Source(source) if source.memory().is_some() && spans => 0,
-            Base::Source(_) => bytes(&window),
-            Base::Leaf(leaf) => {
-                // a later slab may lie across two chunks where the first does not
-                let whole = self.view.window(region);
-                match spans && leaves[*leaf].grid.touching(&whole).len() == 1 {
-                    true => 0,
-                    false => bytes(&window),
-                }
-            }
-            Base::Segments(segments) => {
-                let own = cover(&window);
-                let whole = cover(&self.view.window(region));
-                let inside = segments
-                    .meets(&whole)
-                    .into_iter()
-                    .map(|(part, region, _)| {
-                        // the part sees at most a slab of itself
-                        let slab = shrink(&region, &lengths(&own));
-                        segments.parts[part].scratch_bytes(&slab, leaves)
-                    })
-                    .max()
-                    .unwrap_or(0);
-                (volume(&own) * self.dtype.size()).next_multiple_of(8) as u64 + inside
-            }
-            Base::Reshaped(reshaped) => {
-                let own = cover(&window);
-                let mut inside = 0;
-                reshaped.boxes(&cover(&self.view.window(region)), &mut |region| {
-                    inside = inside.max(reshaped.of.scratch_bytes(&region, leaves))
-                });
-                (volume(&own) * self.dtype.size()).next_multiple_of(8) as u64 + inside
-            }
-        }
-    }
-
-    /// Whether a region may be had without reading or copying it.
-    pub(super) fn can_lie(&self, region: &[Range<usize>], leaves: &[Leaf]) -> bool {
-        let window = self.view.window(region);
-        match &self.base {
-            Base::Source(source) => source.memory().is_some() || source.is_stored(),
-            Base::Leaf(leaf) => leaves[*leaf].grid.touching(&window).len() == 1,
-            Base::Segments(_) | Base::Reshaped(_) => false,
-        }
-    }
-
     /// Lays a region's elements out; `held` keeps what was read or copied alive and is used again
     /// for the next region.
     pub(super) fn lay(
         &self,
         region: &[Range<usize>],
         held: &mut Held,
-        leaves: &[Leaf],
-        blocks: &Blocks,
-        scope: &Scope<'_>,
+        room: &Room<'_>,
     ) -> Result<Strided> {
-        let (mut window, mut turned) = (Vec::new(), Vec::new());
-        for along in self.view.window(region) {
-            let (ascending, turn) = along.ascending();
-            window.push(ascending);
-            turned.push(turn);
+        let (window, turned) = self.ascending(region);
+        let laid = self.lay_window(&window, held, room)?;
+        Ok(self.turned(region, &window, &turned, laid))
+    }
+
+    /// A region's elements where they lie already, in memory, in one block or in a mapped file:
+    /// nothing is read or copied.
+    pub(super) fn lie(
+        &self,
+        region: &[Range<usize>],
+        held: &mut Held,
+        room: &Room<'_>,
+    ) -> Result<Option<Strided>> {
+        let (window, turned) = self.ascending(region);
+        let laid = match &self.base {
+            Base::Source(source) => match source.memory() {
+                Some(memory) => direct(memory.start, &memory.strides, &window),
+                None => self.map(source, &window, held, room)?,
+            },
+            Base::Leaf(number) => self.in_one_block(*number, &window, room)?,
+            Base::Segments(_) | Base::Reshaped(_) => None,
+        };
+        Ok(laid.map(|laid| self.turned(region, &window, &turned, laid)))
+    }
+
+    /// Whether windows may be mapped, in leased memory.
+    pub(super) fn is_mapped(&self) -> bool {
+        match &self.base {
+            Base::Source(source) => source.memory().is_none() && source.is_stored(),
+            _ => false,
         }
-        let laid = self.lay_window(&window, held, leaves, blocks, scope)?;
+    }
+
+    /// The window of a region, no axis backwards, and which ones were turned.
+    fn ascending(&self, region: &[Range<usize>]) -> (Vec<Along>, Vec<bool>) {
+        let window = self.view.window(region).into_iter();
+        window.map(|along| along.ascending()).unzip()
+    }
+
+    /// A window that is laid out, as the axes of the region go through it.
+    fn turned(
+        &self,
+        region: &[Range<usize>],
+        window: &[Along],
+        turned: &[bool],
+        laid: Laid,
+    ) -> Strided {
         let mut strides = vec![0; region.len()];
         let mut start = laid.start;
         for (axis, view) in self.view.0.iter().enumerate() {
@@ -187,21 +172,68 @@ impl Input {
             }
             strides[*out] += stride;
         }
-        Ok(Strided {
+        Strided {
             start,
             strides,
             dtype: self.dtype,
-        })
+        }
     }
 
-    fn lay_window(
+    /// A window of a file where it lies, if that can be had in what is leased for it.
+    fn map(
         &self,
+        source: &Arc<dyn Source>,
         window: &[Along],
         held: &mut Held,
-        leaves: &[Leaf],
-        blocks: &Blocks,
-        scope: &Scope<'_>,
-    ) -> Result<Laid> {
+        room: &Room<'_>,
+    ) -> Result<Option<Laid>> {
+        // first give back the window before
+        held.mapped = None;
+        if !source.is_stored() {
+            return Ok(None);
+        }
+        let lease = room.scope.memory.reserve(self.buffer_bytes(room.slabs))?;
+        let Some(Mapped { pages, strides }) = source.map(window, lease.bytes())? else {
+            return Ok(None);
+        };
+        (room.scope.count_read)(pages.len() as u64);
+        let start = pages.as_ptr();
+        held.mapped = Some((pages, lease));
+        Ok(Some(Laid { start, strides }))
+    }
+
+    /// A window of blocks where it lies, if one block has all of it.
+    fn in_one_block(
+        &self,
+        number: usize,
+        window: &[Along],
+        room: &Room<'_>,
+    ) -> Result<Option<Laid>> {
+        let grid = &room.leaves[number].grid;
+        if !grid.is_in_one(window) {
+            return Ok(None);
+        }
+        let [chunk] = grid.touching(window)[..] else {
+            return Ok(None);
+        };
+        let place = grid.region(chunk);
+        let mut local = Vec::with_capacity(window.len());
+        for (along, place) in window.iter().zip(&place) {
+            let Along::Span { start, step, count } = *along else {
+                return Ok(None);
+            };
+            local.push(Along::Span {
+                start: start.saturating_sub(place.start),
+                step,
+                count,
+            });
+        }
+        let block = room.blocks.get(number, chunk)?;
+        let strides = c_strides(&lengths(&place), self.dtype.size());
+        Ok(direct(block.bytes().as_ptr(), &strides, &local))
+    }
+
+    fn lay_window(&self, window: &[Along], held: &mut Held, room: &Room<'_>) -> Result<Laid> {
         let item = self.dtype.size();
         let counts: Vec<usize> = window.iter().map(Along::len).collect();
         match &self.base {
@@ -210,27 +242,20 @@ impl Input {
                     if let Some(laid) = direct(memory.start, &memory.strides, window) {
                         return Ok(laid);
                     }
-                    let target = fresh(held, &counts, self.dtype, scope)?;
+                    let target = self.fresh(held, &counts, room)?;
                     let whole: Region = source.shape().iter().map(|&length| 0..length).collect();
                     // SAFETY: the source's own array, which the tape keeps alive; the target was
                     // made for the window.
                     unsafe { copy_common(memory.start, &memory.strides, &whole, window, &target) };
                     return Ok(laid(target));
                 }
-                let bytes = counts.iter().product::<usize>() * item;
-                // first give back the window before
-                held.mapped = None;
-                if held.buffer.is_none() {
-                    let lease = scope.memory.reserve(bytes as u64)?;
-                    if let Some(Mapped { pages, strides }) = source.map(window)? {
-                        (scope.count_read)(pages.len() as u64);
-                        let start = pages.as_ptr();
-                        held.mapped = Some((pages, lease));
-                        return Ok(Laid { start, strides });
-                    }
+                if held.buffer.is_none()
+                    && let Some(laid) = self.map(source, window, held, room)?
+                {
+                    return Ok(laid);
                 }
-                let out = buffer(held, bytes, scope)?;
-                (scope.count_read)(source.read(window, &mut out[..bytes])?);
+                let out = self.buffer(held, counts.iter().product::<usize>() * item, room)?;
+                (room.scope.count_read)(source.read(window, out)?);
                 let strides = match source.order() {
                     Order::C => c_strides(&counts, item),
                     Order::Fortran => {
@@ -246,34 +271,14 @@ impl Input {
                 })
             }
             Base::Leaf(number) => {
-                let leaf = &leaves[*number];
-                let chunks = leaf.grid.touching(window);
-                if let [chunk] = chunks[..] {
-                    let place = leaf.grid.region(chunk);
-                    let local: Option<Vec<Along>> = window
-                        .iter()
-                        .zip(&place)
-                        .map(|(along, place)| match along {
-                            Along::Span { start, step, count } => Some(Along::Span {
-                                start: start.saturating_sub(place.start),
-                                step: *step,
-                                count: *count,
-                            }),
-                            Along::List(..) => None,
-                        })
-                        .collect();
-                    if let Some(local) = local {
-                        let block = blocks.get(*number, chunk)?;
-                        let strides = c_strides(&lengths(&place), item);
-                        if let Some(laid) = direct(block.bytes().as_ptr(), &strides, &local) {
-                            return Ok(laid);
-                        }
-                    }
+                if let Some(laid) = self.in_one_block(*number, window, room)? {
+                    return Ok(laid);
                 }
-                let target = fresh(held, &counts, self.dtype, scope)?;
-                for chunk in chunks {
+                let leaf = &room.leaves[*number];
+                let target = self.fresh(held, &counts, room)?;
+                for chunk in leaf.grid.touching(window) {
                     let place = leaf.grid.region(chunk);
-                    let block = blocks.get(*number, chunk)?;
+                    let block = room.blocks.get(*number, chunk)?;
                     let (start, strides) =
                         (block.bytes().as_ptr(), c_strides(&lengths(&place), item));
                     // SAFETY: the chunk holds its place's elements; the target the window's.
@@ -284,7 +289,13 @@ impl Input {
             Base::Segments(segments) => {
                 // `build` gave these a view of whole ranges
                 let region = cover(window);
-                let target = fresh(held, &lengths(&region), self.dtype, scope)?;
+                let target = self.fresh(held, &lengths(&region), room)?;
+                let Room {
+                    leaves,
+                    blocks,
+                    scope,
+                    ..
+                } = *room;
                 for (part, own, at) in segments.meets(&region) {
                     let offset = at as isize * target.strides[segments.axis];
                     let target = Target {
@@ -300,9 +311,14 @@ impl Input {
             Base::Reshaped(reshaped) => {
                 let region = cover(window);
                 let bytes = volume(&region) * item;
-                let mut out = buffer(held, bytes, scope)?;
+                let mut out = self.buffer(held, bytes, room)?;
                 let start = out.as_ptr();
-                out = &mut out[..bytes];
+                let Room {
+                    leaves,
+                    blocks,
+                    scope,
+                    ..
+                } = *room;
                 let mut failed = Ok(());
                 reshaped.boxes(&region, &mut |own| {
                     let (head, tail) = std::mem::take(&mut out).split_at_mut(volume(&own) * item);
@@ -316,6 +332,32 @@ impl Input {
                 Ok(within(Laid { start, strides }, window, &region))
             }
         }
+    }
+
+    /// The first bytes of a buffer that is kept from one box to the next: as large as any of them
+    /// needs it.
+    fn buffer<'h>(
+        &self,
+        held: &'h mut Held,
+        bytes: usize,
+        room: &Room<'_>,
+    ) -> Result<&'h mut [u8]> {
+        if held.buffer.is_none() {
+            let words = self.buffer_bytes(room.slabs) as usize / 8;
+            held.buffer = Some(Buffer::leased(words, room.scope.memory)?);
+        }
+        let buffer = held.buffer.as_mut().map(|held| as_bytes_mut(held));
+        let buffer = buffer.and_then(|buffer| buffer.get_mut(..bytes));
+        buffer.ok_or_else(|| Error::invalid("a box is larger than what was leased for it"))
+    }
+
+    fn fresh(&self, held: &mut Held, counts: &[usize], room: &Room<'_>) -> Result<Target> {
+        let bytes = counts.iter().product::<usize>() * self.dtype.size();
+        Ok(Target {
+            start: self.buffer(held, bytes, room)?.as_mut_ptr(),
+            strides: c_strides(counts, self.dtype.size()),
+            dtype: self.dtype,
+        })
     }
 
     pub(super) fn hash(&self, hasher: &mut TokenHasher) {
@@ -337,35 +379,6 @@ impl Input {
 
 fn cover(window: &[Along]) -> Region {
     window.iter().map(Along::cover).collect()
-}
-
-fn shrink(region: &[Range<usize>], lengths: &[usize]) -> Region {
-    region
-        .iter()
-        .zip(lengths)
-        .map(|(range, &length)| range.start..(range.start + length).min(range.end))
-        .collect()
-}
-
-/// Bytes of a buffer that is kept from one region to the next.
-fn buffer<'h>(held: &'h mut Held, bytes: usize, scope: &Scope<'_>) -> Result<&'h mut [u8]> {
-    let words = bytes.div_ceil(8);
-    let held = &mut held.buffer;
-    if held.as_ref().is_none_or(|held| held.len() < words) {
-        // first give back what is too small
-        *held = None;
-        *held = Some(Buffer::leased(words, scope.memory)?);
-    }
-    Ok(held.as_mut().map_or(&mut [], |held| as_bytes_mut(held)))
-}
-
-fn fresh(held: &mut Held, counts: &[usize], dtype: DType, scope: &Scope<'_>) -> Result<Target> {
-    let bytes = counts.iter().product::<usize>() * dtype.size();
-    Ok(Target {
-        start: buffer(held, bytes, scope)?.as_mut_ptr(),
-        strides: c_strides(counts, dtype.size()),
-        dtype,
-    })
 }
 
 fn laid(target: Target) -> Laid {

@@ -19,6 +19,7 @@ mod fused;
 mod input;
 mod needs;
 mod nested;
+mod room;
 mod scattered;
 mod window;
 
@@ -33,14 +34,15 @@ use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::dtype::DType;
 use crate::grid::{ChunkGrid, Region, lengths, volume};
-use crate::kernels::tiles::{self, Arg, Code, Instruction, TILE, Target, c_strides};
+use crate::kernels::tiles::{self, Arg, Code, Instruction, Target, c_strides};
 use crate::node::Constant;
 use crate::source::Source;
 use crate::view::{Along, AxisView};
 
 pub(crate) use build::{Parts, fuse};
-use input::Held;
 pub(crate) use input::{Base, Input};
+use input::{Held, Room};
+use room::Within;
 
 /// Bytes of the result that are made at once.
 const SLAB_BYTES: usize = 1 << 20;
@@ -54,6 +56,8 @@ pub(crate) struct Tape {
     instructions: Vec<Instruction>,
     registers: usize,
     result: Arg,
+    /// Whether some stored axes are read in another order than they lie in.
+    permuted: bool,
 }
 
 /// A tape and the layers whose blocks it reads.
@@ -97,6 +101,7 @@ impl Tape {
         Tape {
             shape,
             dtype: input.dtype,
+            permuted: input.is_permuted(),
             inputs: vec![input],
             constants: Vec::new(),
             instructions: Vec::new(),
@@ -128,7 +133,7 @@ impl Tape {
 
     /// Whether some stored axes are read in another order than they lie in.
     pub(crate) fn is_permuted(&self) -> bool {
-        self.inputs.iter().any(Input::is_permuted)
+        self.permuted
     }
 
     /// Whether something is read from storage.
@@ -145,9 +150,7 @@ impl Tape {
             return lengths.to_vec();
         }
         let mut slab = vec![1; lengths.len()];
-        // many inputs share the cache
-        let inputs = self.inputs.len().max(1);
-        let mut rest = (SLAB_BYTES / self.dtype.size() / inputs).max(TILE);
+        let mut rest = self.slab_elements();
         for axis in (0..lengths.len()).rev() {
             slab[axis] = lengths[axis].min(rest).max(1);
             rest /= slab[axis];
@@ -156,28 +159,6 @@ impl Tape {
             }
         }
         slab
-    }
-
-    /// The bytes held beside the result while a region is evaluated.
-    fn scratch_bytes(&self, region: &[Range<usize>], leaves: &[Leaf]) -> u64 {
-        let slab: Region = region
-            .iter()
-            .zip(self.slab(&lengths(region)))
-            .map(|(range, length)| range.start..(range.start + length).min(range.end))
-            .collect();
-        if volume(&slab) == 0 {
-            return 0;
-        }
-        let inputs: u64 = self
-            .inputs
-            .iter()
-            .map(|input| input.scratch_bytes(&slab, region, leaves))
-            .sum();
-        inputs + self.tile_bytes()
-    }
-
-    fn tile_bytes(&self) -> u64 {
-        (tiles::scratch_tiles(&self.code(), self.inputs.len()) * tiles::REGISTER_BYTES) as u64
     }
 
     /// Evaluates a region into a target whose strides are those of the region's axes.
@@ -198,10 +179,17 @@ impl Tape {
             return Ok(());
         }
         let slab = self.slab(&lengths);
+        let slabs = self.slabs(&Within::all(region));
         let mut tiles = Buffer::<u64>::leased(self.tile_bytes() as usize / 8, scope.memory)?;
         let tiles = crate::element::as_bytes_mut(&mut tiles);
         let mut held: Vec<Held> = Vec::new();
         held.resize_with(self.inputs.len(), Held::default);
+        let room = Room {
+            slabs: &slabs,
+            leaves,
+            blocks,
+            scope,
+        };
         let mut at = vec![0; lengths.len()];
         loop {
             let part: Region = (0..lengths.len())
@@ -212,7 +200,7 @@ impl Tape {
                 .collect();
             let mut operands = Vec::with_capacity(self.inputs.len());
             for (input, held) in self.inputs.iter().zip(&mut held) {
-                operands.push(input.lay(&part, held, leaves, blocks, scope)?);
+                operands.push(input.lay(&part, held, &room)?);
             }
             let offset: isize = at
                 .iter()

@@ -20,7 +20,7 @@ use super::packing::Packing;
 use super::shards::Shards;
 use crate::dtype::DType;
 use crate::element::sanitise;
-use crate::grid::{ChunkGrid, Region, lengths};
+use crate::grid::{ChunkGrid, Region, lengths, too_many_axes};
 use crate::kernels::boxes::{Place, copy_box, fill_box};
 use crate::source::{Runs, failure, unreadable};
 use crate::view::Along;
@@ -85,6 +85,13 @@ impl Stored {
             }
             ArrayMetadata::V2(_) => 2,
         };
+        let axes = match &metadata {
+            ArrayMetadata::V3(metadata) => metadata.shape.len(),
+            ArrayMetadata::V2(metadata) => metadata.shape.len(),
+        };
+        if let Some(message) = too_many_axes(axes) {
+            return Err(message);
+        }
         let zarr = Zarr::new_with_metadata(Arc::new(()), "/", metadata)
             .map_err(|error| refused(&error, &json, version))?;
         let dtype = DType::ALL
@@ -352,6 +359,9 @@ fn shard_shape(zarr: &Zarr<()>, grid: &ChunkGrid) -> Vec<usize> {
     }
 }
 
+/// Chunks of one axis that a grid may list: their lengths are held.
+const LISTED_MAX: usize = 1 << 20;
+
 fn grid(zarr: &Zarr<()>) -> std::result::Result<ChunkGrid, String> {
     let too_large = |_| "it is larger than this machine can count".to_owned();
     let shape: std::result::Result<Vec<usize>, _> = zarr
@@ -387,6 +397,11 @@ fn grid(zarr: &Zarr<()>) -> std::result::Result<ChunkGrid, String> {
             let next = chunk_at(list.len() as u64).ok_or_else(unknown)?;
             list.push(next.min(length - end));
             end += next;
+            if list.len() > LISTED_MAX {
+                return Err(format!(
+                    "axis {axis} has more than {LISTED_MAX} chunks of lengths that are listed"
+                ));
+            }
         }
         lists.push(list);
     }

@@ -1,6 +1,8 @@
 //! An executor for tests: a budget for the planner, threads inside tasks, blocks that go through
 //! their codec on the way, and checks of what tasks declared.
 
+pub mod table;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -19,7 +21,27 @@ pub struct Harness {
     pub counters: [AtomicU64; 5],
     /// The largest inputs + output + scratch of a task.
     pub largest_bytes: AtomicU64,
+    /// Measures what tasks allocate.
+    pub meter: Option<Meter>,
 }
+
+/// What a task allocates on this thread, from its beginning on.
+#[derive(Clone, Copy)]
+pub struct Meter {
+    pub begin: fn(),
+    /// The most bytes at once.
+    pub peak: fn() -> u64,
+}
+
+/// What a task may allocate beside what it declared: lists of its regions, and what reads with gaps go
+/// through.
+const BESIDE_BYTES: u64 = 128 << 10;
+/// What kernels of matrices pack into: memory that a thread keeps, a constant beside the budget.
+const PACKED_BYTES: u64 = 8 << 20;
+/// The layers that call them.
+const PACKING: [&str; 4] = ["product", "qr", "svd", "apply-q"];
+/// The same for each of its inputs.
+const BESIDE_INPUT_BYTES: u64 = 1 << 10;
 
 /// Computes on the reference executor, and on a tiny budget and a larger one with blocks that go
 /// through their codec: with equal bits.
@@ -55,6 +77,7 @@ impl Harness {
             round_trip: 0,
             counters: Default::default(),
             largest_bytes: AtomicU64::new(0),
+            meter: None,
         }
     }
 
@@ -169,9 +192,24 @@ impl Execute for Harness {
             }
             let key = || program.key(task).to_string();
             let context = TaskContext::new(&host, &key);
+            if let Some(meter) = self.meter {
+                (meter.begin)();
+            }
             let block = program
                 .run(task, Inputs::new(&mut inputs), &context)
                 .map_err(|error| program.locate(error, task))?;
+            if let Some(meter) = self.meter {
+                let name = program.key(task).to_string();
+                let packs = PACKING.iter().any(|packing| name.contains(packing));
+                let packed = if packs { PACKED_BYTES } else { 0 };
+                let beside = BESIDE_BYTES + inputs.len() as u64 * BESIDE_INPUT_BYTES + packed;
+                let (peak, declared) = ((meter.peak)(), footprint.own_bytes());
+                assert!(
+                    peak <= declared + beside,
+                    "{} took {peak} and declared {footprint:?}",
+                    program.key(task)
+                );
+            }
             assert!(
                 block.nbytes() <= footprint.output_bytes,
                 "{}",

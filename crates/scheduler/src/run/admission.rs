@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use flagstone_graph::{Block, Error, ErrorKind, TaskId};
+use flagstone_graph::{Block, Error, ErrorKind, Footprint, TaskId};
 use flagstone_memory::format_bytes;
 
 use super::core::{Core, Wait};
@@ -40,6 +40,7 @@ struct Asked {
     layer: u32,
     index: u32,
     declared: u64,
+    footprint: Footprint,
     /// Output and scratch.
     own: u64,
     /// The bytes of the input that the task owns.
@@ -66,6 +67,8 @@ enum Stop {
 struct Claiming<'a> {
     ledger: &'a Ledger,
     capacity: u64,
+    /// What the other runs leave of it.
+    data: u64,
     worker: usize,
     idle: usize,
     /// Tasks running in all runs.
@@ -115,9 +118,12 @@ impl Core {
         batch: &mut Batch,
     ) -> bool {
         loop {
+            let others = self.runs.iter().filter(|&(&other, _)| other != id);
+            let reserved: u64 = others.map(|(_, run)| run.reserved_bytes()).sum();
             let claiming = Claiming {
                 ledger,
                 capacity,
+                data: capacity.saturating_sub(reserved + self.planned_bytes),
                 worker,
                 idle: self.idle,
                 running: self.running,
@@ -210,7 +216,8 @@ impl Core {
 
 fn does_not_fit(need: u64, free: u64, run: &Run) -> Error {
     let held = match run.held_bytes {
-        0 => String::new(),
+        // giving them up would not be enough
+        held if free + held < need => String::new(),
         held => format!(
             " while finished results hold {}; write them to files instead of collecting them",
             format_bytes(held)
@@ -250,8 +257,8 @@ impl Run {
                 // it runs when everything else has ended, and nothing starts before it
                 return Stop::Enough;
             }
-            let Some(asked) = self.ask(rank, from, alone, claiming.capacity) else {
-                return Stop::Enough; // the arrival of an input wakes us
+            let Some(asked) = self.ask(rank, from, alone, &claiming) else {
+                return Stop::Enough; // the arrival of an input, or the end of a task, wakes us
             };
             if claiming.ledger.grant(asked.need).is_err() {
                 self.advance_head();
@@ -264,13 +271,24 @@ impl Run {
         }
     }
 
-    /// What a task needs; pins its inputs. `None` while one of them is being read.
-    fn ask(&mut self, rank: u32, from: From, alone: bool, capacity: u64) -> Option<Asked> {
+    /// What a task needs; pins its inputs. `None` while one of them is being read, and while its
+    /// output would take what lower ranks need.
+    fn ask(
+        &mut self,
+        rank: u32,
+        from: From,
+        alone: bool,
+        claiming: &Claiming<'_>,
+    ) -> Option<Asked> {
+        let (layer, index) = self.shared.program.place(TaskId(rank));
+        let (footprint, own) = self.own_bytes(layer, index, claiming.capacity);
+        let data = claiming.data.saturating_sub(self.program_bytes);
+        if !self.may_be_early(rank, &footprint, data) {
+            return None;
+        }
         let shared = &self.shared;
         let program = &*shared.program;
         let deps = program.dependencies(TaskId(rank));
-        let (layer, index) = program.place(TaskId(rank));
-        let (footprint, own) = self.own_bytes(layer, index, capacity);
         let mut missing = 0u64;
         for (i, dep) in deps.iter().enumerate() {
             match self.tasks.state(dep.0) {
@@ -298,6 +316,7 @@ impl Run {
             layer: layer as u32,
             index,
             declared: footprint.own_bytes(),
+            footprint,
             own,
             given,
             need: missing.saturating_add(own.saturating_sub(given)),
@@ -316,6 +335,7 @@ impl Run {
 
     /// The ledger granted what was asked for: the task leaves the queue with its inputs.
     fn take(&mut self, asked: Asked, batch: &mut Batch) {
+        self.note_early(asked.rank, &asked.footprint);
         let program = &*self.shared.program;
         let start = batch.inputs.len();
         let mut loads = Vec::new();

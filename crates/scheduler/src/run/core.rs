@@ -59,6 +59,8 @@ impl Garbage {
 pub(crate) struct Core {
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) next_run: u64,
+    /// What plans that are being made have leased.
+    pub(crate) planned_bytes: u64,
     /// Workers that wait, and those of them lent to a task's inner loop.
     pub(crate) idle: usize,
     pub(crate) lent: usize,

@@ -173,6 +173,10 @@ impl<F: ScratchFile> ScratchFile for Counted<F> {
         Ok(start)
     }
 
+    fn seal(&mut self) -> Result<()> {
+        self.file.seal()
+    }
+
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         self.file.read_exact_at(buffer, offset)?;
         let count = buffer.len() as u64;

@@ -90,6 +90,11 @@ pub(crate) struct Run {
     pub(crate) program_bytes: u64,
     /// The data bytes without which this run cannot go on: reserved among runs.
     pub(crate) minimum_bytes: u64,
+    /// What that is made of.
+    certificate: Certificate,
+    /// Outputs that cannot be evicted and were made, or are, before all lower ranks had finished:
+    /// their ranks, and bytes.
+    early: Vec<(u32, u64)>,
     pub(crate) certified_peak_bytes: u64,
     /// Whether the certificate says that blocks will have to be spilled.
     pub(crate) expects_spill: bool,
@@ -141,6 +146,8 @@ impl Run {
             held_bytes: 0,
             program_bytes: certificate.program_bytes(),
             minimum_bytes: certificate.minimum_data_bytes(),
+            certificate: certificate.clone(),
+            early: Vec::new(),
             certified_peak_bytes: certificate.peak_bytes(),
             expects_spill: certificate.spill_bytes() > 0,
             reruns: 0,
@@ -170,6 +177,44 @@ impl Run {
         let count = self.shared.program.task_count() as u32;
         while self.head < count && self.tasks.state(self.head) >= State::Resident {
             self.head += 1;
+        }
+    }
+
+    /// What other runs leave to this one.
+    pub(crate) fn reserved_bytes(&self) -> u64 {
+        if self.finished {
+            return 0;
+        }
+        let early: u64 = self.early.iter().map(|&(_, bytes)| bytes).sum();
+        self.minimum_bytes + self.program_bytes + early
+    }
+
+    /// Bytes of early outputs, as far as the lower ranks have still to be done.
+    pub(super) fn early_bytes(&mut self) -> u64 {
+        self.advance_head();
+        let head = self.head;
+        self.early.retain(|&(rank, _)| rank > head);
+        self.early.iter().map(|&(_, bytes)| bytes).sum()
+    }
+
+    /// Whether a task may start now although its output will stay in memory: lower ranks that have
+    /// not finished, which the certificate counted without it, must still fit beside it.
+    pub(super) fn may_be_early(&mut self, rank: u32, footprint: &Footprint, data: u64) -> bool {
+        if footprint.spillable || footprint.output_bytes == 0 {
+            return true;
+        }
+        let early = self.early_bytes();
+        if self.head >= rank {
+            return true;
+        }
+        let needed = self.certificate.needed_until(rank).saturating_add(early);
+        needed.saturating_add(footprint.output_bytes) <= data
+    }
+
+    /// The task starts.
+    pub(super) fn note_early(&mut self, rank: u32, footprint: &Footprint) {
+        if !footprint.spillable && footprint.output_bytes > 0 && rank > self.head {
+            self.early.push((rank, footprint.output_bytes));
         }
     }
 

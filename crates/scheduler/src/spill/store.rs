@@ -13,11 +13,12 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flagstone_graph::{Block, Codec, Error, ErrorKind, Result, ScratchFile, catch};
+use flagstone_graph::{Block, Codec, Error, ErrorKind, Result, catch};
 use flagstone_memory::format_bytes;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::scratch::Scratch;
 use super::{SpillFile, SpillMedium};
 
 /// All spilled bytes of a session.
@@ -153,14 +154,10 @@ impl SpillStore {
             .medium
             .create()
             .map_err(|error| self.error("create in", error))?;
-        Ok(Scratch {
-            store: Arc::clone(self),
-            file,
-            len: 0,
-        })
+        Ok(Scratch::new(Arc::clone(self), file))
     }
 
-    fn claim(&self, bytes: u64) -> io::Result<()> {
+    pub(super) fn claim(&self, bytes: u64) -> io::Result<()> {
         let claimed = self
             .live
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
@@ -179,7 +176,12 @@ impl SpillStore {
         })
     }
 
-    fn error(&self, verb: &str, error: io::Error) -> Error {
+    /// Claimed bytes that are not used any more.
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.live.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn error(&self, verb: &str, error: io::Error) -> Error {
         let full = matches!(
             error.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
@@ -289,7 +291,7 @@ impl Read for FrameReader<'_> {
 }
 
 /// Tries again what a signal or a busy device interrupted; everything else is final.
-fn retry(mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+pub(super) fn retry(mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     const TRIES_MAX: usize = 10;
     for _ in 0..TRIES_MAX {
         match call() {
@@ -305,36 +307,4 @@ fn retry(mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
         }
     }
     call()
-}
-
-/// A task's own file in the spill directory.
-pub(crate) struct Scratch {
-    store: Arc<SpillStore>,
-    file: Box<dyn SpillFile>,
-    len: u64,
-}
-
-impl ScratchFile for Scratch {
-    fn append(&mut self, bytes: &[u8]) -> Result<u64> {
-        let start = self.len;
-        self.store
-            .claim(bytes.len() as u64)
-            .and_then(|()| {
-                self.len += bytes.len() as u64;
-                retry(|| self.file.write_all_at(bytes, start))
-            })
-            .map_err(|error| self.store.error("write to", error))?;
-        Ok(start)
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        retry(|| self.file.read_exact_at(buffer, offset))
-            .map_err(|error| self.store.error("read from", error))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.store.live.fetch_sub(self.len, Ordering::Relaxed);
-    }
 }

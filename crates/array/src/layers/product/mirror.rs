@@ -65,8 +65,9 @@ impl<T: Element> Layer for Mirror<T> {
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
-        let (_, local, turned) = self.origin(task);
-        let tile = inputs.get::<Chunk>(0)?.view::<T>()?;
+        let (tile, local, turned) = self.origin(task);
+        let shape = lengths(&self.tiles.region(tile));
+        let tile = Chunk::input(&inputs, 0, T::DTYPE, &shape)?.view::<T>()?;
         let tile = tile
             .into_dimensionality::<ndarray::Ix2>()
             .map_err(|_| Error::invalid("a tile has two axes"))?;

@@ -26,7 +26,7 @@ mod plan;
 
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use flagstone_graph::{
     Block, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
@@ -154,11 +154,13 @@ impl<T: Element> MatrixProduct<T> {
             loading = loading.max(evaluation);
         };
         let both = part.kind == Kind::Diagonal;
-        let right = self.right_region(part, &depth);
-        add(Panel::<T>::bytes(&self.right, &right, both));
+        let region = |depth: &Range<usize>| self.right_region(part, depth);
+        let regions = (&region(&depth), &region(&part.depth));
+        add(Panel::<T>::bytes(&self.right, regions, both));
         if !both {
-            let left = self.left_region(part, &depth);
-            add(Panel::<T>::bytes(&self.left, &left, false));
+            let region = |depth: &Range<usize>| self.left_region(part, depth);
+            let regions = (&region(&depth), &region(&part.depth));
+            add(Panel::<T>::bytes(&self.left, regions, false));
         }
         bytes + self.threads as u64 * loading
     }
@@ -169,12 +171,10 @@ impl<T: Element> MatrixProduct<T> {
         if part.first {
             return Ok(Buffer::granted(len)?);
         }
-        match inputs.take(0)?.take::<Chunk>() {
+        let shape = [part.rows.len(), part.columns.len()];
+        match Arc::try_unwrap(Chunk::of(inputs.take(0)?, T::DTYPE, &shape)?) {
             Ok(chunk) => chunk.into_values(),
-            Err(block) => {
-                let chunk: &Chunk = block
-                    .downcast_ref()
-                    .ok_or_else(|| Error::invalid("the accumulator is not a chunk"))?;
+            Err(chunk) => {
                 let mut copy = Buffer::granted(len)?;
                 copy.copy_from_slice(chunk.values()?);
                 Ok(copy)

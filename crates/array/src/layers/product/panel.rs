@@ -86,12 +86,14 @@ impl PanelShape {
         self.line_len() * (self.lines() + GAP)
     }
 
-    /// What loading one item allocates beside the panel.
-    fn evaluation_bytes(&self, operand: &Fused) -> u64 {
-        match self.direct || self.lines() == 0 {
-            true => 0,
-            false => operand.scratch_bytes(&self.item(0)),
+    /// What loading an item allocates beside the panel, of any panel in a region of which this is
+    /// the largest.
+    fn evaluation_bytes(&self, operand: &Fused, whole: &[Range<usize>; 2]) -> u64 {
+        if self.direct || self.lines() == 0 {
+            return 0;
         }
+        let item = ITEM_BYTES / operand.dtype().size();
+        operand.parts_bytes(whole, item.max(self.line_len()))
     }
 }
 
@@ -132,8 +134,13 @@ impl<'a, T: Element> Panel<'a, T> {
         })
     }
 
-    /// Bytes of its memory, and what loading an item allocates beside it.
-    pub(super) fn bytes(operand: &Fused, region: &[Range<usize>; 2], both: bool) -> (u64, u64) {
+    /// Bytes of its memory for the largest region it is aimed at, and what loading an item of any
+    /// of them, which make up a whole, allocates beside it.
+    pub(super) fn bytes(
+        operand: &Fused,
+        (region, whole): (&[Range<usize>; 2], &[Range<usize>; 2]),
+        both: bool,
+    ) -> (u64, u64) {
         let shape = PanelShape::of::<T>(operand, region);
         let resident = operand.resident::<T>(region).is_some();
         let loaded = if resident { 0 } else { volume(region) };
@@ -144,7 +151,7 @@ impl<'a, T: Element> Panel<'a, T> {
         let evaluation = if resident {
             0
         } else {
-            shape.evaluation_bytes(operand)
+            shape.evaluation_bytes(operand, whole)
         };
         (((loaded + turned) * size_of::<T>()) as u64, evaluation)
     }

@@ -141,6 +141,7 @@ impl<T: Element> Piecewise for DistinctRuns<T> {
             known: len,
             samples: samples.copied().collect(),
         };
+        file.seal()?;
         Ok(Block::new(Runs {
             file,
             runs: vec![run],
@@ -206,7 +207,7 @@ impl<T: Element> Layer for MergeDistinct<T> {
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let runs = inputs_of::<Counted>(&inputs, self.runs.len())?;
+        let runs = inputs_of::<Counted>(&inputs, self.runs.len(), 1)?;
         let total: usize = runs.iter().map(|runs| runs.runs[0].len).sum();
         let ranks = self.parts.region(task as usize).swap_remove(0);
         if ranks.start >= total {
@@ -252,6 +253,7 @@ impl<T: Element> Layer for MergeDistinct<T> {
         let mut file = ctx.scratch_file()?;
         file.append(as_bytes(&values))?;
         file.append(as_bytes(&counts))?;
+        file.seal()?;
         let file = Some(file);
         Ok(Block::new(Distinct { file, len }))
     }

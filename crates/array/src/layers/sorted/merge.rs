@@ -84,12 +84,13 @@ impl<K: Ranking> Layer for FirstRanks<K> {
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let memory = declared(self.footprint(task).scratch_bytes);
         let region = self.grid.region(task as usize);
-        let runs = inputs_of::<K::Record>(&inputs, self.runs.counts()[self.axis])?;
         let (outer, rows, inner) = (
             volume(&region[..self.axis]),
             region[self.axis].len(),
             volume(&region[self.axis + 1..]),
         );
+        let count = self.runs.counts()[self.axis];
+        let runs = inputs_of::<K::Record>(&inputs, count, outer * inner)?;
         let mut out = Buffer::<K::Out>::granted(outer * rows * inner)?;
         let mut buffer = buffer_in::<K::Record>(rows, &memory)?;
         for line in 0..outer * inner {

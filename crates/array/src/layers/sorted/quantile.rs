@@ -118,11 +118,12 @@ impl<T: Element, R: Float> Layer for LineQuantiles<T, R> {
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let memory = declared(self.footprint(task).scratch_bytes);
         let region = self.grid.region(task as usize);
-        let runs = inputs_of::<T::Key>(&inputs, self.runs.counts()[self.axis])?;
         let (outer, inner) = (
             volume(&region[..self.axis]),
             volume(&region[self.axis + 1..]),
         );
+        let count = self.runs.counts()[self.axis];
+        let runs = inputs_of::<T::Key>(&inputs, count, outer * inner)?;
         let mut out = Buffer::<R>::granted(outer * self.qs.len() * inner)?;
         for line in 0..outer * inner {
             let known: usize = runs.iter().map(|runs| runs.runs[line].known).sum();

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use flagstone_graph::{
-    Block, BlockData, Footprint, Inputs, LayerId, Result, ScratchFile, TokenHasher,
+    Block, BlockData, Error, Footprint, Inputs, LayerId, Result, ScratchFile, TokenHasher,
 };
 use flagstone_memory::Memory;
 
@@ -172,6 +172,7 @@ impl<K: Ranking> Piecewise for SortRuns<K> {
             }
             piece.ctx.check_cancelled()?;
         }
+        file.seal()?;
         let step = self.step();
         Ok(Block::new(Runs { file, runs, step }))
     }
@@ -196,13 +197,23 @@ pub(crate) fn records_mut<R: Record>(buffer: &mut Buffer<u64>, len: usize) -> &m
     unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), len) }
 }
 
-/// The runs of one line group, in order along the axis.
+/// The runs of a group of so many lines, in order along the axis.
 pub(crate) fn inputs_of<'i, R: Record>(
     inputs: &'i Inputs<'_>,
     count: usize,
+    lines: usize,
 ) -> Result<Vec<&'i Runs<R>>> {
+    let wrong = || {
+        Error::bug(format!(
+            "a block was given for sorted runs of {lines} lines"
+        ))
+    };
     (0..count)
-        .map(|input| inputs.get::<Runs<R>>(input))
+        .map(|input| {
+            let runs: Option<&Runs<R>> = inputs.block(input)?.downcast_ref();
+            runs.filter(|runs| runs.runs.len() == lines)
+                .ok_or_else(wrong)
+        })
         .collect()
 }
 

@@ -1,0 +1,174 @@
+//! The smallest budget that works, said only when it was tried.
+//!
+//! Plans follow from the budget: with less memory an array is cut into smaller chunks, with more into
+//! larger ones. So what the plan of one budget needs says little of another: a larger budget may need
+//! more than was named, and a smaller one may be enough. A refusal names a budget for which the same
+//! computation was planned again and fits.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{Budgets, Execute, Resources};
+use crate::graph::Graph;
+use crate::id::LayerId;
+
+/// Plans for the advice are not made for longer, but for the first few.
+const SEARCH_TIME: Duration = Duration::from_millis(400);
+/// Plans that are always made: enough to reach many times the budget.
+const PLANS_MIN: usize = 6;
+const PLANS_MAX: usize = 48;
+const STEP: u64 = 1 << 20;
+
+/// A graph that was planned, and its outputs.
+pub type Plan<'p> = &'p mut dyn FnMut(Resources) -> Result<(Graph, Vec<LayerId>)>;
+
+/// The refusal of a plan with the smallest budget that works, in whole mebibytes: one for which `plan`
+/// was tried. Other errors stay as they are.
+pub fn advised(executor: &dyn Execute, refusal: Error, plan: Plan<'_>) -> Error {
+    let (Some(budgets), Some(named)) = (executor.budgets(), refusal.smallest_budget()) else {
+        return refusal;
+    };
+    if refusal.kind() != ErrorKind::Budget {
+        return refusal;
+    }
+    match Search::new(budgets, plan).smallest(named) {
+        Some(smallest) => refusal.with_smallest_budget(smallest),
+        None => refusal,
+    }
+}
+
+struct Search<'s, 'p> {
+    budgets: &'s dyn Budgets,
+    plan: Plan<'p>,
+    begun: Instant,
+    plans: usize,
+}
+
+impl<'s, 'p> Search<'s, 'p> {
+    fn new(budgets: &'s dyn Budgets, plan: Plan<'p>) -> Self {
+        Search {
+            budgets,
+            plan,
+            begun: Instant::now(),
+            plans: 0,
+        }
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.plans < PLANS_MIN || self.plans < PLANS_MAX && self.begun.elapsed() < SEARCH_TIME
+    }
+
+    fn works(&mut self, budget: u64) -> bool {
+        self.plans += 1;
+        let resources = self.budgets.resources_at(budget);
+        let planned = (self.plan)(resources);
+        let needed =
+            planned.and_then(|(graph, outputs)| self.budgets.needed_at(&graph, &outputs, budget));
+        needed.is_ok_and(|needed| needed <= budget)
+    }
+
+    fn smallest(&mut self, named: u64) -> Option<u64> {
+        // what is too small, and what is enough
+        let mut low = self.budgets.budget_bytes() / STEP * STEP;
+        let mut high = None;
+        let mut step = STEP;
+        while high.is_none() && self.may_go_on() {
+            let next = low.saturating_add(step);
+            match self.works(next) {
+                true => high = Some(next),
+                false => (low, step) = (next, (step + step / 2).next_multiple_of(STEP)),
+            }
+        }
+        // plans took too long to find it from below
+        let mut high = match high {
+            Some(high) => high,
+            None => {
+                let mut high = named.next_multiple_of(STEP).max(low + STEP);
+                let mut tries = 0;
+                while !self.works(high) {
+                    tries += 1;
+                    if tries == PLANS_MIN {
+                        return None;
+                    }
+                    high += (high / 4).next_multiple_of(STEP);
+                }
+                return Some(high);
+            }
+        };
+        while high - low > STEP && self.may_go_on() {
+            let middle = low + ((high - low) / 2).next_multiple_of(STEP);
+            match self.works(middle) {
+                _ if middle >= high => break,
+                true => high = middle,
+                false => low = middle,
+            }
+        }
+        Some(high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Block;
+
+    /// Needs what a function of the budget says.
+    struct Needing(fn(u64) -> u64);
+
+    impl Execute for Needing {
+        fn resources(&self) -> Resources {
+            self.resources_at(STEP)
+        }
+
+        fn execute(&self, _: &Graph, _: &[LayerId]) -> Result<Vec<Vec<Block>>> {
+            Err(Error::new(ErrorKind::Budget, "too small").with_smallest_budget(62 * STEP))
+        }
+
+        fn budgets(&self) -> Option<&dyn Budgets> {
+            Some(self)
+        }
+    }
+
+    impl Budgets for Needing {
+        fn budget_bytes(&self) -> u64 {
+            STEP
+        }
+
+        fn resources_at(&self, budget_bytes: u64) -> Resources {
+            Resources {
+                budget_bytes,
+                threads: 1,
+            }
+        }
+
+        fn needed_at(&self, _: &Graph, _: &[LayerId], budget_bytes: u64) -> Result<u64> {
+            Ok((self.0)(budget_bytes))
+        }
+    }
+
+    fn named(needed: fn(u64) -> u64) -> Option<u64> {
+        let executor = Needing(needed);
+        let graph = Graph::new();
+        let refusal = executor.execute(&graph, &[]).unwrap_err();
+        let error = advised(&executor, refusal, &mut |_| Ok((Graph::new(), Vec::new())));
+        let smallest = error.smallest_budget()? / STEP;
+        let ends = format!("too small; the smallest budget that works is {smallest} MiB");
+        assert_eq!(error.message(), ends);
+        Some(smallest)
+    }
+
+    #[test]
+    fn the_budget_that_is_named_was_tried() {
+        assert_eq!(
+            named(|budget| if budget < 4 * STEP {
+                62 * STEP
+            } else {
+                3 * STEP
+            }),
+            Some(4)
+        );
+        assert_eq!(named(|budget| budget.min(5 * STEP) + 1), Some(6));
+        assert_eq!(named(|_| 900 * STEP), Some(900));
+        assert_eq!(named(|budget| budget / 2 + 30 * STEP), Some(60));
+    }
+}
