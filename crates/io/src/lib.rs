@@ -49,6 +49,7 @@ mod error;
 mod glob;
 mod source;
 
+mod binary;
 mod compression;
 mod files;
 mod natural;
@@ -73,6 +74,7 @@ mod place;
 mod quarantine;
 
 pub use atomic::{AtomicDir, AtomicFile, OutputOptions};
+pub use binary::binary;
 pub use blocks::{Block, BlockReader};
 pub use compression::Compression;
 pub use count::{Counters, CountingWriter, IoCounters};
