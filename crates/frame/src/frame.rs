@@ -180,6 +180,17 @@ impl DataFrame {
         Ok(Arc::new(Schema::new(lowered.schema.fields().clone())))
     }
 
+    /// What was found about the files that nobody had said: what ends their lines, names that were
+    /// made unique.
+    ///
+    /// # Errors
+    /// Files that cannot be read.
+    pub fn notes(&self) -> Result<Vec<String>> {
+        let source = self.node.origin().open(&SerialExecutor);
+        let source = source.map_err(|error| self.locate_source(error))?;
+        Ok(source.notes())
+    }
+
     pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
         let node = &*self.node;
         let source = node

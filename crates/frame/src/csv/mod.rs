@@ -9,5 +9,6 @@
 //! without looking at the ones before it.
 
 pub(crate) mod column;
+pub(crate) mod ends;
 pub(crate) mod marks;
 pub(crate) mod split;

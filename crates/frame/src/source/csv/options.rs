@@ -3,6 +3,7 @@
 use arrow::datatypes::DataType;
 use flagstone_graph::{Error, Result};
 
+use crate::csv::ends::LINE_FEED;
 use crate::csv::split::Format;
 use crate::source::bad::BadRecords;
 
@@ -58,11 +59,13 @@ impl CsvOptions {
         }
     }
 
+    /// How most files end their lines; what ends those of a file, its head says.
     pub(crate) fn format(&self) -> Format {
         Format {
             delimiter: self.delimiter,
             quote: self.quote,
             escape: self.escape,
+            line_end: LINE_FEED,
         }
     }
 

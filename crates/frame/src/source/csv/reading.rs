@@ -2,12 +2,15 @@
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
-use flagstone_graph::{Counter, Result, TaskContext};
+use flagstone_graph::{Counter, Error, Result, TaskContext};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
-use flagstone_memory::Lease;
+use flagstone_memory::{Lease, NeedsMemory, format_bytes, format_count};
 
-use super::CsvSource;
+use super::carry::Carry;
+use super::tally::Tally;
+use super::{CsvSource, NAME_ENCODING, QUOTED_TAIL, RECORD_BYTES_MAX};
 use crate::csv::column::Column;
+use crate::csv::ends;
 use crate::csv::split::{Format, Record, Splitter, unquote};
 use crate::error::{arrow_error, io_error};
 use crate::json::Widened;
@@ -15,9 +18,6 @@ use crate::schema::kind::Kind;
 use crate::source::bad::{BadSink, Place, Text};
 use crate::source::text::PartitionLog;
 use crate::source::{BATCH_ROWS, BATCH_TEXT_BYTES, PartitionSource, Scan};
-
-const QUOTED_TAIL: &str = "text follows a closing quote: quotes inside quotes are doubled, or \
-     escaped by the byte that the option `escape` names";
 
 struct Wanted {
     column: usize,
@@ -39,6 +39,9 @@ pub(super) struct Reading<'a> {
     bad: BadSink<'a>,
     counted: bool,
     pub(super) log: PartitionLog,
+    tally: Tally,
+    /// Of the range at hand.
+    format: Format,
 }
 
 /// Where reading takes place.
@@ -47,25 +50,6 @@ struct At<'a> {
     range: &'a ByteRange,
     io: &'a Io<'a>,
     ctx: &'a TaskContext<'a>,
-}
-
-/// A record that goes on behind its block, from its start.
-struct Carry {
-    text: Vec<u8>,
-    offset: u64,
-    lease: Lease,
-}
-
-impl Carry {
-    /// Keeps `rest`. What was kept before is part of it, or gone.
-    fn keep(&mut self, rest: &[u8], offset: u64) -> Result<()> {
-        // both are here while it is copied
-        self.lease
-            .ensure((self.text.capacity() + rest.len()) as u64)?;
-        self.text = rest.to_vec();
-        self.offset = offset;
-        Ok(())
-    }
 }
 
 impl<'a> Reading<'a> {
@@ -104,6 +88,8 @@ impl<'a> Reading<'a> {
             ),
             counted,
             log: PartitionLog::default(),
+            tally: Tally::default(),
+            format: source.options.format(),
         })
     }
 
@@ -121,88 +107,184 @@ impl<'a> Reading<'a> {
             io,
             ctx,
         };
-        self.bad.begin_range();
-        let mut reader = BlockReader::open(range, &ReadOptions::default(), io).map_err(io_error)?;
-        let mut skip_header = range.start == 0 && self.source.options.header;
-        let mut carry = Carry {
-            text: Vec::new(),
-            offset: 0,
-            lease: ctx.reserve(0)?,
+        let files = &self.source.files;
+        self.format.line_end = files.line_end(&range.file);
+        self.bad.begin_range_of(self.format.line_end);
+        let reading = ReadOptions {
+            delimiter: files.delimiter(&range.file),
+            ..ReadOptions::default()
         };
-        while let Some(block) = reader.next_block().map_err(io_error)? {
+        let mut reader = BlockReader::open(range, &reading, io).map_err(io_error)?;
+        let mut skip_header = range.start == 0 && self.source.options.header;
+        let mut carry = Carry::new(ctx.memory())?;
+        let line_end = self.format.line_end;
+        loop {
+            let block = reader.next_block().map_err(io_error)?;
+            let is_last = block.is_none();
             let rows_before = self.log.rows;
-            if carry.text.is_empty() {
-                let text = Text {
-                    bytes: block.bytes,
-                    offset: block.offset,
-                    lines_before: block.lines_before,
-                };
-                if let Some(start) = self.block(&text, &mut skip_header, &at, each)? {
-                    carry.keep(&block.bytes[start..], block.offset + start as u64)?;
-                }
-            } else {
-                let (old, new) = (carry.text.len(), carry.text.len() + block.bytes.len());
-                carry.lease.ensure((old + new) as u64)?;
-                carry.text.reserve_exact(block.bytes.len());
-                carry.text.extend_from_slice(block.bytes);
-                let bytes = std::mem::take(&mut carry.text);
-                let text = Text {
-                    bytes: &bytes,
-                    offset: carry.offset,
-                    lines_before: None,
-                };
-                match self.block(&text, &mut skip_header, &at, each)? {
-                    // the same record goes on and on: nothing is copied
-                    Some(0) => carry.text = bytes,
-                    Some(start) => {
-                        let rest = bytes.len() - start;
-                        carry.lease.ensure((bytes.len() + rest) as u64)?;
-                        carry.keep(&bytes[start..], carry.offset + start as u64)?;
+            match block {
+                Some(block) if carry.is_empty() => {
+                    self.tally.lines += ends::lines(block.bytes, line_end);
+                    let text = Text {
+                        bytes: block.bytes,
+                        offset: block.offset,
+                        lines_before: block.lines_before,
+                    };
+                    if let Some(start) = self.block(&text, &mut skip_header, &at, each)? {
+                        let offset = block.offset + start as u64;
+                        let kept = carry.keep(&block.bytes[start..], offset);
+                        kept.map_err(|needs| self.does_not_end(needs, offset, &at))?;
                     }
-                    None => {}
                 }
+                Some(block) => {
+                    self.tally.lines += ends::lines(block.bytes, line_end);
+                    let longer = carry.append(block.bytes);
+                    longer.map_err(|needs| self.does_not_end(needs, carry.offset, &at))?;
+                    if carry.is_due() {
+                        self.carried(&mut carry, &mut skip_header, &at, each)?;
+                    }
+                }
+                None if carry.is_news() => {
+                    self.carried(&mut carry, &mut skip_header, &at, each)?;
+                }
+                None => {}
             }
             if !self.counted {
-                ctx.count(Counter::RowsIn, self.log.rows - rows_before);
+                let rows = files.uncounted(self.log.rows - rows_before);
+                ctx.count(Counter::RowsIn, rows);
             }
             if self.log.misaligned {
                 return Ok(());
             }
+            if is_last {
+                break;
+            }
         }
-        if !carry.text.is_empty() {
+        if !carry.is_empty() {
             if range.file.is_splittable() && !self.source.files.is_whole() {
                 self.log.misaligned = true;
                 return Ok(());
             }
-            let what = "a quote that opens in this record is not closed before the file ends";
-            let place = Place {
-                range,
-                record: &carry.text[..carry.text.len().min(1 << 16)],
-                offset: carry.offset,
-                at: 0,
-                what,
-            };
-            let text = Text {
-                bytes: &carry.text,
-                offset: carry.offset,
-                lines_before: None,
-            };
-            self.bad.put(&place, &text, io, ctx)?;
+            self.unclosed(&carry, &at)?;
         }
         self.note_widened(range_index);
         Ok(())
     }
 
-    /// The rows that are left, and what was met.
+    /// Reads the records of a text that is kept; what goes on behind it stays.
+    fn carried(
+        &mut self,
+        carry: &mut Carry,
+        skip_header: &mut bool,
+        at: &At<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let bytes = carry.take();
+        let text = Text {
+            bytes: &bytes,
+            offset: carry.offset,
+            lines_before: None,
+        };
+        let rest = self.block(&text, skip_header, at, each)?;
+        let Some(start) = rest else {
+            return Ok(());
+        };
+        carry.put_back(bytes);
+        if start > 0 {
+            carry.cut(start);
+        }
+        if carry.is_too_long() {
+            let limit = format_bytes(RECORD_BYTES_MAX as u64);
+            let what = format!(
+                "the record that starts here is longer than the limit of {limit}: is a quote in it \
+                 not closed?"
+            );
+            return Err(self.fatal(carry, &what, at)?);
+        }
+        Ok(())
+    }
+
+    /// A quote is open where the file ends. What is in it may be all of the file: that is no record
+    /// to leave out, unless it is its last line.
+    fn unclosed(&mut self, carry: &Carry, at: &At<'_>) -> Result<()> {
+        let lines = ends::lines(carry.text(), self.format.line_end);
+        if lines > 1 {
+            let what = format!(
+                "a quote that opens in this record is not closed before the file ends, {} further \
+                 down; close it, or read without quotes",
+                format_count(lines - 1, "line")
+            );
+            return Err(self.fatal(carry, &what, at)?);
+        }
+        let place = Place {
+            range: at.range,
+            record: &carry.text()[..carry.text().len().min(1 << 16)],
+            offset: carry.offset,
+            at: 0,
+            what: "a quote that opens in this record is not closed before the file ends",
+        };
+        let text = Text {
+            bytes: carry.text(),
+            offset: carry.offset,
+            lines_before: None,
+        };
+        self.tally.left_out += lines;
+        self.bad.put(&place, &text, at.io, at.ctx)
+    }
+
+    /// The error about a record that is kept.
+    fn fatal(&mut self, carry: &Carry, what: &str, at: &At<'_>) -> Result<Error> {
+        let place = Place {
+            range: at.range,
+            record: &[],
+            offset: carry.offset,
+            at: 0,
+            what,
+        };
+        let text = Text {
+            bytes: carry.text(),
+            offset: carry.offset,
+            lines_before: None,
+        };
+        self.bad.fatal(&place, &text, at.io)
+    }
+
+    /// Memory does not do for a record that goes on: it is named, since a quote may be the reason.
+    fn does_not_end(&self, needs: NeedsMemory, offset: u64, at: &At<'_>) -> Error {
+        let file = &at.range.file;
+        let quiet = Io::new(at.io.memory).source(at.io.source);
+        let quiet = quiet.cancelled(at.io.cancelled);
+        let files = &self.source.files;
+        let line = files
+            .numbers
+            .number_at(file, offset, &files.delimiter(file), &quiet);
+        let place = flagstone_io::Place {
+            file: Some(file.path()),
+            line: line.ok(),
+            column: None,
+            byte: Some(offset),
+        };
+        let what = format!(
+            "the record that starts here does not end soon, and {needs}; is a quote in it not \
+             closed?"
+        );
+        Error::needs_memory(needs).with_message(place.says(&what))
+    }
+
+    /// The rows that are left; what was met, and how many lines were blank.
     pub(super) fn finish(
         mut self,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<PartitionLog> {
+    ) -> Result<(PartitionLog, u64)> {
         self.flush(each)?;
         self.bad.finish()?;
+        if !self.log.misaligned {
+            self.tally.check(self.source.files.called())?;
+        }
         self.log.bad_records = self.bad.count;
+        self.log.bad_lines_more = self.tally.left_out.saturating_sub(self.bad.count);
         self.log.first_bad = self.bad.first;
-        Ok(self.log)
+        Ok((self.log, self.tally.blank))
     }
 
     /// Reads the records of a text; where a record starts that goes on behind it.
@@ -214,10 +296,12 @@ impl<'a> Reading<'a> {
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<Option<usize>> {
         let Text { bytes, offset, .. } = *text;
-        let format = self.source.options.format();
+        let format = self.format;
         let expected = self.source.columns().len();
         let utf8 = simdutf8::basic::from_utf8(bytes).is_ok();
-        self.splitter.begin(bytes, format)?;
+        let may_stray = ends::may_stray(bytes, format.line_end);
+        let begun = self.splitter.begin(bytes, format);
+        begun.map_err(|needs| self.does_not_end(needs, offset, at))?;
         while let Some(record) = self.splitter.next(bytes, format, expected)? {
             let (start, end, wrong) = match record {
                 Record::Open { start } => {
@@ -225,43 +309,47 @@ impl<'a> Reading<'a> {
                     return Ok(Some(start));
                 }
                 Record::Broken { start, end, at } => {
-                    (start, end, Some((at - start, QUOTED_TAIL.to_owned())))
+                    let what = match bytes[at] {
+                        b'\r' | b'\n' => ends::stray_message(format.line_end).to_owned(),
+                        _ => QUOTED_TAIL.to_owned(),
+                    };
+                    (start, end, Some((at - start, what)))
                 }
                 Record::Fields {
                     start,
                     end,
                     field_count,
-                } if field_count != expected => {
-                    if bytes[start..end].trim_ascii().is_empty() {
+                } => {
+                    let is_blank = || bytes[start..end].trim_ascii().is_empty();
+                    if (*skip_header || field_count != expected) && is_blank() {
+                        self.tally.blank += 1;
                         continue;
                     }
-                    let what = format!("the record has {field_count} fields instead of {expected}");
-                    (start, end, Some((0, what)))
-                }
-                Record::Fields { start, end, .. } => {
                     if std::mem::take(skip_header) {
+                        self.tally.header += self.lines_of(&bytes[start..end]);
                         continue;
                     }
-                    let valid = match utf8 {
-                        true => None,
-                        false => std::str::from_utf8(&bytes[start..end]).err(),
-                    };
-                    let wrong = match valid {
+                    let wrong = self.wrong(text, (start, end, field_count), utf8, may_stray);
+                    let wrong = match wrong {
                         None => self.record(bytes, offset + start as u64, format)?,
-                        Some(error) => {
-                            Some((error.valid_up_to(), "the record is not UTF-8".to_owned()))
-                        }
+                        wrong => wrong,
                     };
                     (start, end, wrong)
                 }
             };
             *skip_header = false;
+            let lines = self.lines_of(&bytes[start..end]);
             if let Some((byte, what)) = wrong {
                 if at.range.start > 0 && format.quote.is_some() {
                     // perhaps the piece began inside quotes: the whole file will tell
                     self.log.misaligned = true;
                     return Ok(None);
                 }
+                // of many lines, the first is the one to look at: a quote may open there by mistake
+                let (byte, what) = match lines {
+                    1 => (byte, what),
+                    _ => (0, format!("{what} (the record goes over {lines} lines)")),
+                };
                 let place = Place {
                     range: at.range,
                     record: &bytes[start..end],
@@ -269,9 +357,11 @@ impl<'a> Reading<'a> {
                     at: byte,
                     what: &what,
                 };
+                self.tally.left_out += lines;
                 self.bad.put(&place, text, at.io, at.ctx)?;
                 continue;
             }
+            self.tally.read += lines;
             self.log.rows += 1;
             self.rows += 1;
             self.text_bytes += end - start;
@@ -282,6 +372,55 @@ impl<'a> Reading<'a> {
         }
         self.bad.pass(bytes, offset);
         Ok(None)
+    }
+
+    /// How many lines a record takes, without its end.
+    #[inline]
+    fn lines_of(&self, record: &[u8]) -> u64 {
+        match self.splitter.has_quotes() {
+            true => 1 + memchr::memchr_iter(self.format.line_end, record).count() as u64,
+            false => 1,
+        }
+    }
+
+    /// What is wrong with the record at hand whatever is wanted of it, and at which byte.
+    #[inline]
+    fn wrong(
+        &self,
+        text: &Text<'_>,
+        (start, end, field_count): (usize, usize, usize),
+        utf8: bool,
+        may_stray: bool,
+    ) -> Option<(usize, String)> {
+        let expected = self.source.columns().len();
+        if may_stray && let Some(at) = self.stray(text.bytes, field_count) {
+            let what = ends::stray_message(self.format.line_end);
+            return Some((at - start, what.to_owned()));
+        }
+        if field_count != expected {
+            let what = format!("the record has {field_count} fields instead of {expected}");
+            return Some((0, what));
+        }
+        if utf8 {
+            return None;
+        }
+        let error = std::str::from_utf8(&text.bytes[start..end]).err()?;
+        let what = format!("the record is not UTF-8{NAME_ENCODING}");
+        Some((error.valid_up_to(), what))
+    }
+
+    /// Where a line end of another kind stands outside quotes in the record at hand.
+    #[cold]
+    fn stray(&self, text: &[u8], field_count: usize) -> Option<usize> {
+        (0..field_count).find_map(|i| {
+            let span = self.splitter.field(i);
+            let field = &text[span.start as usize..span.end as usize];
+            let at = match span.quoted {
+                true => None,
+                false => ends::stray(field, self.format.line_end),
+            };
+            at.map(|at| span.start as usize + at)
+        })
     }
 
     /// Appends the wanted fields of the record at hand, or says why not, and at which byte.
