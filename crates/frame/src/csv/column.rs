@@ -71,7 +71,8 @@ fn integer(text: &[u8]) -> Option<i64> {
     (!(negative && value == 0)).then_some(if negative { -value } else { value })
 }
 
-/// Numbers with a point or an exponent; not codes of digits, and no words.
+/// Numbers with a point or an exponent, not codes of digits; and what writers write for values that
+/// are no numbers.
 #[inline(always)]
 fn float(text: &[u8]) -> Option<f64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
@@ -81,7 +82,7 @@ fn float(text: &[u8]) -> Option<f64> {
         return None;
     }
     if !matches!(digits.first(), Some(b'0'..=b'9' | b'.')) {
-        return None;
+        return not_finite(text);
     }
     // integers come here only when they have too many digits, or are -0
     if digits.len() > 1 && digits.iter().all(u8::is_ascii_digit) {
@@ -89,6 +90,25 @@ fn float(text: &[u8]) -> Option<f64> {
     }
     let value: f64 = fast_float2::parse(text).ok()?;
     value.is_finite().then_some(value)
+}
+
+/// Infinities, and what is not a number: `nan`, `-inf`, `Infinity`, in any case.
+#[cold]
+fn not_finite(text: &[u8]) -> Option<f64> {
+    let (negative, word) = match text {
+        [b'-', word @ ..] => (true, word),
+        [b'+', word @ ..] => (false, word),
+        word => (false, word),
+    };
+    let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
+    let value = if is("nan") {
+        f64::NAN
+    } else if is("inf") || is("infinity") {
+        f64::INFINITY
+    } else {
+        return None;
+    };
+    Some(if negative { -value } else { value })
 }
 
 fn boolean(text: &[u8]) -> Option<bool> {
@@ -332,8 +352,14 @@ mod tests {
             (".5", Kind::Float),
             ("1e9", Kind::Float),
             ("1e999", Kind::Str),
-            ("nan", Kind::Str),
-            ("inf", Kind::Str),
+            ("nan", Kind::Float),
+            ("NaN", Kind::Float),
+            ("-inf", Kind::Float),
+            ("+inf", Kind::Float),
+            ("Infinity", Kind::Float),
+            ("infinite", Kind::Str),
+            ("nano", Kind::Str),
+            ("-0", Kind::Float),
             ("-", Kind::Str),
             ("True", Kind::Bool),
             ("1 ", Kind::Str),
