@@ -211,6 +211,7 @@ fn sources(stats: &Stats) -> serde_json::Value {
             "looked_into": quality.looked_into,
             "keys": keys,
             "keys_left_out": quality.keys_left_out,
+            "notes": quality.notes,
         });
         (name.clone(), quality)
     });

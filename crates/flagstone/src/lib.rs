@@ -58,10 +58,10 @@ pub use flagstone_bag::{
     PartitionSize, Pattern, Portable, Stage, TextOptions, Values,
 };
 pub use flagstone_frame::{
-    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, IntoExpr, JsonOptions, Output,
-    ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions, Widening,
-    WriteReport, avg, cast, check_condition, check_select_list, col, count, count_all, lit, max,
-    mean, min, month, not, sum, to_date, when, year,
+    BadRecords, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat, IntoExpr, JsonOptions,
+    Output, PLANNER_THREAD, ParquetCompression, ParquetOptions, RowCompression, RowFormat,
+    RowOptions, Widening, WriteReport, avg, cast, check_condition, check_select_list, col, count,
+    count_all, day, lit, max, mean, min, month, not, sum, to_date, when, year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,

@@ -10,6 +10,7 @@ use datafusion_expr::Expr;
 use flagstone_graph::{Error, Execute, Graph, LayerId, Result, SerialExecutor};
 
 use crate::ops::collect::Collect;
+use crate::plan::stack::planned;
 use crate::plan::{Node, Operation, logical, lower};
 use crate::sink::parquet::ParquetOptions;
 use crate::sink::rows::RowOptions;
@@ -203,8 +204,11 @@ impl DataFrame {
     /// The same over a source that is open.
     pub(crate) fn lower_over(&self, source: &Arc<dyn PartitionSource>) -> Result<lower::Lowered> {
         let node = &*self.node;
-        let plan = logical::checked(node, source)?;
-        lower::lower(&plan).map_err(|error| node.locate(error))
+        planned(|| {
+            let plan = logical::checked(node, source)?;
+            lower::lower(&plan).map_err(|error| node.locate(error))
+        })
+        .map_err(|error| node.locate(error))
     }
 
     fn locate_source(&self, error: Error) -> Error {

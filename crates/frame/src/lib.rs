@@ -44,7 +44,7 @@ mod source;
 mod terminal;
 
 pub use expr::{
-    DateExpr, Expr, avg, cast, col, count, count_all, lit, max, mean, min, month, not, sum,
+    DateExpr, Expr, avg, cast, col, count, count_all, day, lit, max, mean, min, month, not, sum,
     to_date, when, year,
 };
 pub use flagstone_graph::{Error, ErrorKind, Result};
@@ -52,6 +52,7 @@ pub use frame::{DataFrame, GroupBy, IntoExpr};
 pub use inspect::{ParquetInfo, inspect_parquet};
 pub use partition::Partition;
 pub use plan::sql::{check_condition, check_select_list};
+pub use plan::stack::PLANNER_THREAD;
 pub use sink::parquet::{ParquetCompression, ParquetOptions};
 pub use sink::rows::{RowCompression, RowFormat, RowOptions};
 pub use source::bad::BadRecords;

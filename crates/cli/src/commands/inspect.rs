@@ -12,7 +12,7 @@ use flagstone::{
 use crate::args::{Inspect, Reading};
 use crate::commands::reading;
 use crate::out::print;
-use crate::run::Failure;
+use crate::run::{Failure, say};
 
 pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
     let path = Path::new(&args.path);
@@ -166,7 +166,8 @@ fn sampled(
     reading: &Reading,
     format: InputFormat,
 ) -> Result<(), Failure> {
-    let schema = reading::frame(inputs, reading, format, BadRecords::Fail).schema()?;
+    let frame = reading::frame(inputs, reading, format, BadRecords::Fail);
+    let schema = frame.schema()?;
     let files = flagstone::list_files(inputs)?;
     let bytes: u64 = files.iter().map(|(_, len)| len).sum();
     print(format_args!(
@@ -175,6 +176,9 @@ fn sampled(
         format_bytes(bytes),
         tree(&schema)
     ))?;
+    for note in frame.notes()? {
+        say(format_args!("note: {note}"));
+    }
     if format != InputFormat::Json {
         reading::warn_of_one_column(reading, &schema);
     }
