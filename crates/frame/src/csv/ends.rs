@@ -76,6 +76,16 @@ pub(crate) fn stray_message(line_end: u8) -> &'static str {
     }
 }
 
+/// Where a text goes on after so many lines; `None` when it has fewer.
+pub(crate) fn after_lines(text: &[u8], lines: u64, line_end: u8) -> Option<usize> {
+    let Some(last) = lines.checked_sub(1) else {
+        return Some(0);
+    };
+    let last = usize::try_from(last).ok()?;
+    let end = memchr::memchr_iter(line_end, text).nth(last)?;
+    Some(end + 1)
+}
+
 /// How many lines a text has: one more than ends, unless it ends with one.
 pub(crate) fn lines(text: &[u8], line_end: u8) -> u64 {
     let ends = memchr::memchr_iter(line_end, text).count() as u64;
@@ -91,6 +101,8 @@ mod tests {
         quote: Some(b'"'),
         escape: None,
         line_end: LINE_FEED,
+        comment: None,
+        trim: false,
     };
 
     #[test]

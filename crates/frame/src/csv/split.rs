@@ -17,6 +17,10 @@ pub(crate) struct Format {
     pub(crate) escape: Option<u8>,
     /// The byte that ends a line; a carriage return before a line feed belongs to it.
     pub(crate) line_end: u8,
+    /// A line that begins with this byte is a comment.
+    pub(crate) comment: Option<u8>,
+    /// Spaces and tabs around fields and their quotes are no part of them.
+    pub(crate) trim: bool,
 }
 
 /// A field as it stands in the text.
@@ -36,6 +40,8 @@ pub(crate) enum Record {
         end: usize,
         field_count: usize,
     },
+    /// A line that is no record.
+    Comment { end: usize },
     /// A quote is not closed before the text ends.
     Open { start: usize },
     /// After a closing quote comes neither delimiter nor line end.
@@ -106,6 +112,9 @@ impl Splitter {
             return Ok(None);
         }
         self.start = self.pos;
+        if format.comment.is_some() && format.comment == Some(text[self.pos]) {
+            return Ok(Some(self.comment(text, format.line_end)));
+        }
         if self.quotes {
             return self.next_quoted(text, format).map(Some);
         }
@@ -146,6 +155,21 @@ impl Splitter {
         }))
     }
 
+    #[cold]
+    fn comment(&mut self, text: &[u8], line_end: u8) -> Record {
+        let len = memchr::memchr(line_end, &text[self.start..]);
+        let end = len.map_or(text.len(), |len| self.start + len);
+        self.pos = end + 1;
+        while self
+            .marks
+            .get(self.next)
+            .is_some_and(|&mark| mark as usize <= end)
+        {
+            self.next += 1;
+        }
+        Record::Comment { end }
+    }
+
     /// Whether the text has quotes, so that a record may go over several lines.
     #[inline]
     pub(crate) fn has_quotes(&self) -> bool {
@@ -183,8 +207,19 @@ impl Splitter {
         self.spans.clear();
         let start = self.start;
         let mut at = start;
+        let is_space = |at: usize| {
+            let space = text.get(at).filter(|byte| matches!(byte, b' ' | b'\t'));
+            space.is_some_and(|&byte| byte != format.delimiter)
+        };
         loop {
-            let quoted = text.get(at) == Some(&quote);
+            let mut opens = at;
+            while format.trim && is_space(opens) {
+                opens += 1;
+            }
+            let quoted = text.get(opens) == Some(&quote);
+            if quoted {
+                at = opens;
+            }
             let (from, to, after) = if quoted {
                 let Some(close) = closing(text, at + 1, quote, format.escape) else {
                     return Ok(Record::Open { start });
@@ -196,6 +231,9 @@ impl Splitter {
             };
             let mut to = to;
             let mut after = after;
+            while format.trim && quoted && is_space(after) {
+                after += 1;
+            }
             if feeds && text.get(after) == Some(&b'\r') && ends(text.get(after + 1)) {
                 after += 1;
             }
@@ -308,6 +346,8 @@ mod tests {
         quote: Some(b'"'),
         escape: None,
         line_end: LINE_FEED,
+        comment: None,
+        trim: false,
     };
 
     fn split(text: &[u8], format: Format, expected: usize) -> Vec<Vec<String>> {

@@ -142,6 +142,8 @@ fn of_text(head: &[u8], memory: &dyn Memory) -> Result<Option<InputFormat>> {
             quote,
             escape: None,
             line_end: LINE_FEED,
+            comment: None,
+            trim: false,
         };
         if is_table(head, format_of, memory)? {
             return Ok(Some(format));

@@ -65,8 +65,15 @@ pub(crate) fn look(head: &Head<'_>, options: &CsvOptions, memory: &dyn Memory) -
         (_, text) => text,
     };
     format.line_end = ends::of_head(known, format);
+    let Some(first) = ends::after_lines(head.text, options.skip_lines, format.line_end) else {
+        return Ok(match head.is_whole {
+            true => Look::Nothing,
+            false => Look::Open,
+        });
+    };
     Looking {
         head,
+        first,
         options,
         format,
         splitter: Splitter::new(memory)?,
@@ -77,15 +84,17 @@ pub(crate) fn look(head: &Head<'_>, options: &CsvOptions, memory: &dyn Memory) -
 
 struct Looking<'a> {
     head: &'a Head<'a>,
+    /// Where in it the first record is, or the header.
+    first: usize,
     options: &'a CsvOptions,
     format: Format,
     splitter: Splitter,
     unquoted: Vec<u8>,
 }
 
-impl Looking<'_> {
+impl<'a> Looking<'a> {
     fn run(mut self) -> Result<Look> {
-        let (text, format) = (self.head.text, self.format);
+        let (text, format) = (&self.head.text[self.first..], self.format);
         let mut seen: Option<Seen> = None;
         let mut expected = 1;
         // columns with an empty text in quotes
@@ -115,6 +124,7 @@ impl Looking<'_> {
                     return Err(self.wrong(start, 0, what));
                 }
                 Record::Open { .. } => break,
+                Record::Comment { .. } => continue,
                 Record::Broken { start, at, .. } if seen.is_none() => {
                     return Err(self.wrong(start, at - start, super::QUOTED_TAIL));
                 }
@@ -165,13 +175,20 @@ impl Looking<'_> {
         Ok(Look::Seen(seen))
     }
 
+    /// What records are read from.
+    fn text(&self) -> &'a [u8] {
+        &self.head.text[self.first..]
+    }
+
     /// Takes a field of the record at hand; whether quotes stood around it.
     fn field(&mut self, i: usize) -> bool {
         let span = self.splitter.field(i);
-        let raw = &self.head.text[span.start as usize..span.end as usize];
+        let raw = &self.text()[span.start as usize..span.end as usize];
         self.unquoted.clear();
         if span.quoted {
             unquote(raw, self.format, &mut self.unquoted);
+        } else if self.format.trim {
+            self.unquoted.extend_from_slice(raw.trim_ascii());
         } else {
             self.unquoted.extend_from_slice(raw);
         }
@@ -181,22 +198,21 @@ impl Looking<'_> {
     /// Refuses a first record that cannot be what the names, or the number of the columns, follow
     /// from.
     fn check_first(&mut self, start: usize, end: usize, field_count: usize) -> Result<()> {
-        let text = std::str::from_utf8(&self.head.text[start..end]);
+        let text = std::str::from_utf8(&self.text()[start..end]);
         if let Err(error) = text
             && self.options.header
         {
             let what = format!(
                 "the header is not UTF-8: byte {:#04x}{}",
-                self.head.text[start + error.valid_up_to()],
+                self.text()[start + error.valid_up_to()],
                 super::NAME_ENCODING
             );
             return Err(self.wrong(start, error.valid_up_to(), &what));
         }
-        if self.options.header && ends::may_stray(&self.head.text[start..end], self.format.line_end)
-        {
+        if self.options.header && ends::may_stray(&self.text()[start..end], self.format.line_end) {
             for i in 0..field_count {
                 let span = self.splitter.field(i);
-                let field = &self.head.text[span.start as usize..span.end as usize];
+                let field = &self.text()[span.start as usize..span.end as usize];
                 if !span.quoted
                     && let Some(at) = ends::stray(field, self.format.line_end)
                 {
@@ -273,6 +289,7 @@ impl Looking<'_> {
 
     /// A mistake at byte `at` of the record that starts at `start`.
     fn wrong(&self, start: usize, at: usize, what: &str) -> Error {
+        let start = start + self.first;
         let before = memchr::memchr_iter(self.format.line_end, &self.head.text[..start]);
         let place = Place {
             file: Some(self.head.path),

@@ -11,6 +11,7 @@ mod names;
 mod open;
 mod options;
 mod reading;
+mod sniff;
 mod tally;
 
 use std::collections::{BTreeSet, HashSet};
@@ -29,7 +30,7 @@ use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_i
 use crate::schema::kind::Kind;
 
 pub(crate) use open::open;
-pub use options::CsvOptions;
+pub use options::{CsvOptions, Sniff};
 use reading::Reading;
 
 /// A table has at most so many columns.

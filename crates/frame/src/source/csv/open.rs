@@ -12,7 +12,8 @@ use flagstone_io::{
 };
 
 use super::look::{Head, Look, Seen, look};
-use super::{CsvOptions, CsvSource};
+use super::sniff::{Sniffed, sniff};
+use super::{CsvOptions, CsvSource, Sniff};
 use crate::csv::ends::CARRIAGE_RETURN;
 use crate::error::io_error;
 use crate::json::Mixing;
@@ -32,8 +33,12 @@ pub(crate) fn open(
     options: &CsvOptions,
     execute: &dyn Execute,
 ) -> Result<CsvSource> {
+    let Sniffed {
+        ref options,
+        mut notes,
+    } = sniffed(files, options, execute)?;
     let (mut all, mut mixed) = (None::<(Vec<(String, Kind)>, Mixing)>, Mixed::new());
-    let (mut notes, mut returns) = (Vec::new(), HashSet::new());
+    let mut returns = HashSet::new();
     for (file, block) in sample(files, options, execute)? {
         let Some(Some(seen)) = block.value_ref::<Option<Seen>>() else {
             continue;
@@ -74,7 +79,7 @@ pub(crate) fn open(
     let mut columns = all.map(|(columns, _)| columns).unwrap_or_default();
     for (name, kind) in &mut columns {
         if let Some(given) = options.given_type(name) {
-            *kind = Kind::nearest(given);
+            *kind = Kind::nearest_of_text(given);
         }
     }
     let known: HashSet<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
@@ -92,6 +97,26 @@ pub(crate) fn open(
         found,
         options.clone(),
     ))
+}
+
+/// The options with what they leave open found in the head of the first file.
+fn sniffed(files: &[InputFile], options: &CsvOptions, execute: &dyn Execute) -> Result<Sniffed> {
+    let first = files.iter().find(|file| !file.is_empty());
+    if let Some(first) = first.filter(|_| options.sniff.any()) {
+        let blocks = sample(std::slice::from_ref(first), options, execute)?;
+        let found = blocks
+            .first()
+            .and_then(|(_, block)| block.value_ref::<Sniffed>());
+        if let Some(found) = found {
+            return Ok(found.clone());
+        }
+    }
+    let mut options = options.clone();
+    options.sniff = Sniff::default();
+    Ok(Sniffed {
+        options,
+        notes: Vec::new(),
+    })
 }
 
 /// The columns with nothing seen in them.
@@ -236,6 +261,9 @@ impl Layer for SampleLayer {
                 is_whole,
                 path: file.path(),
             };
+            if self.options.sniff.any() {
+                return Ok(Block::value(sniff(&head, &self.options, ctx.memory())?));
+            }
             match look(&head, &self.options, ctx.memory())? {
                 Look::Seen(seen) => return Ok(Block::value(Some(seen))),
                 Look::Nothing if is_whole => return Ok(Block::value(None::<Seen>)),

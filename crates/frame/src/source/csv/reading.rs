@@ -1,7 +1,8 @@
 //! One partition of delimited text being read.
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, SchemaRef};
 use flagstone_graph::{Counter, Error, Result, TaskContext};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
 use flagstone_memory::{Lease, NeedsMemory, format_bytes, format_count};
@@ -11,6 +12,7 @@ use super::tally::Tally;
 use super::{CsvSource, NAME_ENCODING, QUOTED_TAIL, RECORD_BYTES_MAX};
 use crate::csv::column::Column;
 use crate::csv::ends;
+use crate::csv::given::takes;
 use crate::csv::split::{Format, Record, Splitter, unquote};
 use crate::error::{arrow_error, io_error};
 use crate::json::Widened;
@@ -21,8 +23,8 @@ use crate::source::{BATCH_ROWS, BATCH_TEXT_BYTES, PartitionSource, Scan};
 
 struct Wanted {
     column: usize,
-    /// Its type was given.
-    strict: bool,
+    /// Its type, where it was given.
+    given: Option<DataType>,
     values: Column,
 }
 
@@ -64,7 +66,7 @@ impl<'a> Reading<'a> {
             let (name, kind) = &source.columns()[column];
             wanted.push(Wanted {
                 column,
-                strict: source.options.given_type(name).is_some(),
+                given: source.options.given_type(name).cloned(),
                 values: Column::new(kind, ctx.memory())?,
             });
         }
@@ -116,6 +118,11 @@ impl<'a> Reading<'a> {
         };
         let mut reader = BlockReader::open(range, &reading, io).map_err(io_error)?;
         let mut skip_header = range.start == 0 && self.source.options.header;
+        // lines before the header, in the first piece
+        let mut to_skip = match range.start {
+            0 => self.source.options.skip_lines,
+            _ => 0,
+        };
         let mut carry = Carry::new(ctx.memory())?;
         let line_end = self.format.line_end;
         loop {
@@ -124,15 +131,21 @@ impl<'a> Reading<'a> {
             let rows_before = self.log.rows;
             match block {
                 Some(block) if carry.is_empty() => {
-                    self.tally.lines += ends::lines(block.bytes, line_end);
+                    let lines = ends::lines(block.bytes, line_end);
+                    self.tally.lines += lines;
+                    let skipped = to_skip.min(lines);
+                    let first = ends::after_lines(block.bytes, skipped, line_end);
+                    let first = first.unwrap_or(block.bytes.len());
+                    to_skip -= skipped;
+                    self.tally.header += skipped;
                     let text = Text {
-                        bytes: block.bytes,
-                        offset: block.offset,
-                        lines_before: block.lines_before,
+                        bytes: &block.bytes[first..],
+                        offset: block.offset + first as u64,
+                        lines_before: block.lines_before.map(|before| before + skipped),
                     };
                     if let Some(start) = self.block(&text, &mut skip_header, &at, each)? {
-                        let offset = block.offset + start as u64;
-                        let kept = carry.keep(&block.bytes[start..], offset);
+                        let offset = text.offset + start as u64;
+                        let kept = carry.keep(&text.bytes[start..], offset);
                         kept.map_err(|needs| self.does_not_end(needs, offset, &at))?;
                     }
                 }
@@ -159,6 +172,14 @@ impl<'a> Reading<'a> {
             if is_last {
                 break;
             }
+        }
+        if to_skip > 0 && range.end < range.file.len() {
+            let message = format!(
+                "{}: {} more to skip lie behind the first piece of the file",
+                range.file.path().display(),
+                format_count(to_skip, "line")
+            );
+            return Err(Error::invalid(message));
         }
         if !carry.is_empty() {
             if range.file.is_splittable() && !self.source.files.is_whole() {
@@ -308,6 +329,10 @@ impl<'a> Reading<'a> {
                     self.bad.pass(&bytes[..start], offset);
                     return Ok(Some(start));
                 }
+                Record::Comment { .. } => {
+                    self.tally.blank += 1;
+                    continue;
+                }
                 Record::Broken { start, end, at } => {
                     let what = match bytes[at] {
                         b'\r' | b'\n' => ends::stray_message(format.line_end).to_owned(),
@@ -432,23 +457,29 @@ impl<'a> Reading<'a> {
         format: Format,
     ) -> Result<Option<(usize, String)>> {
         let options = &self.source.options;
-        for wanted in self.wanted.iter().filter(|wanted| wanted.strict) {
-            let span = self.splitter.field(wanted.column);
-            let raw = &text[span.start as usize..span.end as usize];
-            let (name, kind) = &self.source.columns()[wanted.column];
-            if !options.is_null(raw) && !crate::csv::column::fits(raw, kind) {
-                let raw = String::from_utf8_lossy(raw);
-                let data_type = options.given_type(name);
-                let data_type = data_type.map_or_else(String::new, ToString::to_string);
-                let what = format!("{raw:?} in column {name} is not of the given type {data_type}");
-                let first = self.splitter.field(0);
-                return Ok(Some(((span.start - first.start) as usize, what)));
+        for wanted in &self.wanted {
+            let Some(data_type) = &wanted.given else {
+                continue;
+            };
+            let (raw, quoted) = self.raw(text, wanted.column, format);
+            let is_null = match quoted {
+                true => raw.is_empty(),
+                false => options.is_null(raw),
+            };
+            if !is_null && !takes(raw, data_type) {
+                let name = &self.source.columns()[wanted.column].0;
+                let raw_text = String::from_utf8_lossy(raw);
+                let what =
+                    format!("{raw_text:?} in column {name} is not of the given type {data_type}");
+                let first = self.splitter.field(0).start as usize;
+                let at = raw.as_ptr() as usize - text.as_ptr() as usize;
+                return Ok(Some((at - first, what)));
             }
         }
-        for wanted in &mut self.wanted {
-            let span = self.splitter.field(wanted.column);
-            let raw = &text[span.start as usize..span.end as usize];
-            if span.quoted {
+        for i in 0..self.wanted.len() {
+            let (raw, quoted) = self.raw(text, self.wanted[i].column, format);
+            let values = &mut self.wanted[i].values;
+            if quoted {
                 self.unquoted.clear();
                 if raw.len() > self.unquoted.capacity() {
                     // an empty buffer is not copied when it grows
@@ -457,18 +488,29 @@ impl<'a> Reading<'a> {
                     self.unquoted.reserve_exact(raw.len());
                 }
                 unquote(raw, format, &mut self.unquoted);
-                if self.unquoted.is_empty() && !wanted.values.is_text() {
-                    wanted.values.push_null()?;
+                if self.unquoted.is_empty() && !values.is_text() {
+                    values.push_null()?;
                 } else {
-                    wanted.values.push(&self.unquoted, offset)?;
+                    values.push(&self.unquoted, offset)?;
                 }
             } else if options.is_null(raw) {
-                wanted.values.push_null()?;
+                values.push_null()?;
             } else {
-                wanted.values.push(raw, offset)?;
+                values.push(raw, offset)?;
             }
         }
         Ok(None)
+    }
+
+    /// A field of the record at hand as it stands in the text, and whether quotes are around it.
+    #[inline]
+    fn raw<'t>(&self, text: &'t [u8], column: usize, format: Format) -> (&'t [u8], bool) {
+        let span = self.splitter.field(column);
+        let raw = &text[span.start as usize..span.end as usize];
+        match format.trim && !span.quoted {
+            true => (raw.trim_ascii(), false),
+            false => (raw, span.quoted),
+        }
     }
 
     /// Moves what did not fit to the log, with the range it was met in.
@@ -517,7 +559,12 @@ impl<'a> Reading<'a> {
                 array
             } else {
                 wanted.values.lease_cast(rows)?;
-                arrow::compute::cast(&array, field.data_type()).map_err(arrow_error)?
+                // what would be lost was refused before, where its place is known
+                let options = CastOptions {
+                    safe: false,
+                    ..CastOptions::default()
+                };
+                cast_with_options(&array, field.data_type(), &options).map_err(arrow_error)?
             });
         }
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
