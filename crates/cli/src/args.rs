@@ -93,26 +93,47 @@ pub(crate) struct Reading {
     /// Format of the inputs [default: from their names, else from their heads]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<From>,
-    /// Separator of CSV fields [default: a comma, a tab for .tsv]
+    /// Separator of CSV fields [default: what the head of the first file shows]
     #[arg(long, value_name = "CHAR", value_parser = separator)]
     pub(crate) delimiter: Option<u8>,
-    /// What stands around CSV fields that hold separators or line ends, or none [default: a double
-    /// quote, none for .tsv]
+    /// What stands around CSV fields that hold separators or line ends, or none [default: what the
+    /// head of the first file shows]
     #[arg(long, value_name = "CHAR", value_parser = quote)]
     pub(crate) quote: Option<Quote>,
     /// What takes the meaning from a quote after it, inside quotes [default: quotes are doubled]
     #[arg(long, value_name = "CHAR", value_parser = separator)]
     pub(crate) escape: Option<u8>,
     /// The CSV files have no first line that names the columns: they are column_1, column_2, ...
-    #[arg(long)]
+    #[arg(long, conflicts_with = "header")]
     pub(crate) no_header: bool,
+    /// The first line of every CSV file names the columns [default: what the head of the first file
+    /// shows]
+    #[arg(long)]
+    pub(crate) header: bool,
     /// Names of the CSV columns, instead of the header's
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub(crate) names: Option<Vec<String>>,
     /// A text that stands for null in CSV, beside the empty field; may be given several times
     #[arg(long = "null", value_name = "TEXT")]
     pub(crate) nulls: Vec<String>,
+    /// The type of a CSV column, such as id=bigint, zip=text, day=date or price=decimal(10,2); may
+    /// be given several times
+    #[arg(long, value_name = "NAME=TYPE,...", value_parser = types)]
+    pub(crate) types: Vec<Types>,
+    /// Lines of CSV that begin with this character are comments
+    #[arg(long, value_name = "CHAR", value_parser = separator)]
+    pub(crate) comment: Option<u8>,
+    /// Lines before the header of every CSV file, or before its first record
+    #[arg(long, value_name = "N")]
+    pub(crate) skip_lines: Option<u64>,
+    /// Spaces and tabs around CSV fields are no part of them
+    #[arg(long)]
+    pub(crate) trim: bool,
 }
+
+/// Names of columns and their types.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Types(pub(crate) Vec<(String, flagstone::arrow::datatypes::DataType)>);
 
 #[derive(Args, Clone)]
 pub(crate) struct Convert {
@@ -215,6 +236,12 @@ pub(crate) struct Inspect {
     pub(crate) path: String,
     #[command(flatten)]
     pub(crate) reading: Reading,
+    /// Read all of it: count the rows, and show nulls, least and greatest values of every column
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Memory budget of --full, for example 512MiB [default: 60 % of what is available]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "full")]
+    pub(crate) memory: Option<u64>,
 }
 
 #[derive(Args, Clone)]
@@ -246,6 +273,41 @@ fn separator(text: &str) -> Result<u8, String> {
         (_, [byte]) if byte.is_ascii() => Ok(*byte),
         _ => Err("one ASCII character is needed, or tab".into()),
     }
+}
+
+/// `name=type,...`: commas in parentheses are part of a type, and a name may have `=` in it.
+fn types(text: &str) -> Result<Types, String> {
+    let (mut parts, mut depth) = (vec![String::new()], 0);
+    for character in text.chars() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        parts
+            .last_mut()
+            .expect("it begins with one")
+            .push(character);
+    }
+    let one = |part: &String| {
+        let (name, data_type) = part
+            .rsplit_once('=')
+            .ok_or_else(|| format!("{part:?} is not NAME=TYPE"))?;
+        let data_type = flagstone::column_type(data_type);
+        Ok((
+            name.to_owned(),
+            data_type.map_err(|e| e.message().to_owned())?,
+        ))
+    };
+    parts
+        .iter()
+        .map(one)
+        .collect::<Result<_, String>>()
+        .map(Types)
 }
 
 fn quote(text: &str) -> Result<Quote, String> {

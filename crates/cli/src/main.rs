@@ -19,6 +19,7 @@ use crate::args::{Cli, Command, Explained};
 fn main() -> ExitCode {
     signals::ignore_file_size_limit();
     let cli = Cli::parse(); // usage errors end with 2
+    print_no_panic_of_planners();
     let result = match cli.command {
         Command::Convert(args) => commands::convert::run(&args),
         Command::Matmul(args) => commands::matmul::run(&args),
@@ -38,4 +39,14 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// A panic of the planner comes back as an error, which is said once.
+fn print_no_panic_of_planners() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(flagstone::PLANNER_THREAD) {
+            usual(panic);
+        }
+    }));
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::args::{Common, Output, When};
 use crate::memory::{Sampler, high_water_bytes};
-use crate::out::print;
+use crate::out::{print, visible};
 use crate::reports;
 use crate::signals;
 
@@ -48,13 +48,47 @@ impl fmt::Display for Failure {
                 _ => write!(f, "cancelled: nothing was written"),
             },
             // where a collection was made is a line of this program: it says nothing to its users
-            Failure::Run(error) => match error.key() {
-                Some(key) => write!(f, "error: {key}: {}", error.message()),
-                None => write!(f, "error: {}", error.message()),
-            },
-            Failure::Other(message) | Failure::Usage(message) => write!(f, "error: {message}"),
+            Failure::Run(error) => {
+                write!(f, "error: {}", in_flags(error.message()))?;
+                // what the user knows comes first; the task is for those who look at the trace
+                match error.key() {
+                    Some(key) => write!(f, " (in the task {key})"),
+                    None => Ok(()),
+                }
+            }
+            Failure::Other(message) | Failure::Usage(message) => {
+                write!(f, "error: {}", in_flags(message))
+            }
         }
     }
+}
+
+/// A message with the flags of this program where the library names its options.
+fn in_flags(message: &str) -> String {
+    const WAYS_OUT: [(&str, &str); 4] = [
+        (
+            "skip or quarantine bad records to go on",
+            "to go on, leave bad records out (--on-bad-record skip) or keep them apart \
+             (--on-bad-record quarantine)",
+        ),
+        (
+            "or read without quotes",
+            "or read without quotes (--quote none)",
+        ),
+        (
+            "escaped by the byte that the option `escape` names",
+            "escaped by the character that --escape names",
+        ),
+        (
+            "convert it to UTF-8 first, for example with iconv",
+            "convert it to UTF-8 first, for example with iconv -f latin1 -t utf-8",
+        ),
+    ];
+    let mut message = message.to_owned();
+    for (library, program) in WAYS_OUT {
+        message = message.replace(library, program);
+    }
+    message
 }
 
 impl std::convert::From<flagstone::Error> for Failure {
@@ -65,7 +99,7 @@ impl std::convert::From<flagstone::Error> for Failure {
 
 /// Prints a line about the run on standard error; a reader who has gone away is no failure.
 pub(crate) fn say(line: fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", visible(&line.to_string()));
 }
 
 /// What the operating system says, without the number of the error.
@@ -222,6 +256,7 @@ fn sources(stats: &Stats) -> serde_json::Value {
             "looked_into": quality.looked_into,
             "keys": keys,
             "keys_left_out": quality.keys_left_out,
+            "notes": quality.notes,
         });
         (name.clone(), quality)
     });

@@ -58,17 +58,18 @@ pub use flagstone_bag::{
     PartitionSize, Pattern, Portable, Stage, TextOptions, Values,
 };
 pub use flagstone_frame::{
-    BadRecords, CsvOptions, DataFrame, Expr, GroupBy, InputFormat, IntoExpr, JsonOptions, Output,
-    ParquetCompression, ParquetOptions, RowCompression, RowFormat, RowOptions, Widening,
-    WriteReport, avg, cast, check_condition, check_select_list, col, count, count_all, lit, max,
-    mean, min, month, not, sum, to_date, when, year,
+    BadRecords, ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat,
+    IntoExpr, JsonOptions, Output, PLANNER_THREAD, ParquetCompression, ParquetOptions,
+    RowCompression, RowFormat, RowOptions, Sniff, Summary, Widening, WriteReport, avg, cast,
+    check_condition, check_select_list, col, column_type, count, count_all, day, lit, max, mean,
+    min, month, not, sum, to_date, when, year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,
     KeySeen, KeyedGraph, Layer, LayerId, Lazy, Program, Qualities, Quality, Result, SerialExecutor,
     TaskContext, ValueType, delayed, lazy,
 };
-pub use flagstone_io::{IntoPaths, OutputOptions, remove_unfinished};
+pub use flagstone_io::{IntoPaths, OutputOptions, pattern_of, remove_unfinished};
 pub use flagstone_memory::{
     ParseBytesError, format_budget, format_bytes, format_count, parse_bytes,
 };

@@ -102,7 +102,12 @@ pub(crate) fn parquet_error(error: ParquetError) -> Error {
 /// A refusal of memory stays one, so that the task is run again alone; a full disk stays one too.
 pub(crate) fn io_error(error: flagstone_io::Error) -> Error {
     if let Some(needs) = error.needs_memory() {
-        return Error::needs_memory(needs);
+        return Error::needs_memory(needs).with_message(error.to_string());
+    }
+    if error.kind() == flagstone_io::ErrorKind::LineTooLong {
+        let error = error.without_way_out();
+        let message = format!("{error}; are its lines ended by something else, or is it no text?");
+        return Error::new(ErrorKind::Failed, message).with_source(error);
     }
     if error.is_cancelled() {
         return Error::cancelled();

@@ -20,9 +20,10 @@ pub fn count_all() -> Expr {
 }
 
 /// A date from text in this format: `to_date(col("day"), "%m%d%Y")`. Text in another format is an
-/// error that shows it.
+/// error that shows it. Whole numbers are read too, where the format has digits alone: a zero that
+/// the number has lost in front is put back.
 pub fn to_date(expr: Expr, format: &str) -> Expr {
-    crate::kernels::date::to_date_udf(format).call(vec![expr])
+    crate::kernels::date::to_date_udf(vec![format.to_owned()]).call(vec![expr])
 }
 
 /// The year of a date or time.
@@ -35,12 +36,19 @@ pub fn month(expr: Expr) -> Expr {
     datafusion_functions::expr_fn::date_part(lit("month"), expr)
 }
 
+/// The day of the month of a date or time, from 1.
+pub fn day(expr: Expr) -> Expr {
+    datafusion_functions::expr_fn::date_part(lit("day"), expr)
+}
+
 /// What the design writes as a method: `to_date(col("day"), "%m%d%Y").year()`.
 pub trait DateExpr {
     /// The year of a date or time.
     fn year(self) -> Expr;
     /// The month of a date or time, from 1.
     fn month(self) -> Expr;
+    /// The day of the month of a date or time, from 1.
+    fn day(self) -> Expr;
 }
 
 impl DateExpr for Expr {
@@ -50,5 +58,9 @@ impl DateExpr for Expr {
 
     fn month(self) -> Expr {
         month(self)
+    }
+
+    fn day(self) -> Expr {
+        day(self)
     }
 }

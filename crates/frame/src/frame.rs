@@ -11,6 +11,7 @@ use flagstone_graph::{Error, Execute, Graph, LayerId, Result, SerialExecutor};
 use flagstone_io::IntoPaths;
 
 use crate::ops::collect::Collect;
+use crate::plan::stack::planned;
 use crate::plan::{Node, Operation, logical, lower};
 use crate::sink::parquet::ParquetOptions;
 use crate::sink::rows::RowOptions;
@@ -169,6 +170,17 @@ impl DataFrame {
         Ok(Arc::new(Schema::new(lowered.schema.fields().clone())))
     }
 
+    /// What was found about the files that nobody had said: what ends their lines, names that were
+    /// made unique.
+    ///
+    /// # Errors
+    /// Files that cannot be read.
+    pub fn notes(&self) -> Result<Vec<String>> {
+        let source = self.node.origin().open(&SerialExecutor);
+        let source = source.map_err(|error| self.locate_source(error))?;
+        Ok(source.notes())
+    }
+
     pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
         let node = &*self.node;
         let source = node
@@ -181,8 +193,11 @@ impl DataFrame {
     /// The same over a source that is open.
     pub(crate) fn lower_over(&self, source: &Arc<dyn PartitionSource>) -> Result<lower::Lowered> {
         let node = &*self.node;
-        let plan = logical::checked(node, source)?;
-        lower::lower(&plan).map_err(|error| node.locate(error))
+        planned(|| {
+            let plan = logical::checked(node, source)?;
+            lower::lower(&plan).map_err(|error| node.locate(error))
+        })
+        .map_err(|error| node.locate(error))
     }
 
     fn locate_source(&self, error: Error) -> Error {

@@ -41,10 +41,11 @@ mod plan;
 mod schema;
 mod sink;
 mod source;
+mod summary;
 mod terminal;
 
 pub use expr::{
-    DateExpr, Expr, avg, cast, col, count, count_all, lit, max, mean, min, month, not, sum,
+    DateExpr, Expr, avg, cast, col, count, count_all, day, lit, max, mean, min, month, not, sum,
     to_date, when, year,
 };
 pub use flagstone_graph::{Error, ErrorKind, Result};
@@ -52,12 +53,15 @@ pub use frame::{DataFrame, GroupBy, IntoExpr};
 pub use inspect::{ParquetInfo, inspect_parquet};
 pub use partition::Partition;
 pub use plan::sql::{check_condition, check_select_list};
+pub use plan::stack::PLANNER_THREAD;
+pub use schema::type_name::column_type;
 pub use sink::parquet::{ParquetCompression, ParquetOptions};
 pub use sink::rows::{RowCompression, RowFormat, RowOptions};
 pub use source::bad::BadRecords;
-pub use source::csv::CsvOptions;
+pub use source::csv::{CsvOptions, Sniff};
 pub use source::detect::InputFormat;
 pub use source::json::JsonOptions;
 pub use source::records::{AskPlace, BoundRecords, RecordPlace, Records};
 pub use source::{BATCH_ROWS, Bound, Outcome, PartitionSource, Scan, Widening};
+pub use summary::{ColumnSummary, Summary};
 pub use terminal::{Output, WriteReport};

@@ -9,13 +9,15 @@
 //! 1. `lines = blank + records + skipped + quarantined` ([`Quality::balances`]), for every source.
 //! 2. What is kept per source is bounded: [`KEYS_MAX`] keys, and the number of those left out, and
 //!    the counts of 4096 parts: some 200 KiB.
-//! 3. A part of a source that is read twice in a run counts once, as it was read most. That is known
+//! 3. What was told of a part is taken back when the part turns out to begin elsewhere
+//!    ([`Quality::void`]).
+//! 4. A part of a source that is read twice in a run counts once, as it was read most. That is known
 //!    of the first 4096 parts; any other counts as often as it is read.
 //!
 //! Counts of lines are exact. Keys and their types are looked at in some of the records, since a
 //! look costs about as much as parsing: [`Quality::looked_into`] says in how many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use flagstone_memory::format_count;
@@ -52,6 +54,12 @@ pub struct Quality {
     /// lines, blank, records, skipped, quarantined. They are in the sums above. Those of 4096 parts
     /// are kept; a later part that is read twice counts twice.
     pub parts: BTreeMap<u64, [u64; 5]>,
+    /// Parts whose counts do not hold, since the source turned out to be cut elsewhere and was read
+    /// again: what was told of them before is taken back.
+    pub void: BTreeSet<u64>,
+    /// What was found about the source that nobody had said: its delimiter, names that were made
+    /// unique. Each once; of a source there are a few.
+    pub notes: BTreeSet<String>,
 }
 
 /// One key of a source's records.
@@ -209,6 +217,8 @@ impl Quality {
 
     /// Adds what another task saw of the source.
     pub fn add(&mut self, more: &Quality) {
+        self.take_back(&more.void);
+        self.notes.extend(more.notes.iter().cloned());
         let known = |part: &u64| self.parts.contains_key(part);
         if !more.parts.is_empty() && more.parts.keys().all(known) {
             return self.add_again(more);
@@ -241,6 +251,20 @@ impl Quality {
 }
 
 impl Quality {
+    /// Forgets the counts of parts that do not hold.
+    fn take_back(&mut self, void: &BTreeSet<u64>) {
+        for part in void {
+            let Some(counts) = self.parts.remove(part) else {
+                continue;
+            };
+            let sums = self.counts_mut().into_iter().zip(counts);
+            sums.for_each(|(sum, less)| *sum = sum.saturating_sub(less));
+            let [_, _, records, ..] = counts;
+            self.looked_into = self.looked_into.saturating_sub(records);
+        }
+        self.void.extend(void);
+    }
+
     /// Parts that were read before: the reading that saw more lines counts, and a key that one of
     /// the readings used is used.
     fn add_again(&mut self, more: &Quality) {
@@ -314,6 +338,24 @@ mod tests {
         assert_eq!(sum.to_string(), text);
         sum.lines += 1;
         assert!(!sum.balances());
+    }
+
+    #[test]
+    fn what_was_told_of_a_void_part_is_taken_back() {
+        let mut sum = quality("a").of_part(7);
+        sum.add(&quality("a").of_part(8));
+        let again = Quality {
+            void: BTreeSet::from([7, 8]),
+            notes: BTreeSet::from(["read whole".to_owned()]),
+            ..quality("a")
+        };
+        // in one sum, and in one of sums that were made apart
+        let mut later = Quality::default();
+        later.add(&again.clone().of_part(9));
+        sum.add(&later);
+        let counts = (sum.lines, sum.blank, sum.records, sum.skipped);
+        assert_eq!(counts, (5, 1, 2, 1));
+        assert!(sum.balances() && sum.notes.contains("read whole"));
     }
 
     #[test]

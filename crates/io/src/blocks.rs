@@ -16,6 +16,7 @@ use crate::compression::Compression;
 use crate::decode::DecompressingReader;
 use crate::delimiter::{ByteOrder, Delimiter};
 use crate::error::{Error, ErrorKind};
+use crate::numbers::count;
 use crate::options::{LineLimit, ReadOptions, TAIL_BYTES};
 use crate::quiet::quiet_place;
 use crate::range::ByteRange;
@@ -152,7 +153,42 @@ impl<'a> BlockReader<'a> {
         }
         let next = self.advance();
         self.done = !matches!(next, Ok(Some(_)));
-        next.map_err(|error| error.at_path(self.range.file.path()))
+        next.map_err(|error| self.placed(error))
+    }
+
+    /// The error with its file, and with its line where it is about one.
+    fn placed(&self, error: Error) -> Error {
+        let is_of_line = matches!(
+            error.kind(),
+            ErrorKind::LineTooLong | ErrorKind::NeedsMemory
+        );
+        let line = match (error.offset(), error.line()) {
+            (Some(offset), None) if is_of_line => self.line_at(offset),
+            _ => None,
+        };
+        let error = error.at_path(self.range.file.path());
+        match line {
+            Some(line) => error.at_line(line),
+            None => error,
+        }
+    }
+
+    /// The number of the line that starts at a byte of the text, which is in the buffer or was read
+    /// before. Whoever began in the middle counts from the start, once, for a message.
+    fn line_at(&self, offset: u64) -> Option<u64> {
+        let delimiter = &self.options.delimiter;
+        let here = self.base + self.pos as u64;
+        if let Some(before) = self.lines_before
+            && offset >= here
+        {
+            let between = self.buffer.get(self.pos..(offset - self.base) as usize)?;
+            return Some(1 + before + delimiter.count(between, here).0);
+        }
+        // not counted as reading, which it is not
+        let quiet = Io::new(self.io.memory).source(self.io.source);
+        let quiet = quiet.cancelled(self.io.cancelled);
+        let lines = count(&self.range.file, 0, offset, delimiter, &quiet);
+        lines.ok().map(|lines| lines + 1)
     }
 
     pub(crate) fn block(&self, span: Span) -> Block<'_> {
@@ -492,9 +528,7 @@ impl<'a> BlockReader<'a> {
 
 fn too_long(limit: u64) -> Error {
     let limit = format_bytes(limit);
-    let message = format!(
-        "the line that starts here is longer than the limit of {limit}; raise line_limit, or leave \
-         such lines out with LineLimit::Skip"
-    );
+    let message = format!("the line that starts here is longer than the limit of {limit}");
     Error::new(ErrorKind::LineTooLong, message)
+        .with_way_out("; raise line_limit, or leave such lines out with LineLimit::Skip")
 }

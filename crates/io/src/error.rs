@@ -153,6 +153,12 @@ impl Error {
         self
     }
 
+    /// The same without what to do about it, for those who know other ways.
+    #[must_use]
+    pub fn without_way_out(self) -> Self {
+        self.with_way_out("")
+    }
+
     /// What kind of thing went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -38,7 +38,7 @@ impl InputFile {
         if stat.is_dir {
             let message = format!(
                 "it is a directory; write {}/* to read the files in it",
-                path.display()
+                crate::glob::pattern_of(path)
             );
             return Err(Error::new(ErrorKind::NotAFile, message).at_path(path));
         }

@@ -49,6 +49,22 @@ pub(crate) fn list(pattern: &str) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
+/// A path as a pattern that matches it alone: brackets and stars of its name mean themselves.
+pub fn pattern_of(path: &Path) -> String {
+    let mut out = String::new();
+    for c in path.display().to_string().chars() {
+        match c {
+            '*' | '?' | '[' | ']' => {
+                out.push('[');
+                out.push(c);
+                out.push(']');
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Appends what `parts` name below `at`. The recursion is as deep as the pattern and, for `**`, as
 /// the directories.
 fn walk(at: PathBuf, parts: &[Part], found: &mut Vec<PathBuf>) -> Result<(), Error> {

@@ -49,6 +49,7 @@ mod error;
 mod glob;
 mod source;
 
+mod binary;
 mod compression;
 mod files;
 mod natural;
@@ -75,6 +76,7 @@ mod place;
 mod quarantine;
 
 pub use atomic::{AtomicDir, AtomicFile, OutputOptions};
+pub use binary::binary;
 pub use blocks::{Block, BlockReader};
 pub use compression::Compression;
 pub use count::{Counters, CountingWriter, IoCounters};
@@ -83,6 +85,7 @@ pub use delimiter::{ByteOrder, DELIMITER_BYTES_MAX, Delimiter};
 pub use direct::{DIRECT_BLOCK_BYTES, DirectFile};
 pub use error::{Error, ErrorKind};
 pub use files::{InputFile, expand, expand_in, expand_names};
+pub use glob::pattern_of;
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
 pub use natural::compare_paths;
 pub use numbers::LineNumbers;

@@ -49,7 +49,7 @@ impl fmt::Display for Place<'_> {
         let Some(file) = self.file else {
             return Ok(());
         };
-        write!(f, "{}", file.display())?;
+        write_name(f, file)?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
             if let Some(column) = self.column {
@@ -61,6 +61,18 @@ impl fmt::Display for Place<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Names are anybody's: what a terminal would obey in them is written out.
+fn write_name(f: &mut fmt::Formatter<'_>, file: &Path) -> fmt::Result {
+    let name = file.to_string_lossy();
+    if !name.contains(char::is_control) {
+        return f.write_str(&name);
+    }
+    name.chars().try_for_each(|c| match c.is_control() {
+        true => write!(f, "{}", c.escape_default()),
+        false => fmt::Write::write_char(f, c),
+    })
 }
 
 #[cfg(test)]
@@ -87,6 +99,8 @@ mod tests {
         assert_eq!(place.says("bad"), "a.json.gz: bad (byte 120 of the text)");
         place.byte = None;
         assert_eq!(place.says("bad"), "a.json.gz: bad");
+        place.file = Some(Path::new("a\u{1b}[31m\n.json"));
+        assert_eq!(place.says("bad"), "a\\u{1b}[31m\\n.json: bad");
         assert_eq!(Place::default().says("bad"), "bad");
         assert_eq!(Place::default().to_string(), "");
     }

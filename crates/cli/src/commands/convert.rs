@@ -276,6 +276,9 @@ fn summary(args: &Convert, session: &Session, report: &WriteReport) {
     ));
     for (source, quality) in &stats.sources {
         say(format_args!("{source}: {quality}"));
+        for note in &quality.notes {
+            reading::say_note(note);
+        }
         if let Some(unused) = unused_keys(quality) {
             say(format_args!("{unused}"));
         }

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
 use flagstone::{
-    ArrayFormat, BadRecords, InputFormat, format_bytes, format_count, inspect_npy, inspect_parquet,
-    inspect_zarr, zarr_members,
+    ArrayFormat, BadRecords, CancelToken, InputFormat, Session, format_bytes, format_count,
+    inspect_npy, inspect_parquet, inspect_zarr, pattern_of, zarr_members,
 };
 
 use crate::args::{Inspect, Reading};
 use crate::commands::reading;
-use crate::out::print;
-use crate::run::Failure;
+use crate::out::{escaped, print};
+use crate::run::{Failure, say};
+use crate::signals;
 
 pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
     let path = Path::new(&args.path);
@@ -30,13 +31,66 @@ pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
         return zarr(path);
     }
     if path.is_dir() && args.reading.from.is_none() {
-        return directory(path, &args.reading);
+        return directory(path, args);
     }
     let inputs = std::slice::from_ref(&args.path);
     match reading::format(inputs, &args.reading)? {
-        InputFormat::Parquet => parquet(&[PathBuf::from(&args.path)]),
-        format => sampled(&args.path, inputs, &args.reading, format),
+        InputFormat::Parquet => {
+            parquet(&[PathBuf::from(&args.path)])?;
+            full(args, inputs, InputFormat::Parquet)
+        }
+        format => {
+            sampled(&args.path, inputs, &args.reading, format)?;
+            full(args, inputs, format)
+        }
     }
+}
+
+/// What `--full` adds: all rows are read.
+fn full(args: &Inspect, inputs: &[String], format: InputFormat) -> Result<(), Failure> {
+    const SHOWN: usize = 60;
+    if !args.full {
+        return Ok(());
+    }
+    let token = CancelToken::new();
+    signals::cancel_on_signal(token.clone())
+        .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
+    let mut builder = Session::builder().cancel_token(token);
+    if let Some(bytes) = args.memory {
+        builder = builder.memory_bytes(bytes);
+    }
+    let session = builder.build()?;
+    let frame = reading::frame(inputs, &args.reading, format, BadRecords::Skip);
+    let summary = frame.summary_with(&session)?;
+    let mut out = format!("all {}:\n", format_count(summary.rows, "row"));
+    let short = |text: &str| {
+        let text = escaped(text);
+        match text.char_indices().nth(SHOWN) {
+            Some((at, _)) => format!("{}…", &text[..at]),
+            None => text,
+        }
+    };
+    for column in &summary.columns {
+        let range = match &column.range {
+            Some((least, most)) => format!(", {} to {}", short(least), short(most)),
+            None => String::new(),
+        };
+        let nulls = format_count(column.nulls, "null");
+        let _ = writeln!(
+            out,
+            "  {}: {}, {nulls}{range}",
+            escaped(&column.name),
+            column.data_type
+        );
+    }
+    print(format_args!("{out}"))?;
+    let stats = session.stats();
+    for (source, quality) in &stats.sources {
+        if quality.skipped > 0 {
+            say(format_args!("{source}: {quality}"));
+        }
+    }
+    Ok(())
 }
 
 fn npy(path: &Path) -> Result<(), Failure> {
@@ -88,7 +142,8 @@ fn zarr(path: &Path) -> Result<(), Failure> {
 }
 
 /// The files of a directory as one collection: what `convert` writes, or a mess of others.
-fn directory(path: &Path, reading: &Reading) -> Result<(), Failure> {
+fn directory(path: &Path, args: &Inspect) -> Result<(), Failure> {
+    let reading = &args.reading;
     let failed = |error| {
         let reason = crate::run::reason(&error);
         Failure::Other(format!("cannot list {}: {reason}", path.display()))
@@ -123,7 +178,7 @@ fn directory(path: &Path, reading: &Reading) -> Result<(), Failure> {
                 "{} holds files of several formats ({}): name those of one, such as '{}/*.json'",
                 path.display(),
                 kinds.collect::<Vec<_>>().join(", "),
-                path.display()
+                pattern_of(path)
             )));
         }
     };
@@ -134,15 +189,17 @@ fn directory(path: &Path, reading: &Reading) -> Result<(), Failure> {
         )));
     }
     files.sort();
-    if let [(InputFormat::Parquet, _)] = formats.as_slice() {
-        return parquet(&files);
-    }
     let inputs: Vec<String> = files
         .iter()
         .map(|file| file.display().to_string())
         .collect();
+    if let [(InputFormat::Parquet, _)] = formats.as_slice() {
+        parquet(&files)?;
+        return full(args, &inputs, InputFormat::Parquet);
+    }
     let format = reading::format(&inputs, reading)?;
-    sampled(&path.display().to_string(), &inputs, reading, format)
+    sampled(&path.display().to_string(), &inputs, reading, format)?;
+    full(args, &inputs, format)
 }
 
 fn parquet(patterns: &[PathBuf]) -> Result<(), Failure> {
@@ -166,7 +223,8 @@ fn sampled(
     reading: &Reading,
     format: InputFormat,
 ) -> Result<(), Failure> {
-    let schema = reading::frame(inputs, reading, format, BadRecords::Fail).schema()?;
+    let frame = reading::frame(inputs, reading, format, BadRecords::Fail);
+    let schema = frame.schema()?;
     let files = flagstone::list_files(inputs)?;
     let bytes: u64 = files.iter().map(|(_, len)| len).sum();
     print(format_args!(
@@ -175,6 +233,9 @@ fn sampled(
         format_bytes(bytes),
         tree(&schema)
     ))?;
+    for note in frame.notes()? {
+        reading::say_note(&note);
+    }
     if format != InputFormat::Json {
         reading::warn_of_one_column(reading, &schema);
     }
@@ -199,8 +260,8 @@ fn branch(out: &mut String, field: &Field, depth: usize) {
     let pad = "  ".repeat(depth);
     // a `String` takes whatever is written to it
     let _ = match data_type {
-        DataType::Struct(_) => writeln!(out, "{pad}{}: {lists}struct", field.name()),
-        other => writeln!(out, "{pad}{}: {lists}{other}", field.name()),
+        DataType::Struct(_) => writeln!(out, "{pad}{}: {lists}struct", escaped(field.name())),
+        other => writeln!(out, "{pad}{}: {lists}{other}", escaped(field.name())),
     };
     if let DataType::Struct(fields) = data_type {
         for field in fields {

@@ -1,7 +1,7 @@
 //! How records are read, as the flags say: for every command that reads them.
 
 use flagstone::arrow::datatypes::Schema;
-use flagstone::{BadRecords, CsvOptions, DataFrame, ErrorKind, InputFormat, JsonOptions};
+use flagstone::{BadRecords, CsvOptions, DataFrame, ErrorKind, InputFormat, JsonOptions, Sniff};
 
 use crate::args::{From, Reading};
 use crate::run::{Failure, say};
@@ -55,6 +55,11 @@ pub(crate) fn csv_flag(reading: &Reading) -> Option<&'static str> {
         ("--no-header", reading.no_header),
         ("--names", reading.names.is_some()),
         ("--null", !reading.nulls.is_empty()),
+        ("--header", reading.header),
+        ("--types", !reading.types.is_empty()),
+        ("--comment", reading.comment.is_some()),
+        ("--skip-lines", reading.skip_lines.is_some()),
+        ("--trim", reading.trim),
     ];
     given
         .into_iter()
@@ -89,10 +94,50 @@ pub(crate) fn frame(
         header: !reading.no_header,
         names: reading.names.clone(),
         nulls,
+        types: reading
+            .types
+            .iter()
+            .flat_map(|types| types.0.clone())
+            .collect(),
+        comment: reading.comment,
+        skip_lines: reading.skip_lines.unwrap_or(0),
+        trim: reading.trim,
+        // what is said is not looked for
+        sniff: Sniff {
+            delimiter: reading.delimiter.is_none(),
+            quote: reading.quote.is_none() && reading.escape.is_none(),
+            header: !reading.no_header && !reading.header && reading.names.is_none(),
+        },
         bad_records,
         ..plain
     };
     DataFrame::read_csv(inputs, options)
+}
+
+/// Says what was found about the files, with the flag that says it, or something else, instead.
+pub(crate) fn say_note(note: &str) {
+    let flag = [
+        ("fields are separated by ", "--delimiter"),
+        ("quotes are ", "--quote"),
+        ("there are no quotes", "--quote"),
+        ("quotes in quotes are", "--escape"),
+        ("there is no header", "--header"),
+        ("names were made unique", "--names"),
+    ];
+    let flag = flag.into_iter().find(|(start, _)| note.starts_with(start));
+    let value = note.split('\'').nth(1).map(|value| match value {
+        "\\t" => "tab".to_owned(),
+        other => format!("'{other}'"),
+    });
+    match (flag, value) {
+        (Some((_, flag @ "--delimiter")), Some(value)) => {
+            say(format_args!(
+                "note: {note} ({flag} {value} says so too, or another)"
+            ));
+        }
+        (Some((_, flag)), _) => say(format_args!("note: {note} ({flag} says otherwise)")),
+        (None, _) => say(format_args!("note: {note}")),
+    }
 }
 
 /// A table of one column whose name has another separator in it was probably meant to have more.

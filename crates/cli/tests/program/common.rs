@@ -21,13 +21,13 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// What it said on standard error, without the tokens of keys: `multiply-7094e6[0]`. They
-    /// differ from run to run.
+    /// What it said on standard error, without the tokens of keys: `(in the task multiply-7094e6[0])`.
+    /// They differ from run to run.
     pub(crate) fn err_without_tokens(&self) -> String {
         let mut out = String::new();
         for word in self.err.split_inclusive(' ') {
             match (word.rsplit_once('-'), word.find('[')) {
-                (Some((name, _)), Some(at)) if word.ends_with("]: ") => {
+                (Some((name, _)), Some(at)) if word.trim_end().ends_with("])") => {
                     out.push_str(name);
                     out.push_str(&word[at..]);
                 }

@@ -399,6 +399,13 @@ fn a_table_with_the_wrong_delimiter_is_told_and_can_be_inspected() {
     assert!(ran.err.contains(hint), "{}", ran.err);
     let ran = place.run(&["inspect", "a.csv"]).ok();
     assert!(ran.err.contains(hint), "{}", ran.err);
+    // what is said is not looked for: one column then, and a warning
+    let ran = place.run(&["inspect", "a.csv", "--delimiter", ","]).ok();
+    assert!(
+        ran.err.contains("there is one column") && ran.err.contains(hint),
+        "{}",
+        ran.err
+    );
     let ran = place.run(&["inspect", "a.csv", "--delimiter", "|"]).ok();
     assert!(ran.out.contains("id: Int64"), "{}", ran.out);
     assert_eq!(ran.err, "");
@@ -412,6 +419,81 @@ fn a_table_with_the_wrong_delimiter_is_told_and_can_be_inspected() {
     assert!(ran.out.contains("column_2: Int64"), "{}", ran.out);
     place.records("a.json", 1);
     place.fails(2, &["inspect", "a.json", "--null", "x"], &["--null"]);
+}
+
+#[test]
+fn types_comments_and_lines_before_are_said_by_flags() {
+    let place = Place::new();
+    place.write(
+        "a.txt",
+        "by hand\n# one\nid ; day; price\n01; 2006-01-31 ;1.50\n",
+    );
+    let flags = [
+        "inspect",
+        "a.txt",
+        "--from",
+        "csv",
+        "--skip-lines",
+        "1",
+        "--comment",
+        "#",
+        "--trim",
+        "--types",
+        "id=text,price=decimal(10,2)",
+    ];
+    let ran = place.run(&flags).ok();
+    for line in ["id: Utf8", "day: Date32", "price: Decimal128(10, 2)"] {
+        assert!(ran.out.contains(line), "{}", ran.out);
+    }
+    assert!(ran.err.contains("separated by ';'"), "{}", ran.err);
+    let wrong = ["inspect", "a.txt", "--from", "csv", "--types", "id=blob"];
+    place.fails(2, &wrong, &["there is no type", "decimal(p,s)"]);
+    place.records("a.json", 3);
+    place.fails(2, &["inspect", "a.json", "--trim"], &["--trim"]);
+}
+
+#[test]
+fn text_that_is_not_as_it_is_said_to_be_is_told() {
+    let place = Place::new();
+    place.write("cr.csv", "a,b\r1,2\r3,4\r");
+    let ran = place
+        .run(&["convert", "cr.csv", "--to", "cr", "--format", "csv"])
+        .ok();
+    let csv = fs::read_to_string(place.path("cr/part-00000.csv")).unwrap();
+    assert_eq!(csv, "a,b\n1,2\n3,4\n");
+    assert!(
+        ran.err.contains("note: lines end with carriage returns"),
+        "{}",
+        ran.err
+    );
+    place.write("latin.csv", b"caf\xe9,n\n1,2\n");
+    place.fails(
+        1,
+        &["convert", "latin.csv", "--to", "x"],
+        &["latin.csv:1:4", "UTF-8", "iconv"],
+    );
+    place.write("zip.csv", b"PK\x03\x04\x14\0\0\0\x08\0");
+    place.fails(
+        1,
+        &["convert", "zip.csv", "--to", "x"],
+        &["zip.csv is a zip archive"],
+    );
+    place.write("c.csv", "c,c,c,c_2\n1,2,3,4\n");
+    let flags = [
+        "convert", "c.csv", "--select", "c_2", "--to", "c", "--format", "csv",
+    ];
+    let ran = place.run(&flags).ok();
+    assert_eq!(
+        fs::read_to_string(place.path("c/part-00000.csv")).unwrap(),
+        "c_2\n4\n"
+    );
+    assert!(ran.err.contains("is called \"c_3\""), "{}", ran.err);
+    let names = ["convert", "c.csv", "--names", "a,b", "--to", "x"];
+    place.fails(1, &names, &["2 names for 4 columns"]);
+    let volatile = ["convert", "c.csv", "--where", "c < random()", "--to", "x"];
+    place.fails(2, &volatile, &["--where", "random", "another value"]);
+    let text = ["convert", "c.csv", "--where", "c = ann", "--to", "x"];
+    place.fails(1, &text, &["quote it: 'ann'"]);
 }
 
 #[test]
@@ -610,4 +692,93 @@ fn a_directory_is_inspected_as_what_it_holds() {
     ];
     place.fails(1, &["inspect", "mixed"], &words);
     place.fails(1, &["inspect", "empty"], &["empty", "holds no files"]);
+}
+
+#[test]
+fn messages_begin_with_what_the_user_knows_and_name_flags() {
+    let place = Place::new();
+    place.write("a.csv", "id,name\n1,x\n2,y,z\n");
+    let ran = place.fails(
+        1,
+        &["convert", "a.csv", "--to", "out"],
+        &["--on-bad-record skip"],
+    );
+    assert!(
+        ran.err.starts_with("error: a.csv:3:1: the record has 3"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.trim_end().ends_with("])"),
+        "the task comes last: {}",
+        ran.err
+    );
+    place.write("q.csv", "id,name\n1,x\n2,\"y\n3,z\n");
+    let quoted = ["convert", "q.csv", "--to", "out", "--on-bad-record", "skip"];
+    let ran = place.fails(1, &quoted, &["--quote none", "1 line further down"]);
+    assert!(
+        ran.err.starts_with("error: q.csv:3:1: a quote"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn what_a_terminal_obeys_is_shown_not_sent() {
+    let place = Place::new();
+    let name = "evil\u{1b}[31m.csv";
+    place.write(name, "a\u{1b}[2J,b\n1,2\n3\n");
+    let ran = place.fails(
+        1,
+        &["convert", name, "--to", "out"],
+        &["evil\\u{1b}[31m.csv:3:1"],
+    );
+    assert!(!ran.err.contains('\u{1b}'), "{:?}", ran.err);
+    let ran = place.run(&["inspect", name]).ok();
+    assert!(ran.out.contains("a\\u{1b}[2J: Int64"), "{:?}", ran.out);
+    assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'));
+    place.write("two.csv", "\"a\nb\",c\n1,2\n");
+    let ran = place.run(&["inspect", "two.csv"]).ok();
+    assert!(ran.out.contains("a\\nb: Int64"), "{:?}", ran.out);
+}
+
+#[test]
+fn a_directory_with_brackets_in_its_name_is_advised_rightly() {
+    let place = Place::new();
+    fs::create_dir(place.path("data[1]")).unwrap();
+    place.write("data[1]/a.json", "{\"a\":1}\n");
+    place.write("data[1]/b.csv", "a\n1\n");
+    let ran = place.fails(1, &["inspect", "data[1]"], &["data[[]1[]]/*.json"]);
+    let advised = ran.err.split('\'').nth(1).unwrap().to_owned();
+    place.run(&["inspect", &advised]).ok();
+    let read = ["convert", "data[1]", "--from", "json", "--to", "out"];
+    place.fails(1, &read, &["data[[]1[]]/*"]);
+}
+
+#[test]
+fn all_of_a_file_is_looked_at_when_asked_for() {
+    let place = Place::new();
+    let rows: String = (0..1000)
+        .map(|i| format!("{i},n{},2006-01-{:02}\n", i % 7, i % 28 + 1))
+        .collect();
+    place.write("a.csv", format!("id,name,day\n{rows},,\n"));
+    let ran = place.run(&["inspect", "a.csv", "--full"]).ok();
+    for line in [
+        "all 1001 rows:",
+        "id: Int64, 1 null, 0 to 999",
+        "name: Utf8, 1 null, n0 to n6",
+        "day: Date32, 1 null, 2006-01-01 to 2006-01-28",
+    ] {
+        assert!(ran.out.contains(line), "{}", ran.out);
+    }
+    place.run(&["convert", "a.csv", "--to", "out"]).ok();
+    let ran = place
+        .run(&["inspect", "out", "--full", "--memory", "256MiB"])
+        .ok();
+    assert!(
+        ran.out.contains("id: Int64, 1 null, 0 to 999"),
+        "{}",
+        ran.out
+    );
+    place.fails(2, &["inspect", "a.csv", "--memory", "1GiB"], &["--full"]);
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, NullBufferBuilder, StringArray,
+    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, NullBufferBuilder, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
 
 use flagstone_memory::{Lease, Memory, NeedsMemory};
 
+use super::dates::{date, time};
 use super::split::grow;
 use crate::schema::kind::{EXACT_FLOAT_MAX, Kind};
 use crate::source::BATCH_ROWS;
@@ -28,6 +30,10 @@ pub(crate) fn kind_of(text: &[u8]) -> Kind {
     }
     if boolean(text).is_some() {
         Kind::Bool
+    } else if date(text).is_some() {
+        Kind::Date
+    } else if let Some((_, utc)) = time(text) {
+        Kind::Time { utc }
     } else {
         Kind::Str
     }
@@ -39,6 +45,8 @@ pub(crate) fn fits(text: &[u8], kind: &Kind) -> bool {
         Kind::Int { .. } => integer(text).is_some(),
         Kind::Float => float(text).is_some() || integer(text).is_some(),
         Kind::Bool => boolean(text).is_some(),
+        Kind::Date => date(text).is_some(),
+        Kind::Time { utc } => time(text).is_some_and(|(_, z)| z == *utc),
         _ => true,
     }
 }
@@ -71,7 +79,8 @@ fn integer(text: &[u8]) -> Option<i64> {
     (!(negative && value == 0)).then_some(if negative { -value } else { value })
 }
 
-/// Numbers with a point or an exponent; not codes of digits, and no words.
+/// Numbers with a point or an exponent, not codes of digits; and what writers write for values that
+/// are no numbers.
 #[inline(always)]
 fn float(text: &[u8]) -> Option<f64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
@@ -81,7 +90,7 @@ fn float(text: &[u8]) -> Option<f64> {
         return None;
     }
     if !matches!(digits.first(), Some(b'0'..=b'9' | b'.')) {
-        return None;
+        return not_finite(text);
     }
     // integers come here only when they have too many digits, or are -0
     if digits.len() > 1 && digits.iter().all(u8::is_ascii_digit) {
@@ -89,6 +98,25 @@ fn float(text: &[u8]) -> Option<f64> {
     }
     let value: f64 = fast_float2::parse(text).ok()?;
     value.is_finite().then_some(value)
+}
+
+/// Infinities, and what is not a number: `nan`, `-inf`, `Infinity`, in any case.
+#[cold]
+fn not_finite(text: &[u8]) -> Option<f64> {
+    let (negative, word) = match text {
+        [b'-', word @ ..] => (true, word),
+        [b'+', word @ ..] => (false, word),
+        word => (false, word),
+    };
+    let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
+    let value = if is("nan") {
+        f64::NAN
+    } else if is("inf") || is("infinity") {
+        f64::INFINITY
+    } else {
+        return None;
+    };
+    Some(if negative { -value } else { value })
 }
 
 fn boolean(text: &[u8]) -> Option<bool> {
@@ -117,6 +145,11 @@ enum Data {
     Bool(Vec<bool>),
     Int(Vec<i64>),
     Float(Vec<f64>),
+    Date(Vec<i32>),
+    Time {
+        values: Vec<i64>,
+        utc: bool,
+    },
     Text {
         offsets: Vec<i32>,
         bytes: Vec<u8>,
@@ -130,6 +163,11 @@ impl Column {
             Kind::Bool => Data::Bool(Vec::new()),
             Kind::Int { .. } => Data::Int(Vec::new()),
             Kind::Float => Data::Float(Vec::new()),
+            Kind::Date => Data::Date(Vec::new()),
+            Kind::Time { utc } => Data::Time {
+                values: Vec::new(),
+                utc: *utc,
+            },
             other => {
                 let empty = *other == Kind::Null;
                 Data::Text {
@@ -156,6 +194,8 @@ impl Column {
             Data::Bool(values) => values.len() == values.capacity(),
             Data::Int(values) => values.len() == values.capacity(),
             Data::Float(values) => values.len() == values.capacity(),
+            Data::Date(values) => values.len() == values.capacity(),
+            Data::Time { values, .. } => values.len() == values.capacity(),
             Data::Text { offsets, bytes, .. } => {
                 offsets.capacity() - offsets.len() < 2 || bytes.capacity() - bytes.len() < text_len
             }
@@ -172,6 +212,8 @@ impl Column {
             Data::Bool(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
             Data::Int(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
             Data::Float(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
+            Data::Date(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
+            Data::Time { values, .. } => grow(values, first(values.capacity()), BITS_BYTES, lease),
             Data::Text { offsets, bytes, .. } => {
                 if offsets.capacity() - offsets.len() < 2 {
                     let more = first(offsets.capacity()) + 1;
@@ -197,6 +239,8 @@ impl Column {
             Data::Bool(values) => values.push(false),
             Data::Int(values) => values.push(0),
             Data::Float(values) => values.push(0.0),
+            Data::Date(values) => values.push(0),
+            Data::Time { values, .. } => values.push(0),
             Data::Text { offsets, bytes, .. } => end_text(offsets, bytes),
         }
         Ok(())
@@ -239,6 +283,17 @@ impl Column {
             Data::Bool(values) => boolean(text).is_some_and(|value| {
                 values.push(value);
                 true
+            }),
+            Data::Date(values) => date(text).is_some_and(|value| {
+                values.push(value);
+                true
+            }),
+            Data::Time { values, utc } => time(text).is_some_and(|(value, z)| {
+                let fits = z == *utc;
+                if fits {
+                    values.push(value);
+                }
+                fits
             }),
         };
         if fits {
@@ -284,6 +339,16 @@ impl Column {
             Data::Float(values) => {
                 self.usual.0 = values.len();
                 Arc::new(Float64Array::new(std::mem::take(values).into(), nulls))
+            }
+            Data::Date(values) => {
+                self.usual.0 = values.len();
+                Arc::new(Date32Array::new(std::mem::take(values).into(), nulls))
+            }
+            Data::Time { values, utc } => {
+                self.usual.0 = values.len();
+                let values = std::mem::take(values).into();
+                let times = TimestampMicrosecondArray::new(values, nulls);
+                Arc::new(times.with_timezone_opt(utc.then_some("UTC")))
             }
             Data::Text { offsets, bytes, .. } => {
                 self.usual = (offsets.len(), bytes.len());
@@ -332,12 +397,21 @@ mod tests {
             (".5", Kind::Float),
             ("1e9", Kind::Float),
             ("1e999", Kind::Str),
-            ("nan", Kind::Str),
-            ("inf", Kind::Str),
+            ("nan", Kind::Float),
+            ("NaN", Kind::Float),
+            ("-inf", Kind::Float),
+            ("+inf", Kind::Float),
+            ("Infinity", Kind::Float),
+            ("infinite", Kind::Str),
+            ("nano", Kind::Str),
+            ("-0", Kind::Float),
             ("-", Kind::Str),
             ("True", Kind::Bool),
             ("1 ", Kind::Str),
-            ("2006-01-01", Kind::Str),
+            ("2006-01-01", Kind::Date),
+            ("2006-02-30", Kind::Str),
+            ("2006-01-01T00:00:00", Kind::Time { utc: false }),
+            ("2006-01-01 00:00:00Z", Kind::Time { utc: true }),
         ] {
             assert_eq!(kind_of(text.as_bytes()), kind, "{text}");
         }

@@ -9,5 +9,8 @@
 //! without looking at the ones before it.
 
 pub(crate) mod column;
+pub(crate) mod dates;
+pub(crate) mod ends;
+pub(crate) mod given;
 pub(crate) mod marks;
 pub(crate) mod split;

@@ -5,6 +5,7 @@
 
 use flagstone_memory::{Lease, Memory, NeedsMemory};
 
+use super::ends::LINE_FEED;
 use super::marks;
 
 /// The bytes that structure a text.
@@ -14,6 +15,12 @@ pub(crate) struct Format {
     pub(crate) quote: Option<u8>,
     /// A byte that takes the meaning from a quote after it, inside quotes.
     pub(crate) escape: Option<u8>,
+    /// The byte that ends a line; a carriage return before a line feed belongs to it.
+    pub(crate) line_end: u8,
+    /// A line that begins with this byte is a comment.
+    pub(crate) comment: Option<u8>,
+    /// Spaces and tabs around fields and their quotes are no part of them.
+    pub(crate) trim: bool,
 }
 
 /// A field as it stands in the text.
@@ -33,6 +40,8 @@ pub(crate) enum Record {
         end: usize,
         field_count: usize,
     },
+    /// A line that is no record.
+    Comment { end: usize },
     /// A quote is not closed before the text ends.
     Open { start: usize },
     /// After a closing quote comes neither delimiter nor line end.
@@ -72,7 +81,7 @@ impl Splitter {
 
     /// Starts on a text that begins with a record.
     pub(crate) fn begin(&mut self, text: &[u8], format: Format) -> Result<(), NeedsMemory> {
-        let quote = format.quote.unwrap_or(b'\n');
+        let quote = format.quote.unwrap_or(format.line_end);
         self.marks.clear();
         let mut from = 0;
         while from < text.len() {
@@ -80,7 +89,7 @@ impl Splitter {
                 let other = self.spans.capacity() * size_of::<Span>();
                 grow(&mut self.marks, 64, other, &mut self.lease)?;
             }
-            let wanted = [format.delimiter, b'\n', quote];
+            let wanted = [format.delimiter, format.line_end, quote];
             from = marks::find(text, wanted, from, &mut self.marks);
         }
         self.next = 0;
@@ -103,21 +112,25 @@ impl Splitter {
             return Ok(None);
         }
         self.start = self.pos;
+        if format.comment.is_some() && format.comment == Some(text[self.pos]) {
+            return Ok(Some(self.comment(text, format.line_end)));
+        }
         if self.quotes {
             return self.next_quoted(text, format).map(Some);
         }
         self.first = self.next;
-        let is_end = |mark: Option<&u32>| mark.is_none_or(|&at| text[at as usize] == b'\n');
+        let line_end = format.line_end;
+        let is_end = |mark: Option<&u32>| mark.is_none_or(|&at| text[at as usize] == line_end);
         // the usual record: as many marks as fields, the last of them a line end
         let mut count = expected;
         let last = self
             .marks
             .get(self.first..self.first + expected)
             .and_then(<[u32]>::last);
-        let usual = last.is_some_and(|&at| text[at as usize] == b'\n') && {
+        let usual = last.is_some_and(|&at| text[at as usize] == line_end) && {
             let inner = &self.marks[self.first..self.first + expected - 1];
             // a line end among them means shorter records
-            inner.iter().all(|&at| text[at as usize] != b'\n')
+            inner.iter().all(|&at| text[at as usize] != line_end)
         };
         if !usual {
             count = 1;
@@ -132,7 +145,7 @@ impl Splitter {
         self.next = self.first + count;
         self.pos = end + 1;
         self.end = end;
-        if self.end > self.start && text[self.end - 1] == b'\r' {
+        if line_end == LINE_FEED && self.end > self.start && text[self.end - 1] == b'\r' {
             self.end -= 1;
         }
         Ok(Some(Record::Fields {
@@ -140,6 +153,27 @@ impl Splitter {
             end: self.end,
             field_count: count,
         }))
+    }
+
+    #[cold]
+    fn comment(&mut self, text: &[u8], line_end: u8) -> Record {
+        let len = memchr::memchr(line_end, &text[self.start..]);
+        let end = len.map_or(text.len(), |len| self.start + len);
+        self.pos = end + 1;
+        while self
+            .marks
+            .get(self.next)
+            .is_some_and(|&mark| mark as usize <= end)
+        {
+            self.next += 1;
+        }
+        Record::Comment { end }
+    }
+
+    /// Whether the text has quotes, so that a record may go over several lines.
+    #[inline]
+    pub(crate) fn has_quotes(&self) -> bool {
+        self.quotes
     }
 
     /// Field `field` of the record at hand.
@@ -166,12 +200,26 @@ impl Splitter {
     }
 
     fn next_quoted(&mut self, text: &[u8], format: Format) -> Result<Record, NeedsMemory> {
-        let quote = format.quote.unwrap_or(0);
+        let (quote, line_end) = (format.quote.unwrap_or(0), format.line_end);
+        // a carriage return belongs to the line feed behind it
+        let feeds = line_end == LINE_FEED;
+        let ends = |byte: Option<&u8>| byte.is_none_or(|&byte| byte == line_end);
         self.spans.clear();
         let start = self.start;
         let mut at = start;
+        let is_space = |at: usize| {
+            let space = text.get(at).filter(|byte| matches!(byte, b' ' | b'\t'));
+            space.is_some_and(|&byte| byte != format.delimiter)
+        };
         loop {
-            let quoted = text.get(at) == Some(&quote);
+            let mut opens = at;
+            while format.trim && is_space(opens) {
+                opens += 1;
+            }
+            let quoted = text.get(opens) == Some(&quote);
+            if quoted {
+                at = opens;
+            }
             let (from, to, after) = if quoted {
                 let Some(close) = closing(text, at + 1, quote, format.escape) else {
                     return Ok(Record::Open { start });
@@ -183,15 +231,13 @@ impl Splitter {
             };
             let mut to = to;
             let mut after = after;
-            if text.get(after) == Some(&b'\r') && matches!(text.get(after + 1), None | Some(b'\n'))
-            {
+            while format.trim && quoted && is_space(after) {
                 after += 1;
             }
-            if !quoted
-                && matches!(text.get(after), None | Some(b'\n'))
-                && to > from
-                && text[to - 1] == b'\r'
-            {
+            if feeds && text.get(after) == Some(&b'\r') && ends(text.get(after + 1)) {
+                after += 1;
+            }
+            if feeds && !quoted && ends(text.get(after)) && to > from && text[to - 1] == b'\r' {
                 to -= 1;
             }
             if self.spans.len() == self.spans.capacity() {
@@ -205,7 +251,7 @@ impl Splitter {
             });
             match text.get(after) {
                 Some(&byte) if byte == format.delimiter => at = after + 1,
-                None | Some(b'\n') => {
+                next if ends(next) => {
                     self.pos = after + 1;
                     return Ok(Record::Fields {
                         start,
@@ -213,8 +259,8 @@ impl Splitter {
                         field_count: self.spans.len(),
                     });
                 }
-                Some(_) => {
-                    let rest = memchr::memchr(b'\n', &text[after..]);
+                _ => {
+                    let rest = memchr::memchr(line_end, &text[after..]);
                     let end = rest.map_or(text.len(), |len| after + len);
                     self.pos = end + 1;
                     return Ok(Record::Broken {
@@ -256,7 +302,7 @@ pub(super) fn grow<T>(
 }
 
 /// Where the quote that closes is, from the byte after the opening one.
-fn closing(text: &[u8], from: usize, quote: u8, escape: Option<u8>) -> Option<usize> {
+pub(crate) fn closing(text: &[u8], from: usize, quote: u8, escape: Option<u8>) -> Option<usize> {
     let escape = escape.unwrap_or(quote);
     let mut at = from;
     loop {
@@ -299,6 +345,9 @@ mod tests {
         delimiter: b',',
         quote: Some(b'"'),
         escape: None,
+        line_end: LINE_FEED,
+        comment: None,
+        trim: false,
     };
 
     fn split(text: &[u8], format: Format, expected: usize) -> Vec<Vec<String>> {
@@ -377,8 +426,14 @@ mod tests {
         ) {
             let quoted = |field: &String| format!("\"{}\"", field.replace('"', "\"\""));
             let line = |record: &Vec<String>| record.iter().map(quoted).collect::<Vec<_>>().join(",");
-            let text = records.iter().map(line).collect::<Vec<_>>().join("\r\n");
-            prop_assert_eq!(split(text.as_bytes(), CSV, expected), records.clone());
+            for (end, line_end) in [("\n", b'\n'), ("\r\n", b'\n'), ("\r", b'\r')] {
+                let format = Format { line_end, ..CSV };
+                let mut text = records.iter().map(line).collect::<Vec<_>>().join(end);
+                prop_assert_eq!(split(text.as_bytes(), format, expected), records.clone());
+                text.push_str(end);
+                prop_assert_eq!(split(text.as_bytes(), format, expected), records.clone());
+                prop_assert_eq!(super::super::ends::of_head(text.as_bytes(), CSV), line_end);
+            }
             // and without quotes, where nothing needs them
             let plain: Vec<Vec<String>> = records.iter()
                 .map(|record| record.iter().map(|field| field.replace(['"', ',', '\n', '\r'], "_")).collect())

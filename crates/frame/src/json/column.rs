@@ -157,7 +157,8 @@ impl Column {
         };
         let data = match kind {
             Kind::Null => text(TextRule::Nulls),
-            Kind::Number | Kind::Str => text(TextRule::Str),
+            // records have no dates of their own
+            Kind::Number | Kind::Str | Kind::Date | Kind::Time { .. } => text(TextRule::Str),
             Kind::Json => text(TextRule::Json),
             Kind::Struct(fields) if fields.is_empty() => text(TextRule::Braces),
             Kind::Bool => Data::Bool(BooleanBufferBuilder::new(0)),

@@ -41,7 +41,8 @@ fn count(path: &str, kind: &Kind, is_used: bool, seen: &mut Quality) {
         Kind::Bool => ValueType::Bool,
         Kind::Int { .. } => ValueType::Integer,
         Kind::Float | Kind::Number => ValueType::Float,
-        Kind::Str => ValueType::String,
+        // records have no dates of their own
+        Kind::Str | Kind::Date | Kind::Time { .. } => ValueType::String,
         // of one record: an object of too many or too deep keys
         Kind::Json | Kind::Struct(_) => ValueType::Object,
         Kind::List(_) => ValueType::Array,

@@ -13,7 +13,8 @@ use datafusion_functions::core::expr_fn::get_field;
 use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
 use flagstone_graph::{Error, Result};
 
-use super::{Node, Operation, sql};
+use super::physical::check_constants;
+use super::{Node, Operation, functions, sql};
 use crate::error::plan_error;
 use crate::source::PartitionSource;
 
@@ -42,6 +43,9 @@ impl TableSource for FrameTable {
 /// The plan as written. Errors have the line of the operation that is wrong.
 pub(crate) fn plan(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<LogicalPlan> {
     let input = node.input().map(|input| plan(input, source)).transpose()?;
+    for expr in node.exprs() {
+        functions::check(expr).map_err(|error| node.locate(error))?;
+    }
     let built = match (&node.operation, input) {
         (Operation::Source(_), _) | (_, None) => {
             let table = Arc::new(FrameTable {
@@ -201,6 +205,7 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = Analyzer::new()
         .execute_and_check(plan, &options, |_, _| {})
         .map_err(plan_error)?;
+    check_constants(&plan)?;
     let context = OptimizerContext::new();
     Optimizer::new()
         .optimize(plan, &context, |_, _| {})

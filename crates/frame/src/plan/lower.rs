@@ -4,17 +4,15 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
-use datafusion_common::DFSchema;
-use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion_expr::logical_plan::{Aggregate, TableScan};
-use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_physical_expr::expressions::Column;
-use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr, create_physical_expr};
+use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use flagstone_graph::{Error, Graph, LayerId, Result};
 
 use super::logical::FrameTable;
+use super::physical::physical;
 use super::wanted;
 use crate::error::plan_error;
 use crate::json::Wanted;
@@ -317,11 +315,6 @@ fn is_column(expr: &Arc<dyn PhysicalExpr>) -> bool {
     call.is_some_and(|call| {
         call.name() == "get_field" && call.args().first().is_some_and(is_column)
     })
-}
-
-fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-    let context = PhysicalPlanningContext::default();
-    create_physical_expr(expr, schema, &ExecutionProps::new(), &context).map_err(plan_error)
 }
 
 fn group(aggregate: &Aggregate) -> Result<GroupPlan> {

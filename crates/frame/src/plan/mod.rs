@@ -7,9 +7,14 @@
 //! The user's operations are kept as they are ([`Node`]) and planned when a terminal knows the
 //! source's schema: a schema that turns out wider during the run is planned again.
 
+pub(crate) mod balance;
+pub(crate) mod functions;
 pub(crate) mod logical;
 pub(crate) mod lower;
+pub(crate) mod physical;
 pub(crate) mod sql;
+pub(crate) mod stack;
+pub(crate) mod star;
 pub(crate) mod wanted;
 
 use std::panic::Location;
@@ -47,6 +52,21 @@ impl Node {
             | Operation::WithColumn(input, ..)
             | Operation::Group(input, ..) => Some(input),
         }
+    }
+
+    /// The expressions that were given as such.
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let (one, some, more) = match &self.operation {
+            Operation::Source(_) | Operation::SelectSql(..) | Operation::FilterSql(..) => {
+                (None, &[][..], &[][..])
+            }
+            Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => {
+                (Some(expr), &[][..], &[][..])
+            }
+            Operation::Select(_, exprs) => (None, exprs.as_slice(), &[][..]),
+            Operation::Group(_, keys, results) => (None, keys.as_slice(), results.as_slice()),
+        };
+        one.into_iter().chain(some).chain(more)
     }
 
     /// The source at the start.

@@ -5,36 +5,46 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use arrow::datatypes::DataType;
-use datafusion_common::config::ConfigOptions;
-use datafusion_common::{Column, DFSchema, DataFusionError, TableReference, plan_err};
-use datafusion_expr::planner::{ContextProvider, ExprPlanner};
-use datafusion_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
-use datafusion_functions::core::planner::CoreFunctionPlanner;
-use datafusion_functions::datetime::planner::DatetimeFunctionPlanner;
-use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
+use datafusion_common::{DFSchema, DataFusionError, SchemaError};
+use datafusion_expr::Expr;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use datafusion_sql::sqlparser::ast::{Expr as Sql, SelectItem, visit_expressions};
+use datafusion_sql::sqlparser::ast::{
+    Expr as Sql, FunctionArguments, SelectItem, visit_expressions,
+};
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
-use datafusion_sql::sqlparser::tokenizer::Token;
+use datafusion_sql::sqlparser::tokenizer::{Token, Tokenizer};
 use flagstone_graph::{Error, Result};
 
+use super::balance::balanced;
+use super::functions::{self, Functions};
+use super::stack::planned;
+use super::star;
 use crate::error::{lower_case, plan_error};
+
+/// How long a SQL text may be.
+const SQL_BYTES_MAX: usize = 1 << 20;
+/// How many words and signs a SQL text may have, beside values and commas.
+const WORDS_MAX: usize = 100_000;
 
 /// Looks at a select list before any file is read: whether it is SQL, and of rows alone.
 ///
 /// # Errors
 /// The first mistake.
 pub fn check_select_list(list: &str) -> Result<()> {
-    for item in parse(list, |parser| parser.parse_projection())? {
-        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = &item {
-            of_rows(expr)?;
+    planned(|| {
+        for item in parse(list, |parser| parser.parse_projection())? {
+            match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                    of_rows(&balanced(expr)?)?;
+                }
+                SelectItem::Wildcard(options) => star::check(&options)?,
+                other => return Err(not_selected(&other)),
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Looks at a condition before any file is read: whether it is SQL, and of rows alone.
@@ -42,27 +52,38 @@ pub fn check_select_list(list: &str) -> Result<()> {
 /// # Errors
 /// The first mistake.
 pub fn check_condition(text: &str) -> Result<()> {
-    of_rows(&parse(text, |parser| parser.parse_expr())?)
+    planned(|| of_rows(&balanced(parse(text, |parser| parser.parse_expr())?)?))
+}
+
+fn not_selected(item: &SelectItem) -> Error {
+    Error::invalid(format!("{item} cannot be selected: name the columns"))
 }
 
 /// Refuses what is about many rows: aggregates, windows and subqueries.
-fn of_rows(expr: &Sql) -> Result<()> {
+pub(super) fn of_rows(expr: &Sql) -> Result<()> {
     let functions = Functions::new();
     let found = visit_expressions(expr, |part| {
         let what = match part {
             Sql::Subquery(_) | Sql::InSubquery { .. } | Sql::Exists { .. } => "a subquery",
+            Sql::Function(call) if matches!(call.args, FunctionArguments::Subquery(_)) => {
+                "a subquery"
+            }
             Sql::Function(call) if call.over.is_some() => "a window function",
             Sql::Function(call) if functions.has_aggregate(&call.name.to_string()) => {
                 "an aggregate of many rows"
             }
+            Sql::Function(call) => match functions::misused(call, &functions) {
+                Some(error) => return ControlFlow::Break(error),
+                None => return ControlFlow::Continue(()),
+            },
             _ => return ControlFlow::Continue(()),
         };
-        ControlFlow::Break(format!(
+        ControlFlow::Break(Error::invalid(format!(
             "{part} is {what}, but what is selected or asked for here follows from one row"
-        ))
+        )))
     });
     match found {
-        ControlFlow::Break(message) => Err(Error::invalid(message)),
+        ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
 }
@@ -73,11 +94,7 @@ pub(crate) fn select_list(list: &str, schema: &DFSchema) -> Result<Vec<Expr>> {
     let mut exprs = Vec::new();
     for item in items {
         match item {
-            SelectItem::Wildcard(_) => {
-                exprs.extend(schema.iter().map(|(qualifier, field)| {
-                    Expr::Column(Column::new(qualifier.cloned(), field.name()))
-                }));
-            }
+            SelectItem::Wildcard(options) => exprs.extend(star::columns(options, schema)?),
             SelectItem::ExprWithAlias { expr, alias } => {
                 exprs.push(to_expr(expr, schema)?.alias(alias.value));
             }
@@ -85,10 +102,7 @@ pub(crate) fn select_list(list: &str, schema: &DFSchema) -> Result<Vec<Expr>> {
                 let name = default_name(&expr);
                 exprs.push(to_expr(expr, schema)?.alias(name));
             }
-            other => {
-                let message = format!("{other} cannot be selected: name the columns");
-                return Err(Error::invalid(message));
-            }
+            other => return Err(not_selected(&other)),
         }
     }
     let mut names = HashSet::new();
@@ -116,9 +130,13 @@ fn parse<T>(
     let wrong = |error: &dyn std::fmt::Display| {
         let reason = error.to_string();
         let reason = lower_case(reason.trim_start_matches("sql parser error: "));
-        Error::invalid(format!("the SQL text {text:?} is wrong: {reason}"))
+        Error::invalid(format!(
+            "the SQL text {:?} is wrong: {reason}",
+            start_of(text)
+        ))
     };
     let dialect = GenericDialect {};
+    check_length(text).map_err(|e| wrong(&e))?;
     let mut parser = Parser::new(&dialect)
         .try_with_sql(text)
         .map_err(|e| wrong(&e))?;
@@ -126,6 +144,15 @@ fn parse<T>(
     match &parser.peek_token_ref().token {
         Token::EOF => Ok(parsed),
         token => Err(wrong(&format!("{token} was not expected"))),
+    }
+}
+
+/// A text of usual length whole, of another its start.
+fn start_of(text: &str) -> String {
+    const SHOWN: usize = 400;
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 
@@ -142,7 +169,10 @@ fn default_name(expr: &Sql) -> String {
     }
 }
 
-fn to_expr(expr: Sql, schema: &DFSchema) -> Result<Expr> {
+pub(super) fn to_expr(expr: Sql, schema: &DFSchema) -> Result<Expr> {
+    // a name alone is a column, whatever is missing; one among others may be a text
+    let may_be_text = !matches!(expr, Sql::Identifier(_) | Sql::CompoundIdentifier(_));
+    let expr = functions::with_parts_of_dates(balanced(expr)?);
     of_rows(&expr)?;
     let provider = Functions::new();
     let options = ParserOptions {
@@ -150,97 +180,58 @@ fn to_expr(expr: Sql, schema: &DFSchema) -> Result<Expr> {
         map_string_types_to_utf8view: false,
         ..ParserOptions::new()
     };
-    SqlToRel::new_with_options(&provider, options)
+    let expr = SqlToRel::new_with_options(&provider, options)
         .sql_to_expr(expr, schema, &mut PlannerContext::new())
-        .map_err(plan_error)
+        .map_err(|error| match may_be_text {
+            true => with_quotes(error),
+            false => plan_error(error),
+        })?;
+    functions::with_formats(expr, schema)
 }
 
-/// The functions that SQL may name. There are no other tables.
-struct Functions {
-    options: ConfigOptions,
-    scalars: Vec<Arc<ScalarUDF>>,
-    aggregates: Vec<Arc<AggregateUDF>>,
-    planners: Vec<Arc<dyn ExprPlanner>>,
-}
-
-impl Functions {
-    fn new() -> Self {
-        Functions {
-            options: ConfigOptions::default(),
-            scalars: datafusion_functions::all_default_functions(),
-            aggregates: datafusion_functions_aggregate::all_default_aggregate_functions(),
-            planners: vec![
-                Arc::new(CoreFunctionPlanner::default()),
-                Arc::new(DatetimeFunctionPlanner),
-                Arc::new(UnicodeFunctionPlanner),
-            ],
+/// A name that is no column may be a text without its quotes.
+fn with_quotes(error: DataFusionError) -> Error {
+    let unknown = match error.find_root() {
+        DataFusionError::SchemaError(what, _) => match &**what {
+            SchemaError::FieldNotFound { field, .. } => Some(field.name.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let error = plan_error(error);
+    match unknown {
+        Some(name) if !name.contains('\'') => {
+            let message = format!("{}; if it is text, quote it: '{name}'", error.message());
+            error.with_message(message)
         }
-    }
-
-    fn has_aggregate(&self, name: &str) -> bool {
-        let is = |known: &str| known.eq_ignore_ascii_case(name);
-        let mut known = self.aggregates.iter();
-        known.any(|f| is(f.name()) || f.aliases().iter().any(|alias| is(alias)))
+        _ => error,
     }
 }
 
-impl ContextProvider for Functions {
-    fn get_table_source(
-        &self,
-        name: TableReference,
-    ) -> std::result::Result<Arc<dyn TableSource>, DataFusionError> {
-        plan_err!("there is no table {name} here")
+/// Texts that would take the parser, or what it makes, too deep.
+fn check_length(text: &str) -> std::result::Result<(), String> {
+    let bytes = text.len();
+    if bytes > SQL_BYTES_MAX {
+        return Err(format!(
+            "it has {bytes} bytes, and at most {SQL_BYTES_MAX} can be planned"
+        ));
     }
-
-    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        &self.planners
-    }
-
-    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        let known =
-            |f: &&Arc<ScalarUDF>| f.name() == name || f.aliases().iter().any(|alias| alias == name);
-        self.scalars.iter().find(known).cloned()
-    }
-
-    fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {
-        None
-    }
-
-    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        let known = |f: &&Arc<AggregateUDF>| {
-            f.name() == name || f.aliases().iter().any(|alias| alias == name)
-        };
-        self.aggregates.iter().find(known).cloned()
-    }
-
-    fn get_window_meta(&self, _: &str) -> Option<Arc<WindowUDF>> {
-        None
-    }
-
-    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
-        None
-    }
-
-    fn options(&self) -> &ConfigOptions {
-        &self.options
-    }
-
-    fn udf_names(&self) -> Vec<String> {
-        self.scalars.iter().map(|f| f.name().to_owned()).collect()
-    }
-
-    fn higher_order_function_names(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn udaf_names(&self) -> Vec<String> {
-        self.aggregates
-            .iter()
-            .map(|f| f.name().to_owned())
-            .collect()
-    }
-
-    fn udwf_names(&self) -> Vec<String> {
-        Vec::new()
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else {
+        // the parser tells what is wrong
+        return Ok(());
+    };
+    let is_value = |token: &Token| {
+        matches!(
+            token,
+            Token::Comma | Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_)
+        )
+    };
+    let words = tokens.iter().filter(|token| !is_value(token)).count();
+    match words > WORDS_MAX {
+        true => Err(format!(
+            "it has {words} words and signs, and at most {WORDS_MAX} can be planned: list values \
+             with IN (...)"
+        )),
+        false => Ok(()),
     }
 }

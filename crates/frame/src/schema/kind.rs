@@ -7,10 +7,11 @@
 //! ```text
 //! null -> bool -------------------------\
 //!      -> int -> float -> number text ---> string -> JSON text
+//!      -> date, timestamp ----------------/
 //!      -> struct, list ----------------------------/
 //! ```
 
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use std::sync::Arc;
 
 /// An object with more different keys than this is a map whose keys are data: JSON text.
@@ -34,6 +35,12 @@ pub(crate) enum Kind {
         big: bool,
     },
     Float,
+    /// Days, as ISO 8601 writes them. Delimited text alone has them.
+    Date,
+    /// Points in time, as ISO 8601 writes them, up to microseconds; `utc`: with a Z.
+    Time {
+        utc: bool,
+    },
     /// Numbers of which neither an int64 nor a float64 holds all: each is kept as its text.
     Number,
     Str,
@@ -54,6 +61,8 @@ impl Kind {
         let merged = match (std::mem::take(self), other) {
             (Null, kind) | (kind, Null) => kind,
             (Bool, Bool) => Bool,
+            (Date, Date) => Date,
+            (Time { utc: a }, Time { utc: b }) if a == b => Time { utc: a },
             (Int { big: a }, Int { big: b }) => Int { big: a | b },
             (Int { big: false } | Float, Int { big: false } | Float) => Float,
             (Int { .. } | Float | Number, Int { .. } | Float | Number) => Number,
@@ -77,6 +86,10 @@ impl Kind {
             Kind::Bool => DataType::Boolean,
             Kind::Int { .. } => DataType::Int64,
             Kind::Float => DataType::Float64,
+            Kind::Date => DataType::Date32,
+            Kind::Time { utc } => {
+                DataType::Timestamp(TimeUnit::Microsecond, utc.then(|| "UTC".into()))
+            }
             Kind::Null | Kind::Number | Kind::Str | Kind::Json => DataType::Utf8,
             Kind::Struct(fields) => DataType::Struct(to_fields(fields)),
             Kind::List(item) => {
@@ -107,6 +120,16 @@ impl Kind {
             }
             DataType::Struct(fields) => Kind::of_fields(fields),
             _ => Kind::Str,
+        }
+    }
+
+    /// The same for a column of delimited text, which has dates and times.
+    pub(crate) fn nearest_of_text(data_type: &DataType) -> Kind {
+        match data_type {
+            DataType::Date32 | DataType::Date64 => Kind::Date,
+            DataType::Timestamp(_, None) => Kind::Time { utc: false },
+            DataType::Timestamp(_, Some(zone)) if &**zone == "UTC" => Kind::Time { utc: true },
+            other => Kind::nearest(other),
         }
     }
 
@@ -148,6 +171,8 @@ impl Kind {
             Kind::Bool => "bool",
             Kind::Int { .. } => "int",
             Kind::Float => "float",
+            Kind::Date => "date",
+            Kind::Time { .. } => "timestamp",
             Kind::Number => "number text",
             Kind::Str => "string",
             Kind::Json => "JSON text",
@@ -227,6 +252,8 @@ mod tests {
             Just(Kind::Bool),
             any::<bool>().prop_map(|big| Kind::Int { big }),
             Just(Kind::Float),
+            Just(Kind::Date),
+            any::<bool>().prop_map(|utc| Kind::Time { utc }),
             Just(Kind::Number),
             Just(Kind::Str),
             Just(Kind::Json),

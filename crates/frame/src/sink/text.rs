@@ -92,13 +92,15 @@ impl TextWriter for CsvText {
             .map(|column| ArrayFormatter::try_new(column, &options))
             .collect();
         let formatters = formatters.map_err(arrow_error)?;
+        // also of columns without values of their own: of type null, or of dictionaries
+        let nulls: Vec<_> = batch.columns().iter().map(|c| c.logical_nulls()).collect();
         let (start, mut next) = (buffer.len(), row);
         while next < batch.num_rows() && (next == row || buffer.len() - start < room) {
-            for (i, (column, formatter)) in batch.columns().iter().zip(&formatters).enumerate() {
+            for (i, (nulls, formatter)) in nulls.iter().zip(&formatters).enumerate() {
                 if i > 0 {
                     buffer.push(self.delimiter);
                 }
-                if column.is_null(next) {
+                if nulls.as_ref().is_some_and(|nulls| nulls.is_null(next)) {
                     continue;
                 }
                 self.field.clear();

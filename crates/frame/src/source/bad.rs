@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use flagstone_graph::{Counter, Error, ErrorKind, Result, TaskContext};
 use flagstone_io::{AtomicDir, BadRecord, ByteRange, Delimiter, Io, LineNumbers, OutputOptions};
 
+use crate::csv::ends::LINE_FEED;
 use crate::error::{file_error, io_error};
 
 pub use flagstone_io::BadRecords;
@@ -40,6 +41,8 @@ pub(crate) struct BadSink<'a> {
     file: Option<flagstone_io::Quarantine>,
     /// A byte of the range at hand and its line: lines are counted on from there.
     known: Option<(u64, u64)>,
+    /// What ends a line of the range at hand.
+    line_end: u8,
     pub(crate) count: u64,
     pub(crate) first: Option<String>,
 }
@@ -67,6 +70,7 @@ impl<'a> BadSink<'a> {
             counted,
             file: None,
             known: None,
+            line_end: LINE_FEED,
             count: 0,
             first: None,
         }
@@ -77,13 +81,20 @@ impl<'a> BadSink<'a> {
         self.known = None;
     }
 
+    /// The same, with what ends a line of it.
+    pub(crate) fn begin_range_of(&mut self, line_end: u8) {
+        self.known = None;
+        self.line_end = line_end;
+    }
+
     /// The text was read. Lines are counted only behind a bad record, so that good input costs
     /// nothing.
     #[inline]
     pub(crate) fn pass(&mut self, text: &[u8], offset: u64) {
         if let Some((from, line)) = &mut self.known {
             let skipped = (*from - offset.min(*from)) as usize;
-            *line += newlines(text.get(skipped..).unwrap_or_default());
+            let passed = text.get(skipped..).unwrap_or_default();
+            *line += memchr::memchr_iter(self.line_end, passed).count() as u64;
             *from = offset + text.len() as u64;
         }
     }
@@ -133,6 +144,23 @@ impl<'a> BadSink<'a> {
         Ok(())
     }
 
+    /// The place of a record that ends the run whatever the policy.
+    pub(crate) fn fatal(
+        &mut self,
+        place: &Place<'_>,
+        text: &Text<'_>,
+        io: &Io<'_>,
+    ) -> Result<Error> {
+        let message = flagstone_io::Place {
+            file: Some(place.range.file.path()),
+            line: Some(self.line(place, text, io)?),
+            column: Some(place.at as u64 + 1),
+            byte: Some(place.offset + place.at as u64),
+        }
+        .says(place.what);
+        Ok(Error::new(ErrorKind::Failed, message))
+    }
+
     /// The line of a record's start.
     fn line(&mut self, place: &Place<'_>, text: &Text<'_>, io: &Io<'_>) -> Result<u64> {
         let (from, line) = match (self.known, text.lines_before) {
@@ -142,13 +170,18 @@ impl<'a> BadSink<'a> {
                 // once per range; not counted as reading, which it is not
                 let quiet = Io::new(io.memory).source(io.source);
                 let (file, at) = (&place.range.file, place.offset);
-                let line = self.numbers.number_at(file, at, &Delimiter::LINE, &quiet);
+                let delimiter = match self.line_end {
+                    LINE_FEED => Delimiter::LINE,
+                    other => Delimiter::of([other]),
+                };
+                let line = self.numbers.number_at(file, at, &delimiter, &quiet);
                 (place.offset, line.map_err(io_error)?)
             }
         };
         let start = (from.max(text.offset) - text.offset) as usize;
         let end = (place.offset - text.offset) as usize;
-        let line = line + newlines(text.bytes.get(start..end).unwrap_or_default());
+        let before = text.bytes.get(start..end).unwrap_or_default();
+        let line = line + memchr::memchr_iter(self.line_end, before).count() as u64;
         self.known = Some((place.offset, line));
         Ok(line)
     }
@@ -160,10 +193,6 @@ impl<'a> BadSink<'a> {
             None => Ok(()),
         }
     }
-}
-
-fn newlines(text: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', text).count() as u64
 }
 
 /// The quarantine of a run: its directory appears when the run is done, or not at all.

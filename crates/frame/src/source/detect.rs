@@ -10,6 +10,7 @@ use flagstone_io::{
 };
 use flagstone_memory::{Memory, Unlimited};
 
+use crate::csv::ends::LINE_FEED;
 use crate::csv::split::{Format, Record, Splitter};
 use crate::error::{file_error, io_error};
 use crate::json::Sampler;
@@ -140,6 +141,9 @@ fn of_text(head: &[u8], memory: &dyn Memory) -> Result<Option<InputFormat>> {
             delimiter,
             quote,
             escape: None,
+            line_end: LINE_FEED,
+            comment: None,
+            trim: false,
         };
         if is_table(head, format_of, memory)? {
             return Ok(Some(format));

@@ -108,6 +108,12 @@ pub trait PartitionSource: Send + Sync {
         Outcome::default()
     }
 
+    /// What was found about the files that nobody had said, to be told: their delimiter, names that
+    /// were made unique.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// After a partition was streamed: what in it the schema does not hold, with its place. Its
     /// rows are then not whole.
     fn deviation(&self, _partition: u32) -> Option<String> {

@@ -15,12 +15,12 @@ use flagstone_io::{BlockReader, ByteRange, InputFile, Io, ReadOptions, expand};
 
 use super::PartitionSource;
 use super::bad::BadRecords;
-use super::csv::{self, CsvOptions, CsvSource};
+use super::csv::{self, CsvOptions};
 use super::json::{JsonOptions, JsonSource};
 use super::parquet::ParquetSource;
 use super::records::{RecordSource, Records};
 use crate::error::io_error;
-use crate::json::{Head, Mixing, Sampler, Widened};
+use crate::json::{Head, Sampler, Widened};
 use crate::schema::kind::Kind;
 
 /// A partition of plain text is about this long; a partition of small files holds several.
@@ -79,7 +79,7 @@ impl Origin {
             Format::Json(options) => open_json(&files, options, execute)?,
             Format::Csv(options) => {
                 options.check()?;
-                open_csv(&files, options, execute)?
+                Arc::new(csv::open(&files, options, execute)?)
             }
             Format::Parquet => Arc::new(ParquetSource::open(&files, execute)?),
         };
@@ -162,79 +162,6 @@ fn open_json(
     Ok(Arc::new(source))
 }
 
-fn open_csv(
-    files: &[InputFile],
-    options: &CsvOptions,
-    execute: &dyn Execute,
-) -> Result<Arc<dyn PartitionSource>> {
-    let blocks = sample(files, Format::Csv(options.clone()), execute)?;
-    let (mut all, mut mixed) = (None::<csv::Columns>, Mixed::new());
-    for (file, block) in &blocks {
-        let Some(Some(seen)) = block.value_ref::<Option<csv::Columns>>() else {
-            continue;
-        };
-        let (seen, mut mixing) = seen.clone();
-        let (columns, known) = all.get_or_insert_with(|| (nulls(&seen), Mixing::default()));
-        let same =
-            columns.len() == seen.len() && columns.iter().zip(&seen).all(|(a, b)| a.0 == b.0);
-        if !same {
-            let names = |columns: &[(String, Kind)]| {
-                columns
-                    .iter()
-                    .map(|(name, _)| name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            let message = format!(
-                "{} has other columns ({}) than the files before it ({}): read them as frames of \
-                 their own",
-                file.path().display(),
-                names(&seen),
-                names(columns)
-            );
-            return Err(Error::invalid(message));
-        }
-        let before = Kind::Struct(columns.clone());
-        known.file(&before, &Kind::Struct(seen.clone()), &mut mixing);
-        for ((_, known), (_, kind)) in columns.iter_mut().zip(seen) {
-            known.merge(kind);
-        }
-        // a type that is given is no surprise
-        mixing
-            .columns
-            .retain(|w| options.given_type(&w.path).is_none());
-        if !mixing.columns.is_empty() {
-            mixed.insert(file.path().to_owned(), mixing.columns);
-        }
-    }
-    let mut columns = all.map(|(columns, _)| columns).unwrap_or_default();
-    for (name, kind) in &mut columns {
-        if let Some(given) = options.given_type(name) {
-            *kind = Kind::nearest(given);
-        }
-    }
-    if let Some((unknown, _)) = options
-        .types
-        .iter()
-        .find(|(name, _)| !columns.iter().any(|(known, _)| known == name))
-    {
-        let message = format!("a type is given for the column {unknown:?}, which is not there");
-        return Err(Error::invalid(message));
-    }
-    Ok(Arc::new(CsvSource::new(
-        Arc::new(partition(files)),
-        columns,
-        mixed,
-        options.clone(),
-    )))
-}
-
-/// The columns with nothing seen in them.
-fn nulls(columns: &[(String, Kind)]) -> Vec<(String, Kind)> {
-    let null = |(name, _): &(String, Kind)| (name.clone(), Kind::Null);
-    columns.iter().map(null).collect()
-}
-
 /// The kind of the records at the heads of all files, and which columns are mixed in which file.
 fn sample_json(
     files: &[InputFile],
@@ -242,7 +169,7 @@ fn sample_json(
     execute: &dyn Execute,
 ) -> Result<(Kind, Mixed)> {
     let (mut all, mut mixed, mut document) = (Head::default(), Mixed::new(), None);
-    for (file, block) in sample(files, Format::Json(options.clone()), execute)? {
+    for (file, block) in sample(files, execute)? {
         let Some(head) = block.value_ref::<Head>() else {
             continue;
         };
@@ -277,11 +204,7 @@ fn sample_json(
 }
 
 /// What the heads of all files that are not empty show.
-fn sample(
-    files: &[InputFile],
-    format: Format,
-    execute: &dyn Execute,
-) -> Result<Vec<(InputFile, Block)>> {
+fn sample(files: &[InputFile], execute: &dyn Execute) -> Result<Vec<(InputFile, Block)>> {
     let files: Vec<InputFile> = files
         .iter()
         .filter(|file| !file.is_empty())
@@ -296,7 +219,6 @@ fn sample(
         SampleLayer {
             files: files.clone(),
             head_bytes,
-            format,
         },
         &[],
     );
@@ -310,19 +232,12 @@ fn sample(
 struct SampleLayer {
     files: Vec<InputFile>,
     head_bytes: u64,
-    format: Format,
 }
 
 impl SampleLayer {
     fn options(&self) -> ReadOptions {
-        let block_bytes = match self.format {
-            Format::Json(_) => self.head_bytes.min(128 << 10),
-            // in one block: a record may go on over many lines
-            Format::Csv(_) | Format::Parquet => self.head_bytes,
-        };
-        let block_bytes = block_bytes as usize;
         ReadOptions {
-            block_bytes,
+            block_bytes: self.head_bytes.min(128 << 10) as usize,
             whole_file_bytes: 0,
             ..ReadOptions::default()
         }
@@ -331,11 +246,7 @@ impl SampleLayer {
 
 impl Layer for SampleLayer {
     fn name(&self) -> &str {
-        match self.format {
-            Format::Json(_) => "sample-json",
-            Format::Csv(_) => "sample-csv",
-            Format::Parquet => "sample-parquet",
-        }
+        "sample-json"
     }
 
     fn task_count(&self) -> u32 {
@@ -358,7 +269,7 @@ impl Layer for SampleLayer {
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let range = ByteRange::whole(self.files[task as usize].clone());
-        let (mut head, mut columns) = (Head::default(), None::<csv::Columns>);
+        let mut head = Head::default();
         let mut sampler = Sampler::default();
         let cancelled = || ctx.is_cancelled();
         // what is looked at here is counted when it is read
@@ -371,32 +282,18 @@ impl Layer for SampleLayer {
             };
             // the kinds of the values
             let _lease = ctx.reserve(4 * block.bytes.len() as u64)?;
-            match &self.format {
-                Format::Csv(options) => {
-                    columns = csv::look(block.bytes, options, ctx.memory())?;
+            let mut at = block.offset;
+            for line in block.bytes.split(|&byte| byte == b'\n') {
+                if std::str::from_utf8(line).is_ok() {
+                    head.look(&mut sampler, line, at);
                 }
-                // its footer has the schema
-                Format::Parquet => break,
-                Format::Json(_) => {
-                    let mut at = block.offset;
-                    for line in block.bytes.split(|&byte| byte == b'\n') {
-                        if std::str::from_utf8(line).is_ok() {
-                            head.look(&mut sampler, line, at);
-                        }
-                        at += line.len() as u64 + 1;
-                    }
-                }
+                at += line.len() as u64 + 1;
             }
-            let seen = block.offset + block.bytes.len() as u64;
-            if seen >= self.head_bytes || columns.is_some() {
+            if block.offset + block.bytes.len() as u64 >= self.head_bytes {
                 break;
             }
         }
-        Ok(match self.format {
-            Format::Json(_) => Block::value(head),
-            Format::Csv(_) => Block::value(columns),
-            Format::Parquet => Block::unit(),
-        })
+        Ok(Block::value(head))
     }
 
     fn io_bytes(&self, _: u32) -> IoBytes {

@@ -5,17 +5,19 @@
 //! have to be read again, and has the kind that holds everything. What was counted for a partition
 //! is counted once, however often it is read.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flagstone_graph::{IoBytes, Quality, TaskContext};
-use flagstone_io::{BadRecords, ByteRange, Delimiter, Io, LineNumbers, ReadOptions};
+use flagstone_io::{BadRecords, ByteRange, Delimiter, InputFile, Io, LineNumbers, ReadOptions};
 use flagstone_memory::{Unlimited, format_count};
 
 use super::open::Mixed;
 use super::records::RecordPlace;
 use super::{Outcome, PartitionSource, Widening};
+use crate::csv::ends::{CARRIAGE_RETURN, LINE_FEED};
 use crate::json::Widened;
 use crate::schema::kind::Kind;
 
@@ -35,13 +37,26 @@ pub(crate) struct TextFiles {
     called: Arc<str>,
     /// What the heads showed to be text for want of another type.
     mixed: Arc<Mixed>,
+    /// Files whose lines end with carriage returns alone.
+    returns: Arc<HashSet<Arc<Path>>>,
+    /// The number of its first part in the data-quality ledger.
+    first_part: u64,
+    /// Parts of a reading that began in the wrong places.
+    void: BTreeSet<u64>,
+    /// Rows that it counted, as far as they are not counted again.
+    counted_before: AtomicU64,
 }
+
+/// Every reading of files has numbers of its own.
+static NEXT_PART: AtomicU64 = AtomicU64::new(0);
 
 /// What one partition met. Written again when a task runs again.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PartitionLog {
     pub(crate) rows: u64,
     pub(crate) bad_records: u64,
+    /// How many more lines than one each they have.
+    pub(crate) bad_lines_more: u64,
     /// The place of the first of them, and what is wrong there.
     pub(crate) first_bad: Option<String>,
     /// The kind that holds its records, when it is not the one it was read with.
@@ -68,6 +83,7 @@ impl TextFiles {
     pub(crate) fn new(partitions: Arc<Vec<Vec<ByteRange>>>, kind: Kind, mixed: Mixed) -> Self {
         TextFiles {
             called: called(&partitions),
+            first_part: NEXT_PART.fetch_add(partitions.len() as u64, Ordering::Relaxed),
             partitions,
             kind,
             counted: BTreeSet::new(),
@@ -75,6 +91,31 @@ impl TextFiles {
             staging: Arc::default(),
             numbers: Arc::default(),
             mixed: Arc::new(mixed),
+            returns: Arc::default(),
+            void: BTreeSet::new(),
+            counted_before: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, with the files whose lines end with carriage returns alone.
+    pub(crate) fn ending(mut self, returns: HashSet<Arc<Path>>) -> Self {
+        self.returns = Arc::new(returns);
+        self
+    }
+
+    /// The byte that ends the lines of a file.
+    pub(crate) fn line_end(&self, file: &InputFile) -> u8 {
+        match !self.returns.is_empty() && self.returns.contains(file.path()) {
+            true => CARRIAGE_RETURN,
+            false => LINE_FEED,
+        }
+    }
+
+    /// What ends the lines of a file.
+    pub(crate) fn delimiter(&self, file: &InputFile) -> Delimiter {
+        match self.line_end(file) {
+            CARRIAGE_RETURN => Delimiter::of([CARRIAGE_RETURN]),
+            _ => Delimiter::LINE,
         }
     }
 
@@ -90,10 +131,15 @@ impl TextFiles {
             numbers: self.numbers.clone(),
             called: self.called.clone(),
             mixed: self.mixed.clone(),
+            returns: self.returns.clone(),
+            first_part: self.first_part,
+            void: self.void.clone(),
+            counted_before: AtomicU64::new(0),
         }
     }
 
-    /// The same files, each from its start to its end as one partition.
+    /// The same files, each from its start to its end as one partition. What pieces of them counted
+    /// does not hold.
     pub(crate) fn whole(&self) -> TextFiles {
         let ranges = self.partitions.iter().flatten();
         let partitions = ranges
@@ -105,7 +151,20 @@ impl TextFiles {
         whole.mixed = self.mixed.clone();
         whole.staging = self.staging.clone();
         whole.numbers = self.numbers.clone();
+        whole.returns = self.returns.clone();
+        whole.void = (self.first_part..self.first_part + self.partitions.len() as u64).collect();
+        let rows: u64 = self.log().values().map(|log| log.rows).sum();
+        whole.counted_before = AtomicU64::new(rows);
         whole
+    }
+
+    /// How many of these rows no reading before has counted.
+    pub(crate) fn uncounted(&self, rows: u64) -> u64 {
+        let take = |before: u64| Some(before.saturating_sub(rows));
+        let before = self
+            .counted_before
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        rows.saturating_sub(before.unwrap_or(0))
     }
 
     pub(crate) fn is_whole(&self) -> bool {
@@ -113,6 +172,11 @@ impl TextFiles {
             .iter()
             .flatten()
             .all(|range| range.start == 0 && range.end == u64::MAX)
+    }
+
+    /// What the data-quality ledger calls the files.
+    pub(crate) fn called(&self) -> &str {
+        &self.called
     }
 
     pub(crate) fn ranges(&self, partition: u32) -> &[ByteRange] {
@@ -176,7 +240,7 @@ impl TextFiles {
         // read again up to that byte: for a report of a few lines, with a small constant buffer
         let (file, memory) = (&range.file, Unlimited::new());
         let numbers = &self.numbers;
-        let line = numbers.number_at(file, widened.at, &Delimiter::LINE, &Io::new(&memory));
+        let line = numbers.number_at(file, widened.at, &self.delimiter(file), &Io::new(&memory));
         Widening {
             column: widened.path.clone(),
             from: widened.from.name().into(),
@@ -220,11 +284,14 @@ impl TextFiles {
             return;
         }
         seen.records = log.rows;
+        let left_out = log.bad_records + log.bad_lines_more;
         match policy {
-            BadRecords::Quarantine(_) => seen.quarantined = log.bad_records,
-            _ => seen.skipped = log.bad_records,
+            BadRecords::Quarantine(_) => seen.quarantined = left_out,
+            _ => seen.skipped = left_out,
         }
         seen.lines = seen.blank + seen.records + seen.skipped + seen.quarantined;
+        seen.void = self.void.clone();
+        let seen = seen.of_part(self.first_part + u64::from(partition));
         ctx.tell(&self.called, &seen);
     }
 

@@ -13,6 +13,7 @@ use crate::ops::collect::{Collect, ConcatLayer, CountRows};
 use crate::partition::Partition;
 use crate::plan::logical;
 use crate::plan::lower::Lowered;
+use crate::plan::stack::planned;
 use crate::source::bad::Quarantine;
 use crate::source::{Outcome, PartitionSource, Widening};
 
@@ -221,11 +222,14 @@ pub(crate) fn explain(
     push: impl FnOnce(&mut Graph) -> Result<LayerId>,
 ) -> Result<String> {
     let source = lower(frame, execute)?.source;
-    let plan = logical::checked(&frame.node, &source)?;
+    let plan = planned(|| {
+        let plan = logical::checked(&frame.node, &source)?;
+        Ok(plan.display_indent().to_string())
+    })?;
     let mut graph = Graph::new();
     let layer = push(&mut graph)?;
     let program = graph.freeze(&[layer], &FreezeOptions::default())?;
-    let mut text = format!("plan\n{}\n\nlayers\n", plan.display_indent());
+    let mut text = format!("plan\n{plan}\n\nlayers\n");
     for layer in 0..program.layer_count() {
         let tasks = program.layer(layer).task_count();
         let assumption = program.layer(layer).assumption();

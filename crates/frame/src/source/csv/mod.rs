@@ -5,10 +5,16 @@
 //! inside quotes: when none did, every piece began right, by induction from the first. When one
 //! did, the files are read again, each from its start to its end.
 
+mod carry;
 mod look;
+mod names;
+mod open;
 mod options;
 mod reading;
+mod sniff;
+mod tally;
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,14 +29,35 @@ use super::text::TextFiles;
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
 use crate::schema::kind::Kind;
 
-pub(crate) use look::{Columns, look};
-pub use options::CsvOptions;
+pub(crate) use open::open;
+pub use options::{CsvOptions, Sniff};
 use reading::Reading;
+
+/// A table has at most so many columns.
+pub(crate) const COLUMNS_MAX: usize = 100_000;
+/// A record that goes on over many lines is at most this long.
+pub(crate) const RECORD_BYTES_MAX: usize = 64 << 20;
+
+const QUOTED_TAIL: &str = "text follows a closing quote: quotes inside quotes are doubled, or \
+     escaped by the byte that the option `escape` names";
+
+const NAME_ENCODING: &str = "; if the file has another encoding, convert it to UTF-8 first, for \
+     example with iconv";
+
+/// What was found about the files, beside their columns.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Found {
+    /// Files whose lines end with carriage returns alone.
+    pub(crate) returns: HashSet<Arc<Path>>,
+    /// What is to be told.
+    pub(crate) notes: Vec<String>,
+}
 
 pub(crate) struct CsvSource {
     files: TextFiles,
     options: CsvOptions,
     schema: SchemaRef,
+    notes: Vec<String>,
 }
 
 impl CsvSource {
@@ -38,13 +65,14 @@ impl CsvSource {
         partitions: Arc<Vec<Vec<ByteRange>>>,
         columns: Vec<(String, Kind)>,
         mixed: Mixed,
+        found: Found,
         options: CsvOptions,
     ) -> Self {
         let files = TextFiles::new(partitions, Kind::Struct(columns), mixed);
-        Self::over(files, options)
+        Self::over(files.ending(found.returns), options, found.notes)
     }
 
-    fn over(files: TextFiles, options: CsvOptions) -> Self {
+    fn over(files: TextFiles, options: CsvOptions, notes: Vec<String>) -> Self {
         let field = |(name, kind): &(String, Kind)| {
             let data_type = options.given_type(name).cloned();
             Field::new(name, data_type.unwrap_or_else(|| kind.data_type()), true)
@@ -54,6 +82,7 @@ impl CsvSource {
             files,
             options,
             schema: Arc::new(Schema::new(fields)),
+            notes,
         }
     }
 
@@ -97,12 +126,14 @@ impl PartitionSource for CsvSource {
                 with_io(ctx, |io| reading.range(at, range, io, ctx, each))?;
             }
         }
-        let mut log = reading.finish(each)?;
+        let (mut log, blank) = reading.finish(each)?;
         let columns = self.columns();
         let is_scanned = |path: &str| scan.columns.iter().any(|&column| columns[column].0 == path);
         self.files.log_mixed(partition, &mut log, is_scanned);
         let mut seen = Quality {
             looked_into: log.rows,
+            blank,
+            notes: self.notes.iter().cloned().collect::<BTreeSet<_>>(),
             ..Quality::default()
         };
         for (column, (name, _)) in columns.iter().enumerate() {
@@ -138,15 +169,24 @@ impl PartitionSource for CsvSource {
 
     fn outcome(&self) -> Outcome {
         if self.files.misaligned() {
-            let whole = CsvSource::over(self.files.whole(), self.options.clone());
+            let whole = self.files.whole();
+            let whole = CsvSource::over(whole, self.options.clone(), self.notes.clone());
             return Outcome {
                 next: Some(Arc::new(whole)),
                 ..Outcome::default()
             };
         }
         self.files.outcome(Kind::merge_columns, |files| {
-            Arc::new(CsvSource::over(files, self.options.clone()))
+            Arc::new(CsvSource::over(
+                files,
+                self.options.clone(),
+                self.notes.clone(),
+            ))
         })
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 
     fn deviation(&self, partition: u32) -> Option<String> {

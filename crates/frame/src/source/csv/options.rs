@@ -3,6 +3,7 @@
 use arrow::datatypes::DataType;
 use flagstone_graph::{Error, Result};
 
+use crate::csv::ends::LINE_FEED;
 use crate::csv::split::Format;
 use crate::source::bad::BadRecords;
 
@@ -24,8 +25,41 @@ pub struct CsvOptions {
     /// Types of columns, instead of what their values look like. A value that is not of its
     /// column's type makes the record a bad one.
     pub types: Vec<(String, DataType)>,
+    /// What of these is looked for in the head of the first file, instead of what is said here.
+    pub sniff: Sniff,
+    /// A byte that makes a line a comment when it begins with it.
+    pub comment: Option<u8>,
+    /// How many lines come before the header, or before the first record where there is none.
+    pub skip_lines: u64,
+    /// Whether spaces and tabs around fields, and around their quotes, are no part of them.
+    pub trim: bool,
     /// What happens to a record with too few or too many fields, or that cannot be read.
     pub bad_records: BadRecords,
+}
+
+/// What is looked for in the head of the first file. What is found is told: see
+/// [`DataFrame::notes`](crate::DataFrame::notes), and the data-quality ledger of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sniff {
+    /// The delimiter: a comma, a tab, a semicolon or a bar.
+    pub delimiter: bool,
+    /// The quote, or that there is none; and the escape.
+    pub quote: bool,
+    /// Whether the first record names the columns.
+    pub header: bool,
+}
+
+impl Sniff {
+    /// All of them.
+    pub const ALL: Sniff = Sniff {
+        delimiter: true,
+        quote: true,
+        header: true,
+    };
+
+    pub(crate) fn any(self) -> bool {
+        self.delimiter || self.quote || self.header
+    }
 }
 
 impl Default for CsvOptions {
@@ -38,6 +72,10 @@ impl Default for CsvOptions {
             names: None,
             nulls: vec![String::new()],
             types: Vec::new(),
+            sniff: Sniff::default(),
+            comment: None,
+            skip_lines: 0,
+            trim: false,
             bad_records: BadRecords::Fail,
         }
     }
@@ -49,6 +87,14 @@ impl CsvOptions {
         Self::default()
     }
 
+    /// As the head of the first file shows.
+    pub fn sniffed() -> Self {
+        CsvOptions {
+            sniff: Sniff::ALL,
+            ..Self::default()
+        }
+    }
+
     /// Tabs, a header, and no quotes: a quote is a character like others.
     pub fn tsv() -> Self {
         CsvOptions {
@@ -58,11 +104,15 @@ impl CsvOptions {
         }
     }
 
+    /// How most files end their lines; what ends those of a file, its head says.
     pub(crate) fn format(&self) -> Format {
         Format {
             delimiter: self.delimiter,
             quote: self.quote,
             escape: self.escape,
+            line_end: LINE_FEED,
+            comment: self.comment,
+            trim: self.trim,
         }
     }
 
@@ -75,6 +125,10 @@ impl CsvOptions {
         }
         if self.quote == Some(self.delimiter) || self.escape == Some(self.delimiter) {
             return wrong("the delimiter is the quote or the escape too");
+        }
+        let comment = |byte: u8| byte == self.delimiter || ends(byte) || self.quote == Some(byte);
+        if self.comment.is_some_and(comment) {
+            return wrong("a comment begins with an ASCII character of its own");
         }
         if self.escape.is_some() && self.quote.is_none() {
             return wrong("an escape means something inside quotes only, and there are none");

@@ -1,13 +1,18 @@
 //! One partition of delimited text being read.
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::SchemaRef;
-use flagstone_graph::{Counter, Result, TaskContext};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, SchemaRef};
+use flagstone_graph::{Counter, Error, Result, TaskContext};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
-use flagstone_memory::Lease;
+use flagstone_memory::{Lease, NeedsMemory, format_bytes, format_count};
 
-use super::CsvSource;
+use super::carry::Carry;
+use super::tally::Tally;
+use super::{CsvSource, NAME_ENCODING, QUOTED_TAIL, RECORD_BYTES_MAX};
 use crate::csv::column::Column;
+use crate::csv::ends;
+use crate::csv::given::takes;
 use crate::csv::split::{Format, Record, Splitter, unquote};
 use crate::error::{arrow_error, io_error};
 use crate::json::Widened;
@@ -16,13 +21,10 @@ use crate::source::bad::{BadSink, Place, Text};
 use crate::source::text::PartitionLog;
 use crate::source::{BATCH_ROWS, BATCH_TEXT_BYTES, PartitionSource, Scan};
 
-const QUOTED_TAIL: &str = "text follows a closing quote: quotes inside quotes are doubled, or \
-     escaped by the byte that the option `escape` names";
-
 struct Wanted {
     column: usize,
-    /// Its type was given.
-    strict: bool,
+    /// Its type, where it was given.
+    given: Option<DataType>,
     values: Column,
 }
 
@@ -39,6 +41,9 @@ pub(super) struct Reading<'a> {
     bad: BadSink<'a>,
     counted: bool,
     pub(super) log: PartitionLog,
+    tally: Tally,
+    /// Of the range at hand.
+    format: Format,
 }
 
 /// Where reading takes place.
@@ -47,25 +52,6 @@ struct At<'a> {
     range: &'a ByteRange,
     io: &'a Io<'a>,
     ctx: &'a TaskContext<'a>,
-}
-
-/// A record that goes on behind its block, from its start.
-struct Carry {
-    text: Vec<u8>,
-    offset: u64,
-    lease: Lease,
-}
-
-impl Carry {
-    /// Keeps `rest`. What was kept before is part of it, or gone.
-    fn keep(&mut self, rest: &[u8], offset: u64) -> Result<()> {
-        // both are here while it is copied
-        self.lease
-            .ensure((self.text.capacity() + rest.len()) as u64)?;
-        self.text = rest.to_vec();
-        self.offset = offset;
-        Ok(())
-    }
 }
 
 impl<'a> Reading<'a> {
@@ -80,7 +66,7 @@ impl<'a> Reading<'a> {
             let (name, kind) = &source.columns()[column];
             wanted.push(Wanted {
                 column,
-                strict: source.options.given_type(name).is_some(),
+                given: source.options.given_type(name).cloned(),
                 values: Column::new(kind, ctx.memory())?,
             });
         }
@@ -104,6 +90,8 @@ impl<'a> Reading<'a> {
             ),
             counted,
             log: PartitionLog::default(),
+            tally: Tally::default(),
+            format: source.options.format(),
         })
     }
 
@@ -121,88 +109,203 @@ impl<'a> Reading<'a> {
             io,
             ctx,
         };
-        self.bad.begin_range();
-        let mut reader = BlockReader::open(range, &ReadOptions::default(), io).map_err(io_error)?;
-        let mut skip_header = range.start == 0 && self.source.options.header;
-        let mut carry = Carry {
-            text: Vec::new(),
-            offset: 0,
-            lease: ctx.reserve(0)?,
+        let files = &self.source.files;
+        self.format.line_end = files.line_end(&range.file);
+        self.bad.begin_range_of(self.format.line_end);
+        let reading = ReadOptions {
+            delimiter: files.delimiter(&range.file),
+            ..ReadOptions::default()
         };
-        while let Some(block) = reader.next_block().map_err(io_error)? {
+        let mut reader = BlockReader::open(range, &reading, io).map_err(io_error)?;
+        let mut skip_header = range.start == 0 && self.source.options.header;
+        // lines before the header, in the first piece
+        let mut to_skip = match range.start {
+            0 => self.source.options.skip_lines,
+            _ => 0,
+        };
+        let mut carry = Carry::new(ctx.memory())?;
+        let line_end = self.format.line_end;
+        loop {
+            let block = reader.next_block().map_err(io_error)?;
+            let is_last = block.is_none();
             let rows_before = self.log.rows;
-            if carry.text.is_empty() {
-                let text = Text {
-                    bytes: block.bytes,
-                    offset: block.offset,
-                    lines_before: block.lines_before,
-                };
-                if let Some(start) = self.block(&text, &mut skip_header, &at, each)? {
-                    carry.keep(&block.bytes[start..], block.offset + start as u64)?;
-                }
-            } else {
-                let (old, new) = (carry.text.len(), carry.text.len() + block.bytes.len());
-                carry.lease.ensure((old + new) as u64)?;
-                carry.text.reserve_exact(block.bytes.len());
-                carry.text.extend_from_slice(block.bytes);
-                let bytes = std::mem::take(&mut carry.text);
-                let text = Text {
-                    bytes: &bytes,
-                    offset: carry.offset,
-                    lines_before: None,
-                };
-                match self.block(&text, &mut skip_header, &at, each)? {
-                    // the same record goes on and on: nothing is copied
-                    Some(0) => carry.text = bytes,
-                    Some(start) => {
-                        let rest = bytes.len() - start;
-                        carry.lease.ensure((bytes.len() + rest) as u64)?;
-                        carry.keep(&bytes[start..], carry.offset + start as u64)?;
+            match block {
+                Some(block) if carry.is_empty() => {
+                    let lines = ends::lines(block.bytes, line_end);
+                    self.tally.lines += lines;
+                    let skipped = to_skip.min(lines);
+                    let first = ends::after_lines(block.bytes, skipped, line_end);
+                    let first = first.unwrap_or(block.bytes.len());
+                    to_skip -= skipped;
+                    self.tally.header += skipped;
+                    let text = Text {
+                        bytes: &block.bytes[first..],
+                        offset: block.offset + first as u64,
+                        lines_before: block.lines_before.map(|before| before + skipped),
+                    };
+                    if let Some(start) = self.block(&text, &mut skip_header, &at, each)? {
+                        let offset = text.offset + start as u64;
+                        let kept = carry.keep(&text.bytes[start..], offset);
+                        kept.map_err(|needs| self.does_not_end(needs, offset, &at))?;
                     }
-                    None => {}
                 }
+                Some(block) => {
+                    self.tally.lines += ends::lines(block.bytes, line_end);
+                    let longer = carry.append(block.bytes);
+                    longer.map_err(|needs| self.does_not_end(needs, carry.offset, &at))?;
+                    if carry.is_due() {
+                        self.carried(&mut carry, &mut skip_header, &at, each)?;
+                    }
+                }
+                None if carry.is_news() => {
+                    self.carried(&mut carry, &mut skip_header, &at, each)?;
+                }
+                None => {}
             }
             if !self.counted {
-                ctx.count(Counter::RowsIn, self.log.rows - rows_before);
+                let rows = files.uncounted(self.log.rows - rows_before);
+                ctx.count(Counter::RowsIn, rows);
             }
             if self.log.misaligned {
                 return Ok(());
             }
+            if is_last {
+                break;
+            }
         }
-        if !carry.text.is_empty() {
+        if to_skip > 0 && range.end < range.file.len() {
+            let message = format!(
+                "{}: {} more to skip lie behind the first piece of the file",
+                range.file.path().display(),
+                format_count(to_skip, "line")
+            );
+            return Err(Error::invalid(message));
+        }
+        if !carry.is_empty() {
             if range.file.is_splittable() && !self.source.files.is_whole() {
                 self.log.misaligned = true;
                 return Ok(());
             }
-            let what = "a quote that opens in this record is not closed before the file ends";
-            let place = Place {
-                range,
-                record: &carry.text[..carry.text.len().min(1 << 16)],
-                offset: carry.offset,
-                at: 0,
-                what,
-            };
-            let text = Text {
-                bytes: &carry.text,
-                offset: carry.offset,
-                lines_before: None,
-            };
-            self.bad.put(&place, &text, io, ctx)?;
+            self.unclosed(&carry, &at)?;
         }
         self.note_widened(range_index);
         Ok(())
     }
 
-    /// The rows that are left, and what was met.
+    /// Reads the records of a text that is kept; what goes on behind it stays.
+    fn carried(
+        &mut self,
+        carry: &mut Carry,
+        skip_header: &mut bool,
+        at: &At<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let bytes = carry.take();
+        let text = Text {
+            bytes: &bytes,
+            offset: carry.offset,
+            lines_before: None,
+        };
+        let rest = self.block(&text, skip_header, at, each)?;
+        let Some(start) = rest else {
+            return Ok(());
+        };
+        carry.put_back(bytes);
+        if start > 0 {
+            carry.cut(start);
+        }
+        if carry.is_too_long() {
+            let limit = format_bytes(RECORD_BYTES_MAX as u64);
+            let what = format!(
+                "the record that starts here is longer than the limit of {limit}: is a quote in it \
+                 not closed?"
+            );
+            return Err(self.fatal(carry, &what, at)?);
+        }
+        Ok(())
+    }
+
+    /// A quote is open where the file ends. What is in it may be all of the file: that is no record
+    /// to leave out, unless it is its last line.
+    fn unclosed(&mut self, carry: &Carry, at: &At<'_>) -> Result<()> {
+        let lines = ends::lines(carry.text(), self.format.line_end);
+        if lines > 1 {
+            let what = format!(
+                "a quote that opens in this record is not closed before the file ends, {} further \
+                 down; close it, or read without quotes",
+                format_count(lines - 1, "line")
+            );
+            return Err(self.fatal(carry, &what, at)?);
+        }
+        let place = Place {
+            range: at.range,
+            record: &carry.text()[..carry.text().len().min(1 << 16)],
+            offset: carry.offset,
+            at: 0,
+            what: "a quote that opens in this record is not closed before the file ends",
+        };
+        let text = Text {
+            bytes: carry.text(),
+            offset: carry.offset,
+            lines_before: None,
+        };
+        self.tally.left_out += lines;
+        self.bad.put(&place, &text, at.io, at.ctx)
+    }
+
+    /// The error about a record that is kept.
+    fn fatal(&mut self, carry: &Carry, what: &str, at: &At<'_>) -> Result<Error> {
+        let place = Place {
+            range: at.range,
+            record: &[],
+            offset: carry.offset,
+            at: 0,
+            what,
+        };
+        let text = Text {
+            bytes: carry.text(),
+            offset: carry.offset,
+            lines_before: None,
+        };
+        self.bad.fatal(&place, &text, at.io)
+    }
+
+    /// Memory does not do for a record that goes on: it is named, since a quote may be the reason.
+    fn does_not_end(&self, needs: NeedsMemory, offset: u64, at: &At<'_>) -> Error {
+        let file = &at.range.file;
+        let quiet = Io::new(at.io.memory).source(at.io.source);
+        let quiet = quiet.cancelled(at.io.cancelled);
+        let files = &self.source.files;
+        let line = files
+            .numbers
+            .number_at(file, offset, &files.delimiter(file), &quiet);
+        let place = flagstone_io::Place {
+            file: Some(file.path()),
+            line: line.ok(),
+            column: None,
+            byte: Some(offset),
+        };
+        let what = format!(
+            "the record that starts here does not end soon, and {needs}; is a quote in it not \
+             closed?"
+        );
+        Error::needs_memory(needs).with_message(place.says(&what))
+    }
+
+    /// The rows that are left; what was met, and how many lines were blank.
     pub(super) fn finish(
         mut self,
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<PartitionLog> {
+    ) -> Result<(PartitionLog, u64)> {
         self.flush(each)?;
         self.bad.finish()?;
+        if !self.log.misaligned {
+            self.tally.check(self.source.files.called())?;
+        }
         self.log.bad_records = self.bad.count;
+        self.log.bad_lines_more = self.tally.left_out.saturating_sub(self.bad.count);
         self.log.first_bad = self.bad.first;
-        Ok(self.log)
+        Ok((self.log, self.tally.blank))
     }
 
     /// Reads the records of a text; where a record starts that goes on behind it.
@@ -214,54 +317,64 @@ impl<'a> Reading<'a> {
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<Option<usize>> {
         let Text { bytes, offset, .. } = *text;
-        let format = self.source.options.format();
+        let format = self.format;
         let expected = self.source.columns().len();
         let utf8 = simdutf8::basic::from_utf8(bytes).is_ok();
-        self.splitter.begin(bytes, format)?;
+        let may_stray = ends::may_stray(bytes, format.line_end);
+        let begun = self.splitter.begin(bytes, format);
+        begun.map_err(|needs| self.does_not_end(needs, offset, at))?;
         while let Some(record) = self.splitter.next(bytes, format, expected)? {
             let (start, end, wrong) = match record {
                 Record::Open { start } => {
                     self.bad.pass(&bytes[..start], offset);
                     return Ok(Some(start));
                 }
+                Record::Comment { .. } => {
+                    self.tally.blank += 1;
+                    continue;
+                }
                 Record::Broken { start, end, at } => {
-                    (start, end, Some((at - start, QUOTED_TAIL.to_owned())))
+                    let what = match bytes[at] {
+                        b'\r' | b'\n' => ends::stray_message(format.line_end).to_owned(),
+                        _ => QUOTED_TAIL.to_owned(),
+                    };
+                    (start, end, Some((at - start, what)))
                 }
                 Record::Fields {
                     start,
                     end,
                     field_count,
-                } if field_count != expected => {
-                    if bytes[start..end].trim_ascii().is_empty() {
+                } => {
+                    let is_blank = || bytes[start..end].trim_ascii().is_empty();
+                    if (*skip_header || field_count != expected) && is_blank() {
+                        self.tally.blank += 1;
                         continue;
                     }
-                    let what = format!("the record has {field_count} fields instead of {expected}");
-                    (start, end, Some((0, what)))
-                }
-                Record::Fields { start, end, .. } => {
                     if std::mem::take(skip_header) {
+                        self.tally.header += self.lines_of(&bytes[start..end]);
                         continue;
                     }
-                    let valid = match utf8 {
-                        true => None,
-                        false => std::str::from_utf8(&bytes[start..end]).err(),
-                    };
-                    let wrong = match valid {
+                    let wrong = self.wrong(text, (start, end, field_count), utf8, may_stray);
+                    let wrong = match wrong {
                         None => self.record(bytes, offset + start as u64, format)?,
-                        Some(error) => {
-                            Some((error.valid_up_to(), "the record is not UTF-8".to_owned()))
-                        }
+                        wrong => wrong,
                     };
                     (start, end, wrong)
                 }
             };
             *skip_header = false;
+            let lines = self.lines_of(&bytes[start..end]);
             if let Some((byte, what)) = wrong {
                 if at.range.start > 0 && format.quote.is_some() {
                     // perhaps the piece began inside quotes: the whole file will tell
                     self.log.misaligned = true;
                     return Ok(None);
                 }
+                // of many lines, the first is the one to look at: a quote may open there by mistake
+                let (byte, what) = match lines {
+                    1 => (byte, what),
+                    _ => (0, format!("{what} (the record goes over {lines} lines)")),
+                };
                 let place = Place {
                     range: at.range,
                     record: &bytes[start..end],
@@ -269,9 +382,11 @@ impl<'a> Reading<'a> {
                     at: byte,
                     what: &what,
                 };
+                self.tally.left_out += lines;
                 self.bad.put(&place, text, at.io, at.ctx)?;
                 continue;
             }
+            self.tally.read += lines;
             self.log.rows += 1;
             self.rows += 1;
             self.text_bytes += end - start;
@@ -284,6 +399,55 @@ impl<'a> Reading<'a> {
         Ok(None)
     }
 
+    /// How many lines a record takes, without its end.
+    #[inline]
+    fn lines_of(&self, record: &[u8]) -> u64 {
+        match self.splitter.has_quotes() {
+            true => 1 + memchr::memchr_iter(self.format.line_end, record).count() as u64,
+            false => 1,
+        }
+    }
+
+    /// What is wrong with the record at hand whatever is wanted of it, and at which byte.
+    #[inline]
+    fn wrong(
+        &self,
+        text: &Text<'_>,
+        (start, end, field_count): (usize, usize, usize),
+        utf8: bool,
+        may_stray: bool,
+    ) -> Option<(usize, String)> {
+        let expected = self.source.columns().len();
+        if may_stray && let Some(at) = self.stray(text.bytes, field_count) {
+            let what = ends::stray_message(self.format.line_end);
+            return Some((at - start, what.to_owned()));
+        }
+        if field_count != expected {
+            let what = format!("the record has {field_count} fields instead of {expected}");
+            return Some((0, what));
+        }
+        if utf8 {
+            return None;
+        }
+        let error = std::str::from_utf8(&text.bytes[start..end]).err()?;
+        let what = format!("the record is not UTF-8{NAME_ENCODING}");
+        Some((error.valid_up_to(), what))
+    }
+
+    /// Where a line end of another kind stands outside quotes in the record at hand.
+    #[cold]
+    fn stray(&self, text: &[u8], field_count: usize) -> Option<usize> {
+        (0..field_count).find_map(|i| {
+            let span = self.splitter.field(i);
+            let field = &text[span.start as usize..span.end as usize];
+            let at = match span.quoted {
+                true => None,
+                false => ends::stray(field, self.format.line_end),
+            };
+            at.map(|at| span.start as usize + at)
+        })
+    }
+
     /// Appends the wanted fields of the record at hand, or says why not, and at which byte.
     #[inline]
     fn record(
@@ -293,23 +457,29 @@ impl<'a> Reading<'a> {
         format: Format,
     ) -> Result<Option<(usize, String)>> {
         let options = &self.source.options;
-        for wanted in self.wanted.iter().filter(|wanted| wanted.strict) {
-            let span = self.splitter.field(wanted.column);
-            let raw = &text[span.start as usize..span.end as usize];
-            let (name, kind) = &self.source.columns()[wanted.column];
-            if !options.is_null(raw) && !crate::csv::column::fits(raw, kind) {
-                let raw = String::from_utf8_lossy(raw);
-                let data_type = options.given_type(name);
-                let data_type = data_type.map_or_else(String::new, ToString::to_string);
-                let what = format!("{raw:?} in column {name} is not of the given type {data_type}");
-                let first = self.splitter.field(0);
-                return Ok(Some(((span.start - first.start) as usize, what)));
+        for wanted in &self.wanted {
+            let Some(data_type) = &wanted.given else {
+                continue;
+            };
+            let (raw, quoted) = self.raw(text, wanted.column, format);
+            let is_null = match quoted {
+                true => raw.is_empty(),
+                false => options.is_null(raw),
+            };
+            if !is_null && !takes(raw, data_type) {
+                let name = &self.source.columns()[wanted.column].0;
+                let raw_text = String::from_utf8_lossy(raw);
+                let what =
+                    format!("{raw_text:?} in column {name} is not of the given type {data_type}");
+                let first = self.splitter.field(0).start as usize;
+                let at = raw.as_ptr() as usize - text.as_ptr() as usize;
+                return Ok(Some((at - first, what)));
             }
         }
-        for wanted in &mut self.wanted {
-            let span = self.splitter.field(wanted.column);
-            let raw = &text[span.start as usize..span.end as usize];
-            if span.quoted {
+        for i in 0..self.wanted.len() {
+            let (raw, quoted) = self.raw(text, self.wanted[i].column, format);
+            let values = &mut self.wanted[i].values;
+            if quoted {
                 self.unquoted.clear();
                 if raw.len() > self.unquoted.capacity() {
                     // an empty buffer is not copied when it grows
@@ -318,18 +488,29 @@ impl<'a> Reading<'a> {
                     self.unquoted.reserve_exact(raw.len());
                 }
                 unquote(raw, format, &mut self.unquoted);
-                if self.unquoted.is_empty() && !wanted.values.is_text() {
-                    wanted.values.push_null()?;
+                if self.unquoted.is_empty() && !values.is_text() {
+                    values.push_null()?;
                 } else {
-                    wanted.values.push(&self.unquoted, offset)?;
+                    values.push(&self.unquoted, offset)?;
                 }
             } else if options.is_null(raw) {
-                wanted.values.push_null()?;
+                values.push_null()?;
             } else {
-                wanted.values.push(raw, offset)?;
+                values.push(raw, offset)?;
             }
         }
         Ok(None)
+    }
+
+    /// A field of the record at hand as it stands in the text, and whether quotes are around it.
+    #[inline]
+    fn raw<'t>(&self, text: &'t [u8], column: usize, format: Format) -> (&'t [u8], bool) {
+        let span = self.splitter.field(column);
+        let raw = &text[span.start as usize..span.end as usize];
+        match format.trim && !span.quoted {
+            true => (raw.trim_ascii(), false),
+            false => (raw, span.quoted),
+        }
     }
 
     /// Moves what did not fit to the log, with the range it was met in.
@@ -378,7 +559,12 @@ impl<'a> Reading<'a> {
                 array
             } else {
                 wanted.values.lease_cast(rows)?;
-                arrow::compute::cast(&array, field.data_type()).map_err(arrow_error)?
+                // what would be lost was refused before, where its place is known
+                let options = CastOptions {
+                    safe: false,
+                    ..CastOptions::default()
+                };
+                cast_with_options(&array, field.data_type(), &options).map_err(arrow_error)?
             });
         }
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);

@@ -1,0 +1,161 @@
+//! Long chains of `and` and `or` as shallow trees.
+//!
+//! `a or b or c or ...` is parsed into a tree as deep as it is long, and whoever walks, copies,
+//! drops or evaluates it uses as many calls. The terms of a chain of one of these operators may be
+//! grouped in any way, so they are grouped by halves: four thousand are twelve deep. Chains of other
+//! operators may not (sums of floats would be rounded in another order): they have a limit.
+
+use datafusion_sql::sqlparser::ast::{BinaryOperator, Expr as Sql};
+use flagstone_graph::{Error, Result};
+use flagstone_memory::format_count;
+
+/// How many terms a condition may have.
+pub(crate) const TERMS_MAX: usize = 10_000;
+/// How many operators of another kind may stand in a row.
+pub(crate) const OPERATORS_MAX: usize = 500;
+
+/// The expression with its chains balanced.
+///
+/// # Errors
+/// More than [`TERMS_MAX`] terms, or more than [`OPERATORS_MAX`] operators in a row.
+pub(crate) fn balanced(expr: Sql) -> Result<Sql> {
+    let mut terms = 0;
+    balance(expr, &mut terms)
+}
+
+fn balance(expr: Sql, terms: &mut usize) -> Result<Sql> {
+    match expr {
+        // what stands in parentheses is at most as deep as the parser goes
+        Sql::Nested(inner) => Ok(Sql::Nested(Box::new(balance(*inner, terms)?))),
+        Sql::UnaryOp { op, expr } => {
+            let expr = Box::new(balance(*expr, terms)?);
+            Ok(Sql::UnaryOp { op, expr })
+        }
+        Sql::BinaryOp { .. } => chain(expr, terms),
+        other => Ok(other),
+    }
+}
+
+/// Takes the left spine of an expression apart, without recursion, and puts it together again.
+fn chain(mut expr: Sql, terms: &mut usize) -> Result<Sql> {
+    let mut right = Vec::new();
+    while let Sql::BinaryOp {
+        left,
+        op,
+        right: last,
+        ..
+    } = expr
+    {
+        right.push((op, *last));
+        expr = *left;
+    }
+    let first = expr;
+    let is_logical = |op: &BinaryOperator| matches!(op, BinaryOperator::And | BinaryOperator::Or);
+    let others = right.iter().filter(|(op, _)| !is_logical(op)).count();
+    if others > OPERATORS_MAX {
+        return Err(Error::invalid(format!(
+            "{} stand in a row, and at most {OPERATORS_MAX} may: put parts of it in columns of \
+             their own, or in parentheses",
+            format_count(others as u64, "operator")
+        )));
+    }
+    *terms += right.len();
+    if *terms > TERMS_MAX {
+        return Err(Error::invalid(format!(
+            "the condition has more than {TERMS_MAX} terms: list the values with IN (...), or \
+             filter in several steps"
+        )));
+    }
+    // from left to right: operands of one operator are gathered, others are applied at once
+    let mut gathered = vec![balance(first, terms)?];
+    let mut gathering: Option<BinaryOperator> = None;
+    for (op, operand) in right.into_iter().rev() {
+        let operand = balance(operand, terms)?;
+        if gathering.as_ref() != Some(&op) {
+            let whole = halves(gathered, gathering.take());
+            gathered = vec![whole];
+            if !is_logical(&op) {
+                gathered = vec![binary(gathered.remove(0), op, operand)];
+                continue;
+            }
+            gathering = Some(op);
+        }
+        gathered.push(operand);
+    }
+    Ok(halves(gathered, gathering))
+}
+
+/// One tree of the operands of a chain, as deep as their number has bits.
+fn halves(mut operands: Vec<Sql>, op: Option<BinaryOperator>) -> Sql {
+    if operands.len() <= 1 {
+        return operands
+            .pop()
+            .unwrap_or_else(|| Sql::value(datafusion_sql::sqlparser::ast::Value::Boolean(true)));
+    }
+    let op = op.unwrap_or(BinaryOperator::And);
+    let right = operands.split_off(operands.len() / 2);
+    binary(
+        halves(operands, Some(op.clone())),
+        op.clone(),
+        halves(right, Some(op)),
+    )
+}
+
+fn binary(left: Sql, op: BinaryOperator, right: Sql) -> Sql {
+    Sql::BinaryOp {
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion_sql::sqlparser::dialect::GenericDialect;
+    use datafusion_sql::sqlparser::parser::Parser;
+
+    fn parse(text: &str) -> Sql {
+        let dialect = GenericDialect {};
+        let mut parser = Parser::new(&dialect).try_with_sql(text).unwrap();
+        parser.parse_expr().unwrap()
+    }
+
+    fn depth(expr: &Sql) -> usize {
+        match expr {
+            Sql::BinaryOp { left, right, .. } => 1 + depth(left).max(depth(right)),
+            Sql::Nested(inner) => 1 + depth(inner),
+            _ => 1,
+        }
+    }
+
+    #[test]
+    fn terms_keep_their_order_and_operators_their_operands() {
+        for (text, terms) in [
+            ("a and b and c and d", "a AND b AND c AND d"),
+            ("a or b and c or d", "a OR b AND c OR d"),
+            ("a + b - c * d > e", "a + b - c * d > e"),
+            ("(a or b or c) and d", "(a OR b OR c) AND d"),
+        ] {
+            assert_eq!(balanced(parse(text)).unwrap().to_string(), terms);
+        }
+    }
+
+    #[test]
+    fn long_chains_are_shallow_and_have_limits() {
+        let long = |count: usize, op: &str| {
+            let terms: Vec<String> = (0..count).map(|i| format!("a = {i}")).collect();
+            super::super::stack::planned(|| balanced(parse(&terms.join(op))))
+        };
+        assert!(depth(&long(4000, " or ").unwrap()) < 20);
+        assert!(depth(&long(4000, " and ").unwrap()) < 20);
+        let error = long(TERMS_MAX + 2, " or ").unwrap_err();
+        assert!(error.message().contains("more than 10000 terms"), "{error}");
+        let sum = vec!["a"; OPERATORS_MAX + 2].join(" + ");
+        let error = super::super::stack::planned(|| balanced(parse(&sum))).unwrap_err();
+        assert!(
+            error.message().contains("501 operators stand in a row"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! What is in every column of a frame: nulls, the least and the greatest value.
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::DataType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion_common::Column;
+use datafusion_expr::Expr;
+use flagstone_graph::{Execute, Result};
+
+use crate::error::arrow_error;
+use crate::expr::{count, count_all, max, min};
+use crate::frame::DataFrame;
+use crate::kernels::state::State;
+
+/// So many columns are looked at in one pass: the states of all are in memory.
+const COLUMNS: usize = 200;
+
+/// What is in one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnSummary {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub data_type: DataType,
+    /// How many rows have no value.
+    pub nulls: u64,
+    /// The least and the greatest value, as text; nothing for types without an order, and where
+    /// there is no value.
+    pub range: Option<(String, String)>,
+}
+
+/// What is in a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// How many rows it has.
+    pub rows: u64,
+    /// Its columns, in order.
+    pub columns: Vec<ColumnSummary>,
+}
+
+impl DataFrame {
+    /// Reads all rows: how many there are, and of every column the nulls, the least and the
+    /// greatest value.
+    ///
+    /// # Errors
+    /// The first mistake or failure.
+    pub fn summary_with(&self, execute: &dyn Execute) -> Result<Summary> {
+        // a late type is known once all was read
+        let rows = self.count_with(execute)?;
+        let schema = self.schema_with(execute)?;
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for fields in schema.fields().chunks(COLUMNS) {
+            let mut results = vec![count_all().alias("rows")];
+            for (i, field) in fields.iter().enumerate() {
+                let column = || Expr::Column(Column::new_unqualified(field.name()));
+                results.push(count(column()).alias(format!("count {i}")));
+                if State::orders(field.data_type()) {
+                    results.push(min(column()).alias(format!("min {i}")));
+                    results.push(max(column()).alias(format!("max {i}")));
+                }
+            }
+            let none: [&str; 0] = [];
+            let batch = self.groupby(none).agg(results).compute_with(execute)?;
+            for (i, field) in fields.iter().enumerate() {
+                let values = text(&batch, &format!("count {i}"))?;
+                let values: u64 = values.and_then(|text| text.parse().ok()).unwrap_or(0);
+                let least = text(&batch, &format!("min {i}"))?;
+                columns.push(ColumnSummary {
+                    name: field.name().clone(),
+                    data_type: field.data_type().clone(),
+                    nulls: rows.saturating_sub(values),
+                    range: least.zip(text(&batch, &format!("max {i}"))?),
+                });
+            }
+        }
+        Ok(Summary { rows, columns })
+    }
+}
+
+/// The value of a column of one row.
+fn text(batch: &RecordBatch, name: &str) -> Result<Option<String>> {
+    let Some(column) = batch.column_by_name(name) else {
+        return Ok(None);
+    };
+    if column.is_empty() || column.is_null(0) {
+        return Ok(None);
+    }
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(column, &options).map_err(arrow_error)?;
+    Ok(Some(formatter.value(0).to_string()))
+}
