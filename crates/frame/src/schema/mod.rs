@@ -1,3 +1,5 @@
 //! Schemas of data that brings none.
 
 pub(crate) mod kind;
+pub(crate) mod shape;
+pub(crate) mod text;

@@ -1,109 +1,178 @@
 //! Parquet files: one partition per row group, wanted columns and members only.
 //!
-//! Nothing of a footer is kept but where row groups are: a task reads the footer again, under its
-//! own lease, looks at the statistics, and leaves when no row can meet the conditions.
+//! Nothing of a footer is kept but where row groups are and what their pages take: a task reads the
+//! footer again, under its own lease, looks at the statistics, and leaves when no row can meet the
+//! conditions. The headers of the pages are read before the pages are decoded, and what they say is
+//! leased: a refusal names the file, the row group and the column.
+//!
+//! Times of 96 bits are read as nanoseconds. A file with one that nanoseconds of 64 bits do not hold
+//! (before 1677, after 2262) makes the columns of such times ones of microseconds, which is told as
+//! any column that turned out wider.
 
+pub(crate) mod annotations;
+mod footer;
+mod footers;
+mod leaves;
+mod pages;
+mod prune;
+mod thrift;
+mod times;
+mod trouble;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion_common::ScalarValue;
-use datafusion_expr::expr::BinaryExpr;
-use datafusion_expr::{Expr, Operator};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 use flagstone_graph::{
-    Block, Counter, Deps, Error, ErrorKind, Execute, Footprint, Graph, Inputs, IoBytes, Layer,
-    Result, TaskContext,
+    Counter, Error, Execute, Graph, Inputs, IoBytes, Quality, Result, TaskContext,
 };
 use flagstone_io::InputFile;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
-use parquet::file::metadata::ParquetMetaData;
+use flagstone_memory::{format_bytes, format_count};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::{BATCH_ROWS, PartitionSource, Scan};
-use crate::error::{arrow_error, file_error, lower_case, parquet_error};
-use crate::json::Wanted;
+use self::footer::{OldTimes, Opened, open};
+use self::footers::{Footer, FooterLayer, Place};
+use self::leaves::{leaf_ranges, mask, wanted_leaves};
+use self::trouble::{caught, caught_parquet};
+use super::{BATCH_ROWS, Outcome, PartitionSource, Scan, Widening};
+use crate::error::{arrow_error, file_error};
 use crate::partition::batch_bytes;
+use crate::schema::shape::{part_of, reshape_members, unify_fields, with_members, without_members};
 
-/// A page and a dictionary of one column, decoded, as most writers limit them.
-const COLUMN_BYTES: u64 = 2 << 20;
+/// Batches have fewer rows where rows are so long that a full batch would take more than this.
+const BATCH_BYTES: u64 = 16 << 20;
+
+/// Most writers end pages and dictionaries before they are as large.
+const LARGE_BYTES: u64 = 4 << 20;
 
 pub(crate) struct ParquetSource {
     schema: SchemaRef,
+    /// What the files say beside their columns, where all say the same.
+    metadata: HashMap<String, String>,
     files: Vec<InputFile>,
-    row_groups: Vec<Place>,
+    /// Bytes of each file's footer.
+    footers: Vec<u64>,
+    row_groups: Arc<Vec<Place>>,
+    times: OldTimes,
+    log: Mutex<BTreeMap<u32, Met>>,
 }
 
-/// Where a row group is.
-#[derive(Debug, Clone)]
-struct Place {
-    file: usize,
-    row_group: usize,
+/// What reading a partition met.
+#[derive(Debug, Clone, Default)]
+struct Met {
     rows: u64,
-    /// Encoded bytes of each leaf column together.
-    bytes: u64,
-    leaf_count: u64,
-}
-
-/// What a footer says.
-struct Footer {
-    schema: SchemaRef,
-    row_groups: Vec<Place>,
+    /// A column with a time that nanoseconds do not hold.
+    far: Option<String>,
 }
 
 impl ParquetSource {
     /// Reads the footers of all files.
     pub(crate) fn open(files: &[InputFile], execute: &dyn Execute) -> Result<Self> {
+        let times = OldTimes::Nanoseconds;
         let mut graph = Graph::new();
-        let layer = graph.push(
-            FooterLayer {
-                files: files.to_vec(),
-            },
-            &[],
-        );
+        let layer = FooterLayer {
+            files: files.to_vec(),
+            times,
+        };
+        let layer = graph.push(layer, &[]);
         let blocks = execute.execute(&graph, &[layer])?;
-        let mut schema: Option<SchemaRef> = None;
-        let mut row_groups = Vec::new();
+        let mut known: Option<(Fields, HashMap<String, String>)> = None;
+        let (mut row_groups, mut footers) = (Vec::new(), Vec::new());
         for (file, block) in files.iter().zip(blocks.iter().flatten()) {
             let Some(footer) = block.value_ref::<Footer>() else {
                 continue;
             };
-            let known = schema.get_or_insert_with(|| footer.schema.clone());
-            if known.fields() != footer.schema.fields() {
-                let message = format!(
-                    "{} has other columns than the files before it: read them as frames of their \
-                     own",
-                    file.path().display()
-                );
-                return Err(Error::invalid(message));
-            }
+            footers.push(footer.bytes);
             row_groups.extend(footer.row_groups.iter().cloned());
+            known = Some(match known {
+                None => (footer.fields.clone(), footer.metadata.clone()),
+                Some((fields, mut metadata)) => {
+                    let both = unify_fields(&fields, &footer.fields)
+                        .ok_or_else(|| other_columns(file.path(), &fields, &footer.fields))?;
+                    metadata.retain(|key, value| footer.metadata.get(key) == Some(value));
+                    (both, metadata)
+                }
+            });
         }
-        let schema = schema.ok_or_else(|| Error::invalid("there is no Parquet file to read"))?;
+        let (fields, metadata) =
+            known.ok_or_else(|| Error::invalid("there is no Parquet file to read"))?;
         Ok(ParquetSource {
-            schema,
+            schema: Arc::new(Schema::new(fields)),
+            metadata,
             files: files.to_vec(),
-            row_groups,
+            footers,
+            row_groups: Arc::new(row_groups),
+            times,
+            log: Mutex::default(),
         })
     }
 
-    /// The share of the columns that a scan reads.
-    fn leaf_share(&self, scan: &Scan) -> f64 {
-        let all = self.schema.flattened_fields().len().max(1);
-        let wanted: usize = scan
-            .columns
-            .iter()
-            .map(|&column| {
-                let field = self.schema.fields()[column].clone();
-                Schema::new(vec![field]).flattened_fields().len()
-            })
-            .sum();
-        wanted as f64 / all as f64
+    fn log(&self) -> MutexGuard<'_, BTreeMap<u32, Met>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The same files with old times as microseconds.
+    fn in_microseconds(&self) -> Self {
+        let mut next = ParquetSource {
+            schema: self.schema.clone(),
+            metadata: self.metadata.clone(),
+            files: self.files.clone(),
+            footers: self.footers.clone(),
+            row_groups: Arc::clone(&self.row_groups),
+            times: OldTimes::Microseconds,
+            log: Mutex::default(),
+        };
+        let old = self.row_groups.iter().flat_map(|place| &*place.old_times);
+        let stored = times::in_microseconds(&with_members(self.schema.fields()), old);
+        next.schema = Arc::new(Schema::new(without_members(&stored)));
+        next
+    }
+
+    fn place_of(&self, partition: u32) -> (&Place, &Path) {
+        let place = &self.row_groups[partition as usize];
+        (place, self.files[place.file].path())
+    }
+
+    /// What decoding the wanted leaves takes beside their batches, and what a batch takes.
+    fn pages(&self, place: &Place, leaves: &[usize]) -> (u64, u64) {
+        let needs = || leaves.iter().filter_map(|&leaf| place.leaves.get(leaf));
+        let held: u64 = needs().map(|need| need.held_bytes()).sum();
+        let largest = needs().map(|need| need.largest_bytes()).max().unwrap_or(0);
+        let decoded: u64 = needs().map(|need| need.decoded_bytes()).sum();
+        let rows = batch_rows(decoded, place.rows) as u64;
+        let batch =
+            decoded / place.rows.max(1) * rows + leaves.len() as u64 * rows.min(place.rows) * 16;
+        (held + largest, batch.max(largest))
+    }
+}
+
+/// How many rows a batch has: fewer where they are long. It follows from the file alone.
+fn batch_rows(decoded_bytes: u64, rows: u64) -> usize {
+    let row = (decoded_bytes / rows.max(1)).max(1);
+    ((BATCH_BYTES / row) as usize).clamp(1, BATCH_ROWS)
+}
+
+fn other_columns(path: &Path, known: &Fields, seen: &Fields) -> Error {
+    let differs = |(a, b): &(&Arc<Field>, &Arc<Field>)| {
+        a.name() != b.name() || a.data_type() != b.data_type()
+    };
+    let which = match known.iter().zip(seen).find(differs) {
+        Some((a, b)) if a.name() == b.name() => format!(
+            ": {:?} is {} there and {} before",
+            a.name(),
+            b.data_type(),
+            a.data_type()
+        ),
+        Some((a, b)) => format!(": {:?} stands in the place of {:?}", b.name(), a.name()),
+        None => format!(": {} instead of {}", seen.len(), known.len()),
+    };
+    Error::invalid(format!(
+        "{} has other columns than the files before it{which}; read them as frames of their own",
+        path.display()
+    ))
 }
 
 impl PartitionSource for ParquetSource {
@@ -113,6 +182,10 @@ impl PartitionSource for ParquetSource {
 
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        self.metadata.clone()
     }
 
     fn partition_count(&self) -> u32 {
@@ -125,66 +198,112 @@ impl PartitionSource for ParquetSource {
         _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(arrow::array::RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let place = &self.row_groups[partition as usize];
-        let path = self.files[place.file].path();
-        let file = File::open(path).map_err(|error| file_error("read", path, error))?;
-        let mut lease = ctx.reserve(footer_bytes(&self.files[place.file]))?;
-        let metadata = load(&file, path)?;
-        lease.ensure(2 * metadata.metadata().memory_size() as u64)?;
-        let parquet = metadata.metadata().clone();
-        if !scan
-            .filters
-            .iter()
-            .all(|f| may_hold(f, &self.schema, &parquet, place.row_group))
-        {
+        let (place, path) = self.place_of(partition);
+        let opened = open(path, self.times, ctx)?;
+        let parquet = opened.parquet();
+        let own = opened.stored();
+        let statistics = || format!("the statistics of row group {}", place.row_group);
+        let may_hold = caught(path, statistics, || {
+            let mut filters = scan.filters.iter();
+            // a type that files do not share is another in the conditions
+            let same = opened.fields == *self.schema.fields();
+            Ok(!same || filters.all(|f| prune::may_hold(f, own, parquet, place.row_group)))
+        })?;
+        if !may_hold {
+            self.log().insert(partition, Met::default());
             return Ok(());
         }
-        let mask = mask(scan, &self.schema, &parquet);
+        let leaves = wanted_leaves(scan, opened.stored().fields());
         let group = parquet.row_group(place.row_group);
-        let columns = (0..group.num_columns()).filter(|&leaf| mask.leaf_included(leaf));
-        let (mut read, mut buffers) = (0, 0);
-        for column in columns.map(|leaf| group.column(leaf)) {
-            read += column.compressed_size().max(0) as u64;
-            buffers += (column.uncompressed_size().max(0) as u64).min(COLUMN_BYTES);
-        }
-        let _buffers = ctx.reserve(buffers)?;
+        let read = leaves
+            .iter()
+            .map(|&leaf| group.column(leaf).compressed_size());
+        let read: u64 = read.map(|bytes| bytes.max(0) as u64).sum();
+        let decoded = leaves
+            .iter()
+            .map(|&leaf| group.column(leaf).uncompressed_size());
+        let decoded: u64 = decoded.map(|bytes| bytes.max(0) as u64).sum();
+        let rows = batch_rows(decoded, group.num_rows() as u64);
+        let _pages = self.lease_pages(place, &opened, &leaves, ctx)?;
         ctx.count(Counter::BytesRead, read);
-        let damaged = |error: Error| {
-            let column = damaged_column(path, &metadata, place.row_group, &mask);
-            let column = column.map_or(String::new(), |name| format!(", column {name:?}"));
-            let what = format!("row group {}{column}", place.row_group);
-            located(path, &what, error)
+        let reading = Reading {
+            opened: &opened,
+            path,
+            row_group: place.row_group,
+            rows,
         };
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
-            .with_row_groups(vec![place.row_group])
-            .with_projection(mask.clone())
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|error| damaged(parquet_error(error)))?;
-        for batch in reader {
-            let batch = batch.map_err(|error| damaged(arrow_error(error)))?;
-            let _batch = ctx.reserve(batch_bytes(&batch))?;
+        let mut times = reading.old_times(&leaves)?;
+        let mut reader = reading.start(&leaves)?;
+        let mut met = Met::default();
+        while let Some(batch) = reading.next(&mut reader, &leaves)? {
+            let lease = ctx.reserve(batch_bytes(&batch))?;
+            if met.far.is_none()
+                && let Some(times) = &mut times
+            {
+                met.far = times.far_column(opened.stored().fields())?;
+            }
+            met.rows += batch.num_rows() as u64;
             ctx.count(Counter::RowsIn, batch.num_rows() as u64);
+            let batch = self.shaped(batch, scan)?;
             each(batch)?;
+            drop(lease);
         }
+        drop(reader);
+        if met.rows != place.rows {
+            let found = met.rows;
+            return caught(
+                path,
+                || format!("row group {}", place.row_group),
+                || {
+                    let said = format!("it says {} rows, and {found} were found", place.rows);
+                    Err(Error::failed(said))
+                },
+            );
+        }
+        let seen = Quality {
+            lines: met.rows,
+            records: met.rows,
+            ..Quality::default()
+        };
+        ctx.tell(&self.called(), &seen);
+        self.log().insert(partition, met);
         Ok(())
     }
 
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
-        let place = &self.row_groups[partition as usize];
-        let share = self.leaf_share(scan);
-        let columns = (place.leaf_count as f64 * share).ceil() as u64;
-        let rows = place.rows.min(BATCH_ROWS as u64);
-        let footer = 3 * footer_bytes(&self.files[place.file]);
-        footer + (columns * COLUMN_BYTES).min(4 * place.bytes) + columns * rows * 16
+        let (place, _) = self.place_of(partition);
+        let leaves = wanted_leaves(scan, &with_members(self.schema.fields()));
+        let (pages, batch) = self.pages(place, &leaves);
+        self.footers[place.file] + pages + batch
     }
 
     fn assumption(&self) -> Option<String> {
         Some(
-            "pages and dictionaries take at most 1 MiB each, and values 16 bytes on average".into(),
+            "pages are no larger than the first ones of their columns, and values take 16 bytes on \
+             average"
+                .into(),
         )
+    }
+
+    fn largest(&self) -> Option<String> {
+        let largest = self.row_groups.iter().flat_map(|place| {
+            let leaves = place.leaves.iter().enumerate();
+            leaves.map(move |(leaf, need)| (need.largest_bytes(), leaf, place))
+        });
+        let (bytes, leaf, place) = largest.max_by_key(|(bytes, ..)| *bytes)?;
+        let ranges = leaf_ranges(&with_members(self.schema.fields()));
+        let column = ranges.iter().position(|range| range.contains(&leaf))?;
+        (bytes > LARGE_BYTES).then(|| {
+            format!(
+                "the largest page is of {}: row group {}, column {:?} has one of {}",
+                self.files[place.file].path().display(),
+                place.row_group,
+                self.schema.field(column).name(),
+                format_bytes(bytes)
+            )
+        })
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
@@ -193,192 +312,191 @@ impl PartitionSource for ParquetSource {
             written: 0,
         }
     }
-}
 
-/// The error with its place and a way out. A failure of the disk stays what it was.
-fn located(path: &Path, place: &str, error: Error) -> Error {
-    if error.kind() != ErrorKind::Failed {
-        return error;
-    }
-    let mut reason = error.message();
-    for category in ["Parquet argument error: ", "External: ", "Parquet error: "] {
-        reason = reason.strip_prefix(category).unwrap_or(reason);
-    }
-    let reason = reason.strip_prefix("Parquet error: ").unwrap_or(reason);
-    let message = format!(
-        "{}: {place} cannot be read: {}; the file is damaged or cut short: write it again, or \
-         leave it out",
-        path.display(),
-        lower_case(reason.trim_end_matches('.'))
-    );
-    Error::failed(message).with_source(error)
-}
-
-/// The first of the wanted columns of a row group that cannot be decoded.
-fn damaged_column(
-    path: &Path,
-    metadata: &ArrowReaderMetadata,
-    row_group: usize,
-    mask: &ProjectionMask,
-) -> Option<String> {
-    let descriptor = metadata.metadata().file_metadata().schema_descr();
-    let leaves = (0..descriptor.num_columns()).filter(|&leaf| mask.leaf_included(leaf));
-    let is_damaged = |leaf: &usize| {
-        let Ok(file) = File::open(path) else {
-            return false;
+    fn outcome(&self) -> Outcome {
+        let log = self.log();
+        let mut outcome = Outcome {
+            rows: log.values().map(|met| met.rows).sum(),
+            ..Outcome::default()
         };
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
-            .with_row_groups(vec![row_group])
-            .with_projection(ProjectionMask::leaves(descriptor, [*leaf]))
-            .with_batch_size(BATCH_ROWS)
-            .build();
-        reader.map_or(true, |mut batches| batches.any(|batch| batch.is_err()))
-    };
-    let leaf = leaves.into_iter().find(is_damaged)?;
-    Some(descriptor.column(leaf).path().string())
-}
-
-fn load(file: &File, path: &Path) -> Result<ArrowReaderMetadata> {
-    ArrowReaderMetadata::load(file, ArrowReaderOptions::default())
-        .map_err(|error| located(path, "its footer", parquet_error(error)))
-}
-
-/// How long a footer is at most: what is leased before its length is known.
-fn footer_bytes(file: &InputFile) -> u64 {
-    file.len().min(256 << 10)
-}
-
-/// The wanted columns; of a struct the wanted members.
-fn mask(scan: &Scan, schema: &Schema, parquet: &ParquetMetaData) -> ProjectionMask {
-    let descriptor = parquet.file_metadata().schema_descr();
-    let mut names = Vec::new();
-    for &column in &scan.columns {
-        let field = schema.field(column);
-        match scan.wanted.field(field.name()) {
-            Some(wanted) => paths(wanted, field.data_type(), field.name().clone(), &mut names),
-            None => names.push(field.name().clone()),
-        }
-    }
-    ProjectionMask::columns(descriptor, names.iter().map(String::as_str))
-}
-
-fn paths(wanted: &Wanted, data_type: &DataType, path: String, out: &mut Vec<String>) {
-    match (wanted, data_type) {
-        (Wanted::Fields(members), DataType::Struct(fields)) if !members.is_empty() => {
-            for (name, below) in members {
-                if let Some((_, field)) = fields.find(name) {
-                    paths(below, field.data_type(), format!("{path}.{name}"), out);
-                }
+        for (&partition, met) in log.iter() {
+            if met.far.is_some() {
+                outcome.next = Some(Arc::new(self.in_microseconds()));
+                outcome.widened.extend(self.far(partition, met));
+                break;
             }
         }
-        _ => out.push(path),
+        outcome
+    }
+
+    fn deviation(&self, partition: u32) -> Option<String> {
+        let log = self.log();
+        let told = self.far(partition, log.get(&partition)?)?;
+        Some(told.to_string())
     }
 }
 
-/// Whether a row of the row group may meet the condition, by its statistics.
-fn may_hold(filter: &Expr, schema: &Schema, parquet: &ParquetMetaData, row_group: usize) -> bool {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
-        return true;
-    };
-    let both = |expr: &Expr| may_hold(expr, schema, parquet, row_group);
-    let (column, op, value) = match (&**left, op, &**right) {
-        (_, Operator::And, _) => return both(left) && both(right),
-        (_, Operator::Or, _) => return both(left) || both(right),
-        (Expr::Column(column), op, Expr::Literal(value, _)) => (column, *op, value),
-        (Expr::Literal(value, _), op, Expr::Column(column)) => match op.swap() {
-            Some(op) => (column, op, value),
-            None => return true,
-        },
-        _ => return true,
-    };
-    let Some((least, most)) = bounds(&column.name, schema, parquet, row_group) else {
-        return true;
-    };
-    if value.is_null() || least.data_type() != value.data_type() {
-        return true;
-    }
-    // what cannot be compared may hold; a NaN is above every number and in no statistics
-    let below = |a: &ScalarValue, b: &ScalarValue| a.partial_cmp(b).is_none_or(|o| o.is_lt());
-    let at_most = |a: &ScalarValue, b: &ScalarValue| a.partial_cmp(b).is_none_or(|o| o.is_le());
-    let floats = value.data_type().is_floating();
-    match op {
-        Operator::Eq => at_most(&least, value) && (floats || at_most(value, &most)),
-        Operator::Lt => below(&least, value),
-        Operator::LtEq => at_most(&least, value),
-        Operator::Gt => floats || below(value, &most),
-        Operator::GtEq => floats || at_most(value, &most),
-        _ => true,
-    }
-}
-
-/// The least and the largest value of a column in a row group, when the file says.
-fn bounds(
-    column: &str,
-    schema: &Schema,
-    parquet: &ParquetMetaData,
-    row_group: usize,
-) -> Option<(ScalarValue, ScalarValue)> {
-    let descriptor = parquet.file_metadata().schema_descr();
-    let statistics = StatisticsConverter::try_new(column, schema, descriptor).ok()?;
-    let group = [parquet.row_group(row_group)];
-    let first = |array: ArrayRef| {
-        (array.len() == 1 && array.is_valid(0))
-            .then(|| ScalarValue::try_from_array(&array, 0).ok())
-            .flatten()
-    };
-    let least = first(statistics.row_group_mins(group).ok()?)?;
-    let most = first(statistics.row_group_maxes(group).ok()?)?;
-    Some((least, most))
-}
-
-struct FooterLayer {
-    files: Vec<InputFile>,
-}
-
-impl Layer for FooterLayer {
-    fn name(&self) -> &str {
-        "read-footers"
+impl ParquetSource {
+    /// A column of old times that nanoseconds do not hold, as it is told.
+    fn far(&self, partition: u32, met: &Met) -> Option<Widening> {
+        let (place, path) = self.place_of(partition);
+        Some(Widening {
+            column: met.far.clone()?,
+            from: "time of nanoseconds".into(),
+            to: "time of microseconds".into(),
+            file: path.display().to_string(),
+            line: None,
+            offset: place.start,
+        })
     }
 
-    fn task_count(&self) -> u32 {
-        self.files.len() as u32
+    /// What the data-quality ledger calls the files.
+    fn called(&self) -> String {
+        let first = self.files.first();
+        let first = first.map_or(String::new(), |file| file.path().display().to_string());
+        match self.files.len() {
+            0 | 1 => first,
+            more => format!("{first} and {}", format_count(more as u64 - 1, "more file")),
+        }
     }
 
-    fn deps(&self, _: u32, _: &mut Deps<'_>) {}
-
-    fn footprint(&self, task: u32) -> Footprint {
-        let bytes = footer_bytes(&self.files[task as usize]);
-        Footprint::estimated(bytes.min(16 << 10))
-            .with_scratch(3 * bytes)
-            .resident()
-    }
-
-    fn assumption(&self) -> Option<String> {
-        Some("footers take at most 256 KiB".into())
-    }
-
-    fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let input = &self.files[task as usize];
-        let path = input.path();
-        let file = File::open(path).map_err(|error| file_error("read", path, error))?;
-        let mut lease = ctx.reserve(footer_bytes(input))?;
-        let metadata = load(&file, path)?;
-        lease.ensure(metadata.metadata().memory_size() as u64)?;
-        let groups = metadata.metadata().row_groups().iter().enumerate();
-        let row_groups: Vec<Place> = groups
-            .filter(|(_, group)| group.num_rows() > 0)
-            .map(|(row_group, group)| Place {
-                file: task as usize,
-                row_group,
-                rows: group.num_rows() as u64,
-                bytes: group.compressed_size().max(0) as u64,
-                leaf_count: group.num_columns() as u64,
+    /// A batch as rows of the frame: files may differ by columns of nulls.
+    fn shaped(&self, batch: RecordBatch, scan: &Scan) -> Result<RecordBatch> {
+        let read = batch.schema();
+        let wanted = scan
+            .columns
+            .iter()
+            .map(|&column| &self.schema.fields()[column]);
+        let fields: Fields = wanted
+            .zip(read.fields())
+            .map(|(full, read)| {
+                let data_type = part_of(read.data_type(), full.data_type());
+                full.as_ref().clone().with_data_type(data_type)
             })
             .collect();
-        let heap_bytes = (row_groups.capacity() * size_of::<Place>()) as u64;
-        // without the file's own metadata, so that files of different writers are alike
-        let schema = Arc::new(Schema::new(metadata.schema().fields().clone()));
-        let value = Footer { schema, row_groups };
-        Ok(Block::new(flagstone_graph::Value { value, heap_bytes }))
+        if fields == *read.fields() {
+            return Ok(batch);
+        }
+        let rows = batch.num_rows();
+        let columns = reshape_members(read.fields(), batch.columns(), &fields, rows);
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = Arc::new(Schema::new(fields));
+        let columns = columns.map_err(arrow_error)?;
+        RecordBatch::try_new_with_options(schema, columns, &options).map_err(arrow_error)
+    }
+
+    /// Leases what the headers of all wanted pages say.
+    fn lease_pages(
+        &self,
+        place: &Place,
+        opened: &Opened,
+        leaves: &[usize],
+        ctx: &TaskContext<'_>,
+    ) -> Result<flagstone_memory::Lease> {
+        let path = self.files[place.file].path();
+        let group = opened.parquet().row_group(place.row_group);
+        let (mut held, mut largest) = (0u64, (0, None));
+        for &leaf in leaves {
+            let column = group.column(leaf);
+            let pages = pages::look(&opened.file, column, usize::MAX)
+                .map_err(|error| file_error("read", path, error))?;
+            held = held.saturating_add(pages.held_bytes);
+            if pages.largest_bytes > largest.0 {
+                largest = (pages.largest_bytes, Some(leaf));
+            }
+        }
+        let bytes = held.saturating_add(largest.0);
+        ctx.reserve(bytes).map_err(|error| {
+            let name = largest.1.map_or(String::new(), |leaf| {
+                let parts = group.column(leaf).column_path().parts().join(" > ");
+                format!(" (column {parts:?} has one of {})", format_bytes(largest.0))
+            });
+            let missing = error.needs().map_or(String::new(), |needs| {
+                let more = needs.wanted_bytes.saturating_sub(needs.available_bytes);
+                format!("; a budget with {} more holds them", format_bytes(more))
+            });
+            let message = format!(
+                "{}: row group {}: its pages take {} as they are decoded{name}: {}{missing}",
+                path.display(),
+                place.row_group,
+                format_bytes(bytes),
+                error.message()
+            );
+            error.with_message(message)
+        })
+    }
+}
+
+/// A row group being decoded.
+struct Reading<'a> {
+    opened: &'a Opened,
+    path: &'a Path,
+    row_group: usize,
+    rows: usize,
+}
+
+impl Reading<'_> {
+    fn place(&self) -> String {
+        format!("row group {}", self.row_group)
+    }
+
+    fn start(&self, leaves: &[usize]) -> Result<ParquetRecordBatchReader> {
+        self.start_of(&self.opened.metadata, leaves)
+    }
+
+    fn start_of(
+        &self,
+        metadata: &parquet::arrow::arrow_reader::ArrowReaderMetadata,
+        leaves: &[usize],
+    ) -> Result<ParquetRecordBatchReader> {
+        let file = self.opened.file.try_clone();
+        let file = file.map_err(|error| file_error("read", self.path, error))?;
+        let descriptor = metadata.metadata().file_metadata().schema_descr();
+        let place = || self.place();
+        caught_parquet(self.path, place, || {
+            ParquetRecordBatchReaderBuilder::<File>::new_with_metadata(file, metadata.clone())
+                .with_row_groups(vec![self.row_group])
+                .with_projection(mask(leaves, descriptor))
+                .with_batch_size(self.rows)
+                .build()
+        })
+    }
+
+    fn next(
+        &self,
+        reader: &mut ParquetRecordBatchReader,
+        leaves: &[usize],
+    ) -> Result<Option<RecordBatch>> {
+        let mut next = || reader.next().transpose().map_err(arrow_error);
+        // the column is looked for only when something is wrong
+        let column = std::cell::OnceCell::new();
+        let place = || {
+            let name = column.get_or_init(|| self.damaged_column(leaves));
+            let name = name
+                .as_ref()
+                .map_or(String::new(), |name| format!(", column {name:?}"));
+            format!("row group {}{name}", self.row_group)
+        };
+        caught(self.path, place, &mut next)
+    }
+
+    /// The first of the wanted columns that cannot be decoded.
+    fn damaged_column(&self, leaves: &[usize]) -> Option<String> {
+        let descriptor = self.opened.parquet().file_metadata().schema_descr();
+        let is_damaged = |leaf: &usize| {
+            let read = caught(
+                self.path,
+                || self.place(),
+                || {
+                    for batch in self.start(&[*leaf])? {
+                        batch.map_err(arrow_error)?;
+                    }
+                    Ok(())
+                },
+            );
+            read.is_err()
+        };
+        let leaf = leaves.iter().copied().find(is_damaged)?;
+        Some(descriptor.column(leaf).path().string())
     }
 }
