@@ -27,11 +27,8 @@ impl Partition {
 
 impl BlockData for Partition {
     fn nbytes(&self) -> u64 {
-        let mut seen = HashSet::new();
-        let columns = self.batches.iter().flat_map(RecordBatch::columns);
-        columns
-            .map(|column| buffer_bytes(&column.to_data(), &mut seen))
-            .sum()
+        let mut buffers = Buffers::default();
+        self.batches.iter().map(|batch| buffers.add(batch)).sum()
     }
 
     fn codec(&self) -> Option<&'static dyn Codec> {
@@ -41,12 +38,21 @@ impl BlockData for Partition {
 
 /// The bytes of a batch's buffers, each counted once however many columns share it.
 pub(crate) fn batch_bytes(batch: &RecordBatch) -> u64 {
-    let mut seen = HashSet::new();
-    batch
-        .columns()
-        .iter()
-        .map(|column| buffer_bytes(&column.to_data(), &mut seen))
-        .sum()
+    Buffers::default().add(batch)
+}
+
+/// The buffers of several batches, each counted once however many of them are slices of it.
+#[derive(Default)]
+pub(crate) struct Buffers(HashSet<usize>);
+
+impl Buffers {
+    /// The bytes of buffers that were not met before.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> u64 {
+        let columns = batch.columns().iter();
+        columns
+            .map(|column| buffer_bytes(&column.to_data(), &mut self.0))
+            .sum()
+    }
 }
 
 fn buffer_bytes(data: &ArrayData, seen: &mut HashSet<usize>) -> u64 {

@@ -257,8 +257,8 @@ impl Source for NpyFile {
         let (shape, stored) = self.stored(window);
         // bytes that are to be booleans have to be looked at first
         let may = self.mapped && self.dtype != DType::Bool;
-        let Some((span, mut strides)) = dense(&shape, &stored, item)
-            .filter(|(span, _)| may && span.len() as u64 <= bytes)
+        let Some((span, mut strides)) =
+            dense(&shape, &stored, item).filter(|(span, _)| may && span.len() as u64 <= bytes)
         else {
             return Ok(None);
         };

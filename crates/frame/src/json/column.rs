@@ -16,9 +16,11 @@ use arrow::datatypes::{DataType, Field, Fields};
 use hashbrown::HashMap;
 
 use super::cursor::{Bad, Cursor, TWICE, Value, Walk, bad};
-use super::decode::Wanted;
+use super::decode::{Wanted, Widened};
+use super::sample::Mixing;
 use super::scalar::{Scalar, scalar};
-use crate::schema::kind::{EXACT_FLOAT_MAX, Kind};
+use crate::schema::kind::{EXACT_FLOAT_MAX, Kind, Nest};
+use crate::schema::text::json_field;
 
 const NONE: u32 = u32::MAX;
 
@@ -31,24 +33,37 @@ pub(crate) struct Deviation {
     /// broken after some of it was noted.
     last_at: u64,
     before: Kind,
+    /// What in it is text for want of another type.
+    mixing: Mixing,
 }
 
 impl Deviation {
-    fn new(kind: Kind, at: u64) -> Self {
+    /// The value stands at `nest`.
+    fn new(kind: Kind, at: u64, nest: Nest) -> Self {
+        let mut mixing = Mixing::default();
+        mixing.part(&Kind::Null, &kind, at, nest);
         Deviation {
             kind,
             first_at: at,
             last_at: at,
             before: Kind::Null,
+            mixing,
         }
     }
 
-    fn add(&mut self, kind: Kind, at: u64) {
+    fn add(&mut self, kind: Kind, at: u64, nest: Nest) {
         if self.last_at != at {
             self.last_at = at;
             self.before = self.kind.clone();
         }
-        self.kind.merge(kind);
+        self.mixing.part(&self.kind, &kind, at, nest);
+        self.kind.merge_at(kind, nest);
+    }
+
+    /// What in it is text for want of another type, below the value itself.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Widened> {
+        let below = |widened: &&Widened| !widened.path.is_empty();
+        self.mixing.columns.iter().filter(below)
     }
 
     /// Takes back what the record at `at` added; whether nothing is left.
@@ -56,6 +71,7 @@ impl Deviation {
         if self.last_at == at && self.first_at != at {
             self.kind = self.before.clone();
         }
+        self.mixing.columns.retain(|widened| widened.at != at);
         self.first_at == at
     }
 }
@@ -67,7 +83,11 @@ pub(crate) struct Column {
     data: Data,
     /// The schema was given: what does not fit makes the record a bad one.
     strict: bool,
+    nest: Nest,
     pub(crate) deviation: Option<Deviation>,
+    /// The first value that was no string among strings, and the start of its record: a column of
+    /// texts holds it, and no longer says what it was.
+    pub(crate) unquoted: Option<(Kind, u64)>,
 }
 
 enum Data {
@@ -94,12 +114,14 @@ enum Data {
 enum TextRule {
     /// Strings by their text; other scalars as written.
     Str,
+    /// Strings only.
+    Strings,
+    /// Numbers as written.
+    Numbers,
     /// Every value as written.
     Json,
     /// Nothing but nulls was seen so far: whatever comes is news.
     Nulls,
-    /// Only `{}` was seen so far: a column of objects without keys is kept as their text.
-    Braces,
 }
 
 pub(crate) struct Members {
@@ -110,7 +132,9 @@ pub(crate) struct Members {
     follows: Vec<u32>,
     /// Whether a key without a column is news; otherwise nobody asked for it.
     open: bool,
+    nest: Nest,
     pub(crate) extra: Vec<(String, Deviation)>,
+    extra_by_name: HashMap<String, u32>,
 }
 
 #[derive(Default)]
@@ -149,7 +173,8 @@ impl Nulls {
 }
 
 impl Column {
-    pub(crate) fn new(kind: &Kind, wanted: &Wanted, open: bool) -> Column {
+    /// Of values that stand at `nest`.
+    pub(crate) fn new(kind: &Kind, wanted: &Wanted, open: bool, nest: Nest) -> Column {
         let text = |rule| Data::Text {
             offsets: vec![0],
             bytes: Vec::new(),
@@ -157,10 +182,12 @@ impl Column {
         };
         let data = match kind {
             Kind::Null => text(TextRule::Nulls),
+            // in a list the text of a number could not be told from a string
+            Kind::Str if open && nest.listed => text(TextRule::Strings),
+            Kind::Number if open => text(TextRule::Numbers),
             // records have no dates of their own
             Kind::Number | Kind::Str | Kind::Date | Kind::Time { .. } => text(TextRule::Str),
             Kind::Json => text(TextRule::Json),
-            Kind::Struct(fields) if fields.is_empty() => text(TextRule::Braces),
             Kind::Bool => Data::Bool(BooleanBufferBuilder::new(0)),
             Kind::Int { .. } => Data::Int {
                 values: Vec::new(),
@@ -169,16 +196,20 @@ impl Column {
             Kind::Float => Data::Float(Vec::new()),
             Kind::List(item) => Data::List {
                 offsets: vec![0],
-                items: Box::new(Column::new(item, wanted.items(), open)),
+                items: Box::new(Column::new(item, wanted.items(), open, nest.item())),
             },
-            Kind::Struct(fields) => Data::Struct(Box::new(Members::new(fields, wanted, open))),
+            Kind::Struct(fields) => {
+                Data::Struct(Box::new(Members::new(fields, wanted, open, nest)))
+            }
         };
         Column {
             len: 0,
             nulls: Nulls::default(),
             data,
             strict: !open,
+            nest,
             deviation: None,
+            unquoted: None,
         }
     }
 
@@ -256,9 +287,15 @@ impl Column {
                 },
                 value,
             ) => {
-                let stored = push_text(bytes, *rule, value, cursor)?;
+                let stored = push_text(bytes, *rule, value, checked, self.nest, cursor)?;
                 if stored {
                     offsets.push(bytes.len() as i32);
+                }
+                if let (TextRule::Str, Some(scalar), true, None, false) =
+                    (*rule, checked, stored, &self.unquoted, self.strict)
+                {
+                    self.unquoted = Some((scalar.kind(), at));
+                    cursor.news = true;
                 }
                 stored
             }
@@ -315,9 +352,9 @@ impl Column {
                 "a value is not of the type that the schema has for it",
             );
         } else {
-            let kind = cursor.kind(value, 1)?;
+            let kind = cursor.kind(value, self.nest)?;
             cursor.news |= self.deviation.is_none();
-            note(&mut self.deviation, kind, at);
+            note(&mut self.deviation, kind, at, self.nest);
             self.pad(row + 1);
         }
         Ok(())
@@ -326,6 +363,7 @@ impl Column {
     /// Forgets the deviations of the record that starts at `at`: it turned out to be none.
     pub(crate) fn forget(&mut self, at: u64) {
         self.deviation.take_if(|deviation| deviation.forget(at));
+        self.unquoted.take_if(|(_, first_at)| *first_at == at);
         match &mut self.data {
             Data::Struct(members) => members.forget(at),
             Data::List { items, .. } => items.forget(at),
@@ -388,12 +426,16 @@ impl Column {
                 let count = offsets.last().copied().unwrap_or(0) as usize;
                 let offsets = take_offsets(offsets);
                 let values = items.finish(count);
-                let field = Arc::new(Field::new("item", values.data_type().clone(), true));
+                let field = Arc::new(items.field("item"));
                 Arc::new(ListArray::new(field, offsets, values, nulls))
             }
             Data::Struct(members) => {
                 let (fields, arrays) = members.finish(len);
-                Arc::new(StructArray::new(fields, arrays, nulls))
+                // SAFETY: every column was padded to `len` and has the type of its field; the nulls
+                // are as long.
+                Arc::new(unsafe {
+                    StructArray::new_unchecked_with_length(fields, arrays, nulls, len)
+                })
             }
         }
     }
@@ -405,16 +447,26 @@ impl Column {
             Data::Int { .. } => DataType::Int64,
             Data::Float(_) => DataType::Float64,
             Data::Text { .. } => DataType::Utf8,
-            Data::List { items, .. } => {
-                DataType::List(Arc::new(Field::new("item", items.data_type(), true)))
-            }
+            Data::List { items, .. } => DataType::List(Arc::new(items.field("item"))),
             Data::Struct(members) => DataType::Struct(members.fields()),
         }
     }
 
-    /// Whether a value was met that does not fit.
+    /// The column with a name; as [`Kind::field`] has it.
+    pub(crate) fn field(&self, name: &str) -> Field {
+        match &self.data {
+            Data::Text {
+                rule: TextRule::Json | TextRule::Numbers,
+                ..
+            } => json_field(name),
+            _ => Field::new(name, self.data_type(), true),
+        }
+    }
+
+    /// Whether a value was met that is to be told of: mostly one that does not fit.
     pub(crate) fn deviates(&self) -> bool {
         self.deviation.is_some()
+            || self.unquoted.is_some()
             || match &self.data {
                 Data::Struct(members) => members.deviates(),
                 Data::List { items, .. } => items.deviates(),
@@ -453,12 +505,21 @@ impl Members {
         self.columns.iter().map(Column::leaf_count).sum()
     }
 
-    pub(crate) fn new(fields: &[(String, Kind)], wanted: &Wanted, open: bool) -> Members {
+    /// Of objects that stand at `nest`.
+    pub(crate) fn new(
+        fields: &[(String, Kind)],
+        wanted: &Wanted,
+        open: bool,
+        nest: Nest,
+    ) -> Members {
         let kept = fields
             .iter()
             .filter_map(|(name, kind)| Some((name, kind, wanted.field(name)?)));
         let (names, columns): (Vec<String>, Vec<Column>) = kept
-            .map(|(name, kind, below)| (name.clone(), Column::new(kind, below, open)))
+            .map(|(name, kind, below)| {
+                let column = Column::new(kind, below, open, nest.member());
+                (name.clone(), column)
+            })
             .unzip();
         let by_name = names
             .iter()
@@ -471,7 +532,9 @@ impl Members {
             names,
             columns,
             open: open && matches!(wanted, Wanted::All),
+            nest,
             extra: Vec::new(),
+            extra_by_name: HashMap::new(),
         }
     }
 
@@ -479,36 +542,47 @@ impl Members {
     pub(crate) fn push(&mut self, row: usize, cursor: &mut Cursor<'_>, at: u64) -> Walk<()> {
         let mut before = self.names.len();
         let mut first = true;
+        let mut keys = cursor.open_keys();
         while let Some(key) = cursor.key(first)? {
             first = false;
             let member = self.find(key, &mut before, cursor)?;
             let value = cursor.value()?;
-            match member {
-                Some(member) => {
-                    let column = &mut self.columns[member];
-                    if column.len() > row {
-                        return Err(Bad {
-                            at: cursor.offset_of(key),
-                            what: TWICE,
-                        });
-                    }
-                    column.push(row, value, cursor, at)?;
+            if let Some(member) = member {
+                let column = &mut self.columns[member];
+                if column.len() > row {
+                    return Err(Bad {
+                        at: cursor.offset_of(key),
+                        what: TWICE,
+                    });
                 }
-                None if self.open => {
-                    let name = cursor.key_name(key)?;
-                    let kind = cursor.kind(value, 1)?;
-                    match self.extra.iter_mut().find(|(known, _)| *known == name) {
-                        Some((_, known)) => known.add(kind, at),
-                        None => {
-                            cursor.news = true;
-                            self.extra.push((name, Deviation::new(kind, at)));
-                        }
-                    }
-                }
-                None => cursor.skip(value)?,
+                column.push(row, value, cursor, at)?;
+                continue;
+            }
+            // a key with a column is found there when it comes twice
+            cursor.note_key(&mut keys, key)?;
+            let nest = self.nest.member();
+            if self.open {
+                let name = cursor.key_name(key)?;
+                let kind = cursor.kind(value, nest)?;
+                self.add_extra(name, kind, at, cursor);
+            } else {
+                cursor.skip(value, nest.depth)?;
             }
         }
-        Ok(())
+        cursor.close_keys(keys)
+    }
+
+    fn add_extra(&mut self, name: String, kind: Kind, at: u64, cursor: &mut Cursor<'_>) {
+        let nest = self.nest.member();
+        match self.extra_by_name.get(&name) {
+            Some(&known) => self.extra[known as usize].1.add(kind, at, nest),
+            None => {
+                cursor.news = true;
+                let known = self.extra.len() as u32;
+                self.extra_by_name.insert(name.clone(), known);
+                self.extra.push((name, Deviation::new(kind, at, nest)));
+            }
+        }
     }
 
     /// The member with this key: the one that followed the last time, mostly.
@@ -533,8 +607,13 @@ impl Members {
     }
 
     pub(crate) fn forget(&mut self, at: u64) {
+        let before = self.extra.len();
         self.extra
             .retain_mut(|(_, deviation)| !deviation.forget(at));
+        if self.extra.len() < before {
+            let names = self.extra.iter().map(|(name, _)| name.clone());
+            self.extra_by_name = names.zip(0..).collect();
+        }
         self.columns.iter_mut().for_each(|column| column.forget(at));
     }
 
@@ -547,7 +626,7 @@ impl Members {
     }
 
     pub(crate) fn fields(&self) -> Fields {
-        let field = |(name, column): (&String, &Column)| Field::new(name, column.data_type(), true);
+        let field = |(name, column): (&String, &Column)| column.field(name);
         self.names.iter().zip(&self.columns).map(field).collect()
     }
 
@@ -563,36 +642,33 @@ impl Members {
     }
 }
 
-/// Appends a value to a text column; `false` when it does not belong there.
+/// Appends a value that stands at `nest` to a text column; `false` when it does not belong there.
 #[inline(always)]
 fn push_text(
     bytes: &mut Vec<u8>,
     rule: TextRule,
     value: Value<'_>,
+    checked: Option<Scalar>,
+    nest: Nest,
     cursor: &mut Cursor<'_>,
 ) -> Walk<bool> {
     match (rule, value) {
-        (TextRule::Str, Value::Str(raw)) => cursor.unescape(raw, bytes)?,
+        (TextRule::Str | TextRule::Strings, Value::Str(raw)) => cursor.unescape(raw, bytes)?,
         (TextRule::Str, Value::Scalar(raw)) => bytes.extend_from_slice(raw),
-        (TextRule::Json, value) => bytes.extend_from_slice(cursor.raw(value)?),
-        (TextRule::Braces, Value::Object) => {
-            let mut ahead = cursor.clone();
-            if ahead.key(true)?.is_some() {
-                return Ok(false);
-            }
-            *cursor = ahead;
-            bytes.extend_from_slice(b"{}");
+        (TextRule::Numbers, Value::Scalar(raw)) if checked.is_some_and(Scalar::is_number) => {
+            bytes.extend_from_slice(raw);
         }
+        (TextRule::Json, value) => bytes.extend_from_slice(cursor.raw(value, nest.depth)?),
         _ => return Ok(false),
     }
     Ok(true)
 }
 
 #[inline(never)]
-fn note(deviation: &mut Option<Deviation>, kind: Kind, at: u64) {
+fn note(deviation: &mut Option<Deviation>, kind: Kind, at: u64, nest: Nest) {
     match deviation {
-        Some(deviation) => deviation.add(kind, at),
-        None => *deviation = Some(Deviation::new(kind, at)),
+        Some(deviation) => deviation.add(kind, at, nest),
+        None => *deviation = Some(Deviation::new(kind, at, nest)),
     }
 }
 

@@ -1,18 +1,23 @@
 //! Walking a JSON text from mark to mark.
 //!
-//! The cursor checks the grammar of everything it passes, also of what is skipped: a broken record
-//! is found whichever fields are wanted. Only the inside of a skipped string is not looked at
-//! again (the marks have seen that it has no control character and is closed).
+//! The cursor checks everything it passes, also what is skipped: grammar, numbers, escapes, keys
+//! that come twice, depth. So a record is good or broken whichever fields are wanted. Where a text
+//! has no backslash, strings are not looked at again: the marks have seen that they have no control
+//! character and are closed.
 
+use super::keys::Key;
 use super::marks::Marks;
 use super::scalar::scalar;
-use crate::schema::kind::{DEPTH_MAX, Kind, OBJECT_KEYS_MAX, RECORD_KEYS_MAX};
+use crate::schema::kind::{DEPTH_MAX, Kind, Nest};
 
 /// Nothing is read that nests deeper than this.
 const NESTING_MAX: usize = 192;
 
 /// Two values for one key: whichever was taken, the other would be lost silently.
 pub(crate) const TWICE: &str = "a key appears twice in one object";
+
+const WRONG_ESCAPE: &str = "a wrong escape in a string";
+pub(crate) const WRONG_KEY: &str = "a key has a wrong escape";
 
 /// Why a record cannot be read, and at which of its bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,10 +46,11 @@ pub(crate) enum Value<'a> {
 }
 
 /// A place in a text with its marks.
-#[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     pub(crate) text: &'a [u8],
     marks: &'a [u32],
+    /// Keys of the objects that are open, for those that come twice.
+    pub(super) keys: &'a mut Vec<Key>,
     next: usize,
     /// The first byte that was not passed.
     pub(crate) pos: usize,
@@ -54,7 +60,8 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn new(text: &'a [u8], marks: &'a Marks) -> Walk<Self> {
+    pub(crate) fn new(text: &'a [u8], marks: &'a mut Marks) -> Walk<Self> {
+        marks.keys.clear();
         if marks.open {
             let at = marks.at.last().map_or(0, |&at| at as usize);
             return bad(at, "a string is not closed");
@@ -68,6 +75,7 @@ impl<'a> Cursor<'a> {
         Ok(Cursor {
             text,
             marks: &marks.at,
+            keys: &mut marks.keys,
             next: 0,
             pos: 0,
             escapes: marks.escapes,
@@ -219,34 +227,33 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes what is left of a value whose start was passed.
-    pub(crate) fn skip(&mut self, value: Value<'_>) -> Walk<()> {
-        self.skip_below(value, 0)
-    }
-
-    fn skip_below(&mut self, value: Value<'_>, depth: usize) -> Walk<()> {
+    /// Passes what is left of a value whose start was passed and that stands in `depth` others.
+    pub(crate) fn skip(&mut self, value: Value<'_>, depth: usize) -> Walk<()> {
         if depth > NESTING_MAX {
             return bad(self.pos, "values are nested deeper than 192 levels");
         }
         let mut first = true;
         match value {
-            Value::Str(_) => {}
+            Value::Str(raw) => self.check_escapes(raw)?,
             Value::Scalar(raw) => {
                 if scalar(raw).is_none() {
                     return bad(self.offset_of(raw), "this is not a JSON value");
                 }
             }
             Value::Object => {
-                while self.key(first)?.is_some() {
+                let mut keys = self.open_keys();
+                while let Some(key) = self.key(first)? {
+                    self.note_key(&mut keys, key)?;
                     let value = self.value()?;
-                    self.skip_below(value, depth + 1)?;
+                    self.skip(value, depth + 1)?;
                     first = false;
                 }
+                self.close_keys(keys)?;
             }
             Value::Array => {
                 while self.item(first)? {
                     let value = self.value()?;
-                    self.skip_below(value, depth + 1)?;
+                    self.skip(value, depth + 1)?;
                     first = false;
                 }
             }
@@ -255,13 +262,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// The text of a value whose start was passed, without what surrounds it.
-    pub(crate) fn raw(&mut self, value: Value<'_>) -> Walk<&'a [u8]> {
+    pub(crate) fn raw(&mut self, value: Value<'_>, depth: usize) -> Walk<&'a [u8]> {
         let start = match value {
             Value::Str(text) => self.offset_of(text) - 1,
             Value::Scalar(text) => self.offset_of(text),
             Value::Object | Value::Array => self.pos - 1,
         };
-        self.skip(value)?;
+        self.skip(value, depth)?;
         let end = match value {
             Value::Scalar(text) => start + text.len(),
             _ => self.pos,
@@ -270,48 +277,43 @@ impl<'a> Cursor<'a> {
     }
 
     /// The kind of a value whose start was passed.
-    pub(crate) fn kind(&mut self, value: Value<'_>, depth: usize) -> Walk<Kind> {
-        if depth > DEPTH_MAX {
-            self.skip(value)?;
+    pub(crate) fn kind(&mut self, value: Value<'_>, nest: Nest) -> Walk<Kind> {
+        if nest.depth > DEPTH_MAX {
+            self.skip(value, nest.depth)?;
             return Ok(Kind::Json);
         }
         let mut first = true;
         match value {
-            Value::Str(_) => Ok(Kind::Str),
+            Value::Str(raw) => self.check_escapes(raw).map(|()| Kind::Str),
             Value::Scalar(raw) => match scalar(raw) {
                 Some(scalar) => Ok(scalar.kind()),
                 None => bad(self.offset_of(raw), "this is not a JSON value"),
             },
             Value::Object => {
                 let mut fields: Vec<(String, Kind)> = Vec::new();
+                let mut keys = self.open_keys();
                 while let Some(key) = self.key(first)? {
+                    self.note_key(&mut keys, key)?;
                     let name = self.key_name(key)?;
-                    // quadratic, and only for the few records that are sampled or new
-                    if fields.iter().any(|(known, _)| *known == name) {
-                        return bad(self.offset_of(key), TWICE);
-                    }
                     let value = self.value()?;
-                    let kind = self.kind(value, depth + 1)?;
-                    fields.push((name, kind));
+                    let kind = self.kind(value, nest.member())?;
+                    // one more than there may be: then it is a map, whatever else it has
+                    if fields.len() <= nest.keys_max() {
+                        fields.push((name, kind));
+                    }
                     first = false;
                 }
-                let max = if depth == 0 {
-                    RECORD_KEYS_MAX
-                } else {
-                    OBJECT_KEYS_MAX
-                };
-                let small = fields.len() <= max;
-                Ok(if small {
-                    Kind::Struct(fields)
-                } else {
-                    Kind::Json
+                self.close_keys(keys)?;
+                Ok(match fields.len() > nest.keys_max() {
+                    true => Kind::Json,
+                    false => Kind::Struct(fields),
                 })
             }
             Value::Array => {
                 let mut item = Kind::Null;
                 while self.item(first)? {
                     let value = self.value()?;
-                    item.merge(self.kind(value, depth + 1)?);
+                    item.merge_at(self.kind(value, nest.item())?, nest.item());
                     first = false;
                 }
                 Ok(Kind::List(Box::new(item)))
@@ -323,7 +325,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn key_name(&self, key: &[u8]) -> Walk<String> {
         let mut name = Vec::with_capacity(key.len());
         if self.unescape(key, &mut name).is_err() {
-            return bad(self.offset_of(key), "a key has a wrong escape");
+            return bad(self.offset_of(key), WRONG_KEY);
         }
         String::from_utf8(name).or_else(|_| bad(self.offset_of(key), "a key is not UTF-8"))
     }
@@ -339,32 +341,35 @@ impl<'a> Cursor<'a> {
     }
 
     fn unescape_slowly(&self, raw: &[u8], out: &mut Vec<u8>) -> Walk<()> {
+        self.each_part(raw, |plain, character| {
+            out.extend_from_slice(plain);
+            if let Some(character) = character {
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        })
+    }
+
+    /// Whether all escapes of a string are right.
+    #[inline(always)]
+    pub(super) fn check_escapes(&self, raw: &[u8]) -> Walk<()> {
+        match self.escapes {
+            true => self.each_part(raw, |_, _| {}),
+            false => Ok(()),
+        }
+    }
+
+    /// Calls `each` with what stands before each escape and its character, and with what stands
+    /// behind the last one.
+    fn each_part(&self, raw: &[u8], mut each: impl FnMut(&[u8], Option<char>)) -> Walk<()> {
         let mut rest = raw;
         while let Some(at) = memchr::memchr(b'\\', rest) {
-            out.extend_from_slice(&rest[..at]);
-            let wrong = Bad {
-                at: self.offset_of(&rest[at..]),
-                what: "a wrong escape in a string",
+            let Some((character, len)) = escaped(&rest[at..]) else {
+                return bad(self.offset_of(&rest[at..]), WRONG_ESCAPE);
             };
-            let simple = match rest.get(at + 1) {
-                Some(b'n') => b'\n',
-                Some(b't') => b'\t',
-                Some(b'r') => b'\r',
-                Some(b'b') => 8,
-                Some(b'f') => 12,
-                Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
-                Some(b'u') => {
-                    let (character, len) = unicode(&rest[at..]).ok_or(wrong)?;
-                    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                    rest = &rest[at + len..];
-                    continue;
-                }
-                _ => return Err(wrong),
-            };
-            out.push(simple);
-            rest = &rest[at + 2..];
+            each(&rest[..at], Some(character));
+            rest = &rest[at + len..];
         }
-        out.extend_from_slice(rest);
+        each(rest, None);
         Ok(())
     }
 
@@ -384,6 +389,21 @@ fn control_at(text: &[u8], marks: &[u32]) -> usize {
         }
     }
     0
+}
+
+/// The character that an escape stands for, and how long the escape is.
+fn escaped(text: &[u8]) -> Option<(char, usize)> {
+    let simple = match text.get(1)? {
+        b'n' => '\n',
+        b't' => '\t',
+        b'r' => '\r',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        &byte @ (b'"' | b'\\' | b'/') => byte as char,
+        b'u' => return unicode(text),
+        _ => return None,
+    };
+    Some((simple, 2))
 }
 
 /// `\uXXXX`, or two of them that make one character; and how long that was.
@@ -423,13 +443,19 @@ mod tests {
             (r#"{"a":1}}"#, 7),
             (r#"{"a":[1}"#, 7),
             ("{\"a\":\"x\ty\"}", 7),
+            (r#"{"a":"x\q"}"#, 7),
+            (r#"{"a":["\u12"]}"#, 7),
+            (r#"{"a":"\ud83dx"}"#, 6),
+            (r#"{"\x":1}"#, 2),
+            (r#"{"a":{"b":1,"b":2}}"#, 13),
+            (r#"{"a":{"b":1,"\u0062":2}}"#, 13),
             ("", 0),
         ] {
             let mut marks = Marks::default();
             marks.find(text.as_bytes());
-            let result = Cursor::new(text.as_bytes(), &marks).and_then(|mut cursor| {
+            let result = Cursor::new(text.as_bytes(), &mut marks).and_then(|mut cursor| {
                 let value = cursor.value()?;
-                cursor.skip(value)?;
+                cursor.skip(value, 0)?;
                 cursor.end()
             });
             assert_eq!(result.map_err(|bad| bad.at), Err(at), "{text}");

@@ -8,7 +8,7 @@ use super::column::{Column, Deviation, Members};
 use super::cursor::{Cursor, Value, Walk, bad};
 use super::marks::Marks;
 use crate::error::arrow_error;
-use crate::schema::kind::Kind;
+use crate::schema::kind::{Kind, Nest};
 
 /// Which parts of the records are wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,8 +90,8 @@ impl RecordDecoder {
     /// `open`: whether keys that the schema does not have are news.
     pub(crate) fn new(kind: &Kind, wanted: &Wanted, open: bool) -> Self {
         let root = match kind {
-            Kind::Struct(fields) => Root::Members(Members::new(fields, wanted, open)),
-            other => Root::Value(Column::new(other, &Wanted::All, open)),
+            Kind::Struct(fields) => Root::Members(Members::new(fields, wanted, open, Nest::RECORD)),
+            other => Root::Value(Column::new(other, &Wanted::All, open, Nest::RECORD)),
         };
         RecordDecoder {
             marks: Marks::default(),
@@ -154,7 +154,7 @@ impl RecordDecoder {
 
     #[inline(always)]
     fn push_marked(&mut self, line: &[u8], at: u64) -> Walk<()> {
-        let mut cursor = Cursor::new(line, &self.marks)?;
+        let mut cursor = Cursor::new(line, &mut self.marks)?;
         let value = cursor.value()?;
         match (&mut self.root, value) {
             (Root::Members(members), Value::Object) => members.push(self.rows, &mut cursor, at)?,
@@ -178,11 +178,7 @@ impl RecordDecoder {
     pub(crate) fn schema(&self) -> SchemaRef {
         let fields = match &self.root {
             Root::Members(members) => members.fields(),
-            Root::Value(column) => Fields::from(vec![arrow::datatypes::Field::new(
-                "value",
-                column.data_type(),
-                true,
-            )]),
+            Root::Value(column) => Fields::from(vec![column.field("value")]),
         };
         Arc::new(arrow::datatypes::Schema::new(fields))
     }
@@ -222,15 +218,27 @@ impl RecordDecoder {
         let mut widened = Vec::new();
         match (&self.root, &mut *kind) {
             (Root::Members(members), Kind::Struct(_)) => {
-                widen_members(members, kind, "", &mut widened);
+                widen_members(members, kind, Nest::RECORD, "", &mut widened);
             }
-            (Root::Value(column), kind) => widen_column(column, kind, "value", &mut widened),
+            (Root::Value(column), kind) => {
+                widen_column(column, kind, Nest::RECORD, "value", &mut widened);
+            }
             _ => {}
         }
         widened
     }
 
-    /// Whether something was met that the schema does not hold.
+    /// Columns of strings that took something else, which is now a string too.
+    pub(crate) fn unquoted(&self) -> Vec<Widened> {
+        let mut told = Vec::new();
+        match &self.root {
+            Root::Members(members) => unquoted_members(members, "", &mut told),
+            Root::Value(column) => unquoted_column(column, "value", &mut told),
+        }
+        told
+    }
+
+    /// Whether something was met that the schema does not hold, or that is to be told.
     pub(crate) fn deviates(&self) -> bool {
         match &self.root {
             Root::Members(members) => members.deviates(),
@@ -244,71 +252,114 @@ impl RecordDecoder {
     }
 }
 
-fn widen_members(members: &Members, kind: &mut Kind, path: &str, out: &mut Vec<Widened>) {
-    let join = |name: &str| {
-        if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        }
-    };
+/// The path of what is below another.
+fn join(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
+    }
+}
+
+/// Widens the kind of an object that stands at `nest`.
+fn widen_members(
+    members: &Members,
+    kind: &mut Kind,
+    nest: Nest,
+    path: &str,
+    out: &mut Vec<Widened>,
+) {
     if let Kind::Struct(fields) = kind {
+        // the columns are those of the fields that are wanted, in their order
+        let mut rest = fields.iter_mut();
         for (name, column) in members.names.iter().zip(&members.columns) {
-            if let Some((_, kind)) = fields.iter_mut().find(|(known, _)| known == name) {
-                widen_column(column, kind, &join(name), out);
+            if let Some((_, kind)) = rest.find(|(known, _)| known == name) {
+                widen_column(column, kind, nest.member(), &join(path, name), out);
             }
         }
     }
-    for (name, deviation) in &members.extra {
-        let addition = Kind::Struct(vec![(name.clone(), deviation.kind.clone())]);
-        if path.is_empty() {
-            kind.merge(addition);
-        } else {
-            merge_nested(kind, addition);
-        }
+    let extra = members.extra.iter();
+    let addition = extra.map(|(name, deviation)| (name.clone(), deviation.kind.clone()));
+    let was_object = matches!(kind, Kind::Struct(_));
+    kind.merge_at(Kind::Struct(addition.collect()), nest);
+    if was_object && !matches!(kind, Kind::Struct(_)) {
+        // too many keys: the object is a map, and text
+        let at = members.extra.iter().map(|(_, d)| d.first_at).min();
+        let path = match path {
+            "" => "value",
+            path => path,
+        };
         out.push(Widened {
-            path: join(name),
+            path: path.to_owned(),
+            from: Kind::Struct(Vec::new()),
+            to: kind.clone(),
+            at: at.unwrap_or(0),
+        });
+        return;
+    }
+    for (name, deviation) in &members.extra {
+        let path = join(path, name);
+        out.push(Widened {
+            path: path.clone(),
             from: Kind::Null,
             to: deviation.kind.clone(),
             at: deviation.first_at,
         });
+        tell_texts(deviation, &path, out);
     }
 }
 
-/// Merges below the record itself, where fewer keys make a map.
-fn merge_nested(kind: &mut Kind, addition: Kind) {
-    let mut list = Kind::List(Box::new(std::mem::take(kind)));
-    list.merge(Kind::List(Box::new(addition)));
-    if let Kind::List(item) = list {
-        *kind = *item;
+fn unquoted_members(members: &Members, path: &str, out: &mut Vec<Widened>) {
+    for (name, column) in members.names.iter().zip(&members.columns) {
+        if column.deviates() {
+            unquoted_column(column, &join(path, name), out);
+        }
     }
 }
 
-fn widen_column(column: &Column, kind: &mut Kind, path: &str, out: &mut Vec<Widened>) {
-    if column.saw_big() {
-        kind.merge(Kind::Int { big: true });
+fn unquoted_column(column: &Column, path: &str, out: &mut Vec<Widened>) {
+    if let Some((from, at)) = &column.unquoted {
+        out.push(Widened {
+            path: path.to_owned(),
+            from: from.clone(),
+            to: Kind::Str,
+            at: *at,
+        });
     }
     if let Some(members) = column.members() {
-        widen_members(members, kind, path, out);
+        unquoted_members(members, path, out);
+    }
+}
+
+/// Tells what in a new value is text for want of another type.
+fn tell_texts(deviation: &Deviation, path: &str, out: &mut Vec<Widened>) {
+    out.extend(deviation.texts().map(|text| Widened {
+        path: join(path, &text.path),
+        ..text.clone()
+    }));
+}
+
+/// Widens the kind of a value that stands at `nest`.
+fn widen_column(column: &Column, kind: &mut Kind, nest: Nest, path: &str, out: &mut Vec<Widened>) {
+    if column.saw_big() {
+        kind.merge_at(Kind::Int { big: true }, nest);
+    }
+    if let Some(members) = column.members() {
+        widen_members(members, kind, nest, path, out);
     }
     if let (Some(items), Kind::List(item)) = (column.items(), &mut *kind) {
-        widen_column(items, item, path, out);
+        widen_column(items, item, nest.item(), path, out);
     }
-    if let Some(Deviation {
-        kind: seen,
-        first_at,
-        ..
-    }) = &column.deviation
-    {
+    if let Some(deviation) = &column.deviation {
         let from = kind.clone();
-        merge_nested(kind, seen.clone());
+        kind.merge_at(deviation.kind.clone(), nest);
         if *kind != from {
             out.push(Widened {
                 path: path.to_owned(),
                 from,
                 to: kind.clone(),
-                at: *first_at,
+                at: deviation.first_at,
             });
+            tell_texts(deviation, path, out);
         }
     }
 }
@@ -449,6 +500,7 @@ mod tests {
     fn records_that_are_no_objects_have_one_column() {
         let table = show(&[r#"["a",1]"#, r#"[]"#], &Wanted::All);
         assert!(table.contains("| value"), "{table}");
-        assert!(table.contains("[a, 1]"), "{table}");
+        // the text of what is no string could not be told from a string
+        assert!(table.contains("[\"a\", 1]"), "{table}");
     }
 }

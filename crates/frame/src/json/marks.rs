@@ -5,6 +5,8 @@
 //! wants costs a few marks whatever its length. The wide instructions are chosen when the program
 //! runs, so that one binary runs anywhere.
 
+use super::keys::Key;
+
 /// The positions of the marks in one text, ascending, and what was met on the way.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
@@ -15,6 +17,8 @@ pub(crate) struct Marks {
     pub(crate) control: bool,
     /// Whether a string is not closed.
     pub(crate) open: bool,
+    /// Room for the keys of the objects that are open while the text is walked.
+    pub(super) keys: Vec<Key>,
 }
 
 /// One bit per byte of a chunk of 64.

@@ -12,6 +12,7 @@
 mod column;
 mod cursor;
 mod decode;
+mod keys;
 mod marks;
 mod quality;
 mod sample;
@@ -21,4 +22,4 @@ pub(crate) use cursor::Bad;
 pub(crate) use decode::{RecordDecoder, Wanted, Widened};
 pub(crate) use marks::push_bits;
 pub(crate) use quality::look;
-pub(crate) use sample::{Head, Mixing, Sampler};
+pub(crate) use sample::{Head, Mixing, Sampler, check_text};

@@ -1,11 +1,11 @@
 //! Looking at the first records of a file to propose a schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Widened;
 use super::cursor::{Cursor, Walk};
 use super::marks::Marks;
-use crate::schema::kind::Kind;
+use crate::schema::kind::{Kind, Nest};
 
 /// Reads single records for their kinds.
 #[derive(Default)]
@@ -21,11 +21,23 @@ impl Sampler {
 
     fn read(&mut self, line: &[u8]) -> Walk<Kind> {
         self.marks.find(line);
-        let mut cursor = Cursor::new(line, &self.marks)?;
+        let mut cursor = Cursor::new(line, &mut self.marks)?;
         let value = cursor.value()?;
-        let seen = cursor.kind(value, 0)?;
+        let seen = cursor.kind(value, Nest::RECORD)?;
         cursor.end().map(|()| seen)
     }
+}
+
+/// Why a text is not one JSON value, if it is not.
+pub(crate) fn check_text(text: &str) -> Result<(), &'static str> {
+    let mut marks = Marks::default();
+    marks.find(text.as_bytes());
+    let walked = Cursor::new(text.as_bytes(), &mut marks).and_then(|mut cursor| {
+        let value = cursor.value()?;
+        cursor.skip(value, 0)?;
+        cursor.end()
+    });
+    walked.map_err(|bad| bad.what)
 }
 
 /// What the first records of a file are.
@@ -108,94 +120,178 @@ impl Head {
 const FIRSTS_MAX: usize = 500;
 
 /// Where values of several kinds met that only text holds together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Mixing {
     /// The columns, each with the first record that made it text.
     pub(crate) columns: Vec<Widened>,
     /// Where a value was first seen at each path.
     firsts: BTreeMap<String, u64>,
+    /// The texts of strings differ from those of other values, as in JSON.
+    quoted: bool,
 }
 
 impl Mixing {
     /// Notes what a record at byte `at` brings to records of kind `known`.
     pub(crate) fn record(&mut self, known: &Kind, seen: &Kind, at: u64) {
-        self.note(known, seen, String::new(), |_| at);
+        self.quoted = true;
+        self.note(known, seen, path_of(seen), Nest::RECORD, |_| at);
+    }
+
+    /// Notes what a value that stands at `nest` brings, of the record at byte `at`.
+    pub(crate) fn part(&mut self, known: &Kind, seen: &Kind, at: u64, nest: Nest) {
+        self.quoted = true;
+        self.note(known, seen, String::new(), nest, |_| at);
     }
 
     /// Notes what a value of the column `name` brings.
     pub(crate) fn value(&mut self, name: &str, known: &Kind, seen: &Kind, at: u64) {
-        self.note(known, seen, name.to_owned(), |_| at);
+        let nest = Nest::RECORD.member();
+        self.note(known, seen, name.to_owned(), nest, |_| at);
     }
 
     /// Notes what the head of another file brings, among what it brought itself.
     pub(crate) fn file(&mut self, known: &Kind, seen: &Kind, file: &mut Mixing) {
         let firsts = std::mem::take(&mut file.firsts);
-        let before = self.columns.len();
+        self.quoted |= file.quoted;
+        let before = std::mem::take(&mut self.columns);
         let at = |path: &str| firsts.get(path).copied().unwrap_or(0);
-        self.note(known, seen, String::new(), at);
-        file.columns.extend(self.columns.split_off(before));
+        self.note(known, seen, path_of(seen), Nest::RECORD, at);
+        let met = std::mem::replace(&mut self.columns, before);
+        let known: BTreeSet<&str> = file.columns.iter().map(|w| w.path.as_str()).collect();
+        let news: Vec<Widened> = met
+            .into_iter()
+            .filter(|widened| !known.contains(widened.path.as_str()))
+            .collect();
+        file.columns.extend(news);
     }
 
-    fn note(&mut self, known: &Kind, seen: &Kind, mut path: String, at: impl Fn(&str) -> u64) {
-        meet(known, seen, &mut path, &mut |path, known, seen| {
-            if *known == Kind::Null && self.firsts.len() < FIRSTS_MAX {
-                self.firsts.insert(path.to_owned(), at(path));
-            }
-            if let Some(to) = becomes_text(known, seen) {
-                self.columns.push(Widened {
-                    path: path.to_owned(),
-                    from: known.clone(),
-                    to,
-                    at: at(path),
-                });
-            }
-        });
+    fn note(
+        &mut self,
+        known: &Kind,
+        seen: &Kind,
+        mut path: String,
+        nest: Nest,
+        at: impl Fn(&str) -> u64,
+    ) {
+        meet(
+            known,
+            seen,
+            nest,
+            &mut path,
+            &mut |path, known, seen, nest| {
+                if *known == Kind::Null && self.firsts.len() < FIRSTS_MAX {
+                    self.firsts.insert(path.to_owned(), at(path));
+                }
+                if let Some((from, to)) = becomes_text(known, seen, nest, self.quoted) {
+                    // a column of texts may meet many values that are none: the first is told
+                    if *known == Kind::Str
+                        && self.columns.iter().any(|widened| widened.path == path)
+                    {
+                        return;
+                    }
+                    self.columns.push(Widened {
+                        path: path.to_owned(),
+                        from,
+                        to,
+                        at: at(path),
+                    });
+                }
+            },
+        );
+    }
+}
+
+/// The path of a whole record: one that is no object is the value of a column.
+fn path_of(record: &Kind) -> String {
+    match record {
+        Kind::Struct(_) => String::new(),
+        _ => "value".to_owned(),
     }
 }
 
 /// Gives every path at which `seen` has a value, with what is known there.
-fn meet(known: &Kind, seen: &Kind, path: &mut String, each: &mut impl FnMut(&str, &Kind, &Kind)) {
+fn meet(
+    known: &Kind,
+    seen: &Kind,
+    nest: Nest,
+    path: &mut String,
+    each: &mut impl FnMut(&str, &Kind, &Kind, Nest),
+) {
     match (known, seen) {
         (_, Kind::Null) => {}
-        (Kind::Struct(_) | Kind::Null, Kind::Struct(fields)) if !fields.is_empty() => {
+        (Kind::Struct(_) | Kind::Null, Kind::Struct(fields))
+            if !fields.is_empty() && !overflows(known, seen, nest) =>
+        {
             let known = match known {
                 Kind::Struct(known) => &known[..],
                 _ => &[],
             };
+            let find = finder(known, fields.len());
             for (i, (name, seen)) in fields.iter().enumerate() {
                 // the same keys mostly come in the same order
                 let same = known.get(i).filter(|(known, _)| known == name);
-                let found = same.or_else(|| known.iter().find(|(known, _)| known == name));
+                let found = same.or_else(|| find(name));
                 let len = path.len();
                 if len > 0 {
                     path.push('.');
                 }
                 path.push_str(name);
-                meet(
-                    found.map_or(&Kind::Null, |(_, kind)| kind),
-                    seen,
-                    path,
-                    each,
-                );
+                let known = found.map_or(&Kind::Null, |(_, kind)| kind);
+                meet(known, seen, nest.member(), path, each);
                 path.truncate(len);
             }
         }
-        (Kind::List(known), Kind::List(seen)) => meet(known, seen, path, each),
-        (Kind::Null, Kind::List(item)) => meet(&Kind::Null, item, path, each),
-        (known, seen) => each(path, known, seen),
+        (Kind::List(known), Kind::List(seen)) => meet(known, seen, nest.item(), path, each),
+        (Kind::Null, Kind::List(item)) => meet(&Kind::Null, item, nest.item(), path, each),
+        (known, seen) => each(path, known, seen, nest),
     }
 }
 
-/// The text that holds values of both kinds, where no other type does. That texts stay texts is no
-/// news.
-fn becomes_text(known: &Kind, seen: &Kind) -> Option<Kind> {
-    let mut to = known.clone();
-    to.merge(seen.clone());
-    let is_news = match known {
-        Kind::Null => to == Kind::Number,
-        known => to != *known && matches!(to, Kind::Number | Kind::Str | Kind::Json),
+/// Whether the objects together have more keys than make an object.
+fn overflows(known: &Kind, seen: &Kind, nest: Nest) -> bool {
+    let (Kind::Struct(a), Kind::Struct(b)) = (known, seen) else {
+        return false;
     };
-    is_news.then_some(to)
+    if a.len() + b.len() <= nest.keys_max() {
+        return false;
+    }
+    let find = finder(a, b.len());
+    let news = b.iter().filter(|(name, _)| find(name).is_none()).count();
+    a.len() + news > nest.keys_max()
+}
+
+/// Looks up a field by its name; `count` such questions come.
+fn finder<'k>(
+    known: &'k [(String, Kind)],
+    count: usize,
+) -> impl Fn(&str) -> Option<&'k (String, Kind)> {
+    const LOOKED_UP: usize = 1024;
+    let table: Option<BTreeMap<&str, &(String, Kind)>> =
+        (known.len() * count > LOOKED_UP).then(|| {
+            known
+                .iter()
+                .map(|field| (field.0.as_str(), field))
+                .collect()
+        });
+    move |name| match &table {
+        Some(table) => table.get(name).copied(),
+        None => known.iter().find(|(known, _)| known == name),
+    }
+}
+
+/// What became text, and the text that holds values of both kinds, where no other type does. That
+/// texts stay texts is no news, unless something that is no string came among strings.
+fn becomes_text(known: &Kind, seen: &Kind, nest: Nest, quoted: bool) -> Option<(Kind, Kind)> {
+    let mut to = known.clone();
+    to.merge_at(seen.clone(), nest);
+    match known {
+        Kind::Null => matches!(to, Kind::Number | Kind::Json).then(|| (known.clone(), to)),
+        Kind::Str if to == Kind::Str => (quoted && *seen != Kind::Str).then(|| (seen.clone(), to)),
+        known => {
+            let is_news = to != *known && matches!(to, Kind::Number | Kind::Str | Kind::Json);
+            is_news.then(|| (known.clone(), to))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -228,7 +324,7 @@ mod tests {
             told,
             [
                 "a int string 1",
-                "b.c int string 1",
+                "b.c int JSON text 1",
                 "d null number text 1",
                 "e float number text 2",
                 "f int JSON text 2"

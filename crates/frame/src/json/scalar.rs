@@ -14,6 +14,10 @@ pub(crate) enum Scalar {
 }
 
 impl Scalar {
+    pub(crate) fn is_number(self) -> bool {
+        matches!(self, Scalar::Int(_) | Scalar::Float(_) | Scalar::Number)
+    }
+
     pub(crate) fn kind(self) -> Kind {
         match self {
             Scalar::Null => Kind::Null,

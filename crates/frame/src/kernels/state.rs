@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Array, Int64Array, StringArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Float64Array, Int64Array,
+    PrimitiveArray, StringArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
 use flagstone_graph::{Error, ErrorKind, Result};
 
 use crate::error::arrow_error;
@@ -39,8 +40,9 @@ pub(crate) enum State {
         part: Vec<f64>,
         batch: Vec<u32>,
     },
+    /// Twice as wide as what is added: whatever the order, only the result may pass 64 bits.
     SumInt {
-        total: Vec<i64>,
+        total: Vec<i128>,
         seen: Vec<bool>,
     },
     Count(Vec<i64>),
@@ -157,7 +159,7 @@ impl State {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             State::SumFloat { total, .. } => total.capacity() * 20,
-            State::SumInt { total, .. } => total.capacity() * 9,
+            State::SumInt { total, .. } => total.capacity() * 17,
             State::Count(counts) => counts.capacity() * 8,
             State::BestFloat { best, .. } => best.capacity() * 9,
             State::BestInt { best, .. } => best.capacity() * 9,
@@ -190,16 +192,29 @@ impl State {
             }
             State::SumInt { total, seen } => {
                 let mut overflow = false;
-                each_value::<Int64Type>(groups, values, |group, value: i64| {
+                let mut add = |group: usize, value: i128| {
                     let (sum, over) = total[group].overflowing_add(value);
                     overflow |= over;
                     total[group] = sum;
                     seen[group] = true;
-                })?;
+                };
+                match values.data_type() {
+                    DataType::UInt64 => {
+                        each_value::<UInt64Type>(groups, values, |group, value| {
+                            add(group, i128::from(value));
+                        })?
+                    }
+                    // sums of another table
+                    DataType::Decimal128(..) => {
+                        let sums = values.as_primitive::<Decimal128Type>();
+                        each_valid(groups, values, |row, group| add(group, sums.value(row)));
+                    }
+                    _ => each_value::<Int64Type>(groups, values, |group, value: i64| {
+                        add(group, i128::from(value));
+                    })?,
+                }
                 if overflow {
-                    let message = "a sum of integers passes 64 bits; sum them as floats: \
-                                   sum(cast(x as double))";
-                    return Err(Error::new(ErrorKind::Failed, message));
+                    return Err(too_large());
                 }
             }
             State::Count(counts) => {
@@ -214,6 +229,7 @@ impl State {
                     std::cmp::Ordering::Greater
                 };
                 each_value::<Float64Type>(groups, values, |group, value: f64| {
+                    let value = super::group::canonical(value);
                     if !seen[group] || value.total_cmp(&best[group]) == wanted {
                         best[group] = value;
                         seen[group] = true;
@@ -277,7 +293,7 @@ impl State {
                     .iter()
                     .map(at)
                     .map(|group| seen[group].then(|| total[group]))
-                    .collect::<Int64Array>(),
+                    .collect::<Decimal128Array>(),
             ),
             State::Count(counts) => Arc::new(
                 groups
@@ -317,6 +333,30 @@ impl State {
             }
         })
     }
+}
+
+/// The sums of integers as the type of the result.
+pub(crate) fn sums(sums: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    let sums = sums.as_primitive::<Decimal128Type>();
+    let whole: Option<ArrayRef> = match data_type {
+        DataType::UInt64 => converted::<UInt64Type>(sums),
+        _ => converted::<Int64Type>(sums),
+    };
+    whole.ok_or_else(too_large)
+}
+
+fn converted<T: ArrowPrimitiveType>(sums: &Decimal128Array) -> Option<ArrayRef>
+where
+    T::Native: TryFrom<i128>,
+{
+    let whole: std::result::Result<PrimitiveArray<T>, ()> =
+        sums.try_unary(|sum| T::Native::try_from(sum).map_err(|_| ()));
+    whole.ok().map(|array| Arc::new(array) as ArrayRef)
+}
+
+fn too_large() -> Error {
+    let message = "a sum of integers passes 64 bits; sum them as floats: sum(cast(x as double))";
+    Error::new(ErrorKind::Failed, message)
 }
 
 /// The means, from sums and counts.

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion_physical_expr::PhysicalExpr;
 use flagstone_graph::{Block, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext};
@@ -106,11 +106,11 @@ impl Building {
         };
         let keys = plan.keys.iter().map(column).collect::<Result<Vec<_>>>()?;
         // every row may be a new group
-        let growth = keys
-            .iter()
-            .map(|key| key.get_array_memory_size())
-            .sum::<usize>()
-            + rows * 32;
+        let mut growth = rows * 32;
+        for key in &keys {
+            // of a slice its own rows, not all of its buffer
+            growth += key.to_data().get_slice_memory_size().map_err(arrow_error)?;
+        }
         self.lease
             .ensure(self.lease.bytes().max((self.table.bytes() + growth) as u64))?;
         let groups = self.table.groups(&keys, rows)?;
@@ -173,6 +173,9 @@ impl Building {
         for aggregation in &plan.aggregations {
             columns.push(match aggregation.function {
                 Function::Mean => crate::kernels::state::mean(&next()?, &next()?)?,
+                Function::Sum if aggregation.argument_type.is_integer() => {
+                    crate::kernels::state::sums(&next()?, &aggregation.argument_type)?
+                }
                 _ => next()?,
             });
         }

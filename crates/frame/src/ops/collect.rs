@@ -10,7 +10,7 @@ use flagstone_memory::{Lease, format_bytes};
 
 use super::pipeline::{Drain, Sink};
 use crate::error::arrow_error;
-use crate::partition::{Partition, batch_bytes};
+use crate::partition::{Buffers, Partition};
 
 /// Keeps a partition's rows as its block.
 pub(crate) struct Collect {
@@ -22,6 +22,7 @@ struct Collecting<'a> {
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
     lease: Lease,
+    buffers: Buffers,
     bytes: u64,
 }
 
@@ -38,6 +39,7 @@ impl Sink for Collect {
             schema,
             batches: Vec::new(),
             lease,
+            buffers: Buffers::default(),
             bytes: 0,
         }))
     }
@@ -49,7 +51,7 @@ impl Sink for Collect {
 
 impl Drain for Collecting<'_> {
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        self.bytes += batch_bytes(&batch);
+        self.bytes += self.buffers.add(&batch);
         self.lease.ensure(self.bytes)?;
         self.ctx.count(Counter::RowsOut, batch.num_rows() as u64);
         self.batches.push(batch);
@@ -124,7 +126,8 @@ impl Layer for ConcatLayer {
         for i in 0..inputs.len() {
             batches.extend(inputs.get::<Partition>(i)?.batches.iter());
         }
-        let bytes: u64 = batches.iter().map(|batch| batch_bytes(batch)).sum();
+        let mut buffers = Buffers::default();
+        let bytes: u64 = batches.iter().map(|batch| buffers.add(batch)).sum();
         let too_large = || {
             let message = format!(
                 "the collected rows take {}, twice while they are put together, and the budget is \

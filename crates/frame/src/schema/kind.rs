@@ -10,9 +10,16 @@
 //!      -> date, timestamp ----------------/
 //!      -> struct, list ----------------------------/
 //! ```
+//!
+//! In a list, values of several kinds are JSON text at once: a string and the text of a number
+//! could not be told apart, so the list could not be written as it was.
+
+use std::collections::HashMap;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use std::sync::Arc;
+
+use super::text::{is_json, json_field};
 
 /// An object with more different keys than this is a map whose keys are data: JSON text.
 pub(crate) const OBJECT_KEYS_MAX: usize = 256;
@@ -22,6 +29,50 @@ pub(crate) const RECORD_KEYS_MAX: usize = 8192;
 pub(crate) const DEPTH_MAX: usize = 24;
 /// Integers past this are not all exact as floats.
 pub(crate) const EXACT_FLOAT_MAX: u64 = 1 << 53;
+
+/// More fields than this are looked up by a table.
+const LOOKED_UP: usize = 32;
+
+/// Where in a record a value stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Nest {
+    /// How many objects and lists it stands in.
+    pub(crate) depth: usize,
+    /// One of them is a list.
+    pub(crate) listed: bool,
+}
+
+impl Nest {
+    /// The record itself.
+    pub(crate) const RECORD: Nest = Nest {
+        depth: 0,
+        listed: false,
+    };
+
+    /// A member of an object that stands here.
+    pub(crate) fn member(self) -> Nest {
+        Nest {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+
+    /// An item of a list that stands here.
+    pub(crate) fn item(self) -> Nest {
+        Nest {
+            depth: self.depth + 1,
+            listed: true,
+        }
+    }
+
+    /// An object that stands here and has more keys is a map.
+    pub(crate) fn keys_max(self) -> usize {
+        match self.depth {
+            0 => RECORD_KEYS_MAX,
+            _ => OBJECT_KEYS_MAX,
+        }
+    }
+}
 
 /// What was seen in one place.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -51,12 +102,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The kind that holds both.
+    /// The kind of records that holds both.
     pub(crate) fn merge(&mut self, other: Kind) {
-        self.merge_below(other, RECORD_KEYS_MAX);
+        self.merge_at(other, Nest::RECORD);
     }
 
-    fn merge_below(&mut self, other: Kind, keys_max: usize) {
+    /// The kind that holds both, where they stand.
+    pub(crate) fn merge_at(&mut self, other: Kind, nest: Nest) {
         use Kind::*;
         let merged = match (std::mem::take(self), other) {
             (Null, kind) | (kind, Null) => kind,
@@ -67,14 +119,19 @@ impl Kind {
             (Int { big: false } | Float, Int { big: false } | Float) => Float,
             (Int { .. } | Float | Number, Int { .. } | Float | Number) => Number,
             (List(mut a), List(b)) => {
-                a.merge_below(*b, OBJECT_KEYS_MAX);
+                a.merge_at(*b, nest.item());
                 List(a)
             }
             (Struct(mut a), Struct(b)) => {
-                merge_fields(&mut a, b);
-                if a.len() > keys_max { Json } else { Struct(a) }
+                merge_fields(&mut a, b, nest);
+                match a.len() > nest.keys_max() {
+                    true => Json,
+                    false => Struct(a),
+                }
             }
             (Struct(_) | List(_) | Json, _) | (_, Struct(_) | List(_) | Json) => Json,
+            (Str, Str) => Str,
+            _ if nest.listed => Json,
             _ => Str,
         };
         *self = merged;
@@ -92,9 +149,16 @@ impl Kind {
             }
             Kind::Null | Kind::Number | Kind::Str | Kind::Json => DataType::Utf8,
             Kind::Struct(fields) => DataType::Struct(to_fields(fields)),
-            Kind::List(item) => {
-                DataType::List(Arc::new(Field::new("item", item.data_type(), true)))
-            }
+            Kind::List(item) => DataType::List(Arc::new(item.field("item"))),
+        }
+    }
+
+    /// A column of this kind. Text of JSON values says that it is, so that they can be written as
+    /// they were.
+    pub(crate) fn field(&self, name: &str) -> Field {
+        match self {
+            Kind::Json | Kind::Number => json_field(name),
+            other => Field::new(name, other.data_type(), true),
         }
     }
 
@@ -102,7 +166,7 @@ impl Kind {
     pub(crate) fn to_schema(&self) -> Schema {
         match self {
             Kind::Struct(fields) => Schema::new(to_fields(fields)),
-            other => Schema::new(vec![Field::new("value", other.data_type(), true)]),
+            other => Schema::new(vec![other.field("value")]),
         }
     }
 
@@ -116,7 +180,7 @@ impl Kind {
             }
             DataType::Float16 | DataType::Float32 | DataType::Float64 => Kind::Float,
             DataType::List(item) | DataType::LargeList(item) => {
-                Kind::List(Box::new(Kind::nearest(item.data_type())))
+                Kind::List(Box::new(Kind::of_field(item)))
             }
             DataType::Struct(fields) => Kind::of_fields(fields),
             _ => Kind::Str,
@@ -135,8 +199,15 @@ impl Kind {
 
     /// The kind of a record with these columns.
     pub(crate) fn of_fields(fields: &Fields) -> Kind {
-        let field = |field: &Arc<Field>| (field.name().clone(), Kind::nearest(field.data_type()));
+        let field = |field: &Arc<Field>| (field.name().clone(), Kind::of_field(field));
         Kind::Struct(fields.iter().map(field).collect())
+    }
+
+    fn of_field(field: &Field) -> Kind {
+        match is_json(field) {
+            true => Kind::Json,
+            false => Kind::nearest(field.data_type()),
+        }
     }
 
     /// The kind at a dotted path; items of lists count as the list.
@@ -184,7 +255,9 @@ impl Kind {
     /// Merges column by column: a header names any number of columns, and none of them is a map.
     pub(crate) fn merge_columns(&mut self, other: Kind) {
         match (self, other) {
-            (Kind::Struct(columns), Kind::Struct(others)) => merge_fields(columns, others),
+            (Kind::Struct(columns), Kind::Struct(others)) => {
+                merge_fields(columns, others, Nest::RECORD);
+            }
             (kind, other) => kind.merge(other),
         }
     }
@@ -210,35 +283,48 @@ impl Kind {
             | (Kind::Int { .. }, Kind::Int { .. } | Kind::Float | Kind::Number | Kind::Str)
             | (Kind::Number, Kind::Str) => true,
             (Kind::List(a), Kind::List(b)) => a.casts_to(b),
-            // without keys it is kept as text
-            (Kind::Struct(a), Kind::Struct(b)) if !a.is_empty() => a.iter().all(|(name, kind)| {
-                let wider = b.iter().find(|(known, _)| known == name);
-                wider.is_some_and(|(_, wider)| kind.casts_to(wider))
-            }),
+            (Kind::Struct(a), Kind::Struct(b)) => {
+                // wider kinds have the same keys first
+                let mut rest = b.iter();
+                a.iter().all(|(name, kind)| {
+                    let wider = rest.find(|(known, _)| known == name);
+                    wider.is_some_and(|(_, wider)| kind.casts_to(wider))
+                })
+            }
             (a, b) => a == b,
         }
     }
 }
 
-fn merge_fields(into: &mut Vec<(String, Kind)>, from: Vec<(String, Kind)>) {
+/// Merges the fields of objects that stand at `nest`.
+fn merge_fields(into: &mut Vec<(String, Kind)>, from: Vec<(String, Kind)>, nest: Nest) {
+    let mut table: Option<HashMap<String, usize>> = None;
     for (i, (name, kind)) in from.into_iter().enumerate() {
         // the same keys mostly come in the same order
         let at = match into.get(i) {
             Some((known, _)) if *known == name => Some(i),
-            _ => into.iter().position(|(known, _)| *known == name),
+            _ if into.len() < LOOKED_UP => into.iter().position(|(known, _)| *known == name),
+            _ => {
+                let known = table.get_or_insert_with(|| {
+                    let names = into.iter().map(|(name, _)| name.clone());
+                    names.zip(0..).collect()
+                });
+                let at = known.get(&name).copied();
+                if at.is_none() {
+                    known.insert(name.clone(), into.len());
+                }
+                at
+            }
         };
         match at {
-            Some(at) => into[at].1.merge_below(kind, OBJECT_KEYS_MAX),
+            Some(at) => into[at].1.merge_at(kind, nest.member()),
             None => into.push((name, kind)),
         }
     }
 }
 
 fn to_fields(fields: &[(String, Kind)]) -> Fields {
-    fields
-        .iter()
-        .map(|(name, kind)| Field::new(name, kind.data_type(), true))
-        .collect()
+    fields.iter().map(|(name, kind)| kind.field(name)).collect()
 }
 
 #[cfg(test)]

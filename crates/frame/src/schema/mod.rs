@@ -1,4 +1,6 @@
 //! Schemas of data that brings none.
 
 pub(crate) mod kind;
+pub(crate) mod shape;
+pub(crate) mod text;
 pub(crate) mod type_name;

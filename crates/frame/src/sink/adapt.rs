@@ -6,14 +6,10 @@
 //! the bytes that reading the source with the wider schema would have given.
 
 use std::fs::File;
-use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray,
-    new_null_array,
-};
-use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, FieldRef, Fields, SchemaRef};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Fields, SchemaRef};
 use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Result, TaskContext};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
@@ -21,6 +17,7 @@ use super::parquet::{ParquetSink, Written, scratch_path};
 use crate::error::{arrow_error, file_error, parquet_error};
 use crate::ops::pipeline::{Drain, Sink};
 use crate::partition::batch_bytes;
+use crate::schema::shape::reshape_members;
 use crate::source::BATCH_ROWS;
 
 /// Casts the scratch files of some partitions, one task each.
@@ -127,50 +124,17 @@ impl Rows {
 }
 
 /// The batch with a wider schema.
-fn adapt(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(super) fn adapt(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let known = batch.schema();
-    let columns = members(
+    let columns = reshape_members(
         known.fields(),
         batch.columns(),
         schema.fields(),
         batch.num_rows(),
-    )?;
+    );
+    let columns = columns.map_err(arrow_error)?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(arrow_error)
-}
-
-fn members(from: &Fields, columns: &[ArrayRef], to: &Fields, rows: usize) -> Result<Vec<ArrayRef>> {
-    let member = |field: &FieldRef| match from.find(field.name()) {
-        Some((at, _)) => widen(&columns[at], field.data_type()),
-        None => Ok(new_null_array(field.data_type(), rows)),
-    };
-    to.iter().map(member).collect()
-}
-
-fn widen(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-    let from = array.data_type();
-    if from == to {
-        return Ok(array.clone());
-    }
-    if array.null_count() == array.len() {
-        return Ok(new_null_array(to, array.len()));
-    }
-    match (from, to) {
-        (DataType::Struct(known), DataType::Struct(fields)) => {
-            let array = array.as_struct();
-            let columns = members(known, array.columns(), fields, array.len())?;
-            let whole = StructArray::try_new(fields.clone(), columns, array.nulls().cloned());
-            Ok(Arc::new(whole.map_err(arrow_error)?))
-        }
-        (DataType::List(_), DataType::List(item)) => {
-            let array = array.as_list::<i32>();
-            let values = widen(array.values(), item.data_type())?;
-            let (offsets, nulls) = (array.offsets().clone(), array.nulls().cloned());
-            let whole = ListArray::try_new(item.clone(), offsets, values, nulls);
-            Ok(Arc::new(whole.map_err(arrow_error)?))
-        }
-        _ => cast(array, to).map_err(arrow_error),
-    }
 }
 
 /// Whether rows of the one schema can be cast to the other. The kinds have said that values stay

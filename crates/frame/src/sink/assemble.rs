@@ -4,24 +4,25 @@
 //! small inputs, a filter that leaves little) are decoded and encoded again as one, because a file
 //! of tiny row groups is slow to read and compresses badly.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use flagstone_graph::{
     Block, Counter, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::arrow::{ArrowSchemaConverter, ArrowWriter, add_encoded_arrow_schema_to_metadata};
+use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::parquet::{Counted, Named, ParquetOptions, RowGroup, scratch_path};
+use super::parquet::{Counted, Named, ParquetOptions, RowGroup, scratch_path, writer_options};
 use crate::error::{arrow_error, file_error, parquet_error};
+use crate::source::parquet::annotations::file_type;
 
 /// Row groups below this size are put together.
 const SMALL_BYTES: u64 = 128 << 10;
@@ -86,6 +87,8 @@ pub(crate) struct AssembleLayer {
     pub(crate) options: ParquetOptions,
     pub(crate) files: Vec<Vec<Unit>>,
     pub(crate) bytes: u64,
+    /// What the files say beside their columns.
+    pub(crate) metadata: HashMap<String, String>,
 }
 
 impl Layer for AssembleLayer {
@@ -122,11 +125,9 @@ impl Layer for AssembleLayer {
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let path = self.directory.join(format!("part-{task:05}.parquet"));
         let _buffer = ctx.reserve(WRITE_BYTES as u64)?;
-        let mut properties = self.options.properties();
+        let mut properties = self.options.properties(&self.metadata);
         add_encoded_arrow_schema_to_metadata(&self.schema, &mut properties);
-        let descriptor = ArrowSchemaConverter::new()
-            .convert(&self.schema)
-            .map_err(parquet_error)?;
+        let descriptor = file_type(&self.schema).map_err(parquet_error)?;
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
         let buffered = BufWriter::with_capacity(
             WRITE_BYTES,
@@ -178,7 +179,8 @@ impl AssembleLayer {
     fn merge(&self, unit: &Unit, task: u32, ctx: &TaskContext<'_>) -> Result<PathBuf> {
         let path = self.directory.join(format!(".merged-{task:05}"));
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
-        let options = ArrowWriterOptions::new().with_properties(self.options.properties());
+        let properties = self.options.properties(&HashMap::new());
+        let options = writer_options(&self.schema, properties)?;
         let named = Named {
             file,
             path: path.clone(),
@@ -249,11 +251,6 @@ impl Scratch {
         target.close().map_err(parquet_error)?;
         Ok(())
     }
-}
-
-/// The schema as files have it: the same for all of them.
-pub(crate) fn file_schema(schema: &Schema) -> SchemaRef {
-    Arc::new(Schema::new(schema.fields().clone()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub(crate) mod adapt;
 pub(crate) mod assemble;
 mod dictionary;
 pub(crate) mod join;
+pub(crate) mod json;
 pub(crate) mod parquet;
 pub(crate) mod rows;
 mod text;

@@ -6,6 +6,7 @@
 //!
 //! [`assemble`]: super::assemble
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,10 +19,14 @@ use flagstone_memory::Lease;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
+use super::adapt::adapt;
 use crate::error::{file_error, parquet_error};
 use crate::ops::pipeline::{Drain, Sink};
+use crate::schema::shape::with_members;
+use crate::source::parquet::annotations::file_type;
 
 /// A row group may end after so many rows of a batch.
 const SLICE_ROWS: usize = 1024;
@@ -75,8 +80,15 @@ impl ParquetOptions {
         (self.target_bytes / parts).clamp(64 << 10, 24 << 20) as usize
     }
 
-    pub(crate) fn properties(&self) -> WriterProperties {
-        self.builder().build()
+    /// The properties of a file that says these things beside its columns.
+    pub(crate) fn properties(&self, metadata: &HashMap<String, String>) -> WriterProperties {
+        let mut pairs: Vec<KeyValue> = metadata
+            .iter()
+            .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
+            .collect();
+        pairs.sort_by(|a, b| a.key.cmp(&b.key));
+        let pairs = (!pairs.is_empty()).then_some(pairs);
+        self.builder().set_key_value_metadata(pairs).build()
     }
 
     /// The properties for rows that begin like these.
@@ -139,15 +151,31 @@ pub(crate) fn scratch_path(directory: &Path, task: u32) -> PathBuf {
     directory.join(format!(".scratch-{task:05}"))
 }
 
-/// Parquet files cannot hold a struct without members, and they have no type of only nulls.
 pub(crate) fn check_schema(schema: &Schema) -> Result<()> {
     match schema.fields().first() {
         None => Err(Error::invalid(
-            "there are no columns to write: the input has no record that can be read, or none of \
-             its columns was selected",
+            "there are no columns to write: the input has no record that can be read, all of its \
+             records are empty objects, or none of its columns was selected",
         )),
         Some(_) => Ok(()),
     }
+}
+
+/// The schema as files have it: the same for all of them. Objects without members have one that
+/// is always null, as Parquet cannot hold them otherwise.
+pub(crate) fn file_schema(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(with_members(schema.fields())))
+}
+
+/// How rows of such a schema are written: with what their fields say of them.
+pub(crate) fn writer_options(
+    schema: &Schema,
+    properties: WriterProperties,
+) -> Result<ArrowWriterOptions> {
+    let file_type = file_type(schema).map_err(parquet_error)?;
+    Ok(ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_parquet_schema(file_type))
 }
 
 impl Sink for ParquetSink {
@@ -250,14 +278,18 @@ fn writing_bytes(slice: &RecordBatch) -> Result<u64> {
 
 impl Drain for Writing<'_> {
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        let batch = match batch.schema().fields() == self.sink.schema.fields() {
+            true => batch,
+            false => adapt(&batch, &self.sink.schema)?,
+        };
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => {
                 // truncates what an earlier attempt of this task may have left
                 let file = File::create(&self.path)
                     .map_err(|error| file_error("create", &self.path, error))?;
-                let options = ArrowWriterOptions::new()
-                    .with_properties(self.sink.options.properties_for(&batch));
+                let properties = self.sink.options.properties_for(&batch);
+                let options = writer_options(&self.sink.schema, properties)?;
                 let named = Named {
                     file,
                     path: self.path.clone(),

@@ -9,19 +9,22 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
 use flagstone_memory::Lease;
 
+use super::adapt::adapt;
 use super::parquet::{Named, RowGroup, Written, scratch_path};
 use super::text::{CsvText, JsonText, TextWriter};
 use crate::error::{arrow_error, file_error};
 use crate::ops::pipeline::{Drain, Sink};
 use crate::partition::batch_bytes;
+use crate::schema::shape::map_fields;
 
 /// A piece is about this long, before compression.
 const PIECE_BYTES: usize = 1 << 20;
@@ -139,6 +142,19 @@ impl RowOptions {
     }
 }
 
+/// The schema as files of rows have it: texts for dictionaries of texts. Batches have dictionaries
+/// of their own, and an Arrow file holds one a column.
+pub(crate) fn row_schema(schema: &Schema) -> SchemaRef {
+    let fields = map_fields(schema.fields(), &mut |field| match field.data_type() {
+        DataType::Dictionary(_, values) => {
+            let values = values.as_ref().clone();
+            field.with_data_type(values)
+        }
+        _ => field,
+    });
+    Arc::new(Schema::new(fields))
+}
+
 /// Writes scratch files of pieces into a directory.
 pub(crate) struct RowSink {
     pub(crate) schema: SchemaRef,
@@ -247,6 +263,13 @@ impl Writing<'_> {
 
 impl Drain for Writing<'_> {
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        let has_types =
+            |(batch, file): (&Arc<Field>, &Arc<Field>)| batch.data_type() == file.data_type();
+        let (own, file) = (batch.schema(), self.sink.schema.fields());
+        let batch = match own.fields().iter().zip(file).all(has_types) {
+            true => batch,
+            false => adapt(&batch, &self.sink.schema)?,
+        };
         let Some(text) = &mut self.text else {
             // one stream per batch: its rows can be read without what comes before
             self.lease

@@ -2,12 +2,15 @@
 
 use arrow::array::{Array, RecordBatch};
 use arrow::error::ArrowError;
-use arrow::json::LineDelimitedWriter;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::LineDelimited;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use flagstone_graph::Result;
 use flagstone_memory::Lease;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use super::json::JsonTexts;
 use crate::error::arrow_error;
 
 /// Rows of JSON that are written at once.
@@ -163,8 +166,10 @@ impl TextWriter for JsonText {
         let wanted = 6 * bytes + count * names;
         // the writer has a buffer of its own
         lease.ensure((2 * buffer.capacity() + buffer.len() + 3 * wanted) as u64)?;
-        let mut writer = LineDelimitedWriter::new(&mut *buffer);
         let slice = batch.slice(row, count);
+        super::json::check(&slice)?;
+        let builder = WriterBuilder::new().with_encoder_factory(Arc::new(JsonTexts));
+        let mut writer = builder.build::<_, LineDelimited>(&mut *buffer);
         writer.write(&slice).map_err(arrow_error)?;
         writer.finish().map_err(arrow_error)?;
         Ok(count)

@@ -292,6 +292,11 @@ impl Reading<'_> {
             let widened = self.decoder.widen(&mut kind);
             self.log.kind = (kind != self.source.files.kind).then_some(kind);
             widened.into_iter().for_each(|w| self.log.widen(at, w));
+            // where the heads of the files show a column to be mixed, that is told
+            let files = &self.source.files;
+            let unquoted = self.decoder.unquoted().into_iter();
+            let news = unquoted.filter(|widened| !files.is_mixed(&widened.path));
+            news.for_each(|w| self.log.widen(at, w));
         }
         if at + 1 == self.ranges() {
             self.flush(each)

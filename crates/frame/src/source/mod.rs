@@ -14,6 +14,7 @@ pub(crate) mod parquet;
 pub(crate) mod records;
 pub(crate) mod text;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,6 +52,11 @@ pub trait PartitionSource: Send + Sync {
     /// All columns.
     fn schema(&self) -> SchemaRef;
 
+    /// What the source says beside its columns, to be said by files that are written of it.
+    fn metadata(&self) -> HashMap<String, String> {
+        HashMap::new()
+    }
+
     /// How many partitions there are. Their borders follow from the data and how it is stored.
     fn partition_count(&self) -> u32;
 
@@ -85,6 +91,11 @@ pub trait PartitionSource: Send + Sync {
 
     /// What `scratch_bytes` assumes.
     fn assumption(&self) -> Option<String> {
+        None
+    }
+
+    /// What is unusually large in the source, for a refusal of memory.
+    fn largest(&self) -> Option<String> {
         None
     }
 

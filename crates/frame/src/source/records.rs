@@ -300,8 +300,11 @@ impl PartitionSource for RecordSource {
             flush(&mut decoder, &mut lease)?;
         }
         let mut kind = self.kind.clone();
-        let widened = decoder.widen(&mut kind);
+        let mut widened = decoder.widen(&mut kind);
         log.kind = (kind != self.kind).then_some(kind);
+        let mixed = |told: &Widened| self.mixed.iter().any(|known| known.path == told.path);
+        let unquoted = decoder.unquoted().into_iter();
+        widened.extend(unquoted.filter(|told| !mixed(told)));
         for widened in widened {
             let place = places.get(&widened.at).cloned();
             let at = place.map_or(0, |place| {

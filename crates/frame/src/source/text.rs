@@ -251,6 +251,12 @@ impl TextFiles {
         }
     }
 
+    /// Whether the heads of the files show a column to be text for want of another type.
+    pub(crate) fn is_mixed(&self, path: &str) -> bool {
+        let mut mixed = self.mixed.values().flatten();
+        mixed.any(|widened| widened.path == path)
+    }
+
     /// Notes the columns that the heads of a partition's files showed to be mixed.
     pub(crate) fn log_mixed(
         &self,
@@ -359,7 +365,16 @@ pub(crate) fn told(
         }
     }
     for widening in &mut outcome.widened {
-        if let Some(known) = kind.at_path(&widening.column) {
+        let Some(mut known) = kind.at_path(&widening.column) else {
+            continue;
+        };
+        // what is told of a list is told of its items, unless the list itself is the news
+        while let Kind::List(item) = known
+            && widening.to != "list"
+        {
+            known = item;
+        }
+        if *known != Kind::Null {
             widening.to = known.name().into();
         }
     }

@@ -136,7 +136,7 @@ fn run<T>(
         }
         return match result {
             Ok(value) => Ok((value, met)),
-            Err(error) => Err(explain_groups(error, groups)),
+            Err(error) => Err(explain_groups(explain_size(error, &*source), groups)),
         };
     }
 }
@@ -149,6 +149,18 @@ fn is_final(error: &Error) -> bool {
             error.kind(),
             ErrorKind::Budget | ErrorKind::NeedsMemory | ErrorKind::Spill
         )
+}
+
+/// A refusal of memory, with what is unusually large in the source.
+fn explain_size(error: Error, source: &dyn PartitionSource) -> Error {
+    let refused = matches!(error.kind(), ErrorKind::Budget | ErrorKind::NeedsMemory);
+    match source.largest().filter(|_| refused) {
+        Some(largest) => {
+            let message = format!("{}; {largest}", error.message());
+            error.with_message(message)
+        }
+        None => error,
+    }
 }
 
 fn explain_groups(error: Error, groups: bool) -> Error {

@@ -4,6 +4,7 @@
 //! others wrote is cast from their scratch files, where that gives the very same files; it does
 //! when every result is a column or a member as the source has it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,11 +17,12 @@ use crate::error::{file_error, io_error};
 use crate::frame::DataFrame;
 use crate::ops::pipeline::Sink;
 use crate::plan::lower::Lowered;
+use crate::schema::shape::without_members;
 use crate::sink::adapt::{AdaptLayer, casts_rows};
-use crate::sink::assemble::{AssembleLayer, file_schema, files, units};
+use crate::sink::assemble::{AssembleLayer, files, units};
 use crate::sink::join::JoinLayer;
-use crate::sink::parquet::{ParquetOptions, ParquetSink, Written, check_schema};
-use crate::sink::rows::{RowOptions, RowSink};
+use crate::sink::parquet::{ParquetOptions, ParquetSink, Written, check_schema, file_schema};
+use crate::sink::rows::{RowOptions, RowSink, row_schema};
 use crate::source::Widening;
 
 /// What files a frame is written to.
@@ -80,6 +82,14 @@ impl Output {
         }
     }
 
+    /// The schema as the files have it.
+    fn file_schema(&self, schema: &Schema) -> SchemaRef {
+        match self {
+            Output::Parquet(_) => file_schema(schema),
+            Output::Rows(_) => row_schema(schema),
+        }
+    }
+
     fn sink(&self, schema: SchemaRef, directory: &Path) -> Arc<dyn Sink> {
         let directory = directory.to_owned();
         match self {
@@ -114,7 +124,7 @@ pub(crate) fn build_write(
 ) -> Result<LayerId> {
     let lowered = lower(frame, execute)?;
     output.check(&lowered.schema)?;
-    let schema = file_schema(&lowered.schema);
+    let schema = output.file_schema(&lowered.schema);
     lowered.push(graph, output.sink(schema, Path::new(".")))
 }
 
@@ -137,7 +147,9 @@ pub(crate) fn write(
     if lowered.schema.fields().is_empty() {
         find_columns(frame, execute)?;
     }
-    output.check(&lower(frame, execute)?.schema)?;
+    let lowered = lower(frame, execute)?;
+    output.check(&lowered.schema)?;
+    let metadata = lowered.source.metadata();
     let directory = AtomicDir::create(path, output.options()).map_err(io_error)?;
     let job = Job {
         execute,
@@ -150,7 +162,8 @@ pub(crate) fn write(
         |lowered| job.pass(lowered),
         |mend| job.mend(mend),
     )?;
-    let sizes = job.assemble(schema.clone(), &partitions)?;
+    let sizes = job.assemble(schema.clone(), &partitions, metadata)?;
+    let schema = Arc::new(Schema::new(without_members(schema.fields())));
     job.remove_scratch(sizes.len())?;
     met.commit()?;
     let target = directory.target().to_owned();
@@ -201,7 +214,9 @@ struct Job<'a> {
 impl Job<'_> {
     /// Writes the scratch file of every partition.
     fn pass(&self, lowered: Lowered) -> Result<(SchemaRef, Vec<Written>)> {
-        let schema = file_schema(&lowered.schema);
+        // a column may have become one that the format cannot hold
+        self.output.check(&lowered.schema)?;
+        let schema = self.output.file_schema(&lowered.schema);
         let mut graph = Graph::new();
         let sink = self.output.sink(schema.clone(), self.directory);
         let layer = lowered.push(&mut graph, sink)?;
@@ -215,7 +230,7 @@ impl Job<'_> {
         mend: Mend<'_, (SchemaRef, Vec<Written>)>,
     ) -> Result<Option<(SchemaRef, Vec<Written>)>> {
         let (before, partitions) = mend.value;
-        let schema = file_schema(&mend.wider.schema);
+        let schema = self.output.file_schema(&mend.wider.schema);
         let Output::Parquet(options) = self.output else {
             return Ok(None);
         };
@@ -253,7 +268,12 @@ impl Job<'_> {
     }
 
     /// Makes the files and returns their sizes. Zero rows make one file with the schema.
-    fn assemble(&self, schema: SchemaRef, partitions: &[Written]) -> Result<Vec<u64>> {
+    fn assemble(
+        &self,
+        schema: SchemaRef,
+        partitions: &[Written],
+        metadata: HashMap<String, String>,
+    ) -> Result<Vec<u64>> {
         let groups: Vec<_> = partitions
             .iter()
             .map(|written| written.row_groups.clone())
@@ -271,6 +291,7 @@ impl Job<'_> {
                     options: options.clone(),
                     files: files(units, target_bytes),
                     bytes,
+                    metadata,
                 };
                 graph.push(layer, &[])
             }

@@ -1,0 +1,155 @@
+//! The footers of all files, for the plan.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::Fields;
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, Value};
+use flagstone_io::InputFile;
+
+use super::footer::{OldTimes, Opened, open};
+use super::pages;
+use crate::error::file_error;
+
+/// So many pages of a column are looked at for the plan: its dictionary and its first page.
+const PLANNED_PAGES: usize = 2;
+/// How long a footer is at most, as far as the plan knows before it is read.
+const FOOTER_BYTES: u64 = 256 << 10;
+
+/// Where a row group is.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) file: usize,
+    pub(super) row_group: usize,
+    pub(super) rows: u64,
+    /// Encoded bytes of each leaf column together.
+    pub(super) bytes: u64,
+    /// Its first byte in the file.
+    pub(super) start: u64,
+    pub(super) leaves: Box<[Need]>,
+    /// Leaf columns of times of 96 bits.
+    pub(super) old_times: Box<[usize]>,
+}
+
+/// What decoding a leaf column takes, in units of a kibibyte: there are as many of these as row
+/// groups times columns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Need {
+    held: u32,
+    largest: u32,
+    decoded: u32,
+}
+
+impl Need {
+    pub(super) fn held_bytes(&self) -> u64 {
+        u64::from(self.held) << 10
+    }
+
+    pub(super) fn largest_bytes(&self) -> u64 {
+        u64::from(self.largest) << 10
+    }
+
+    /// All pages of the column, decoded.
+    pub(super) fn decoded_bytes(&self) -> u64 {
+        u64::from(self.decoded) << 10
+    }
+}
+
+/// What a footer says.
+pub(super) struct Footer {
+    pub(super) fields: Fields,
+    pub(super) metadata: HashMap<String, String>,
+    pub(super) row_groups: Vec<Place>,
+    pub(super) bytes: u64,
+}
+
+/// Reads the footers of files, one task each.
+pub(super) struct FooterLayer {
+    pub(super) files: Vec<InputFile>,
+    pub(super) times: OldTimes,
+}
+
+impl FooterLayer {
+    fn places(&self, task: u32, opened: &Opened) -> Result<Vec<Place>> {
+        let path = self.files[task as usize].path();
+        let mut places = Vec::new();
+        for (row_group, group) in opened.parquet().row_groups().iter().enumerate() {
+            if group.num_rows() == 0 {
+                continue;
+            }
+            let mut leaves = Vec::with_capacity(group.num_columns());
+            let mut start = u64::MAX;
+            for column in group.columns() {
+                let pages = pages::look(&opened.file, column, PLANNED_PAGES)
+                    .map_err(|error| file_error("read", path, error))?;
+                let unit = |bytes: u64| u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+                leaves.push(Need {
+                    held: unit(pages.held_bytes),
+                    largest: unit(pages.largest_bytes),
+                    decoded: unit(column.uncompressed_size().max(0) as u64),
+                });
+                start = start.min(column.byte_range().0);
+            }
+            places.push(Place {
+                file: task as usize,
+                row_group,
+                rows: group.num_rows() as u64,
+                bytes: group.compressed_size().max(0) as u64,
+                start,
+                leaves: leaves.into(),
+                old_times: opened.old_times.clone().into(),
+            });
+        }
+        Ok(places)
+    }
+}
+
+impl Layer for FooterLayer {
+    fn name(&self) -> &str {
+        "read-footers"
+    }
+
+    fn task_count(&self) -> u32 {
+        self.files.len() as u32
+    }
+
+    fn deps(&self, _: u32, _: &mut Deps<'_>) {}
+
+    fn footprint(&self, task: u32) -> Footprint {
+        let bytes = self.files[task as usize].len().min(FOOTER_BYTES);
+        Footprint::estimated(bytes.min(16 << 10))
+            .with_scratch(4 * bytes)
+            .resident()
+    }
+
+    fn assumption(&self) -> Option<String> {
+        Some("footers take at most 256 KiB".into())
+    }
+
+    fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
+        let path = self.files[task as usize].path();
+        let opened = open(path, self.times, ctx)?;
+        let row_groups = self.places(task, &opened)?;
+        let leaves = row_groups.iter().map(|place| {
+            size_of::<Place>() + place.leaves.len() * size_of::<Need>() + place.old_times.len() * 8
+        });
+        let heap_bytes = leaves.sum::<usize>() as u64;
+        // how Arrow and pandas saw the columns is said anew by whoever writes them
+        let said = opened.parquet().file_metadata().key_value_metadata();
+        let pairs = said.into_iter().flatten().filter_map(|pair| {
+            let own = matches!(pair.key.as_str(), "ARROW:schema" | "pandas");
+            (!own).then(|| Some((pair.key.clone(), pair.value.clone()?)))?
+        });
+        let value = Footer {
+            fields: opened.fields.clone(),
+            metadata: pairs.collect(),
+            row_groups,
+            bytes: opened.bytes,
+        };
+        Ok(Block::new(Value { value, heap_bytes }))
+    }
+
+    fn io_bytes(&self, _: u32) -> IoBytes {
+        // it is read again, and counted then
+        IoBytes::default()
+    }
+}
