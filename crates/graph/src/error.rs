@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::panic::Location;
 
-use flagstone_memory::NeedsMemory;
+use flagstone_memory::{NeedsMemory, format_bytes};
 
 /// The result of building or running a computation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -99,6 +99,17 @@ impl Error {
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let text = text.unwrap_or("a value that is not text");
         Error::new(ErrorKind::Panicked, format!("the task panicked: {text}"))
+    }
+
+    /// A result that is handed over and does not fit in memory.
+    pub fn large_result(bytes: u64, budget_bytes: u64) -> Self {
+        let message = format!(
+            "the result holds {} and does not fit in the budget of {}; write it to files \
+             (write_*, store_*) or raise the budget",
+            format_bytes(bytes),
+            format_bytes(budget_bytes)
+        );
+        Error::new(ErrorKind::Budget, message)
     }
 
     /// A task could not grow.

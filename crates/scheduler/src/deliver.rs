@@ -184,7 +184,7 @@ impl Shared {
                         }
                         Room::None => {
                             let total = core.output_bytes(id);
-                            break Err(large_result(total, self.ledger.budget()));
+                            break Err(Error::large_result(total, self.ledger.budget()));
                         }
                     }
                 }
@@ -206,18 +206,6 @@ impl Shared {
         self.wake.notify_all();
         block
     }
-}
-
-pub(crate) fn large_result(bytes: u64, budget: u64) -> Error {
-    Error::new(
-        ErrorKind::Budget,
-        format!(
-            "the result holds {} and does not fit in the budget of {}; write it to files \
-             (write_*, store_*) or raise the budget",
-            format_bytes(bytes),
-            format_bytes(budget)
-        ),
-    )
 }
 
 /// Where the block of each rank was asked for. Nothing is kept when outputs were asked for in

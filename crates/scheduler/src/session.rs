@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 
 use crate::builder::SessionBuilder;
 use crate::certify::{Certificate, certify};
-use crate::deliver::large_result;
 use crate::fixed::Fixed;
 use crate::persist::Persisted;
 use crate::run::host::InTask;
@@ -271,7 +270,7 @@ impl Session {
         if bytes <= shared.capacity {
             return Ok(());
         }
-        let refusal = large_result(bytes, shared.ledger.budget());
+        let refusal = Error::large_result(bytes, shared.ledger.budget());
         let needed = self.certify(program).minimum_budget_bytes();
         let with_result = bytes.saturating_add(shared.fixed.for_budget(bytes).total());
         Err(refusal.with_smallest_budget(needed.max(with_result)))
