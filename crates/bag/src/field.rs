@@ -4,6 +4,7 @@
 //! path goes down into the parser: everything beside it is checked and skipped in place, and only
 //! the field becomes a value.
 
+use std::cell::Cell;
 use std::panic::Location;
 
 use flagstone_graph::Error;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use crate::json::Json;
 use crate::run::Run;
+use crate::strict::{self, Strict};
 
 /// A path into a record: keys of objects, places in arrays.
 #[derive(Debug, Clone)]
@@ -66,8 +68,10 @@ impl Field {
     /// Parses the field alone; the rest of the line is only checked.
     pub(crate) fn read(&self, line: &str) -> serde_json::Result<Option<Value>> {
         let mut deserializer = serde_json::Deserializer::from_str(line);
-        let found = At(&self.path).deserialize(&mut deserializer)?;
+        let large = Cell::new(false);
+        let found = At(&self.path, &large).deserialize(&mut deserializer)?;
         deserializer.end()?;
+        strict::exact(line, &large)?;
         Ok(found)
     }
 
@@ -85,15 +89,16 @@ impl Field {
     }
 }
 
-/// Reads the value at the rest of a path.
-struct At<'p>(&'p [String]);
+/// Reads the value at the rest of a path; as [`Strict`] does it.
+struct At<'p>(&'p [String], &'p Cell<bool>);
 
 impl<'de> DeserializeSeed<'de> for At<'_> {
     type Value = Option<Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         if self.0.is_empty() {
-            return serde::Deserialize::deserialize(deserializer).map(Some);
+            let value = Strict { large: self.1 }.deserialize(deserializer);
+            return value.map(Some);
         }
         deserializer.deserialize_any(self)
     }
@@ -125,11 +130,14 @@ impl<'de> Visitor<'de> for At<'_> {
     );
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
+        let (mut found, mut is_known) = (None, false);
         while let Some(is_ours) = map.next_key_seed(KeyIs(&self.0[0]))? {
             if is_ours {
-                // of a key that comes twice the last counts, as in a whole value
-                found = map.next_value_seed(At(&self.0[1..]))?;
+                if std::mem::replace(&mut is_known, true) {
+                    let message = format!("the key {:?} appears twice in one object", self.0[0]);
+                    return Err(serde::de::Error::custom(message));
+                }
+                found = map.next_value_seed(At(&self.0[1..], self.1))?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -142,7 +150,7 @@ impl<'de> Visitor<'de> for At<'_> {
         let (mut at, mut found) = (0, None);
         loop {
             if wanted == Some(at) {
-                match items.next_element_seed(At(&self.0[1..]))? {
+                match items.next_element_seed(At(&self.0[1..], self.1))? {
                     Some(item) => found = item,
                     None => return Ok(None),
                 }
@@ -186,10 +194,8 @@ mod tests {
         let lines = [
             r#"{"a":{"b":[1,{"c":"x"}]},"d":null}"#,
             r#"{"a":{"b":7}}"#,
-            r#"{"a":1,"a":{"b":2}}"#,
-            r#"{"a":{"b":2},"a":1}"#,
             r#"[{"a":1},[2,3],{"b":{"c":4}}]"#,
-            r#"{"d":{"":1},"a\u0062":5,"ab":6}"#,
+            r#"{"d":{"":1},"a\u0062":5,"abc":6}"#,
             "3",
             "\"a\"",
             "null",
@@ -208,5 +214,19 @@ mod tests {
                 assert!(field.read(wrong).is_err(), "{path} of {wrong}");
             }
         }
+    }
+
+    #[test]
+    fn a_field_is_exact_or_refused() {
+        let field = |path| Field::new(path, None, Location::caller());
+        for wrong in [
+            r#"{"a":1,"a":{"b":2}}"#,
+            r#"{"a":{"b":2,"c":1,"c":2}}"#,
+            r#"{"a":123456789012345678901234567890}"#,
+        ] {
+            assert!(field("a").read(wrong).is_err(), "{wrong}");
+        }
+        let elsewhere = r#"{"n":7,"a":123456789012345678901234567890}"#;
+        assert_eq!(field("n").read(elsewhere).unwrap(), Some(7.into()));
     }
 }

@@ -10,6 +10,11 @@ use serde_json::Value;
 ///
 /// Formats that do not describe themselves, like the one blocks are spilled in, cannot hold a bare
 /// [`serde_json::Value`]; this writes itself as JSON text there. It derefs to the value.
+///
+/// Numbers are those of `serde_json`: `i64`, `u64` or `f64`. [`Bag::read_json_values`] refuses what
+/// they do not hold, and keys that appear twice, as bad records.
+///
+/// [`Bag::read_json_values`]: crate::Bag::read_json_values
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Json(pub Value);
 

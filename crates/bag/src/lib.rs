@@ -57,6 +57,7 @@ mod fork;
 mod quality;
 mod run;
 mod stored;
+mod strict;
 mod sweep;
 mod tree;
 

@@ -427,3 +427,33 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
     let inputs = Inputs::new(&mut []);
     PartitionSource::for_each_marked(&made.unwrap(), 0, inputs, &ctx, none).unwrap();
 }
+
+#[test]
+fn what_a_value_would_lose_makes_a_bad_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "{\"a\":1}\n{\"a\":1,\"a\":2}\n{\"a\":123456789012345678901234567890}\n\
+                {\"a\":1e400}\n{\"a\":18446744073709551615}\n{\"a\":[1.5,\"99999999999999999999\"]}\n";
+    let path = write(dir.path(), "n.json", text);
+    let options = |bad_records| JsonOptions {
+        bad_records,
+        ..JsonOptions::default()
+    };
+    let skipping = Bag::read_json_values_with([&path], options(BadRecords::Skip));
+    assert_eq!(skipping.count().compute_with(&SerialExecutor).unwrap(), 3);
+    assert_eq!(
+        skipping
+            .pluck("a")
+            .count()
+            .compute_with(&SerialExecutor)
+            .unwrap(),
+        3
+    );
+    let failing = Bag::read_json_values_with([&path], options(BadRecords::Fail));
+    let error = failing.count().compute_with(&SerialExecutor).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains(":2:"), "{message}");
+    assert!(
+        message.contains("the key \"a\" appears twice in one object"),
+        "{message}"
+    );
+}

@@ -1,13 +1,14 @@
 //! What Parquet files hold, from their footers.
 
-use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use flagstone_graph::{Error, Result};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use flagstone_memory::Unlimited;
 
-use crate::error::{file_error, io_error};
+use crate::error::io_error;
+use crate::source::parquet::footer::{OldTimes, open};
 
 /// What the footers of Parquet files say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,13 +39,7 @@ pub fn inspect_parquet<P: AsRef<Path>>(
     let mut info: Option<ParquetInfo> = None;
     for file in flagstone_io::expand(patterns).map_err(io_error)? {
         let path = file.path();
-        let open = File::open(path).map_err(|error| file_error("open", path, error))?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(open).map_err(|error| {
-            Error::failed(format!(
-                "{}: it is not a Parquet file, or it is damaged or cut short: {error}",
-                path.display()
-            ))
-        })?;
+        let opened = open(path, OldTimes::Nanoseconds, &Unlimited::new())?;
         let info = info.get_or_insert_with(|| ParquetInfo {
             files: 0,
             row_groups: 0,
@@ -52,11 +47,11 @@ pub fn inspect_parquet<P: AsRef<Path>>(
             bytes: 0,
             uncompressed_bytes: 0,
             codecs: Vec::new(),
-            schema: reader.schema().clone(),
+            schema: Arc::new(Schema::new(opened.fields.clone())),
         });
         info.files += 1;
         info.bytes += file.len();
-        let metadata = reader.metadata();
+        let metadata = opened.parquet();
         info.row_groups += metadata.num_row_groups();
         info.rows += metadata.file_metadata().num_rows().max(0) as u64;
         for column in metadata

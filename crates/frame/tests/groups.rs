@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
 use flagstone_frame::{DataFrame, col, count, count_all, max, mean, min, sum};
 use flagstone_graph::SerialExecutor;
 use flagstone_scheduler::Session;
@@ -138,4 +138,77 @@ proptest! {
             }
         }
     }
+}
+
+fn of_batch(columns: Vec<(&str, ArrayRef)>) -> DataFrame {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    DataFrame::from_batches(batch.schema(), vec![batch])
+}
+
+#[test]
+fn zeros_are_one_key_and_so_are_all_that_are_no_number() {
+    let keys: ArrayRef = Arc::new(Float64Array::from(vec![
+        -0.0,
+        0.0,
+        1.0,
+        f64::NAN,
+        -f64::NAN,
+    ]));
+    let values: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5]));
+    let frame = of_batch(vec![("k", keys), ("v", values)]);
+    let batch = frame
+        .groupby(["k"])
+        .agg([sum(col("v"))])
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    assert_eq!(
+        batch.column(1).as_primitive::<Int64Type>().values(),
+        &[3, 3, 9]
+    );
+    assert_eq!(
+        batch
+            .column(0)
+            .as_primitive::<Float64Type>()
+            .value(0)
+            .to_bits(),
+        0
+    );
+}
+
+#[test]
+fn sums_of_integers_fail_only_when_the_sum_passes_64_bits() {
+    let one = |values: ArrayRef| {
+        let frame = of_batch(vec![("v", values)]);
+        let groups = frame.groupby(Vec::<&str>::new()).agg([sum(col("v"))]);
+        groups.compute_with(&SerialExecutor)
+    };
+    let large: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX - 10, 3, 4]));
+    let batch = one(large).unwrap();
+    assert_eq!(
+        batch.column(0).as_primitive::<UInt64Type>().value(0),
+        u64::MAX - 3
+    );
+    let back: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, 5, -10]));
+    let batch = one(back).unwrap();
+    assert_eq!(
+        batch.column(0).as_primitive::<Int64Type>().value(0),
+        i64::MAX - 5
+    );
+    for too_large in [
+        Arc::new(UInt64Array::from(vec![u64::MAX, 1])) as ArrayRef,
+        Arc::new(Int64Array::from(vec![i64::MIN, -1])),
+    ] {
+        let error = one(too_large).unwrap_err();
+        assert!(error.message().contains("passes 64 bits"), "{error}");
+    }
+}
+
+#[test]
+fn a_batch_in_memory_counts_once_however_many_slices_it_is_read_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = Session::builder().memory_bytes(32 << 20);
+    let session = builder.spill_dir(dir.path()).build().unwrap();
+    let values: ArrayRef = Arc::new(Int64Array::from_iter_values(0..500_000));
+    let frame = of_batch(vec![("v", values)]);
+    assert_eq!(frame.compute_with(&session).unwrap().num_rows(), 500_000);
 }

@@ -7,6 +7,7 @@
 //! simd-json, whose SIMD is chosen at run time (290 against 220 MB/s); what it refuses, and the few
 //! lines that it would read otherwise, are given to serde_json, whose message names the column.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use flagstone_graph::{Graph, Inputs, LayerId, Quality, Result, TaskContext};
 use flagstone_io::IntoPaths;
 use flagstone_memory::Lease;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use crate::bad::{BadRecords, HINT, Kept, Policy};
 use crate::bag::Bag;
@@ -25,6 +26,7 @@ use crate::quality::Keys;
 use crate::run::Run;
 use crate::source::files::{FilesPlan, Place, TextOptions};
 use crate::stage::{Consumer, Cost, Driven, Root, Source, Step, Stop, Want};
+use crate::strict::{self, Strict};
 
 /// How JSON lines are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,6 +74,12 @@ impl Bag<()> {
     }
 
     /// The values of JSON-lines files, one a line, whatever they are: see [`Bag::pluck`].
+    ///
+    /// What such a value would not hold makes its line a bad record, which
+    /// [`JsonOptions::bad_records`] is asked about: a key that appears twice in one object, an
+    /// integer of more than 64 bits, a number that is too large for a float. (A dataframe refuses
+    /// the first too, and keeps such numbers as text, which it reports.) Where a `pluck` follows,
+    /// only its field is built, and the rest of a line is checked for its grammar alone.
     #[track_caller]
     pub fn read_json_values(paths: impl IntoPaths) -> Bag<Source<ReadJson<Json, Dynamic>>> {
         read_with(paths, JsonOptions::default(), "read_json_values")
@@ -246,20 +254,23 @@ impl Parse<Json> for Dynamic {
             }),
         };
         if !is_plain(line.as_bytes()) {
-            return Ok(serde_json::from_str(line).map(Json));
+            return Ok(strict::from_str(line).map(Json));
         }
         let wanted = line.len() as u64 * TABLE_BYTES + 1024;
         if scratch.lease.ensure(wanted).is_err() {
             // slower, and without an index of the line
-            return Ok(serde_json::from_str(line).map(Json));
+            return Ok(strict::from_str(line).map(Json));
         }
         scratch.line.clear();
         scratch.line.extend_from_slice(line.as_bytes());
-        let parsed =
-            simd_json::serde::from_slice_with_buffers(&mut scratch.line, &mut scratch.buffers);
+        let large = Cell::new(false);
+        let (text, buffers) = (&mut scratch.line, &mut scratch.buffers);
+        let parsed = simd_json::Deserializer::from_slice_with_buffers(text, buffers)
+            .and_then(|mut parser| Strict { large: &large }.deserialize(&mut parser));
         Ok(match parsed {
-            Ok(value) => Ok(Json(value)),
-            Err(_) => serde_json::from_str(line).map(Json),
+            Ok(value) => strict::exact(line, &large).map(|()| Json(value)),
+            // it says what is wrong, and where
+            Err(_) => strict::from_str(line).map(Json),
         })
     }
 
@@ -344,7 +355,9 @@ fn what_is_wrong<T>(error: &serde_json::Error) -> (String, u64) {
         Some((what, column)) => (what.to_owned(), column.parse::<u64>().unwrap_or(1)),
         None => (message, 1),
     };
+    let is_dynamic = std::any::type_name::<T>() == std::any::type_name::<Json>();
     let what = match error.classify() {
+        serde_json::error::Category::Data if is_dynamic => what,
         serde_json::error::Category::Data => {
             let name = std::any::type_name::<T>();
             format!("the JSON does not fit the record type {name}: {what}")

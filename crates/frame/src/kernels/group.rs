@@ -147,7 +147,7 @@ fn key_type(data_type: &DataType) -> DataType {
 /// One zero, and one value that is not a number.
 pub(crate) fn canonical(value: f64) -> f64 {
     match value {
-        value if value == 0.0 => 0.0,
+        0.0 => 0.0,
         value if value.is_nan() => f64::NAN,
         value => value,
     }
@@ -162,7 +162,7 @@ fn canonical_column(column: &ArrayRef) -> Result<ArrayRef> {
     Ok(match column.data_type() {
         DataType::Float64 => floats::<Float64Type>(column, canonical),
         DataType::Float32 => floats::<Float32Type>(column, |value| match value {
-            value if value == 0.0 => 0.0,
+            0.0 => 0.0,
             value if value.is_nan() => f32::NAN,
             value => value,
         }),

@@ -21,7 +21,8 @@ use crate::schema::kind::Kind;
 #[derive(Debug, Clone, Default)]
 pub struct JsonOptions {
     /// The columns and their types, when they are known: nothing is sampled, other keys are left
-    /// out, and a value of another type is a bad record.
+    /// out, and a value of another type is a bad record, in the columns that are read. All else
+    /// that makes a bad record is looked for in all columns, read or not.
     pub schema: Option<SchemaRef>,
     /// What happens to a record that cannot be read.
     pub bad_records: BadRecords,

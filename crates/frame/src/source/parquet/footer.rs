@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Fields, Schema, TimeUnit};
-use flagstone_graph::{Error, Result, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_graph::{Error, Result};
+use flagstone_memory::{Lease, Memory};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
@@ -26,17 +26,17 @@ const DECODED_TIMES: u64 = 4;
 /// How the times of the old type of 96 bits are read: they have nanoseconds, and years that
 /// nanoseconds of 64 bits do not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OldTimes {
+pub(crate) enum OldTimes {
     Nanoseconds,
     Microseconds,
 }
 
 /// A file that is open, with its footer.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     pub(super) file: File,
     pub(super) metadata: ArrowReaderMetadata,
     /// The columns as a frame has them.
-    pub(super) fields: Fields,
+    pub(crate) fields: Fields,
     /// Leaf columns of times of 96 bits that are read as nanoseconds.
     pub(super) old_times: Vec<usize>,
     /// Bytes of the footer, in the file and decoded.
@@ -46,22 +46,22 @@ pub(super) struct Opened {
 
 impl Opened {
     /// The columns as they are decoded: their leaves are those of the file.
-    pub(super) fn stored(&self) -> &Schema {
+    pub(crate) fn stored(&self) -> &Schema {
         self.metadata.schema()
     }
 
-    pub(super) fn parquet(&self) -> &Arc<ParquetMetaData> {
+    pub(crate) fn parquet(&self) -> &Arc<ParquetMetaData> {
         self.metadata.metadata()
     }
 }
 
 /// Opens a file and decodes its footer.
-pub(super) fn open(path: &Path, times: OldTimes, ctx: &TaskContext<'_>) -> Result<Opened> {
+pub(crate) fn open(path: &Path, times: OldTimes, memory: &dyn Memory) -> Result<Opened> {
     let file = File::open(path).map_err(|error| file_error("read", path, error))?;
     let footer_place = || "its footer".to_owned();
     let failed = |error| file_error("read", path, error);
     let len = file.metadata().map_err(failed)?.len();
-    let mut lease = ctx.reserve(0)?;
+    let mut lease = memory.reserve(0)?;
     let damaged = |reason: String| caught(path, footer_place, || Err(Error::failed(reason)));
     if len < TAIL_BYTES + 4 {
         return damaged(format!("{len} bytes are no Parquet file"));

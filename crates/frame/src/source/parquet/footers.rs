@@ -127,7 +127,7 @@ impl Layer for FooterLayer {
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let path = self.files[task as usize].path();
-        let opened = open(path, self.times, ctx)?;
+        let opened = open(path, self.times, ctx.memory())?;
         let row_groups = self.places(task, &opened)?;
         let leaves = row_groups.iter().map(|place| {
             size_of::<Place>() + place.leaves.len() * size_of::<Need>() + place.old_times.len() * 8

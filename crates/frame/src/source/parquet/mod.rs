@@ -10,7 +10,7 @@
 //! any column that turned out wider.
 
 pub(crate) mod annotations;
-mod footer;
+pub(crate) mod footer;
 mod footers;
 mod leaves;
 mod pages;
@@ -201,7 +201,7 @@ impl PartitionSource for ParquetSource {
         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let (place, path) = self.place_of(partition);
-        let opened = open(path, self.times, ctx)?;
+        let opened = open(path, self.times, ctx.memory())?;
         let parquet = opened.parquet();
         let own = opened.stored();
         let statistics = || format!("the statistics of row group {}", place.row_group);

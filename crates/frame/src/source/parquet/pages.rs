@@ -16,8 +16,8 @@ use super::thrift::{Wrong, page_header};
 const HEADER_BYTES: usize = 512;
 /// A longer header is none.
 const HEADER_BYTES_MAX: usize = 16 << 20;
-/// The pages of smaller columns are not looked at: all of them together are no more.
-const SMALL_BYTES: u64 = 256 << 10;
+/// Most writers end a page when it has a mebibyte, some values late.
+const USUAL_BYTES: u64 = (1 << 20) + (64 << 10);
 
 /// Bytes that the pages of a column take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,15 +52,15 @@ pub(super) fn look(
         at = at.saturating_add(header.len as u64 + header.compressed_bytes);
         count += 1;
     }
-    // a header may say more than the footer, but never less than what is decoded
-    let mut pages = Pages {
+    if count_max < usize::MAX {
+        // the pages behind may be as large as most writers make them, or all of a small column
+        page = page.max(uncompressed.min(USUAL_BYTES));
+        stored = stored.max(compressed.min(USUAL_BYTES));
+    }
+    Ok(Pages {
         held_bytes: dictionary.saturating_add(page).saturating_add(stored),
         largest_bytes: dictionary.max(page),
-    };
-    if uncompressed <= SMALL_BYTES && count_max < usize::MAX {
-        pages.held_bytes = pages.held_bytes.max(uncompressed + compressed);
-    }
-    Ok(pages)
+    })
 }
 
 fn header_at(
