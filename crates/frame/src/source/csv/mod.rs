@@ -26,7 +26,8 @@ use flagstone_io::{ByteRange, ReadOptions};
 use super::bad::BadRecords;
 use super::open::Mixed;
 use super::text::TextFiles;
-use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
+use super::{BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
+use crate::csv::column::columns_bytes;
 use crate::schema::kind::Kind;
 
 pub(crate) use open::open;
@@ -155,7 +156,7 @@ impl PartitionSource for CsvSource {
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
         let reader = self.files.reader_bytes(partition, &ReadOptions::default());
         // the marks of a block; the text of a batch, or its numbers
-        let numbers = 9 * scan.columns.len() * BATCH_ROWS;
+        let numbers = columns_bytes(scan.columns.len(), self.columns().len());
         reader + (2 << 20) + (2 * BATCH_TEXT_BYTES).min(4 * numbers).max(numbers) as u64
     }
 

@@ -10,7 +10,7 @@ use flagstone_memory::{Lease, NeedsMemory, format_bytes, format_count};
 use super::carry::Carry;
 use super::tally::Tally;
 use super::{CsvSource, NAME_ENCODING, QUOTED_TAIL, RECORD_BYTES_MAX};
-use crate::csv::column::Column;
+use crate::csv::column::{Column, rows_max};
 use crate::csv::ends;
 use crate::csv::given::takes;
 use crate::csv::split::{Format, Record, Splitter, unquote};
@@ -62,12 +62,13 @@ impl<'a> Reading<'a> {
         ctx: &TaskContext<'_>,
     ) -> Result<Self> {
         let mut wanted = Vec::with_capacity(scan.columns.len());
+        let rows_max = rows_max(source.columns().len());
         for &column in &scan.columns {
             let (name, kind) = &source.columns()[column];
             wanted.push(Wanted {
                 column,
                 given: source.options.given_type(name).cloned(),
-                values: Column::new(kind, ctx.memory())?,
+                values: Column::new(kind, rows_max, ctx.memory())?,
             });
         }
         let counted = source.files.is_counted(partition);

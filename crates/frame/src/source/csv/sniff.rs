@@ -358,7 +358,10 @@ mod tests {
             ("a,b\n\"x;y;z\",2\n\"p\",4\n", ", \" - header"),
             ("a,b\n\"x \\\"q\\\" y\",2\n\"p\",4\n", ", \" \\ header"),
             ("a,b\n'x, y',2\n'p',4\n'q',4\n", ", ' - header"),
-            ("a,b\n\"x\" in,2\n\"y\" in,3\n\"z\" in,4\np,4\n", ", - - header"),
+            (
+                "a,b\n\"x\" in,2\n\"y\" in,3\n\"z\" in,4\np,4\n",
+                ", - - header",
+            ),
             ("a,b\n\"x\" in,2\np,4\n", ", \" - header"),
             ("a,b\nx,\"2\np,4\n", ", \" - header"),
             ("a,b\nit's,2\n'tis,4\n", ", \" - header"),
