@@ -221,7 +221,7 @@ fn has_header(head: &Head<'_>, options: &CsvOptions, memory: &dyn Memory) -> Res
             }
             let kind = match value.is_empty() || options.is_null(&value) {
                 true => Kind::Null,
-                false => kind_of(&value),
+                false => kind_of(&with_point(&value)),
             };
             (kind, value)
         };
@@ -270,6 +270,20 @@ fn has_header(head: &Head<'_>, options: &CsvOptions, memory: &dyn Memory) -> Res
         numbers.len() > 1 && in_a_row && numbers.iter().all(|n| (1800..2200).contains(n))
     });
     Ok(names > 0 || values.is_empty() || are_years)
+}
+
+/// A number with a decimal comma as one with a point: a name is neither.
+fn with_point(value: &[u8]) -> Vec<u8> {
+    let mut point = value.to_vec();
+    let commas: Vec<usize> = memchr::memchr_iter(b',', value).collect();
+    if let [at] = commas[..]
+        && value
+            .first()
+            .is_some_and(|&first| first == b'-' || first.is_ascii_digit())
+    {
+        point[at] = b'.';
+    }
+    point
 }
 
 /// Calls `each` with the number of fields of every record of the head, or nothing for a broken one,
