@@ -42,8 +42,8 @@ pub(crate) const RECORD_BYTES_MAX: usize = 64 << 20;
 const QUOTED_TAIL: &str = "text follows a closing quote: quotes inside quotes are doubled, or \
      escaped by the byte that the option `escape` names";
 
-const NAME_ENCODING: &str = "; if the file has another encoding, convert it to UTF-8 first, for \
-     example with iconv";
+const NAME_ENCODING: &str = "; if the file has another encoding, name that (\"latin1\" takes any \
+     byte)";
 
 /// What was found about the files, beside their columns.
 #[derive(Debug, Clone, Default)]
