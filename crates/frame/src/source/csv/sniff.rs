@@ -167,8 +167,8 @@ fn is_natural(read: &Read, plain: &Read, candidate: &CsvOptions, given: &CsvOpti
         return true;
     }
     match candidate.quote {
-        // an apostrophe is a letter: only where about every record has fields in them
-        Some(b'\'') => read.quoted >= read.records,
+        // an apostrophe is a letter: only where every record has fields in them, but for a header
+        Some(b'\'') => read.quoted + 1 >= read.records,
         Some(_) => read.quoted > 0,
         // one quote that is not closed is a mistake in the file, which an error is to show; several,
         // and none that is right, are letters
