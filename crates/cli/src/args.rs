@@ -129,6 +129,10 @@ pub(crate) struct Reading {
     /// Spaces and tabs around CSV fields are no part of them
     #[arg(long)]
     pub(crate) trim: bool,
+    /// Encoding of CSV, or of the text that --pattern reads, as the Web calls it (latin1, shift_jis,
+    /// utf-16, ...; of CSV those whose characters are bytes) [default: utf-8]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoding: Option<String>,
 }
 
 /// Names of columns and their types.
@@ -148,10 +152,6 @@ pub(crate) struct Convert {
     /// are the columns
     #[arg(long, value_name = "REGEX")]
     pub(crate) pattern: Option<String>,
-    /// Encoding of the text that --pattern reads, as the Web calls it (latin1, shift_jis, utf-16, ...)
-    /// [default: utf-8]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) encoding: Option<String>,
     /// Format of the output
     #[arg(long, value_name = "FORMAT", default_value = "parquet")]
     pub(crate) format: Format,

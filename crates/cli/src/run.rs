@@ -80,8 +80,8 @@ fn in_flags(message: &str) -> String {
             "escaped by the character that --escape names",
         ),
         (
-            "convert it to UTF-8 first, for example with iconv",
-            "convert it to UTF-8 first, for example with iconv -f latin1 -t utf-8",
+            "if the file has another encoding, name that (\"latin1\" takes any byte)",
+            "if the file has another encoding, name that (--encoding latin1 takes any byte)",
         ),
     ];
     let mut message = message.to_owned();

@@ -119,3 +119,37 @@ fn names_are_as_many_as_the_header_has() {
     let frame = DataFrame::read_csv([&path], options(&["w", "x", "y", "z"], false));
     assert!(frame.check().is_err());
 }
+
+#[test]
+fn an_encoding_that_is_named_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("l1.csv");
+    std::fs::write(&path, b"caf\xe9,n\n\"na\xefve, \"\"x\"\"\",1\n\xfcber,2\n").unwrap();
+    let options = |name: &str| CsvOptions {
+        encoding: Some(name.to_owned()),
+        ..CsvOptions::csv()
+    };
+    let batch = DataFrame::read_csv([&path], options("latin1"))
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    assert_eq!(batch.schema().field(0).name(), "caf\u{e9}");
+    assert_eq!(
+        rows(&batch),
+        ["| na\u{ef}ve, \"x\" | 1 |", "| \u{fc}ber | 2 |"]
+    );
+    for (name, word) in [("nope", "no encoding"), ("shift_jis", "iconv")] {
+        let error = DataFrame::read_csv([&path], options(name))
+            .check()
+            .unwrap_err();
+        assert!(error.message().contains(word), "{error}");
+    }
+    // a byte that an encoding does not have makes the record a bad one
+    std::fs::write(&path, b"a,n\n\xa5,1\n").unwrap();
+    let error = DataFrame::read_csv([&path], options("iso-8859-3"))
+        .compute_with(&SerialExecutor)
+        .unwrap_err();
+    assert!(
+        error.message().contains("l1.csv:2:1: the record is not"),
+        "{error}"
+    );
+}

@@ -215,10 +215,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(key) = &self.0.key {
-            write!(f, "{key}: ")?;
-        }
+        // what the user knows (a file, a column, an operation) comes first
         f.write_str(&self.0.message)?;
+        if let Some(key) = &self.0.key {
+            write!(f, " (in the task {key})")?;
+        }
         if let Some(location) = self.0.location {
             write!(f, " (made at {}:{})", location.file(), location.line())?;
         }

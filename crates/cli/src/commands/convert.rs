@@ -101,10 +101,6 @@ impl Frames {
     fn new(args: &Convert) -> Result<Frames, Failure> {
         check_sql("--where", args.condition.as_deref(), check_condition)?;
         check_sql("--select", args.select.as_deref(), check_select_list)?;
-        if args.encoding.is_some() && args.pattern.is_none() {
-            let message = "--encoding is for lines of text that --pattern reads";
-            return Err(Failure::Usage(message.into()));
-        }
         let (source, is_table) = match &args.pattern {
             Some(expression) => (lines(args, expression)?, false),
             None => records(args)?,
@@ -197,7 +193,7 @@ fn lines(args: &Convert, expression: &str) -> Result<DataFrame, Failure> {
         OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine(args)),
     };
     let mut text = TextOptions::default();
-    if let Some(encoding) = &args.encoding {
+    if let Some(encoding) = &args.reading.encoding {
         // one for the whole run
         text.encoding = encoding.clone().leak();
     }

@@ -15,11 +15,21 @@ pub(crate) fn format(inputs: &[String], reading: &Reading) -> Result<InputFormat
         Some(From::Tsv) => InputFormat::Tsv,
         Some(From::Parquet) => InputFormat::Parquet,
         None => InputFormat::detect(inputs).map_err(|error| match error.kind() {
-            ErrorKind::Invalid => Failure::Usage(format!("{}; see --from", error.message())),
+            ErrorKind::Invalid => {
+                let lines = match reading.encoding {
+                    Some(_) => ", or read its lines with --pattern",
+                    None => "",
+                };
+                Failure::Usage(format!("{}; see --from{lines}", error.message()))
+            }
             _ => Failure::Run(error),
         })?,
     };
     check_csv_flags(reading, Some(format))?;
+    if reading.encoding.is_some() && !matches!(format, InputFormat::Csv | InputFormat::Tsv) {
+        let message = "--encoding is for CSV and TSV, and for lines of text that --pattern reads";
+        return Err(Failure::Usage(message.into()));
+    }
     Ok(format)
 }
 
@@ -102,6 +112,7 @@ pub(crate) fn frame(
         comment: reading.comment,
         skip_lines: reading.skip_lines.unwrap_or(0),
         trim: reading.trim,
+        encoding: reading.encoding.clone(),
         // what is said is not looked for
         sniff: Sniff {
             delimiter: reading.delimiter.is_none(),

@@ -470,7 +470,22 @@ fn text_that_is_not_as_it_is_said_to_be_is_told() {
     place.fails(
         1,
         &["convert", "latin.csv", "--to", "x"],
-        &["latin.csv:1:4", "UTF-8", "iconv"],
+        &["latin.csv:1:4", "UTF-8", "--encoding latin1"],
+    );
+    let named = [
+        "convert",
+        "latin.csv",
+        "--encoding",
+        "latin1",
+        "--format",
+        "csv",
+        "--to",
+        "l",
+    ];
+    place.run(&named).ok();
+    assert_eq!(
+        fs::read_to_string(place.path("l/part-00000.csv")).unwrap(),
+        "caf\u{e9},n\n1,2\n"
     );
     place.write("zip.csv", b"PK\x03\x04\x14\0\0\0\x08\0");
     place.fails(

@@ -13,10 +13,26 @@ use flagstone_memory::{Lease, Memory, NeedsMemory};
 use super::dates::{date, time};
 use super::split::grow;
 use crate::schema::kind::{EXACT_FLOAT_MAX, Kind};
-use crate::source::BATCH_ROWS;
+use crate::source::{BATCH_ROWS, BATCH_TEXT_BYTES};
 
-/// Nulls of a batch as bits, and the copies that finishing makes of bits.
-const BITS_BYTES: usize = 4 * (BATCH_ROWS / 8 + 64);
+/// How many rows a batch has at most when a record has so many fields: every field takes a byte of
+/// text at least, the delimiter behind it, and a batch is given when its text reaches a size.
+pub(crate) fn rows_max(columns: usize) -> usize {
+    (BATCH_TEXT_BYTES / columns.saturating_sub(1).max(1) + 1).min(BATCH_ROWS)
+}
+
+/// What a column takes without its values: the nulls of a batch as bits, and the copies that
+/// finishing makes of bits.
+fn bits_bytes(rows_max: usize) -> usize {
+    4 * (rows_max / 8 + 64)
+}
+
+/// What columns that are wanted of a table take for values that are no text, and for bits.
+pub(crate) fn columns_bytes(wanted: usize, columns: usize) -> usize {
+    let rows = rows_max(columns);
+    // a first allocation has room for 64 values
+    wanted * (bits_bytes(rows) + 9 * rows.max(64))
+}
 
 /// The kind of a field's text. A number with leading zeros is a code, not a number.
 pub(crate) fn kind_of(text: &[u8]) -> Kind {
@@ -131,6 +147,8 @@ fn boolean(text: &[u8]) -> Option<bool> {
 pub(crate) struct Column {
     nulls: NullBufferBuilder,
     data: Data,
+    /// Of its nulls.
+    bits_bytes: usize,
     /// Of everything here, and of the array that `finish` gave until the next value comes.
     lease: Lease,
     /// Values and bytes of text in the last batch: the next one begins with room for as many.
@@ -158,7 +176,11 @@ enum Data {
 }
 
 impl Column {
-    pub(crate) fn new(kind: &Kind, memory: &dyn Memory) -> Result<Column, NeedsMemory> {
+    pub(crate) fn new(
+        kind: &Kind,
+        rows_max: usize,
+        memory: &dyn Memory,
+    ) -> Result<Column, NeedsMemory> {
         let data = match kind {
             Kind::Bool => Data::Bool(Vec::new()),
             Kind::Int { .. } => Data::Int(Vec::new()),
@@ -178,9 +200,10 @@ impl Column {
             }
         };
         Ok(Column {
-            nulls: NullBufferBuilder::new(BATCH_ROWS),
+            nulls: NullBufferBuilder::new(rows_max),
             data,
-            lease: memory.reserve(BITS_BYTES as u64)?,
+            bits_bytes: bits_bytes(rows_max),
+            lease: memory.reserve(bits_bytes(rows_max) as u64)?,
             usual: (0, 0),
             deviation: None,
             big: false,
@@ -205,19 +228,19 @@ impl Column {
 
     #[cold]
     fn grow(&mut self, text_len: usize) -> Result<(), NeedsMemory> {
-        let lease = &mut self.lease;
+        let (lease, bits) = (&mut self.lease, self.bits_bytes);
         let (rows, text) = self.usual;
         let first = |capacity: usize| if capacity == 0 { rows.max(1) } else { 1 };
         match &mut self.data {
-            Data::Bool(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
-            Data::Int(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
-            Data::Float(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
-            Data::Date(values) => grow(values, first(values.capacity()), BITS_BYTES, lease),
-            Data::Time { values, .. } => grow(values, first(values.capacity()), BITS_BYTES, lease),
+            Data::Bool(values) => grow(values, first(values.capacity()), bits, lease),
+            Data::Int(values) => grow(values, first(values.capacity()), bits, lease),
+            Data::Float(values) => grow(values, first(values.capacity()), bits, lease),
+            Data::Date(values) => grow(values, first(values.capacity()), bits, lease),
+            Data::Time { values, .. } => grow(values, first(values.capacity()), bits, lease),
             Data::Text { offsets, bytes, .. } => {
                 if offsets.capacity() - offsets.len() < 2 {
                     let more = first(offsets.capacity()) + 1;
-                    grow(offsets, more, BITS_BYTES + bytes.capacity(), lease)?;
+                    grow(offsets, more, bits + bytes.capacity(), lease)?;
                 }
                 if bytes.capacity() - bytes.len() < text_len {
                     let more = if bytes.capacity() == 0 {
@@ -225,7 +248,7 @@ impl Column {
                     } else {
                         text_len
                     };
-                    grow(bytes, more, BITS_BYTES + 4 * offsets.capacity(), lease)?;
+                    grow(bytes, more, bits + 4 * offsets.capacity(), lease)?;
                 }
                 Ok(())
             }
@@ -318,7 +341,7 @@ impl Column {
     pub(crate) fn lease_cast(&mut self, rows: usize) -> Result<(), NeedsMemory> {
         let (_, text) = self.usual;
         // views and decimals take 16 bytes a value and share or copy the text
-        let both = BITS_BYTES + rows * (8 + 16) + 2 * text;
+        let both = self.bits_bytes + rows * (8 + 16) + 2 * text;
         self.lease.ensure(self.lease.bytes().max(both as u64))
     }
 

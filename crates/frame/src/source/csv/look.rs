@@ -3,6 +3,7 @@
 //! A mistake in the header is an error whatever happens to bad records: every value would come under
 //! a name that nobody gave.
 
+use encoding_rs::Encoding;
 use flagstone_graph::{Error, Result};
 use flagstone_io::{Place, binary};
 use flagstone_memory::{Memory, format_count};
@@ -78,6 +79,7 @@ pub(crate) fn look(head: &Head<'_>, options: &CsvOptions, memory: &dyn Memory) -
         format,
         splitter: Splitter::new(memory)?,
         unquoted: Vec::new(),
+        encoding: options.encoding()?,
     }
     .run()
 }
@@ -90,6 +92,8 @@ struct Looking<'a> {
     format: Format,
     splitter: Splitter,
     unquoted: Vec<u8>,
+    /// Of the text, where it is not UTF-8.
+    encoding: Option<&'static Encoding>,
 }
 
 impl<'a> Looking<'a> {
@@ -143,7 +147,8 @@ impl<'a> Looking<'a> {
                 }
                 continue;
             };
-            if field_count != expected || std::str::from_utf8(&text[start..end]).is_err() {
+            let is_text = self.encoding.is_some() || std::str::from_utf8(&text[start..end]).is_ok();
+            if field_count != expected || !is_text {
                 continue;
             }
             for i in 0..field_count {
@@ -192,6 +197,12 @@ impl<'a> Looking<'a> {
         } else {
             self.unquoted.extend_from_slice(raw);
         }
+        if let Some(encoding) = self.encoding
+            && !self.unquoted.is_ascii()
+        {
+            let (text, _) = encoding.decode_without_bom_handling(&self.unquoted);
+            self.unquoted = text.into_owned().into_bytes();
+        }
         span.quoted
     }
 
@@ -201,6 +212,7 @@ impl<'a> Looking<'a> {
         let text = std::str::from_utf8(&self.text()[start..end]);
         if let Err(error) = text
             && self.options.header
+            && self.encoding.is_none()
         {
             let what = format!(
                 "the header is not UTF-8: byte {:#04x}{}",

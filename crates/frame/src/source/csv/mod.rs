@@ -26,7 +26,8 @@ use flagstone_io::{ByteRange, ReadOptions};
 use super::bad::BadRecords;
 use super::open::Mixed;
 use super::text::TextFiles;
-use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
+use super::{BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
+use crate::csv::column::columns_bytes;
 use crate::schema::kind::Kind;
 
 pub(crate) use open::open;
@@ -41,8 +42,8 @@ pub(crate) const RECORD_BYTES_MAX: usize = 64 << 20;
 const QUOTED_TAIL: &str = "text follows a closing quote: quotes inside quotes are doubled, or \
      escaped by the byte that the option `escape` names";
 
-const NAME_ENCODING: &str = "; if the file has another encoding, convert it to UTF-8 first, for \
-     example with iconv";
+const NAME_ENCODING: &str = "; if the file has another encoding, name that (\"latin1\" takes any \
+     byte)";
 
 /// What was found about the files, beside their columns.
 #[derive(Debug, Clone, Default)]
@@ -155,7 +156,7 @@ impl PartitionSource for CsvSource {
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64 {
         let reader = self.files.reader_bytes(partition, &ReadOptions::default());
         // the marks of a block; the text of a batch, or its numbers
-        let numbers = 9 * scan.columns.len() * BATCH_ROWS;
+        let numbers = columns_bytes(scan.columns.len(), self.columns().len());
         reader + (2 << 20) + (2 * BATCH_TEXT_BYTES).min(4 * numbers).max(numbers) as u64
     }
 

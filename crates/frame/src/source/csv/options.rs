@@ -1,6 +1,7 @@
 //! How delimited text is read: what differs between the files that people call CSV.
 
 use arrow::datatypes::DataType;
+use encoding_rs::{Encoding, UTF_8};
 use flagstone_graph::{Error, Result};
 
 use crate::csv::ends::LINE_FEED;
@@ -33,6 +34,9 @@ pub struct CsvOptions {
     pub skip_lines: u64,
     /// Whether spaces and tabs around fields, and around their quotes, are no part of them.
     pub trim: bool,
+    /// The encoding of the text, as the Web calls it (`latin1`), instead of UTF-8: one in which every
+    /// character is a byte.
+    pub encoding: Option<String>,
     /// What happens to a record with too few or too many fields, or that cannot be read.
     pub bad_records: BadRecords,
 }
@@ -76,6 +80,7 @@ impl Default for CsvOptions {
             comment: None,
             skip_lines: 0,
             trim: false,
+            encoding: None,
             bad_records: BadRecords::Fail,
         }
     }
@@ -130,10 +135,32 @@ impl CsvOptions {
         if self.comment.is_some_and(comment) {
             return wrong("a comment begins with an ASCII character of its own");
         }
+        self.encoding()?;
         if self.escape.is_some() && self.quote.is_none() {
             return wrong("an escape means something inside quotes only, and there are none");
         }
         Ok(())
+    }
+
+    /// The encoding that is not UTF-8.
+    pub(crate) fn encoding(&self) -> Result<Option<&'static Encoding>> {
+        let Some(label) = &self.encoding else {
+            return Ok(None);
+        };
+        let encoding = Encoding::for_label(label.as_bytes()).ok_or_else(|| {
+            Error::invalid(format!(
+                "there is no encoding {label:?}; names are those of the Web, like \"latin1\""
+            ))
+        })?;
+        match encoding {
+            _ if encoding == UTF_8 => Ok(None),
+            // delimiters, quotes and line ends are found by their bytes
+            _ if encoding.is_single_byte() => Ok(Some(encoding)),
+            _ => Err(Error::invalid(format!(
+                "delimited text in {} is not read: convert it to UTF-8 first, for example with iconv",
+                encoding.name()
+            ))),
+        }
     }
 
     pub(crate) fn is_null(&self, text: &[u8]) -> bool {

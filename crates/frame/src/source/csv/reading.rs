@@ -1,8 +1,11 @@
 //! One partition of delimited text being read.
 
+use std::borrow::Cow;
+
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, SchemaRef};
+use encoding_rs::Encoding;
 use flagstone_graph::{Counter, Error, Result, TaskContext};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
 use flagstone_memory::{Lease, NeedsMemory, format_bytes, format_count};
@@ -10,7 +13,7 @@ use flagstone_memory::{Lease, NeedsMemory, format_bytes, format_count};
 use super::carry::Carry;
 use super::tally::Tally;
 use super::{CsvSource, NAME_ENCODING, QUOTED_TAIL, RECORD_BYTES_MAX};
-use crate::csv::column::Column;
+use crate::csv::column::{Column, rows_max};
 use crate::csv::ends;
 use crate::csv::given::takes;
 use crate::csv::split::{Format, Record, Splitter, unquote};
@@ -38,6 +41,8 @@ pub(super) struct Reading<'a> {
     /// The text of one quoted field.
     unquoted: Vec<u8>,
     unquoted_lease: Lease,
+    /// Of the text, where it is not UTF-8.
+    encoding: Option<&'static Encoding>,
     bad: BadSink<'a>,
     counted: bool,
     pub(super) log: PartitionLog,
@@ -62,12 +67,13 @@ impl<'a> Reading<'a> {
         ctx: &TaskContext<'_>,
     ) -> Result<Self> {
         let mut wanted = Vec::with_capacity(scan.columns.len());
+        let rows_max = rows_max(source.columns().len());
         for &column in &scan.columns {
             let (name, kind) = &source.columns()[column];
             wanted.push(Wanted {
                 column,
                 given: source.options.given_type(name).cloned(),
-                values: Column::new(kind, ctx.memory())?,
+                values: Column::new(kind, rows_max, ctx.memory())?,
             });
         }
         let counted = source.files.is_counted(partition);
@@ -81,6 +87,7 @@ impl<'a> Reading<'a> {
             splitter: Splitter::new(ctx.memory())?,
             unquoted: Vec::new(),
             unquoted_lease: ctx.reserve(0)?,
+            encoding: source.options.encoding()?,
             bad: BadSink::new(
                 policy,
                 source.files.staging(),
@@ -319,7 +326,10 @@ impl<'a> Reading<'a> {
         let Text { bytes, offset, .. } = *text;
         let format = self.format;
         let expected = self.source.columns().len();
-        let utf8 = simdutf8::basic::from_utf8(bytes).is_ok();
+        let utf8 = match self.encoding {
+            None => simdutf8::basic::from_utf8(bytes).is_ok(),
+            Some(_) => bytes.is_ascii(),
+        };
         let may_stray = ends::may_stray(bytes, format.line_end);
         let begun = self.splitter.begin(bytes, format);
         begun.map_err(|needs| self.does_not_end(needs, offset, at))?;
@@ -429,6 +439,12 @@ impl<'a> Reading<'a> {
         if utf8 {
             return None;
         }
+        if let Some(encoding) = self.encoding {
+            let record = &text.bytes[start..end];
+            let decoded = encoding.decode_without_bom_handling_and_without_replacement(record);
+            let what = || format!("the record is not {}", encoding.name());
+            return decoded.is_none().then(|| (0, what()));
+        }
         let error = std::str::from_utf8(&text.bytes[start..end]).err()?;
         let what = format!("the record is not UTF-8{NAME_ENCODING}");
         Some((error.valid_up_to(), what))
@@ -491,12 +507,13 @@ impl<'a> Reading<'a> {
                 if self.unquoted.is_empty() && !values.is_text() {
                     values.push_null()?;
                 } else {
-                    values.push(&self.unquoted, offset)?;
+                    let text = decoded(self.encoding, &self.unquoted);
+                    values.push(&text, offset)?;
                 }
             } else if options.is_null(raw) {
                 values.push_null()?;
             } else {
-                values.push(raw, offset)?;
+                values.push(&decoded(self.encoding, raw), offset)?;
             }
         }
         Ok(None)
@@ -569,5 +586,17 @@ impl<'a> Reading<'a> {
         }
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         each(batch.map_err(arrow_error)?)
+    }
+}
+
+/// A field as UTF-8. What is decoded is one field, of a record that was found to be whole.
+#[inline]
+fn decoded<'t>(encoding: Option<&'static Encoding>, raw: &'t [u8]) -> Cow<'t, [u8]> {
+    match encoding {
+        Some(encoding) if !raw.is_ascii() => {
+            let (text, _) = encoding.decode_without_bom_handling(raw);
+            Cow::Owned(text.into_owned().into_bytes())
+        }
+        _ => Cow::Borrowed(raw),
     }
 }

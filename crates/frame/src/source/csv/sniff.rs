@@ -167,8 +167,8 @@ fn is_natural(read: &Read, plain: &Read, candidate: &CsvOptions, given: &CsvOpti
         return true;
     }
     match candidate.quote {
-        // an apostrophe is a letter: only where about every record has fields in them
-        Some(b'\'') => read.quoted >= read.records,
+        // an apostrophe is a letter: only where every record has fields in them, but for a header
+        Some(b'\'') => read.quoted + 1 >= read.records,
         Some(_) => read.quoted > 0,
         // one quote that is not closed is a mistake in the file, which an error is to show; several,
         // and none that is right, are letters
@@ -221,7 +221,7 @@ fn has_header(head: &Head<'_>, options: &CsvOptions, memory: &dyn Memory) -> Res
             }
             let kind = match value.is_empty() || options.is_null(&value) {
                 true => Kind::Null,
-                false => kind_of(&value),
+                false => kind_of(&with_point(&value)),
             };
             (kind, value)
         };
@@ -248,9 +248,14 @@ fn has_header(head: &Head<'_>, options: &CsvOptions, memory: &dyn Memory) -> Res
         // names are no numbers
         return Ok(!first.iter().any(|(kind, _)| is_value(kind)));
     }
-    let (mut names, mut values) = (0, Vec::new());
-    for ((kind, value), rest) in first.iter().zip(&rest) {
-        if !is_value(rest) || *kind == Kind::Null {
+    let (mut names, mut nulls, mut values) = (0, 0, Vec::new());
+    for (i, ((kind, value), rest)) in first.iter().zip(&rest).enumerate() {
+        if !is_value(rest) {
+            continue;
+        }
+        if *kind == Kind::Null {
+            // an index has no name, and neither has what follows a last delimiter
+            nulls += usize::from(i > 0 && i + 1 < first.len());
             continue;
         }
         let mut both = rest.clone();
@@ -269,7 +274,21 @@ fn has_header(head: &Head<'_>, options: &CsvOptions, memory: &dyn Memory) -> Res
         let in_a_row = numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
         numbers.len() > 1 && in_a_row && numbers.iter().all(|n| (1800..2200).contains(n))
     });
-    Ok(names > 0 || values.is_empty() || are_years)
+    Ok(names > 0 || (values.is_empty() && nulls == 0) || are_years)
+}
+
+/// A number with a decimal comma as one with a point: a name is neither.
+fn with_point(value: &[u8]) -> Vec<u8> {
+    let mut point = value.to_vec();
+    let commas: Vec<usize> = memchr::memchr_iter(b',', value).collect();
+    if let [at] = commas[..]
+        && value
+            .first()
+            .is_some_and(|&first| first == b'-' || first.is_ascii_digit())
+    {
+        point[at] = b'.';
+    }
+    point
 }
 
 /// Calls `each` with the number of fields of every record of the head, or nothing for a broken one,
@@ -372,6 +391,8 @@ mod tests {
             ("land,2019,2020,2021\nx,1,2,3\ny,4,5,6\n", ", \" - header"),
             ("2006-01-01,5\n2006-01-02,6\n", ", \" - none"),
             ("day,n\n2006-01-01,5\n", ", \" - header"),
+            ("x,,y\nz,1.5,w\n", ", \" - none"),
+            (",name,city\n0,ann,bonn\n", ", \" - header"),
             ("one column\nand words; here\n", ", \" - header"),
             ("", ", \" - header"),
         ] {
