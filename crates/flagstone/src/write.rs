@@ -128,7 +128,7 @@ impl Session {
         };
         let resources = self.resources();
         let explanation = explain(resources)?;
-        let mut plan = |resources: Resources| {
+        let mut plan = |resources: Resources| -> Result<(Graph, Vec<_>)> {
             let store = array.build_store_to(resources, to)?;
             Ok((store.graph, vec![store.output]))
         };

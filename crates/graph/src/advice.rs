@@ -12,9 +12,8 @@ use crate::exec::{Budgets, Execute, Resources};
 use crate::graph::Graph;
 use crate::id::LayerId;
 
-/// Plans for the advice are not made for longer, but for the first few.
+/// Plans for the advice are not made for longer; the first few may take some times as long.
 const SEARCH_TIME: Duration = Duration::from_millis(400);
-/// Plans that are always made: enough to reach many times the budget.
 const PLANS_MIN: usize = 6;
 const PLANS_MAX: usize = 48;
 const STEP: u64 = 1 << 20;
@@ -25,12 +24,14 @@ pub type Plan<'p> = &'p mut dyn FnMut(Resources) -> Result<(Graph, Vec<LayerId>)
 /// The refusal of a plan with the smallest budget that works, in whole mebibytes: one for which `plan`
 /// was tried. Other errors stay as they are.
 pub fn advised(executor: &dyn Execute, refusal: Error, plan: Plan<'_>) -> Error {
-    let (Some(budgets), Some(named)) = (executor.budgets(), refusal.smallest_budget()) else {
+    let Some(budgets) = executor
+        .budgets()
+        .filter(|_| refusal.kind() == ErrorKind::Budget)
+    else {
         return refusal;
     };
-    if refusal.kind() != ErrorKind::Budget {
-        return refusal;
-    }
+    // a plan that is too large itself does not know what it would need
+    let named = refusal.smallest_budget().unwrap_or(0);
     match Search::new(budgets, plan).smallest(named) {
         Some(smallest) => refusal.with_smallest_budget(smallest),
         None => refusal,
@@ -55,7 +56,11 @@ impl<'s, 'p> Search<'s, 'p> {
     }
 
     fn may_go_on(&self) -> bool {
-        self.plans < PLANS_MIN || self.plans < PLANS_MAX && self.begun.elapsed() < SEARCH_TIME
+        let time = match self.plans {
+            few if few < PLANS_MIN => 4 * SEARCH_TIME,
+            _ => SEARCH_TIME,
+        };
+        self.plans < PLANS_MAX && self.begun.elapsed() < time
     }
 
     fn works(&mut self, budget: u64) -> bool {
@@ -87,7 +92,7 @@ impl<'s, 'p> Search<'s, 'p> {
                 let mut tries = 0;
                 while !self.works(high) {
                     tries += 1;
-                    if tries == PLANS_MIN {
+                    if tries == PLANS_MIN || self.begun.elapsed() > 8 * SEARCH_TIME {
                         return None;
                     }
                     high += (high / 4).next_multiple_of(STEP);

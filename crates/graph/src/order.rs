@@ -29,6 +29,8 @@ pub(crate) struct Tasks<'a> {
     pub(crate) kept: &'a Kept,
     pub(crate) outputs: &'a [LayerId],
     pub(crate) footprints: &'a Footprints,
+    /// Whoever looks on.
+    pub(crate) planning: &'a Planning<'a>,
 }
 
 impl Tasks<'_> {
@@ -56,17 +58,18 @@ pub(crate) fn order(
         kept,
         outputs,
         footprints: &footprints,
+        planning,
     };
     let peaks = (!footprints.uniform).then(|| subtree_peaks(kept, &footprints));
-    let mut best = Walk::new(tasks, peaks.as_deref(), true).finish();
+    let mut best = Walk::new(tasks, peaks.as_deref(), true).finish()?;
     drop(peaks);
     if kept.shared && best.peak_bytes > best.largest.1 {
-        let eager = release_eagerly(tasks, &best.by_rank);
+        let eager = release_eagerly(tasks, &best.by_rank)?;
         if eager.peak_bytes < best.peak_bytes {
             best = eager;
         }
     }
-    if let Some((suggested, insists)) = suggested(tasks)
+    if let Some((suggested, insists)) = suggested(tasks)?
         && (insists || suggested.peak_bytes < best.peak_bytes)
     {
         best = suggested;
@@ -104,7 +107,7 @@ fn subtree_peaks(kept: &Kept, footprints: &Footprints) -> Vec<u64> {
 }
 
 /// The order in which layers that know better want their tasks, each with what it needs before it.
-fn suggested(tasks: Tasks<'_>) -> Option<(Sequence, bool)> {
+fn suggested(tasks: Tasks<'_>) -> Result<Option<(Sequence, bool)>> {
     let mut walk = Walk::new(tasks, None, false);
     let mut any = false;
     let mut insists = false;
@@ -115,16 +118,19 @@ fn suggested(tasks: Tasks<'_>) -> Option<(Sequence, bool)> {
             for index in order {
                 let task = tasks.bases[layer] + index;
                 if index < node.layer.task_count() && tasks.kept.contains(task) {
-                    walk.from(task);
+                    walk.from(task)?;
                 }
             }
         }
     }
-    any.then(|| (walk.finish(), insists))
+    match any {
+        true => Ok(Some((walk.finish()?, insists))),
+        false => Ok(None),
+    }
 }
 
 /// Reorders: whenever a task is ready and gives back at least what it takes, it runs next.
-fn release_eagerly(tasks: Tasks<'_>, by_rank: &[u32]) -> Sequence {
+fn release_eagerly(tasks: Tasks<'_>, by_rank: &[u32]) -> Result<Sequence> {
     let Tasks {
         kept, footprints, ..
     } = tasks;
@@ -168,6 +174,7 @@ fn release_eagerly(tasks: Tasks<'_>, by_rank: &[u32]) -> Sequence {
             if sequence.is_ranked(task) {
                 continue;
             }
+            tasks.planning.step()?;
             sequence.push(tasks, task);
             // (a) readers of this block that are now ready
             for &reader in readers(task) {
@@ -192,5 +199,5 @@ fn release_eagerly(tasks: Tasks<'_>, by_rank: &[u32]) -> Sequence {
             }
         }
     }
-    sequence
+    Ok(sequence)
 }

@@ -1,5 +1,6 @@
 //! Depth-first from the outputs, without recursion.
 
+use crate::error::Result;
 use crate::order::Tasks;
 use crate::sequence::Sequence;
 
@@ -30,12 +31,16 @@ impl<'a> Walk<'a> {
     }
 
     /// Ranks a task after all that it needs.
-    pub(crate) fn from(&mut self, root: u32) {
+    ///
+    /// # Errors
+    /// That of whoever looks on.
+    pub(crate) fn from(&mut self, root: u32) -> Result<()> {
         if self.sequence.is_ranked(root) {
-            return;
+            return Ok(());
         }
         self.stack.push(root);
         while let Some(&top) = self.stack.last() {
+            self.tasks.planning.step()?;
             let task = top & !LEAVING;
             if top & LEAVING != 0 || self.sequence.is_ranked(task) {
                 self.stack.pop();
@@ -59,6 +64,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     #[inline]
@@ -90,9 +96,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Ranks the outputs that are left.
-    pub(crate) fn finish(mut self) -> Sequence {
+    ///
+    /// # Errors
+    /// That of whoever looks on.
+    pub(crate) fn finish(mut self) -> Result<Sequence> {
         let tasks = self.tasks;
-        tasks.wanted().for_each(|task| self.from(task));
-        self.sequence
+        for task in tasks.wanted() {
+            self.from(task)?;
+        }
+        Ok(self.sequence)
     }
 }
