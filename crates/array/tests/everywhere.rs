@@ -52,6 +52,7 @@ fn products_functions_and_random_numbers() {
 /// those are.
 const ELSEWHERE: &[&str] = &[
     "open_npy",
+    "open_npy_mapped",
     "open_raw",
     "open_npy_stack",
     "open_npy_directory",

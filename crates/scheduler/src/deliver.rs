@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flagstone_graph::{Block, Error, ErrorKind, Result, TaskId};
-use flagstone_memory::format_bytes;
+use flagstone_graph::{Block, Error, Result, TaskId};
 use parking_lot::MutexGuard;
 
 use crate::run::eviction::{Needy, Room};
