@@ -1,5 +1,7 @@
 //! One partition of delimited text being read.
 
+mod behind;
+
 use std::borrow::Cow;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -8,11 +10,11 @@ use arrow::datatypes::{DataType, SchemaRef};
 use encoding_rs::Encoding;
 use flagstone_graph::{Counter, Error, Result, TaskContext};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
-use flagstone_memory::{Lease, NeedsMemory, format_bytes, format_count};
+use flagstone_memory::{Lease, format_count};
 
 use super::carry::Carry;
 use super::tally::Tally;
-use super::{CsvSource, NAME_ENCODING, QUOTED_TAIL, RECORD_BYTES_MAX};
+use super::{CsvSource, NAME_ENCODING, QUOTED_TAIL};
 use crate::csv::column::{Column, rows_max};
 use crate::csv::ends;
 use crate::csv::given::takes;
@@ -197,106 +199,6 @@ impl<'a> Reading<'a> {
         }
         self.note_widened(range_index);
         Ok(())
-    }
-
-    /// Reads the records of a text that is kept; what goes on behind it stays.
-    fn carried(
-        &mut self,
-        carry: &mut Carry,
-        skip_header: &mut bool,
-        at: &At<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        let bytes = carry.take();
-        let text = Text {
-            bytes: &bytes,
-            offset: carry.offset,
-            lines_before: None,
-        };
-        let rest = self.block(&text, skip_header, at, each)?;
-        let Some(start) = rest else {
-            return Ok(());
-        };
-        carry.put_back(bytes);
-        if start > 0 {
-            carry.cut(start);
-        }
-        if carry.is_too_long() {
-            let limit = format_bytes(RECORD_BYTES_MAX as u64);
-            let what = format!(
-                "the record that starts here is longer than the limit of {limit}: is a quote in it \
-                 not closed?"
-            );
-            return Err(self.fatal(carry, &what, at)?);
-        }
-        Ok(())
-    }
-
-    /// A quote is open where the file ends. What is in it may be all of the file: that is no record
-    /// to leave out, unless it is its last line.
-    fn unclosed(&mut self, carry: &Carry, at: &At<'_>) -> Result<()> {
-        let lines = ends::lines(carry.text(), self.format.line_end);
-        if lines > 1 {
-            let what = format!(
-                "a quote that opens in this record is not closed before the file ends, {} further \
-                 down; close it, or read without quotes",
-                format_count(lines - 1, "line")
-            );
-            return Err(self.fatal(carry, &what, at)?);
-        }
-        let place = Place {
-            range: at.range,
-            record: &carry.text()[..carry.text().len().min(1 << 16)],
-            offset: carry.offset,
-            at: 0,
-            what: "a quote that opens in this record is not closed before the file ends",
-        };
-        let text = Text {
-            bytes: carry.text(),
-            offset: carry.offset,
-            lines_before: None,
-        };
-        self.tally.left_out += lines;
-        self.bad.put(&place, &text, at.io, at.ctx)
-    }
-
-    /// The error about a record that is kept.
-    fn fatal(&mut self, carry: &Carry, what: &str, at: &At<'_>) -> Result<Error> {
-        let place = Place {
-            range: at.range,
-            record: &[],
-            offset: carry.offset,
-            at: 0,
-            what,
-        };
-        let text = Text {
-            bytes: carry.text(),
-            offset: carry.offset,
-            lines_before: None,
-        };
-        self.bad.fatal(&place, &text, at.io)
-    }
-
-    /// Memory does not do for a record that goes on: it is named, since a quote may be the reason.
-    fn does_not_end(&self, needs: NeedsMemory, offset: u64, at: &At<'_>) -> Error {
-        let file = &at.range.file;
-        let quiet = Io::new(at.io.memory).source(at.io.source);
-        let quiet = quiet.cancelled(at.io.cancelled);
-        let files = &self.source.files;
-        let line = files
-            .numbers
-            .number_at(file, offset, &files.delimiter(file), &quiet);
-        let place = flagstone_io::Place {
-            file: Some(file.path()),
-            line: line.ok(),
-            column: None,
-            byte: Some(offset),
-        };
-        let what = format!(
-            "the record that starts here does not end soon, and {needs}; is a quote in it not \
-             closed?"
-        );
-        Error::needs_memory(needs).with_message(place.says(&what))
     }
 
     /// The rows that are left; what was met, and how many lines were blank.
