@@ -13,7 +13,7 @@ use crate::graph::Graph;
 use crate::id::LayerId;
 
 /// Plans for the advice are not made for longer; the first few may take some times as long.
-const SEARCH_TIME: Duration = Duration::from_millis(400);
+const SEARCH_TIME: Duration = Duration::from_millis(250);
 const PLANS_MIN: usize = 6;
 const PLANS_MAX: usize = 48;
 const STEP: u64 = 1 << 20;
@@ -57,7 +57,7 @@ impl<'s, 'p> Search<'s, 'p> {
 
     fn may_go_on(&self) -> bool {
         let time = match self.plans {
-            few if few < PLANS_MIN => 4 * SEARCH_TIME,
+            few if few < PLANS_MIN => 2 * SEARCH_TIME,
             _ => SEARCH_TIME,
         };
         self.plans < PLANS_MAX && self.begun.elapsed() < time
@@ -87,12 +87,13 @@ impl<'s, 'p> Search<'s, 'p> {
         // plans took too long to find it from below
         let mut high = match high {
             Some(high) => high,
+            None if named == 0 => return None,
             None => {
                 let mut high = named.next_multiple_of(STEP).max(low + STEP);
                 let mut tries = 0;
                 while !self.works(high) {
                     tries += 1;
-                    if tries == PLANS_MIN || self.begun.elapsed() > 8 * SEARCH_TIME {
+                    if tries == PLANS_MIN || self.begun.elapsed() > 4 * SEARCH_TIME {
                         return None;
                     }
                     high += (high / 4).next_multiple_of(STEP);
