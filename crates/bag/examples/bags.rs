@@ -156,8 +156,8 @@ fn word_count(session: &Session, pattern: &str) -> Result<Value> {
     let top = top.topk_by(10, |(word, n)| (*n, std::cmp::Reverse(word.clone())));
     let found = counts.fold(
         (0, 0),
-        |(n, all), (_, m)| (n + 1, all + m),
-        |a, b| (a.0 + b.0, a.1 + b.1),
+        |sums: &mut (u64, u64), (_, m)| *sums = (sums.0 + 1, sums.1 + m),
+        |a, b| *a = (a.0 + b.0, a.1 + b.1),
     );
     let found = found.map(|found| (found, Vec::new()));
     let top = top.map(|top| ((0u64, 0u64), top));
@@ -196,8 +196,8 @@ fn stream(session: &Session, bytes: u64) -> Result<Value> {
     let kept = kept.filter(|(_, i)| i % 3 == 0);
     let sums = kept.fold(
         (0u64, 0u64),
-        |(bytes, sum), (len, i)| (bytes + len, sum.wrapping_add(i)),
-        |a, b| (a.0 + b.0, a.1.wrapping_add(b.1)),
+        |sums, (len, i)| *sums = (sums.0 + len, sums.1.wrapping_add(i)),
+        |a, b| *a = (a.0 + b.0, a.1.wrapping_add(b.1)),
     );
     let found = sums.compute_with(session)?;
     let third = count.div_ceil(3);
@@ -221,29 +221,32 @@ fn keys(session: &Session, job: &str, count: u64) -> std::result::Result<Value, 
     let pairs = Bag::range(0..count, partitions).map(move |i| (key(i / 2 * 2), i));
     // sums of wrapped products do not depend on the order
     let sum = |sum: u64, x: u64| sum.wrapping_add(x.wrapping_mul(0x1000_0000_01b3));
-    let both = |(n, a): (u64, u64), (m, b): (u64, u64)| (n + m, a.wrapping_add(b));
+    let add = move |sums: &mut (u64, u64), n: u64, x: u64| {
+        *sums = (sums.0 + n, sum(sums.1, x));
+    };
+    let both = |a: &mut (u64, u64), b: (u64, u64)| *a = (a.0 + b.0, a.1.wrapping_add(b.1));
     let item = match job {
         "frequencies" => {
             let counts = keys.frequencies();
-            counts.fold((0, 0), move |(n, s), (key, m)| (n + m, sum(s, key)), both)
+            counts.fold((0, 0), move |sums, (key, m)| add(sums, m, key), both)
         }
         "distinct" => {
             let distinct = keys.distinct();
-            distinct.fold((0, 0), move |(n, s), key| (n + 1, sum(s, key)), both)
+            distinct.fold((0, 0), move |sums, key| add(sums, 1, key), both)
         }
         "foldby" => {
             let sums = pairs.foldby(|(k, _)| *k, 0u64, |s, (_, i)| *s += i, |a, b| *a += b);
-            sums.fold((0, 0), move |(n, s), (_, i)| (n + 1, sum(s, i)), both)
+            sums.fold((0, 0), move |sums, (_, i)| add(sums, 1, i), both)
         }
         "groupby" => {
             let groups = pairs.groupby(|(key, _)| *key);
             let groups = groups.map(|(_, items)| items.iter().map(|(_, i)| *i).sum::<u64>());
-            groups.fold((0, 0), move |(n, s), i| (n + 1, sum(s, i)), both)
+            groups.fold((0, 0), move |sums, i| add(sums, 1, i), both)
         }
         "sort" => {
             let sorted = keys.sort_by(|key| *key);
             let state = (0u64, 0u64);
-            sorted.fold(state, move |(n, s), key| (n + 1, sum(s, key)), both)
+            sorted.fold(state, move |sums, key| add(sums, 1, key), both)
         }
         _ => return Err(format!("there is no job {job}").into()),
     };

@@ -18,8 +18,8 @@ use crate::args::{Cli, Command, Explained};
 
 fn main() -> ExitCode {
     signals::ignore_file_size_limit();
+    quiet_panics();
     let cli = Cli::parse(); // usage errors end with 2
-    print_no_panic_of_planners();
     let result = match cli.command {
         Command::Convert(args) => commands::convert::run(&args),
         Command::Matmul(args) => commands::matmul::run(&args),
@@ -41,12 +41,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// A panic of the planner comes back as an error, which is said once.
-fn print_no_panic_of_planners() {
-    let usual = std::panic::take_hook();
+/// A panic of a task or of the planner (a library's decoder at a damaged file) comes back as an error that
+/// names the file; what is said of the thread besides is of use to nobody but who looks for the bug, and
+/// asks for it.
+fn quiet_panics() {
+    let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if std::thread::current().name() != Some(flagstone::PLANNER_THREAD) {
-            usual(panic);
+        let thread = std::thread::current();
+        let is_caught = thread
+            .name()
+            .is_some_and(|name| name.starts_with("flagstone-"));
+        if !is_caught || std::env::var_os("RUST_BACKTRACE").is_some_and(|asked| asked != "0") {
+            loud(panic);
         }
     }));
 }
