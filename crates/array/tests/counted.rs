@@ -212,8 +212,8 @@ fn what_cannot_wait_says_so() {
         ),
         (later.nonzero().remove(0), "depends on the data"),
         (
-            x.with_assigned(index![some.index(index![.., 0]), 0], &Array::scalar(1)),
-            "single value",
+            x.with_assigned(index![Array::arange(0i64, 2, 1), 0], &Array::scalar(1)),
+            "places of a computed list",
         ),
     ] {
         let message = array
@@ -223,6 +223,12 @@ fn what_cannot_wait_says_so() {
             .to_string();
         assert!(message.contains(part), "{message}");
     }
+    // a mask beside an integer picks places of its own axis, as NumPy's does
+    let rows = some.index(index![.., 0]);
+    let assigned = x.with_assigned(index![rows, 0], &Array::scalar(1));
+    let assigned = assigned.compute_with(&SerialExecutor).unwrap();
+    let column: Vec<i64> = (0..4).map(|row| assigned[[row, 0]]).collect();
+    assert_eq!(column, [0, 1, 1, 1]);
     // lengths that do not fit are found when they are known, with the line of the operation
     let wrong = &later + Array::full(&[3], 1i64);
     let error = wrong.compute_with(&SerialExecutor).unwrap_err().to_string();

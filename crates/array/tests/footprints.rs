@@ -249,6 +249,10 @@ fn typed<T: Element>(x: &Array<T>, visit: &mut impl table::Visit) {
         Array::concatenate(&[&blocks, &blocks, &blocks], 0),
     );
     visit.see("max", blocks.cast::<u8>().max(..));
+    // the others go through their elements many times
+    if length > 200_000 {
+        return;
+    }
     visit.see("sort", x.sort(0));
     visit.see("unique", x.unique_counts().1);
     visit.see("cumsum", x.cast::<i64>().cumsum(0));
@@ -273,7 +277,9 @@ fn tasks_take_what_they_declare_of_every_type_and_length() {
         let values = Array::from_fn(&[length], |at| (at[0] % 251) as u8);
         let kinds = if length < 1_000_000 { 2 } else { 1 };
         for kind in [i, i + 3].into_iter().take(kinds) {
-            let x = from_source(directory.path(), kind % 7, &values);
+            // a file, where there are many elements
+            let kind = if kinds == 1 { 0 } else { kind % 7 };
+            let x = from_source(directory.path(), kind, &values);
             typed(&x, &mut visit);
         }
         if length < 1_000_000 {

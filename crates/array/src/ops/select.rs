@@ -100,8 +100,8 @@ fn plan(shape: &[usize], indices: Vec<Index>) -> Result<Plan, String> {
         match index {
             Index::Lazy(_) | Index::Places(_) => {
                 return Err(
-                    "nothing is assigned to a list of places that is computed: compute it first, \
-                     or assign where a mask is true"
+                    "nothing is assigned to places of a computed list: compute them first, or \
+                     assign where a mask is true"
                         .to_owned(),
                 );
             }

@@ -40,7 +40,7 @@ pub(crate) struct Scratch {
     /// Of the quota.
     claimed_bytes: u64,
     /// A page could not be written: nothing after it has its place.
-    failed: bool,
+    failed: Option<io::ErrorKind>,
 }
 
 impl Scratch {
@@ -51,7 +51,7 @@ impl Scratch {
             pages: 0,
             rest: Vec::new(),
             claimed_bytes: 0,
-            failed: false,
+            failed: None,
         }
     }
 
@@ -62,8 +62,8 @@ impl Scratch {
     /// Writes full pages after those that are there.
     fn write(&mut self, pages: &[u8]) -> Result<()> {
         let written = match self.failed {
-            true => Err(io::Error::other("writing failed before")),
-            false => self.store.claim(pages.len() as u64).and_then(|()| {
+            Some(kind) => Err(io::Error::new(kind, "writing failed before")),
+            None => self.store.claim(pages.len() as u64).and_then(|()| {
                 self.claimed_bytes += pages.len() as u64;
                 let at = (self.pages * PAGE) as u64;
                 retry(|| self.file.write_all_at(pages, at))
@@ -72,7 +72,7 @@ impl Scratch {
         match written {
             Ok(()) => self.pages += pages.len() / PAGE,
             Err(error) => {
-                self.failed = true;
+                self.failed = Some(error.kind());
                 return Err(self.store.error("write to", error));
             }
         }
