@@ -230,6 +230,11 @@ fn a_bag_is_persisted_in_its_smallest_budget_however_large_its_partitions_are() 
         }
         assert!(session.stats().ledger_peak_bytes <= budget);
         drop((bag, graph));
+        // the worker that ran the last task may hold the program a moment longer
+        let start = std::time::Instant::now();
+        while session.spilled_bytes() > 0 && start.elapsed().as_secs() < 10 {
+            std::thread::yield_now();
+        }
         assert_eq!(session.spilled_bytes(), 0);
     }
 }

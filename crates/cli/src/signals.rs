@@ -46,7 +46,9 @@ fn end_in_time(signal: i32) {
         } else {
             "terminated"
         };
-        crate::run::say(format_args!("{word}: nothing was written"));
+        crate::run::say(format_args!(
+            "{word}: output that was not finished has no name"
+        ));
         std::process::exit(128 + signal);
     };
     let watch = std::thread::Builder::new().name("flagstone-end".into());

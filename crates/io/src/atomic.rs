@@ -245,7 +245,9 @@ impl Output {
             );
             Error::new(ErrorKind::Io, message).at_path(target)
         };
-        self.partial.set_stage(Stage::Publishing);
+        if !self.partial.set_stage(Stage::Publishing) {
+            return Err(gone(path));
+        }
         let old = fs::symlink_metadata(target).ok();
         match old {
             None => match rename(path, target, Mode::NoReplace) {
@@ -300,20 +302,21 @@ impl Drop for Output {
     }
 }
 
+fn gone(path: &Path) -> Error {
+    let message = "somebody has removed or replaced the unfinished output while it was being written; \
+                   nothing is kept of this run";
+    Error::new(ErrorKind::Io, message).at_path(path)
+}
+
 /// Refuses output under whose name something else lies by now, or nothing.
 fn check_same(file: &File, path: &Path) -> Result<(), Error> {
-    let gone = || {
-        let message = "somebody has removed or replaced the unfinished output while it was being \
-                       written; nothing is kept of this run";
-        Error::new(ErrorKind::Io, message).at_path(path)
-    };
     let own = file
         .metadata()
         .map_err(|cause| Error::os("read", path, cause))?;
-    let there = fs::symlink_metadata(path).map_err(|_| gone())?;
+    let there = fs::symlink_metadata(path).map_err(|_| gone(path))?;
     match (own.dev(), own.ino()) == (there.dev(), there.ino()) {
         true => Ok(()),
-        false => Err(gone()),
+        false => Err(gone(path)),
     }
 }
 

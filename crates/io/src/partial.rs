@@ -29,6 +29,8 @@ pub(crate) enum Stage {
     Kept,
     /// It is getting its name: whoever ends the process waits for that.
     Publishing,
+    /// It was removed, and never gets its name.
+    Removed,
 }
 
 /// Removes what this process has begun to write and not finished, for a program that has to end
@@ -42,16 +44,30 @@ pub fn remove_unfinished() {
             let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
             let ours = ours.get_or_insert_default();
             if ours.values().all(|&stage| stage != Stage::Publishing) {
-                let growing = ours.iter().filter(|&(_, &stage)| stage == Stage::Growing);
-                for (path, _) in growing {
-                    // nobody is left to report to; the next run to this target sweeps it
-                    let _ = remove(path);
+                let growing = ours
+                    .iter_mut()
+                    .filter(|(_, stage)| **stage == Stage::Growing);
+                for (path, stage) in growing {
+                    *stage = Stage::Removed;
+                    remove_beside_writers(path);
                 }
                 return;
             }
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+}
+
+/// Removes a tree in which others may still make files: until one of the tries leaves nothing.
+fn remove_beside_writers(path: &Path) {
+    const TRIES_MAX: usize = 50;
+    for _ in 0..TRIES_MAX {
+        if remove(path).is_ok() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    // nobody is left to report to; the next run to this target sweeps it
 }
 
 /// A target and the names beside it.
@@ -116,11 +132,16 @@ impl Partial {
         })
     }
 
-    /// What becomes of it when the process has to end.
-    pub(crate) fn set_stage(&self, stage: Stage) {
+    /// Says what becomes of it when the process has to end; `false` when it was removed before.
+    pub(crate) fn set_stage(&self, stage: Stage) -> bool {
         let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = ours.as_mut().and_then(|ours| ours.get_mut(&self.path)) {
-            *own = stage;
+        match ours.as_mut().and_then(|ours| ours.get_mut(&self.path)) {
+            Some(Stage::Removed) => false,
+            Some(own) => {
+                *own = stage;
+                true
+            }
+            None => true,
         }
     }
 

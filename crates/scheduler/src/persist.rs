@@ -103,7 +103,8 @@ impl Layer for Persisted {
     fn deps(&self, _: u32, _: &mut Deps<'_>) {}
 
     fn footprint(&self, task: u32) -> Footprint {
-        // asked for the first time when the later graph is frozen, outside of any lock
+        // asked for the first time when the later graph is frozen, under no lock but that of the plans
+        // that are so large that they lease
         let bytes = self.bytes.get_or_init(|| {
             self.run.session.shared.wait_for_run(self.run.id);
             let core = self.run.session.shared.core.lock();

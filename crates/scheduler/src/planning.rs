@@ -4,14 +4,16 @@
 //! A plan has a size before it has tasks: how many there are is asked first, and every list of
 //! dependencies is counted as it grows. So what cannot be planned is refused before it is built.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flagstone_graph::{
     Error, ErrorKind, FreezeOptions, Graph, LayerId, PLANNED_EDGE_BYTES, PLANNED_KEPT_BYTES,
     PLANNED_TASK_BYTES, Program, Result,
 };
 use flagstone_memory::format_bytes;
+use parking_lot::MutexGuard;
 
 use crate::run::eviction::Room;
 use crate::run::host::InTask;
@@ -29,6 +31,8 @@ struct Planned<'s> {
     leased: Cell<u64>,
     most: u64,
     nested: bool,
+    /// Held by the one plan that leases: parts of several would wait for each other.
+    one: RefCell<Option<MutexGuard<'s, ()>>>,
 }
 
 impl Shared {
@@ -40,7 +44,7 @@ impl Shared {
         }
     }
 
-    /// Freezes a graph, one at a time: parts of several plans would wait for each other.
+    /// Freezes a graph.
     pub(crate) fn freeze(
         self: &Arc<Self>,
         graph: &Graph,
@@ -59,12 +63,12 @@ impl Shared {
         options: &FreezeOptions,
     ) -> Result<Program> {
         let nested = InTask::is_inside(self);
-        let _one = (!nested).then(|| self.planning.lock());
         let planned = Planned {
             shared: self,
             leased: Cell::new(0),
             most: capacity / PLAN_SHARE,
             nested,
+            one: RefCell::default(),
         };
         graph.freeze_watched(outputs, options, &|bytes| planned.cover(bytes))
     }
@@ -101,6 +105,10 @@ impl Planned<'_> {
 
     fn lease(&self, bytes: u64) -> Result<()> {
         let shared = self.shared;
+        while self.one.borrow().is_none() {
+            shared.check_cancelled()?;
+            *self.one.borrow_mut() = shared.planning.try_lock_for(Duration::from_millis(20));
+        }
         let mut core = shared.core.lock();
         loop {
             shared.check_cancelled()?;
@@ -113,9 +121,7 @@ impl Planned<'_> {
                 self.leased.set(self.leased.get() + bytes);
                 return Ok(());
             }
-            shared
-                .done
-                .wait_for(&mut core, std::time::Duration::from_millis(20));
+            shared.done.wait_for(&mut core, Duration::from_millis(20));
         }
     }
 }

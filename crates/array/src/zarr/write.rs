@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
@@ -32,7 +33,7 @@ pub(crate) struct ZarrSink {
     pub(crate) past_cache: bool,
     pub(crate) scratch_bytes: u64,
     /// A bit for each chunk of a new array that has a file.
-    pub(crate) filed: Vec<AtomicU64>,
+    pub(crate) filed: OnceLock<Box<[AtomicU64]>>,
 }
 
 impl ZarrSink {
@@ -52,14 +53,9 @@ impl ZarrSink {
         } else {
             stored.read_bytes()? + chunk
         };
-        let words = if fresh {
-            stored.grid.len().div_ceil(64)
-        } else {
-            0
-        };
         Ok(ZarrSink {
             scratch_bytes: chunk + pack + read,
-            filed: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            filed: OnceLock::new(),
             directory: stored.path.clone(),
             stored,
             fresh,
@@ -92,7 +88,12 @@ impl ZarrSink {
             let file = DirectFile::new(File::create(path)?, path, self.past_cache);
             file.set_len(bytes.len() as u64)?;
             file.write_all_at(bytes, 0)?;
-            self.filed[chunk / 64].fetch_or(1 << (chunk % 64), Ordering::Relaxed);
+            // when the plan was admitted: its tasks take more than a bit each
+            let words = self.stored.grid.len().div_ceil(64);
+            let filed = self
+                .filed
+                .get_or_init(|| (0..words).map(|_| AtomicU64::new(0)).collect());
+            filed[chunk / 64].fetch_or(1 << (chunk % 64), Ordering::Relaxed);
             return Ok(());
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -122,8 +123,8 @@ impl Sink for ZarrSink {
         }
         let grid = &self.stored.grid;
         let filed = |chunk: &usize| {
-            let word = self.filed[chunk / 64].load(Ordering::Relaxed);
-            word >> (chunk % 64) & 1 == 1
+            let word = self.filed.get().map(|filed| &filed[chunk / 64]);
+            word.is_some_and(|word| word.load(Ordering::Relaxed) >> (chunk % 64) & 1 == 1)
         };
         let chunks = (0..grid.len()).filter(filed);
         let files = chunks.map(|chunk| self.stored.key(&grid.coords(chunk)));

@@ -103,6 +103,9 @@ fn close(page: &mut Vec<u8>, start: usize, number: usize) {
 
 impl ScratchFile for Scratch {
     fn append(&mut self, mut bytes: &[u8]) -> Result<u64> {
+        if self.failed.is_some() {
+            self.write(&[])?;
+        }
         let start = self.len() as u64;
         loop {
             let full = (self.rest.len() + bytes.len()) / PAYLOAD;
