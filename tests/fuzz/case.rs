@@ -46,6 +46,9 @@ static ALLOCATOR: Counting = Counting;
 /// Targets are timed and measured one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// Reads an input, a file of this path.
+pub(crate) type Read = dyn Fn(&Path, &[u8], &Session) -> Result<String> + Sync;
+
 /// What a format is: its files' name, inputs that are right, words, and how it is read.
 pub(crate) struct Target<'a> {
     pub(crate) name: &'a str,
@@ -53,7 +56,7 @@ pub(crate) struct Target<'a> {
     pub(crate) seeds: Vec<Vec<u8>>,
     pub(crate) words: &'a [&'a [u8]],
     /// Reads the input, a file of this path, and says what was found; an error is an answer.
-    pub(crate) read: &'a (dyn Fn(&Path, &[u8], &Session) -> Result<String> + Sync),
+    pub(crate) read: &'a Read,
 }
 
 fn number(name: &str, default: u64) -> u64 {

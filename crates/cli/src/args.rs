@@ -31,6 +31,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one for each run of the program")]
 pub(crate) enum Explained {
     /// Explain a conversion
     Convert(Convert),

@@ -121,7 +121,7 @@ proptest! {
         let lines = records.iter().map(|record| {
             record.iter().map(quoted).collect::<Vec<_>>().join(",")
         });
-        let mut text = [format!("\"a\r\nb\",c,d")].into_iter().chain(lines)
+        let mut text = ["\"a\r\nb\",c,d".to_owned()].into_iter().chain(lines)
             .collect::<Vec<_>>().join(end);
         if is_ended {
             text.push_str(end);

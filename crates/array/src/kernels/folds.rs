@@ -389,8 +389,8 @@ impl<T: Element, R: Float> Fold for Moments<T, R> {
         Moments3 {
             count: 1.0,
             mean,
-            // the distance from itself: none, but of an infinity, whose variance is not defined
-            squares: mean - mean,
+            // the variance of an infinity is not defined
+            squares: if mean.is_finite() { 0.0 } else { f64::NAN },
         }
     }
 
