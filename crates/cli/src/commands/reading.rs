@@ -120,7 +120,6 @@ pub(crate) fn frame(
             header: !reading.no_header && !reading.header && reading.names.is_none(),
         },
         bad_records,
-        ..plain
     };
     DataFrame::read_csv(inputs, options)
 }
