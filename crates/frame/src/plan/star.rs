@@ -13,6 +13,7 @@ use datafusion_sql::sqlparser::ast::{
 };
 use flagstone_graph::{Error, Result};
 
+use super::balance::balanced;
 use super::sql::{of_rows, to_expr};
 
 /// Looks at the options before the columns are known.
@@ -26,7 +27,7 @@ pub(super) fn check(options: &WildcardAdditionalOptions) -> Result<()> {
     let replaced = options.opt_replace.iter().flat_map(|list| &list.items);
     replaced
         .into_iter()
-        .try_for_each(|item| of_rows(&item.expr))
+        .try_for_each(|item| of_rows(&balanced(item.expr.clone())?))
 }
 
 /// The columns that `*` stands for.
