@@ -179,6 +179,29 @@ fn a_given_type_holds_every_value_or_the_record_is_bad() {
     );
 }
 
+#[test]
+fn a_bad_record_does_not_change_the_delimiter() {
+    let dir = tempfile::tempdir().unwrap();
+    let rest = "7,a7|b|c|d\n".repeat(200);
+    let text = format!("id,tags\n{rest}100,a|b|c|d,extra\n{rest}");
+    let path = write(dir.path(), "a.csv", &text);
+    let options = CsvOptions {
+        bad_records: BadRecords::Skip,
+        ..CsvOptions::sniffed()
+    };
+    let (fields, rows) = read(&path, options);
+    assert_eq!(fields, "id Int64, tags Utf8");
+    assert_eq!((rows.len(), rows[0].as_str()), (400, "| 7 | a7|b|c|d |"));
+    // lists in a single column
+    let path = write(
+        dir.path(),
+        "b.csv",
+        &format!("tags\n{}", "a|b|c\n".repeat(50)),
+    );
+    let (fields, rows) = read(&path, CsvOptions::sniffed());
+    assert_eq!((fields.as_str(), rows.len()), ("tags Utf8", 50));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
