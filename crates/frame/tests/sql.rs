@@ -453,3 +453,33 @@ fn long_rows_in_functions_are_computed() {
     let (_, rows) = selected(&people, &list).unwrap();
     assert_eq!(rows, ["| 400 | false |", "| 800 | true |"]);
 }
+
+#[test]
+fn patterns_of_names_end_whatever_they_are() {
+    let name = "a".repeat(20_000);
+    let long = frame(vec![
+        (
+            name.as_str(),
+            Arc::new(Int64Array::from(vec![1])) as ArrayRef,
+        ),
+        ("größe", Arc::new(Int64Array::from(vec![2]))),
+    ]);
+    for (pattern, row) in [
+        (format!("{}b", "%a".repeat(40)), ""),
+        (format!("{}%", "%a".repeat(40)), "| 1 |"),
+        (name.clone(), "| 1 |"),
+        ("_".repeat(20_000), "| 1 |"),
+        (format!("%{}b", "a".repeat(100)), ""),
+        ("%r%ß_".to_owned(), "| 2 |"),
+        ("gr_ß".to_owned(), ""),
+        ("%".to_owned(), "| 1 | 2 |"),
+    ] {
+        let rows = selected(&long, &format!("* ilike '{pattern}'")).map(|(_, rows)| rows);
+        assert_eq!(
+            rows.unwrap_or_default().concat(),
+            row,
+            "{:?}",
+            pattern.get(..9)
+        );
+    }
+}
