@@ -202,6 +202,26 @@ fn a_bad_record_does_not_change_the_delimiter() {
     assert_eq!((fields.as_str(), rows.len()), ("tags Utf8", 50));
 }
 
+#[test]
+fn of_a_long_field_the_start_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for (field, shown) in [
+        ("é".repeat(1_000_000), format!("\"{}\"… in", "é".repeat(40))),
+        ("x".repeat(41), format!("\"{}\"… in", "x".repeat(40))),
+        ("x".repeat(40), format!("\"{}\" in", "x".repeat(40))),
+    ] {
+        let path = write(dir.path(), "a.csv", &format!("n,m\n{field},1\n"));
+        let options = CsvOptions {
+            types: vec![("n".to_owned(), column_type("int").unwrap())],
+            ..CsvOptions::csv()
+        };
+        let error = DataFrame::read_csv([&path], options).compute_with(&SerialExecutor);
+        let message = error.unwrap_err().message().to_owned();
+        assert!(message.contains(&shown), "{message:.300}");
+        assert!(message.len() < 600);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
