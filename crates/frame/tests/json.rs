@@ -126,6 +126,45 @@ fn a_schema_that_widens_late_gives_the_files_of_a_known_one() {
 }
 
 #[test]
+fn keys_that_are_data_become_text_and_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let filler: String = (0..40_000)
+        .map(|i| format!("{{\"n\":{i},\"of\":{{\"a\":true}}}}\n"))
+        .collect();
+    let keys = |rows: std::ops::Range<usize>| {
+        let row = |i| format!("{{\"n\":{i},\"of\":{{\"k{i}\":{i}}}}}\n");
+        rows.map(row).collect::<String>()
+    };
+    let told = |rows: std::ops::Range<usize>| {
+        write(dir.path(), "a.json", &(filler.clone() + &keys(rows)));
+        let out = dir.path().join("out");
+        let options = ParquetOptions {
+            overwrite: true,
+            ..ParquetOptions::default()
+        };
+        let report = read(dir.path(), "a.json")
+            .write_parquet_with(&SerialExecutor, &out, &options)
+            .unwrap();
+        assert_eq!(report.bad_records, 0);
+        let told: Vec<String> = report.widened.iter().map(ToString::to_string).collect();
+        let of = read_back(&out)["of"].clone();
+        (told, of)
+    };
+    let file = dir.path().join("a.json").display().to_string();
+    let (lines, of) = told(0..2000);
+    assert_eq!(
+        lines,
+        [format!("of: object became JSON text at {file}:40001")]
+    );
+    let of = of.as_string::<i32>();
+    assert_eq!(of.value(0), "{\"a\":true}");
+    assert_eq!(of.value(41_999), "{\"k1999\":1999}");
+    // as many keys as an object may have, and one more
+    assert_eq!(told(0..255).0.len(), 255);
+    assert_eq!(told(0..256).0, lines);
+}
+
+#[test]
 fn bad_records_follow_the_policy() {
     let dir = tempfile::tempdir().unwrap();
     let text = "{\"a\":1}\n\n{\"a\":2\n{\"a\":3}\n[1]\n{\"a\":4}";

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flagstone_frame::{CsvOptions, DataFrame, ParquetOptions};
+use flagstone_frame::{CsvOptions, DataFrame, JsonOptions, ParquetOptions};
 use flagstone_scheduler::Session;
 
 struct Counting;
@@ -61,13 +61,33 @@ fn skewed(path: &Path) {
     }
 }
 
+/// Far past what is looked at for the schema, every record brings a key of its own.
+fn strange(path: &Path) {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    for row in 0..60_000 {
+        writeln!(out, "{{\"n\":{row},\"of\":{{\"a\":true}}}}").unwrap();
+    }
+    for row in 0..60_000 {
+        writeln!(
+            out,
+            "{{\"key number {row}\":1,\"of\":{{\"member {row}\":1}}}}"
+        )
+        .unwrap();
+    }
+}
+
 #[test]
 fn the_heap_stays_below_what_the_ledger_granted() {
     let dir = tempfile::tempdir().unwrap();
     wide(&dir.path().join("wide.csv"));
     skewed(&dir.path().join("skewed.csv"));
-    for name in ["wide.csv", "skewed.csv"] {
-        let frame = DataFrame::read_csv([dir.path().join(name)], CsvOptions::csv());
+    strange(&dir.path().join("strange.json"));
+    for name in ["wide.csv", "skewed.csv", "strange.json"] {
+        let path = dir.path().join(name);
+        let frame = match name.ends_with(".json") {
+            true => DataFrame::read_json([path], JsonOptions::default()),
+            false => DataFrame::read_csv([path], CsvOptions::csv()),
+        };
         // the schema is looked at before, so that what the optimiser takes is no part of it
         frame.check().unwrap();
         for write in [false, true] {

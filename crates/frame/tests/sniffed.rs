@@ -179,6 +179,49 @@ fn a_given_type_holds_every_value_or_the_record_is_bad() {
     );
 }
 
+#[test]
+fn a_bad_record_does_not_change_the_delimiter() {
+    let dir = tempfile::tempdir().unwrap();
+    let rest = "7,a7|b|c|d\n".repeat(200);
+    let text = format!("id,tags\n{rest}100,a|b|c|d,extra\n{rest}");
+    let path = write(dir.path(), "a.csv", &text);
+    let options = CsvOptions {
+        bad_records: BadRecords::Skip,
+        ..CsvOptions::sniffed()
+    };
+    let (fields, rows) = read(&path, options);
+    assert_eq!(fields, "id Int64, tags Utf8");
+    assert_eq!((rows.len(), rows[0].as_str()), (400, "| 7 | a7|b|c|d |"));
+    // lists in a single column
+    let path = write(
+        dir.path(),
+        "b.csv",
+        &format!("tags\n{}", "a|b|c\n".repeat(50)),
+    );
+    let (fields, rows) = read(&path, CsvOptions::sniffed());
+    assert_eq!((fields.as_str(), rows.len()), ("tags Utf8", 50));
+}
+
+#[test]
+fn of_a_long_field_the_start_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for (field, shown) in [
+        ("é".repeat(1_000_000), format!("\"{}\"… in", "é".repeat(40))),
+        ("x".repeat(41), format!("\"{}\"… in", "x".repeat(40))),
+        ("x".repeat(40), format!("\"{}\" in", "x".repeat(40))),
+    ] {
+        let path = write(dir.path(), "a.csv", &format!("n,m\n{field},1\n"));
+        let options = CsvOptions {
+            types: vec![("n".to_owned(), column_type("int").unwrap())],
+            ..CsvOptions::csv()
+        };
+        let error = DataFrame::read_csv([&path], options).compute_with(&SerialExecutor);
+        let message = error.unwrap_err().message().to_owned();
+        assert!(message.contains(&shown), "{message:.300}");
+        assert!(message.len() < 600);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

@@ -394,3 +394,92 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn chains_are_found_wherever_they_stand() {
+    let sum = |count: usize| vec!["a"; count + 1].join(" + ");
+    let (long, longer) = (sum(500), sum(6000));
+    for around in [
+        "abs(?)",
+        "abs(abs(?)) = 1",
+        "(?) is null",
+        "case when b = 1 then ? else 0 end",
+        "case when ? = 1 then 0 end",
+        "cast(? as varchar)",
+        "(?)::int",
+        "b in (1, ?)",
+        "? in (1, 2)",
+        "b between 1 and (?)",
+        "b like (?)",
+        "not (-(?) > 1 and b = 2)",
+        "extract(year from ?)",
+        "substring(b, ?)",
+    ] {
+        let error = check_condition(&around.replace('?', &longer)).unwrap_err();
+        let wanted = "operators stand in a row, and at most 500 may";
+        assert!(error.message().contains(wanted), "{around}: {error}");
+    }
+    let star = format!("* replace (abs({longer}) as a)");
+    assert!(check_select_list(&star).is_err());
+    let terms = |count: usize| vec!["a = 1"; count].join(" or ");
+    check_condition(&format!("coalesce({}, b)", terms(4000))).unwrap();
+    let both = format!("coalesce({}, {})", terms(6000), terms(6000));
+    let error = check_condition(&both).unwrap_err();
+    assert!(error.message().contains("more than 10000 terms"), "{error}");
+    // rows in rows, and operators that stand behind what they are of
+    check_condition(&format!("({long}) + abs({long}) * (({long}) - 1)")).unwrap();
+    for text in [
+        format!("abs(abs({long}) + {})", sum(490)),
+        format!("a{}", " is null".repeat(30_000)),
+        format!("a{}", "::int".repeat(20_000)),
+        format!("a{}", " between 1 and 2".repeat(10_000)),
+        format!("a{}", " like 'x'".repeat(20_000)),
+    ] {
+        let error = check_condition(&text).unwrap_err();
+        let wanted = "more than 600 operators deep";
+        assert!(error.message().contains(wanted), "{}: {error}", &text[..20]);
+    }
+}
+
+#[test]
+fn long_rows_in_functions_are_computed() {
+    let people = people();
+    let sum = vec!["id"; 400].join(" + ");
+    let terms: Vec<String> = (2..3000).map(|i| format!("id = {i}")).collect();
+    let list = format!(
+        "abs({sum}) as n, coalesce({}, false) as is",
+        terms.join(" or ")
+    );
+    let (_, rows) = selected(&people, &list).unwrap();
+    assert_eq!(rows, ["| 400 | false |", "| 800 | true |"]);
+}
+
+#[test]
+fn patterns_of_names_end_whatever_they_are() {
+    let name = "a".repeat(20_000);
+    let long = frame(vec![
+        (
+            name.as_str(),
+            Arc::new(Int64Array::from(vec![1])) as ArrayRef,
+        ),
+        ("größe", Arc::new(Int64Array::from(vec![2]))),
+    ]);
+    for (pattern, row) in [
+        (format!("{}b", "%a".repeat(40)), ""),
+        (format!("{}%", "%a".repeat(40)), "| 1 |"),
+        (name.clone(), "| 1 |"),
+        ("_".repeat(20_000), "| 1 |"),
+        (format!("%{}b", "a".repeat(100)), ""),
+        ("%r%ß_".to_owned(), "| 2 |"),
+        ("gr_ß".to_owned(), ""),
+        ("%".to_owned(), "| 1 | 2 |"),
+    ] {
+        let rows = selected(&long, &format!("* ilike '{pattern}'")).map(|(_, rows)| rows);
+        assert_eq!(
+            rows.unwrap_or_default().concat(),
+            row,
+            "{:?}",
+            pattern.get(..9)
+        );
+    }
+}

@@ -8,7 +8,8 @@
 //! # Invariants
 //! 1. `lines = blank + records + skipped + quarantined` ([`Quality::balances`]), for every source.
 //! 2. What is kept per source is bounded: [`KEYS_MAX`] keys, and the number of those left out, and
-//!    the counts of 4096 parts: some 200 KiB.
+//!    the counts of 4096 parts: some 200 KiB. Parts that do not hold are kept as ranges of their
+//!    numbers, one for a reading, and the last 256 of them.
 //! 3. What was told of a part is taken back when the part turns out to begin elsewhere
 //!    ([`Quality::void`]).
 //! 4. A part of a source that is read twice in a run counts once, as it was read most. That is known
@@ -27,6 +28,9 @@ pub const KEYS_MAX: usize = 1000;
 
 /// Of how many parts of a source it is known whether they were read before.
 const PARTS_MAX: usize = 1 << 12;
+
+/// How many readings of a source that do not hold are kept.
+const VOID_MAX: usize = 1 << 8;
 
 /// The ledgers of several sources, by what the source is called.
 pub type Qualities = BTreeMap<String, Quality>;
@@ -55,8 +59,9 @@ pub struct Quality {
     /// are kept; a later part that is read twice counts twice.
     pub parts: BTreeMap<u64, [u64; 5]>,
     /// Parts whose counts do not hold, since the source turned out to be cut elsewhere and was read
-    /// again: what was told of them before is taken back.
-    pub void: BTreeSet<u64>,
+    /// again: what was told of them is taken back. Ranges of their numbers: the first, and the one
+    /// behind the last; the last 256 are kept.
+    pub void: BTreeSet<(u64, u64)>,
     /// What was found about the source that nobody had said: its delimiter, names that were made
     /// unique. Each once; of a source there are a few.
     pub notes: BTreeSet<String>,
@@ -218,6 +223,18 @@ impl Quality {
     /// Adds what another task saw of the source.
     pub fn add(&mut self, more: &Quality) {
         self.take_back(&more.void);
+        self.void.extend(&more.void);
+        while self.void.len() > VOID_MAX {
+            self.void.pop_first();
+        }
+        self.add_counts(more);
+        // parts may be told of behind what voids them, where sums were made apart
+        let void = std::mem::take(&mut self.void);
+        self.take_back(&void);
+        self.void = void;
+    }
+
+    fn add_counts(&mut self, more: &Quality) {
         self.notes.extend(more.notes.iter().cloned());
         let known = |part: &u64| self.parts.contains_key(part);
         if !more.parts.is_empty() && more.parts.keys().all(known) {
@@ -252,17 +269,18 @@ impl Quality {
 
 impl Quality {
     /// Forgets the counts of parts that do not hold.
-    fn take_back(&mut self, void: &BTreeSet<u64>) {
-        for part in void {
-            let Some(counts) = self.parts.remove(part) else {
-                continue;
-            };
+    fn take_back(&mut self, ranges: &BTreeSet<(u64, u64)>) {
+        let void = ranges
+            .iter()
+            .flat_map(|&(first, end)| self.parts.range(first..end.max(first)));
+        let void: BTreeMap<u64, [u64; 5]> = void.map(|(part, counts)| (*part, *counts)).collect();
+        for (part, counts) in void {
+            self.parts.remove(&part);
             let sums = self.counts_mut().into_iter().zip(counts);
             sums.for_each(|(sum, less)| *sum = sum.saturating_sub(less));
             let [_, _, records, ..] = counts;
             self.looked_into = self.looked_into.saturating_sub(records);
         }
-        self.void.extend(void);
     }
 
     /// Parts that were read before: the reading that saw more lines counts, and a key that one of
@@ -345,7 +363,7 @@ mod tests {
         let mut sum = quality("a").of_part(7);
         sum.add(&quality("a").of_part(8));
         let again = Quality {
-            void: BTreeSet::from([7, 8]),
+            void: BTreeSet::from([(7, 9)]),
             notes: BTreeSet::from(["read whole".to_owned()]),
             ..quality("a")
         };
@@ -356,6 +374,12 @@ mod tests {
         let counts = (sum.lines, sum.blank, sum.records, sum.skipped);
         assert_eq!(counts, (5, 1, 2, 1));
         assert!(sum.balances() && sum.notes.contains("read whole"));
+        // and whichever comes first
+        let mut first = again.of_part(9);
+        first.add(&quality("a").of_part(7));
+        first.add(&quality("a").of_part(8));
+        assert_eq!((first.lines, first.records, first.parts.len()), (5, 2, 1));
+        assert!(first.balances());
     }
 
     #[test]

@@ -23,6 +23,10 @@ use crate::schema::kind::{EXACT_FLOAT_MAX, Kind, Nest};
 use crate::schema::text::json_field;
 
 const NONE: u32 = u32::MAX;
+/// What is remembered of a key that the schema does not have, beside its name.
+const EXTRA_BYTES: usize = 1024;
+/// What the kind of a value takes for each byte of its text, at most.
+const KIND_BYTES: usize = 16;
 
 /// What was met that the schema did not foresee, and the byte of its record's start.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,6 +139,8 @@ pub(crate) struct Members {
     nest: Nest,
     pub(crate) extra: Vec<(String, Deviation)>,
     extra_by_name: HashMap<String, u32>,
+    /// About what the extra keys take.
+    extra_bytes: usize,
 }
 
 #[derive(Default)]
@@ -491,7 +497,7 @@ impl Column {
                 Data::Float(values) => values.capacity() * 8,
                 Data::Text { offsets, bytes, .. } => offsets.capacity() * 4 + bytes.capacity(),
                 Data::List { offsets, items } => offsets.capacity() * 4 + items.bytes(),
-                Data::Struct(members) => members.columns.iter().map(Column::bytes).sum(),
+                Data::Struct(members) => members.bytes(),
             }
     }
 }
@@ -535,6 +541,7 @@ impl Members {
             nest,
             extra: Vec::new(),
             extra_by_name: HashMap::new(),
+            extra_bytes: 0,
         }
     }
 
@@ -563,8 +570,10 @@ impl Members {
             let nest = self.nest.member();
             if self.open {
                 let name = cursor.key_name(key)?;
+                let start = cursor.pos;
                 let kind = cursor.kind(value, nest)?;
-                self.add_extra(name, kind, at, cursor);
+                let value_bytes = cursor.pos.saturating_sub(start);
+                self.add_extra(name, kind, value_bytes, at, cursor);
             } else {
                 cursor.skip(value, nest.depth)?;
             }
@@ -572,17 +581,33 @@ impl Members {
         cursor.close_keys(keys)
     }
 
-    fn add_extra(&mut self, name: String, kind: Kind, at: u64, cursor: &mut Cursor<'_>) {
+    /// Remembers a key that the schema does not have, unless there are more already than an object
+    /// has: then it is text, whatever else comes.
+    fn add_extra(
+        &mut self,
+        name: String,
+        kind: Kind,
+        value_bytes: usize,
+        at: u64,
+        cursor: &mut Cursor<'_>,
+    ) {
         let nest = self.nest.member();
         match self.extra_by_name.get(&name) {
             Some(&known) => self.extra[known as usize].1.add(kind, at, nest),
+            None if self.columns.len() + self.extra.len() > self.nest.keys_max() => {}
             None => {
                 cursor.news = true;
                 let known = self.extra.len() as u32;
+                self.extra_bytes += EXTRA_BYTES + 2 * name.len() + KIND_BYTES * value_bytes;
                 self.extra_by_name.insert(name.clone(), known);
                 self.extra.push((name, Deviation::new(kind, at, nest)));
             }
         }
+    }
+
+    /// The bytes allocated now.
+    pub(crate) fn bytes(&self) -> usize {
+        self.extra_bytes + self.columns.iter().map(Column::bytes).sum::<usize>()
     }
 
     /// The member with this key: the one that followed the last time, mostly.

@@ -110,7 +110,7 @@ impl RecordDecoder {
     pub(crate) fn bytes(&self) -> usize {
         self.marks.at.capacity() * 4
             + match &self.root {
-                Root::Members(members) => members.columns.iter().map(Column::bytes).sum(),
+                Root::Members(members) => members.bytes(),
                 Root::Value(column) => column.bytes(),
             }
     }

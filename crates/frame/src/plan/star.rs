@@ -13,6 +13,7 @@ use datafusion_sql::sqlparser::ast::{
 };
 use flagstone_graph::{Error, Result};
 
+use super::balance::balanced;
 use super::sql::{of_rows, to_expr};
 
 /// Looks at the options before the columns are known.
@@ -26,7 +27,7 @@ pub(super) fn check(options: &WildcardAdditionalOptions) -> Result<()> {
     let replaced = options.opt_replace.iter().flat_map(|list| &list.items);
     replaced
         .into_iter()
-        .try_for_each(|item| of_rows(&item.expr))
+        .try_for_each(|item| of_rows(&balanced(item.expr.clone())?))
 }
 
 /// The columns that `*` stands for.
@@ -141,29 +142,57 @@ fn dotted(name: &ObjectName) -> String {
     name.0.iter().map(ident).collect::<Vec<_>>().join(".")
 }
 
+/// What a pattern asks of a text.
+#[derive(Clone, Copy, PartialEq)]
+enum Sign {
+    /// `%`: any characters.
+    Any,
+    /// `_`: one character.
+    One,
+    Is(char),
+}
+
 /// Whether a text is like a pattern of `%` and `_`; a backslash takes their meaning.
+///
+/// Where a character does not fit, the last `%` takes one more: what an earlier one takes matters
+/// no longer once all up to the last was found.
 fn like(text: &str, pattern: &str) -> bool {
     let mut characters = pattern.chars();
-    match characters.next() {
-        None => text.is_empty(),
-        Some('%') => {
-            let rest = characters.as_str();
-            let mut ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-            ends.any(|at| like(&text[at..], rest))
+    let signs = std::iter::from_fn(|| {
+        Some(match characters.next()? {
+            '%' => Sign::Any,
+            '_' => Sign::One,
+            '\\' => Sign::Is(characters.next().unwrap_or('\\')),
+            other => Sign::Is(other),
+        })
+    });
+    let signs: Vec<Sign> = signs.collect();
+    let text: Vec<char> = text.chars().collect();
+    let (mut at, mut sign) = (0, 0);
+    // behind the last `%`, and how far it reaches
+    let mut last: Option<(usize, usize)> = None;
+    while at < text.len() {
+        match signs.get(sign) {
+            Some(Sign::Any) => {
+                sign += 1;
+                last = Some((sign, at));
+                continue;
+            }
+            Some(Sign::One) => {}
+            Some(Sign::Is(character)) if *character == text[at] => {}
+            _ => {
+                let Some((behind, end)) = &mut last else {
+                    return false;
+                };
+                *end += 1;
+                (sign, at) = (*behind, *end);
+                continue;
+            }
         }
-        Some('_') => {
-            let mut text = text.chars();
-            text.next().is_some() && like(text.as_str(), characters.as_str())
-        }
-        Some(character) => {
-            let character = match character {
-                '\\' => characters.next().unwrap_or('\\'),
-                other => other,
-            };
-            let rest = text.strip_prefix(character);
-            rest.is_some_and(|rest| like(rest, characters.as_str()))
-        }
+        sign += 1;
+        at += 1;
     }
+    signs[sign..].iter().all(|sign| *sign == Sign::Any)
 }
 
 #[cfg(test)]
@@ -181,8 +210,33 @@ mod tests {
             ("", "%", true),
             ("a_b", "a\\_b", true),
             ("axb", "a\\_b", false),
+            ("", "", true),
+            ("a", "", false),
+            ("", "%%", true),
+            ("", "_", false),
+            ("price", "price%", true),
+            ("price", "pric", false),
+            ("price", "prices", false),
+            ("abab", "%ab", true),
+            ("ababc", "%ab_", true),
+            ("aab", "%ab%b", false),
+            ("aabb", "%ab%b", true),
+            ("größe", "gr__e", true),
+            ("größe", "%ß%", true),
+            ("a\\", "a\\", true),
+            ("a%", "a\\%", true),
+            ("ab", "a\\%", false),
         ] {
             assert_eq!(like(text, pattern), is, "{text} {pattern}");
         }
+    }
+
+    #[test]
+    fn long_names_and_patterns_end() {
+        let name = "a".repeat(20_000);
+        assert!(!like(&name, &format!("{}b", "%a".repeat(40))));
+        assert!(like(&name, &format!("{}%", "%a".repeat(40))));
+        assert!(like(&name, &name) && like(&name, &"_".repeat(20_000)));
+        assert!(!like(&name, &format!("%{}b", "a".repeat(100))));
     }
 }

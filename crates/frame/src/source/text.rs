@@ -42,7 +42,7 @@ pub(crate) struct TextFiles {
     /// The number of its first part in the data-quality ledger.
     first_part: u64,
     /// Parts of a reading that began in the wrong places.
-    void: BTreeSet<u64>,
+    void: BTreeSet<(u64, u64)>,
     /// Rows that it counted, as far as they are not counted again.
     counted_before: AtomicU64,
 }
@@ -152,7 +152,10 @@ impl TextFiles {
         whole.staging = self.staging.clone();
         whole.numbers = self.numbers.clone();
         whole.returns = self.returns.clone();
-        whole.void = (self.first_part..self.first_part + self.partitions.len() as u64).collect();
+        whole.void = BTreeSet::from([(
+            self.first_part,
+            self.first_part + self.partitions.len() as u64,
+        )]);
         let rows: u64 = self.log().values().map(|log| log.rows).sum();
         whole.counted_before = AtomicU64::new(rows);
         whole

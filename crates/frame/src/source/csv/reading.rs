@@ -26,6 +26,9 @@ use crate::source::bad::{BadSink, Place, Text};
 use crate::source::text::PartitionLog;
 use crate::source::{BATCH_ROWS, BATCH_TEXT_BYTES, PartitionSource, Scan};
 
+/// So many characters of a field are shown.
+const SHOWN: usize = 40;
+
 struct Wanted {
     column: usize,
     /// Its type, where it was given.
@@ -386,9 +389,16 @@ impl<'a> Reading<'a> {
             };
             if !is_null && !takes(raw, data_type) {
                 let name = &self.source.columns()[wanted.column].0;
-                let raw_text = String::from_utf8_lossy(raw);
-                let what =
-                    format!("{raw_text:?} in column {name} is not of the given type {data_type}");
+                // of a long field its start: four bytes are a character at most
+                let start = String::from_utf8_lossy(&raw[..raw.len().min(4 * SHOWN)]);
+                let start: String = start.chars().take(SHOWN).collect();
+                let more = match start.len() < raw.len() {
+                    true => "…",
+                    false => "",
+                };
+                let what = format!(
+                    "{start:?}{more} in column {name} is not of the given type {data_type}"
+                );
                 let first = self.splitter.field(0).start as usize;
                 let at = raw.as_ptr() as usize - text.as_ptr() as usize;
                 return Ok(Some((at - first, what)));

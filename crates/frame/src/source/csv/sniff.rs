@@ -35,6 +35,8 @@ pub(super) struct Sniffed {
 #[derive(Debug, Clone, Copy, Default)]
 struct Read {
     records: usize,
+    /// The number of fields of the first record.
+    first: usize,
     /// The number of fields that most records have, and how many in a hundred have it.
     fields: usize,
     share: usize,
@@ -66,6 +68,10 @@ pub(super) fn sniff(head: &Head<'_>, given: &CsvOptions, memory: &dyn Memory) ->
             // the first is what was said
             let plain = plain.get_or_insert(read);
             if !read.is_table() || !is_natural(&read, plain, &candidate, given) {
+                continue;
+            }
+            // a table in one column of a table has no header of its own
+            if delimiter != given.delimiter && read.first != read.fields {
                 continue;
             }
             // a few records of another width are no reason to prefer fewer columns; quotes that are
@@ -183,6 +189,9 @@ fn read(head: &Head<'_>, options: &CsvOptions, memory: &dyn Memory) -> Result<Re
         match record {
             None => read.broken += 1,
             Some(field_count) => {
+                if read.records == 0 {
+                    read.first = field_count;
+                }
                 read.records += 1;
                 *widths.entry(field_count).or_default() += 1;
                 let quoted = (0..field_count).filter(|&i| splitter.field(i).quoted);
@@ -397,6 +406,15 @@ mod tests {
             ("", ", \" - header"),
         ] {
             assert_eq!(found(text, CsvOptions::csv()), wanted, "{text:?}");
+        }
+        let bad = format!("id,tags\n{}100,a|b|c|d,extra\n", "7,a7|b|c|d\n".repeat(400));
+        let one = format!("tags\n{}", "a7|b|c|d\n".repeat(400));
+        for text in [bad.replacen("7,", "100,a|b|c|d,extra\n7,", 1), bad, one] {
+            assert_eq!(
+                found(&text, CsvOptions::csv()),
+                ", \" - header",
+                "{text:.60}"
+            );
         }
         for (text, wanted) in [
             ("a\tb\n\"x\"\t2\n\"y\"\t3\n", "\t \" - header"),
