@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flagstone_frame::DataFrame;
+use flagstone_frame::{DataFrame, inspect_parquet};
 use flagstone_graph::ErrorKind;
 use flagstone_scheduler::Session;
 use proptest::prelude::*;
@@ -53,6 +53,50 @@ proptest! {
                 let refused = matches!(error.kind(), ErrorKind::Budget | ErrorKind::NeedsMemory);
                 let is_named = error.message().contains("strange.parquet");
                 prop_assert!(is_named || refused, "{}", error);
+            }
+        }
+    }
+}
+
+/// A file that is nothing but a footer: one column of whole numbers, and then these bytes.
+fn only_footer(rest: &[u8]) -> Vec<u8> {
+    let mut footer = vec![0x15, 0x02, 0x19, 0x2c];
+    footer.extend([0x48, 1, b's', 0x15, 0x02, 0x00]);
+    footer.extend([0x15, 0x02, 0x25, 0x00, 0x18, 1, b'a', 0x00]);
+    footer.extend([0x16, 0x00]);
+    footer.extend(rest);
+    let len = (footer.len() as u32).to_le_bytes();
+    [b"PAR1", &footer[..], &len, b"PAR1"].concat()
+}
+
+#[test]
+fn a_footer_that_claims_more_than_it_has_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("strange.parquet");
+    let builder = Session::builder().memory_bytes(64 << 20).threads(1);
+    let session = builder.spill_dir(dir.path()).build().unwrap();
+    // no row groups at all: the footer itself is right
+    std::fs::write(&path, only_footer(&[0x19, 0x0c, 0x00])).unwrap();
+    let frame = DataFrame::read_parquet([&path]);
+    assert_eq!(frame.count_with(&session).unwrap(), 0);
+    for row_groups in [
+        // 2^31 - 1 structs, in a list, and where a number is said to be
+        &[0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07, 0x00][..],
+        &[0x16, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07, 0x00],
+        // more than 2^32
+        &[0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0xff, 0x07, 0x00],
+        // 100 of them, and 3 are there
+        &[0x19, 0xfc, 100, 0x00, 0x00, 0x00],
+    ] {
+        std::fs::write(&path, only_footer(row_groups)).unwrap();
+        let read = DataFrame::read_parquet([&path]).compute_with(&session);
+        let read = read.unwrap_err();
+        let inspected = inspect_parquet([&path]).unwrap_err();
+        for error in [read, inspected] {
+            assert_eq!(error.kind(), ErrorKind::Failed, "{error}");
+            let message = error.message();
+            for part in ["strange.parquet", "its footer", "damaged"] {
+                assert!(message.contains(part), "{part}: {message}");
             }
         }
     }

@@ -12,8 +12,9 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
+use super::annotations;
+use super::thrift::{self, Wrong};
 use super::trouble::{caught, caught_parquet, refused};
-use super::{annotations, thrift};
 use crate::error::{file_error, parquet_error};
 use crate::schema::shape::{map_fields, without_members};
 
@@ -22,6 +23,8 @@ const TAIL_BYTES: u64 = 8;
 /// So much of a footer's length is leased before it is decoded: names, statistics and places take
 /// more in memory than in the file.
 const DECODED_TIMES: u64 = 4;
+/// A row group, or an element of the schema, beside what it points to.
+const ITEM_BYTES: u64 = 128;
 
 /// How the times of the old type of 96 bits are read: they have nanoseconds, and years that
 /// nanoseconds of 64 bits do not hold.
@@ -87,9 +90,17 @@ pub(crate) fn open(path: &Path, times: OldTimes, memory: &dyn Memory) -> Result<
     let mut footer = vec![0; footer_len as usize];
     let start = len - TAIL_BYTES - footer_len;
     file.read_exact_at(&mut footer, start).map_err(failed)?;
-    if thrift::is_encrypted(&footer) == Ok(true) {
+    let said = match thrift::footer(&footer) {
+        Ok(said) => said,
+        Err(Wrong::Short) => return damaged("it claims to have more than its bytes".to_owned()),
+        Err(Wrong::Broken) => return damaged("its bytes are none of a footer".to_owned()),
+    };
+    if said.is_encrypted {
         return Err(refused(path, ENCRYPTED));
     }
+    lease
+        .ensure(DECODED_TIMES * footer_len + said.items.saturating_mul(ITEM_BYTES))
+        .map_err(|needs| footer_too_large(path, footer_len, needs.into()))?;
     let parquet = caught_parquet(path, footer_place, || {
         ParquetMetaDataReader::decode_metadata(&footer)
     })?;
