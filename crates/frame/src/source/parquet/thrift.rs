@@ -6,6 +6,8 @@
 
 /// Values are not nested deeper in any header that a writer makes.
 const DEPTH_MAX: usize = 32;
+/// Nor are groups of columns.
+const SCHEMA_DEPTH_MAX: usize = 256;
 
 /// What a page's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +77,8 @@ pub(super) fn footer(bytes: &[u8]) -> Result<FooterSaid, Wrong> {
         said.is_encrypted |= id == ENCRYPTION_ALGORITHM;
         match (id, field) {
             // the decoder takes these for what they should be, whatever is said of them
-            (2 | 4 | 5 | 7, LIST) => said.items += input.skip_structs()?,
+            (2, LIST) => said.items += input.skip_schema()?,
+            (4 | 5 | 7, LIST) => said.items += input.skip_structs()?,
             (1 | 3, 4..=6) | (6, BINARY) => input.skip(field, 0)?,
             (1..=7, _) => return Err(Wrong::Broken),
             _ => input.skip(field, 0)?,
@@ -203,6 +206,46 @@ impl Compact<'_> {
             return Err(Wrong::Broken);
         }
         self.skip_items(count, &[item], 0)?;
+        Ok(count)
+    }
+
+    /// How many elements the schema has. Groups have no more members than there are elements, and
+    /// are nested no deeper than the decoder, which calls itself, can go.
+    fn skip_schema(&mut self) -> Result<u64, Wrong> {
+        const CHILDREN: i16 = 5;
+        let (count, item) = self.list()?;
+        if count > 0 && item != STRUCT {
+            return Err(Wrong::Broken);
+        }
+        let mut claimed = 0u64;
+        let mut open = Vec::new(); // members that are still to come, of each group
+        for _ in 0..count {
+            let (mut id, mut children) = (0, 0);
+            while let Some(field) = self.field(&mut id)? {
+                match (id, field) {
+                    (CHILDREN, 4..=6) => {
+                        children = u64::try_from(self.int()?).map_err(|_| Wrong::Broken)?;
+                    }
+                    (1..=3 | 6..=9, 4..=6) | (4, BINARY) | (10, STRUCT) => self.skip(field, 1)?,
+                    (1..=10, _) => return Err(Wrong::Broken),
+                    _ => self.skip(field, 1)?,
+                }
+            }
+            claimed = claimed.saturating_add(children);
+            if claimed >= count {
+                return Err(Wrong::Short);
+            }
+            if let Some(left) = open.last_mut() {
+                *left -= 1;
+            }
+            open.push(children);
+            while open.last() == Some(&0) {
+                open.pop();
+            }
+            if open.len() > SCHEMA_DEPTH_MAX {
+                return Err(Wrong::Broken);
+            }
+        }
         Ok(count)
     }
 
