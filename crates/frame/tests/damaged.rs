@@ -60,9 +60,26 @@ proptest! {
 
 /// A file that is nothing but a footer: one column of whole numbers, and then these bytes.
 fn only_footer(rest: &[u8]) -> Vec<u8> {
-    let mut footer = vec![0x15, 0x02, 0x19, 0x2c];
-    footer.extend([0x48, 1, b's', 0x15, 0x02, 0x00]);
-    footer.extend([0x15, 0x02, 0x25, 0x00, 0x18, 1, b'a', 0x00]);
+    with_schema(&[&group(&[0x02]), &LEAF], rest)
+}
+
+const LEAF: [u8; 8] = [0x15, 0x02, 0x25, 0x00, 0x18, 1, b'a', 0x00];
+const NO_ROW_GROUPS: [u8; 3] = [0x19, 0x0c, 0x00];
+
+/// A group that says that it has so many members.
+fn group(members: &[u8]) -> Vec<u8> {
+    [&[0x35, 0x00, 0x18, 1, b'g', 0x15], members, &[0x00]].concat()
+}
+
+fn with_schema(elements: &[&[u8]], rest: &[u8]) -> Vec<u8> {
+    let mut footer = vec![0x15, 0x02, 0x19, 0xfc];
+    let count = elements.len();
+    footer.extend([
+        (count & 0x7f) as u8 | 0x80,
+        (count >> 7 & 0x7f) as u8 | 0x80,
+    ]);
+    footer.push((count >> 14) as u8);
+    footer.extend(elements.concat());
     footer.extend([0x16, 0x00]);
     footer.extend(rest);
     let len = (footer.len() as u32).to_le_bytes();
@@ -98,6 +115,55 @@ fn a_footer_that_claims_more_than_it_has_is_damaged() {
             for part in ["strange.parquet", "its footer", "damaged"] {
                 assert!(message.contains(part), "{part}: {message}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_schema_that_claims_more_than_it_has_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("strange.parquet");
+    let is_damaged = |elements: &[&[u8]]| {
+        std::fs::write(&path, with_schema(elements, &NO_ROW_GROUPS)).unwrap();
+        let error = inspect_parquet([&path]).unwrap_err();
+        let message = error.message();
+        for part in ["strange.parquet", "its footer", "damaged"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    };
+    // 2^31 - 1 members
+    let many = group(&[0xfe, 0xff, 0xff, 0xff, 0x0f]);
+    is_damaged(&[&many, &LEAF]);
+    is_damaged(&[&group(&[0x02]), &many, &LEAF]);
+    // groups in groups, more than a stack has room for
+    let one = group(&[0x02]);
+    let mut deep = vec![&one[..]; 200_000];
+    deep.push(&LEAF);
+    is_damaged(&deep);
+    // some are no harm
+    let mut nested = vec![&one[..]; 40];
+    nested.push(&LEAF);
+    std::fs::write(&path, with_schema(&nested, &NO_ROW_GROUPS)).unwrap();
+    assert_eq!(inspect_parquet([&path]).unwrap().schema.fields().len(), 1);
+}
+
+#[test]
+fn a_group_without_members_is_refused_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("strange.parquet");
+    let bare = group(&[0x00]);
+    for (schema, name) in [
+        (vec![&group(&[0x04])[..], &LEAF, &bare], "\"g\""),
+        (
+            vec![&group(&[0x04])[..], &LEAF, &group(&[0x02]), &bare],
+            "\"g > g\"",
+        ),
+    ] {
+        std::fs::write(&path, with_schema(&schema, &NO_ROW_GROUPS)).unwrap();
+        let error = DataFrame::read_parquet([&path]).schema().unwrap_err();
+        let message = error.message();
+        for part in ["strange.parquet", name, "without members"] {
+            assert!(message.contains(part), "{part}: {message}");
         }
     }
 }

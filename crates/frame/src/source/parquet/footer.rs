@@ -14,6 +14,8 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::annotations;
 use super::thrift::{self, Wrong};
+use parquet::schema::types::Type;
+
 use super::trouble::{caught, caught_parquet, refused};
 use crate::error::{file_error, parquet_error};
 use crate::schema::shape::{map_fields, without_members};
@@ -107,6 +109,13 @@ pub(crate) fn open(path: &Path, times: OldTimes, memory: &dyn Memory) -> Result<
     drop(footer);
     lease.ensure(footer_len + 2 * parquet.memory_size() as u64)?;
     let parquet = caught(path, footer_place, || mend(parquet))?;
+    if let Some(name) = without_leaves(parquet.file_metadata().schema_descr().root_schema()) {
+        let what = format!(
+            "its column {name:?} is a group without members, which is not supported: write the \
+             file again without it"
+        );
+        return Err(refused(path, &what));
+    }
     caught(path, footer_place, || check(&parquet, start))?;
     let bytes = footer_len + 2 * parquet.memory_size() as u64;
     let parquet = Arc::new(parquet);
@@ -202,6 +211,20 @@ fn check(parquet: &ParquetMetaData, end: u64) -> Result<()> {
             "it says that the file has {said} rows, and its row groups have {rows}"
         )),
     }
+}
+
+/// A group that has no columns in the file: decoders pass over it without a word.
+fn without_leaves(group: &Type) -> Option<String> {
+    group.get_fields().iter().find_map(|field| {
+        let is_bare = field.is_group() && field.get_fields().is_empty();
+        match is_bare {
+            true => Some(field.name().to_owned()),
+            false if field.is_group() => {
+                without_leaves(field).map(|below| format!("{} > {below}", field.name()))
+            }
+            false => None,
+        }
+    })
 }
 
 /// How the columns are decoded, and what they are in a frame.
