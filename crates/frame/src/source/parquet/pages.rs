@@ -26,6 +26,8 @@ pub(super) struct Pages {
     pub(super) held_bytes: u64,
     /// The larger of both, decoded: it is there twice for a moment, or as a batch.
     pub(super) largest_bytes: u64,
+    /// The dictionary, decoded.
+    pub(super) dictionary_bytes: u64,
 }
 
 /// Looks at the headers of a column's pages, at most so many.
@@ -60,6 +62,7 @@ pub(super) fn look(
     Ok(Pages {
         held_bytes: dictionary.saturating_add(page).saturating_add(stored),
         largest_bytes: dictionary.max(page),
+        dictionary_bytes: dictionary,
     })
 }
 
