@@ -212,3 +212,67 @@ fn a_page_that_does_not_fit_is_refused_before_it_is_decoded() {
     let works = works.split(' ').next().unwrap().parse().unwrap();
     assert_eq!(frame.count_with(&session(works)).unwrap(), 1);
 }
+
+/// A file of one column whose texts are in a dictionary, however long.
+fn with_dictionary(path: &Path, column: impl Array + 'static) {
+    use arrow::array::{ArrayRef, RecordBatch};
+    let column = std::sync::Arc::new(column) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("t", column)]).unwrap();
+    let properties = parquet::file::properties::WriterProperties::builder()
+        .set_dictionary_page_size_limit(64 << 20)
+        .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
+        .set_compression(parquet::basic::Compression::SNAPPY)
+        .set_write_batch_size(1)
+        .build();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer =
+        parquet::arrow::ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn rows_that_share_a_long_text_come_a_few_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shared.parquet");
+    let long = "x".repeat(900_000);
+    let mut texts = vec![&long[..]; 200];
+    texts.resize(300, "y");
+    with_dictionary(&path, arrow::array::StringArray::from(texts));
+    assert!(std::fs::metadata(&path).unwrap().len() < 200_000);
+    let session = |mebibytes: u64| {
+        let builder = Session::builder().memory_bytes(mebibytes << 20);
+        builder.spill_dir(dir.path()).build().unwrap()
+    };
+    let frame = DataFrame::read_parquet([&path]);
+    // 180 MB as one batch
+    let session = session(64);
+    let short = frame.filter_sql("t = 'y'");
+    assert_eq!(short.count_with(&session).unwrap(), 100);
+    assert_eq!(
+        frame.filter_sql("t > 'xx'").count_with(&session).unwrap(),
+        300
+    );
+    let peak = session.stats().ledger_peak_bytes;
+    assert!(peak < 40 << 20, "{peak}");
+}
+
+#[test]
+fn a_row_that_does_not_fit_is_refused_before_it_is_decoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shared.parquet");
+    let text = "x".repeat(900_000);
+    let mut lists = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
+    lists.append_value(vec![Some(&text); 100]);
+    with_dictionary(&path, lists.finish());
+    let builder = Session::builder().memory_bytes(64 << 20);
+    let session = builder.spill_dir(dir.path()).build().unwrap();
+    let error = DataFrame::read_parquet([&path]).count_with(&session);
+    let error = error.unwrap_err();
+    let refused = matches!(error.kind(), ErrorKind::Budget | ErrorKind::NeedsMemory);
+    assert!(refused, "{error}");
+    for part in ["shared.parquet", "row group 0: its rows take 85.8 MiB"] {
+        assert!(error.message().contains(part), "{part}: {error}");
+    }
+    assert!(session.stats().ledger_peak_bytes < 64 << 20);
+}

@@ -12,8 +12,11 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
+use super::annotations;
+use super::thrift::{self, Wrong};
+use parquet::schema::types::Type;
+
 use super::trouble::{caught, caught_parquet, refused};
-use super::{annotations, thrift};
 use crate::error::{file_error, parquet_error};
 use crate::schema::shape::{map_fields, without_members};
 
@@ -22,6 +25,8 @@ const TAIL_BYTES: u64 = 8;
 /// So much of a footer's length is leased before it is decoded: names, statistics and places take
 /// more in memory than in the file.
 const DECODED_TIMES: u64 = 4;
+/// A row group, or an element of the schema, beside what it points to.
+const ITEM_BYTES: u64 = 128;
 
 /// How the times of the old type of 96 bits are read: they have nanoseconds, and years that
 /// nanoseconds of 64 bits do not hold.
@@ -87,15 +92,30 @@ pub(crate) fn open(path: &Path, times: OldTimes, memory: &dyn Memory) -> Result<
     let mut footer = vec![0; footer_len as usize];
     let start = len - TAIL_BYTES - footer_len;
     file.read_exact_at(&mut footer, start).map_err(failed)?;
-    if thrift::is_encrypted(&footer) == Ok(true) {
+    let said = match thrift::footer(&footer) {
+        Ok(said) => said,
+        Err(Wrong::Short) => return damaged("it claims to have more than its bytes".to_owned()),
+        Err(Wrong::Broken) => return damaged("its bytes are none of a footer".to_owned()),
+    };
+    if said.is_encrypted {
         return Err(refused(path, ENCRYPTED));
     }
+    lease
+        .ensure(DECODED_TIMES * footer_len + said.items.saturating_mul(ITEM_BYTES))
+        .map_err(|needs| footer_too_large(path, footer_len, needs.into()))?;
     let parquet = caught_parquet(path, footer_place, || {
         ParquetMetaDataReader::decode_metadata(&footer)
     })?;
     drop(footer);
     lease.ensure(footer_len + 2 * parquet.memory_size() as u64)?;
     let parquet = caught(path, footer_place, || mend(parquet))?;
+    if let Some(name) = without_leaves(parquet.file_metadata().schema_descr().root_schema()) {
+        let what = format!(
+            "its column {name:?} is a group without members, which is not supported: write the \
+             file again without it"
+        );
+        return Err(refused(path, &what));
+    }
     caught(path, footer_place, || check(&parquet, start))?;
     let bytes = footer_len + 2 * parquet.memory_size() as u64;
     let parquet = Arc::new(parquet);
@@ -191,6 +211,20 @@ fn check(parquet: &ParquetMetaData, end: u64) -> Result<()> {
             "it says that the file has {said} rows, and its row groups have {rows}"
         )),
     }
+}
+
+/// A group that has no columns in the file: decoders pass over it without a word.
+fn without_leaves(group: &Type) -> Option<String> {
+    group.get_fields().iter().find_map(|field| {
+        let is_bare = field.is_group() && field.get_fields().is_empty();
+        match is_bare {
+            true => Some(field.name().to_owned()),
+            false if field.is_group() => {
+                without_leaves(field).map(|below| format!("{} > {below}", field.name()))
+            }
+            false => None,
+        }
+    })
 }
 
 /// How the columns are decoded, and what they are in a frame.

@@ -69,7 +69,7 @@ pub(super) struct FooterLayer {
 }
 
 impl FooterLayer {
-    fn places(&self, task: u32, opened: &Opened) -> Result<Vec<Place>> {
+    fn places(&self, task: u32, opened: &Opened, ctx: &TaskContext<'_>) -> Result<Vec<Place>> {
         let path = self.files[task as usize].path();
         let mut places = Vec::new();
         for (row_group, group) in opened.parquet().row_groups().iter().enumerate() {
@@ -79,6 +79,7 @@ impl FooterLayer {
             let mut leaves = Vec::with_capacity(group.num_columns());
             let mut start = u64::MAX;
             for column in group.columns() {
+                ctx.check_cancelled()?;
                 let pages = pages::look(&opened.file, column, PLANNED_PAGES)
                     .map_err(|error| file_error("read", path, error))?;
                 let unit = |bytes: u64| u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
@@ -128,7 +129,7 @@ impl Layer for FooterLayer {
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let path = self.files[task as usize].path();
         let opened = open(path, self.times, ctx.memory())?;
-        let row_groups = self.places(task, &opened)?;
+        let row_groups = self.places(task, &opened, ctx)?;
         let leaves = row_groups.iter().map(|place| {
             size_of::<Place>() + place.leaves.len() * size_of::<Need>() + place.old_times.len() * 8
         });

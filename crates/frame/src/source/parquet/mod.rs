@@ -18,6 +18,7 @@ mod prune;
 mod thrift;
 mod times;
 mod trouble;
+mod values;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -37,6 +38,7 @@ use self::footer::{OldTimes, Opened, open};
 use self::footers::{Footer, FooterLayer, Place};
 use self::leaves::{leaf_ranges, mask, wanted_leaves};
 use self::trouble::{caught, caught_parquet};
+use self::values::{Repeated, missing, refused_batch};
 use super::{BATCH_ROWS, Outcome, PartitionSource, Scan, Widening};
 use crate::error::{arrow_error, file_error};
 use crate::partition::batch_bytes;
@@ -225,8 +227,8 @@ impl PartitionSource for ParquetSource {
             .iter()
             .map(|&leaf| group.column(leaf).uncompressed_size());
         let decoded: u64 = decoded.map(|bytes| bytes.max(0) as u64).sum();
-        let rows = batch_rows(decoded, group.num_rows() as u64);
-        let _pages = self.lease_pages(place, &opened, &leaves, ctx)?;
+        let (_pages, repeated) = self.lease_pages(place, &opened, &leaves, ctx)?;
+        let rows = batch_rows(decoded, group.num_rows() as u64).min(repeated.batch_rows());
         ctx.count(Counter::BytesRead, read);
         let reading = Reading {
             opened: &opened,
@@ -237,8 +239,18 @@ impl PartitionSource for ParquetSource {
         let mut times = reading.old_times(&leaves)?;
         let mut reader = reading.start(&leaves)?;
         let mut met = Met::default();
-        while let Some(batch) = reading.next(&mut reader, &leaves)? {
-            let lease = ctx.reserve(batch_bytes(&batch))?;
+        loop {
+            let left = (group.num_rows() as u64).saturating_sub(met.rows);
+            let bytes = repeated.bytes(left.min(rows as u64));
+            let refused = |error| refused_batch(path, place.row_group, bytes, error);
+            let mut lease = ctx.reserve(bytes).map_err(refused)?;
+            let Some(batch) = reading.next(&mut reader, &leaves)? else {
+                break;
+            };
+            let bytes = batch_bytes(&batch);
+            let more = lease.ensure(bytes).map_err(Error::from);
+            more.map_err(|error| refused_batch(path, place.row_group, bytes, error))?;
+            lease.shrink_to(bytes);
             if met.far.is_none()
                 && let Some(times) = &mut times
             {
@@ -385,36 +397,36 @@ impl ParquetSource {
         RecordBatch::try_new_with_options(schema, columns, &options).map_err(arrow_error)
     }
 
-    /// Leases what the headers of all wanted pages say.
+    /// Leases what the headers of all wanted pages say, and looks at what is stored once.
     fn lease_pages(
         &self,
         place: &Place,
         opened: &Opened,
         leaves: &[usize],
         ctx: &TaskContext<'_>,
-    ) -> Result<flagstone_memory::Lease> {
+    ) -> Result<(flagstone_memory::Lease, Repeated)> {
         let path = self.files[place.file].path();
         let group = opened.parquet().row_group(place.row_group);
         let (mut held, mut largest) = (0u64, (0, None));
+        let mut dictionaries = Vec::with_capacity(leaves.len());
         for &leaf in leaves {
+            ctx.check_cancelled()?;
             let column = group.column(leaf);
             let pages = pages::look(&opened.file, column, usize::MAX)
                 .map_err(|error| file_error("read", path, error))?;
             held = held.saturating_add(pages.held_bytes);
+            dictionaries.push(pages.dictionary_bytes);
             if pages.largest_bytes > largest.0 {
                 largest = (pages.largest_bytes, Some(leaf));
             }
         }
         let bytes = held.saturating_add(largest.0);
-        ctx.reserve(bytes).map_err(|error| {
+        let lease = ctx.reserve(bytes).map_err(|error| {
             let name = largest.1.map_or(String::new(), |leaf| {
                 let parts = group.column(leaf).column_path().parts().join(" > ");
                 format!(" (column {parts:?} has one of {})", format_bytes(largest.0))
             });
-            let missing = error.needs().map_or(String::new(), |needs| {
-                let more = needs.wanted_bytes.saturating_sub(needs.available_bytes);
-                format!("; a budget with {} more holds them", format_bytes(more))
-            });
+            let missing = missing(&error);
             let message = format!(
                 "{}: row group {}: its pages take {} as they are decoded{name}: {}{missing}",
                 path.display(),
@@ -423,7 +435,14 @@ impl ParquetSource {
                 error.message()
             );
             error.with_message(message)
-        })
+        })?;
+        let (mut repeated, file) = (Repeated::default(), &opened.file);
+        let rows = group.num_rows().max(0) as u64;
+        for (&leaf, &dictionary) in leaves.iter().zip(&dictionaries) {
+            ctx.check_cancelled()?;
+            repeated.add(file, path, group.column(leaf), dictionary, rows)?;
+        }
+        Ok((lease, repeated))
     }
 }
 

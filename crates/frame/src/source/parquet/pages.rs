@@ -15,7 +15,7 @@ use super::thrift::{Wrong, page_header};
 /// How much of a file is read for a header at first; with statistics of long texts it is longer.
 const HEADER_BYTES: usize = 512;
 /// A longer header is none.
-const HEADER_BYTES_MAX: usize = 16 << 20;
+const HEADER_BYTES_MAX: usize = 1 << 20;
 /// Most writers end a page when it has a mebibyte, some values late.
 const USUAL_BYTES: u64 = (1 << 20) + (64 << 10);
 
@@ -26,6 +26,8 @@ pub(super) struct Pages {
     pub(super) held_bytes: u64,
     /// The larger of both, decoded: it is there twice for a moment, or as a batch.
     pub(super) largest_bytes: u64,
+    /// The dictionary, decoded.
+    pub(super) dictionary_bytes: u64,
 }
 
 /// Looks at the headers of a column's pages, at most so many.
@@ -42,7 +44,10 @@ pub(super) fn look(
     let (mut dictionary, mut page, mut stored, mut count) = (0u64, 0u64, 0u64, 0);
     while at < end && count < count_max {
         let Some(header) = header_at(file, at, end, &mut buffer)? else {
-            break; // the decoder says what is wrong with it
+            // the decoder says what is wrong with it; what is behind may be one page
+            page = page.max(uncompressed);
+            stored = stored.max(compressed);
+            break;
         };
         match header.is_dictionary {
             true => dictionary = dictionary.max(header.uncompressed_bytes),
@@ -60,6 +65,7 @@ pub(super) fn look(
     Ok(Pages {
         held_bytes: dictionary.saturating_add(page).saturating_add(stored),
         largest_bytes: dictionary.max(page),
+        dictionary_bytes: dictionary,
     })
 }
 

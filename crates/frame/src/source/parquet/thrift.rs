@@ -1,11 +1,13 @@
 //! As much of Thrift's compact protocol as tells how large a page is before it is decoded.
 //!
 //! The decoder of pages allocates what a page's header says. Headers are read here first, a few
-//! bytes each, so that the bytes are leased, or refused, before. The footer is looked at for one
-//! thing that the decoder passes over: that columns are encrypted.
+//! bytes each, so that the bytes are leased, or refused, before. So is the footer: its decoder makes
+//! room for as many row groups as a list claims, and passes over that columns are encrypted.
 
 /// Values are not nested deeper in any header that a writer makes.
 const DEPTH_MAX: usize = 32;
+/// Nor are groups of columns.
+const SCHEMA_DEPTH_MAX: usize = 256;
 
 /// What a page's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,21 +57,34 @@ pub(super) fn page_header(bytes: &[u8]) -> Result<PageHeader, Wrong> {
     })
 }
 
-/// Whether a footer says that something in the file is encrypted.
-pub(super) fn is_encrypted(footer: &[u8]) -> Result<bool, Wrong> {
+/// What a footer says before it is decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct FooterSaid {
+    /// Something in the file is encrypted.
+    pub(super) is_encrypted: bool,
+    /// Elements of the schema, row groups, pairs of metadata and orders of columns: the decoder
+    /// makes room for all that a list claims.
+    pub(super) items: u64,
+}
+
+/// Passes over a footer: whatever it claims to have is there.
+pub(super) fn footer(bytes: &[u8]) -> Result<FooterSaid, Wrong> {
     const ENCRYPTION_ALGORITHM: i16 = 8;
-    let mut input = Compact {
-        bytes: footer,
-        at: 0,
-    };
+    let mut input = Compact { bytes, at: 0 };
+    let mut said = FooterSaid::default();
     let mut id = 0;
     while let Some(field) = input.field(&mut id)? {
-        if id == ENCRYPTION_ALGORITHM {
-            return Ok(true);
+        said.is_encrypted |= id == ENCRYPTION_ALGORITHM;
+        match (id, field) {
+            // the decoder takes these for what they should be, whatever is said of them
+            (2, LIST) => said.items += input.skip_schema()?,
+            (4 | 5 | 7, LIST) => said.items += input.skip_structs()?,
+            (1 | 3, 4..=6) | (6, BINARY) => input.skip(field, 0)?,
+            (1..=7, _) => return Err(Wrong::Broken),
+            _ => input.skip(field, 0)?,
         }
-        input.skip(field, 0)?;
     }
-    Ok(false)
+    Ok(said)
 }
 
 const TRUE: u8 = 1;
@@ -150,12 +165,8 @@ impl Compact<'_> {
                 self.pass(len)
             }
             LIST | SET => {
-                let byte = self.byte()?;
-                let count = match byte >> 4 {
-                    15 => self.unsigned()?,
-                    count => u64::from(count),
-                };
-                self.skip_items(count, &[byte & 0x0f], depth)
+                let (count, item) = self.list()?;
+                self.skip_items(count, &[item], depth)
             }
             MAP => match self.unsigned()? {
                 0 => Ok(()),
@@ -173,6 +184,69 @@ impl Compact<'_> {
             }
             _ => Err(Wrong::Broken),
         }
+    }
+
+    /// How many items a list has, and of what type. There are as many bytes behind it at least.
+    fn list(&mut self) -> Result<(u64, u8), Wrong> {
+        let byte = self.byte()?;
+        let count = match byte >> 4 {
+            15 => self.unsigned()?,
+            count => u64::from(count),
+        };
+        match count > (self.bytes.len() - self.at) as u64 {
+            true => Err(Wrong::Short),
+            false => Ok((count, byte & 0x0f)),
+        }
+    }
+
+    /// How many structs were in the list.
+    fn skip_structs(&mut self) -> Result<u64, Wrong> {
+        let (count, item) = self.list()?;
+        if count > 0 && item != STRUCT {
+            return Err(Wrong::Broken);
+        }
+        self.skip_items(count, &[item], 0)?;
+        Ok(count)
+    }
+
+    /// How many elements the schema has. Groups have no more members than there are elements, and
+    /// are nested no deeper than the decoder, which calls itself, can go.
+    fn skip_schema(&mut self) -> Result<u64, Wrong> {
+        const CHILDREN: i16 = 5;
+        let (count, item) = self.list()?;
+        if count > 0 && item != STRUCT {
+            return Err(Wrong::Broken);
+        }
+        let mut claimed = 0u64;
+        let mut open = Vec::new(); // members that are still to come, of each group
+        for _ in 0..count {
+            let (mut id, mut children) = (0, 0);
+            while let Some(field) = self.field(&mut id)? {
+                match (id, field) {
+                    (CHILDREN, 4..=6) => {
+                        children = u64::try_from(self.int()?).map_err(|_| Wrong::Broken)?;
+                    }
+                    (1..=3 | 6..=9, 4..=6) | (4, BINARY) | (10, STRUCT) => self.skip(field, 1)?,
+                    (1..=10, _) => return Err(Wrong::Broken),
+                    _ => self.skip(field, 1)?,
+                }
+            }
+            claimed = claimed.saturating_add(children);
+            if claimed >= count {
+                return Err(Wrong::Short);
+            }
+            if let Some(left) = open.last_mut() {
+                *left -= 1;
+            }
+            open.push(children);
+            while open.last() == Some(&0) {
+                open.pop();
+            }
+            if open.len() > SCHEMA_DEPTH_MAX {
+                return Err(Wrong::Broken);
+            }
+        }
+        Ok(count)
     }
 
     fn skip_items(&mut self, count: u64, types: &[u8], depth: usize) -> Result<(), Wrong> {
@@ -217,7 +291,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = page_header(&bytes);
-            let _ = is_encrypted(&bytes);
+            let _ = footer(&bytes);
         }
     }
 }
