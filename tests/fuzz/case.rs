@@ -47,7 +47,7 @@ static ALLOCATOR: Counting = Counting;
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// Reads an input, a file of this path.
-pub(crate) type Read = dyn Fn(&Path, &[u8], &Session) -> Result<String> + Sync;
+pub(crate) type Read<'a> = dyn Fn(&Path, &[u8], &Session) -> Result<String> + Sync + 'a;
 
 /// What a format is: its files' name, inputs that are right, words, and how it is read.
 pub(crate) struct Target<'a> {
@@ -56,7 +56,7 @@ pub(crate) struct Target<'a> {
     pub(crate) seeds: Vec<Vec<u8>>,
     pub(crate) words: &'a [&'a [u8]],
     /// Reads the input, a file of this path, and says what was found; an error is an answer.
-    pub(crate) read: &'a Read,
+    pub(crate) read: &'a Read<'a>,
 }
 
 fn number(name: &str, default: u64) -> u64 {
