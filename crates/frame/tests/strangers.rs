@@ -96,6 +96,19 @@ fn far_times_are_told_and_compared() {
         "{told:?}"
     );
     assert_eq!(report.rows_read, 3);
+    // the second reading does not count the rows again
+    let session = Session::builder()
+        .memory("64 MiB")
+        .threads(1)
+        .build()
+        .unwrap();
+    let out = dir.path().join("q");
+    read("far.parquet")
+        .write_parquet_with(&session, &out, &ParquetOptions::default())
+        .unwrap();
+    let stats = session.stats();
+    let records: Vec<u64> = stats.sources.values().map(|seen| seen.records).collect();
+    assert_eq!(records, [3]);
     let later = read("far.parquet").filter_sql("t > timestamp '2100-01-01'");
     assert_eq!(as_json(&later.select(["k"])), lines("{\"k\":3}"));
     let earlier = read("far.parquet").filter_sql("t < timestamp '1900-01-01'");

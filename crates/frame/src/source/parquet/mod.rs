@@ -20,7 +20,7 @@ mod times;
 mod trouble;
 mod values;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +60,8 @@ pub(crate) struct ParquetSource {
     row_groups: Arc<Vec<Place>>,
     times: OldTimes,
     log: Mutex<BTreeMap<u32, Met>>,
+    /// Partitions whose rows stand in the data-quality ledger from a reading before.
+    counted: BTreeSet<u32>,
 }
 
 /// What reading a partition met.
@@ -109,6 +111,7 @@ impl ParquetSource {
             row_groups: Arc::new(row_groups),
             times,
             log: Mutex::default(),
+            counted: BTreeSet::new(),
         })
     }
 
@@ -126,6 +129,7 @@ impl ParquetSource {
             row_groups: Arc::clone(&self.row_groups),
             times: OldTimes::Microseconds,
             log: Mutex::default(),
+            counted: self.log().keys().copied().collect(),
         };
         let old = self.row_groups.iter().flat_map(|place| &*place.old_times);
         let stored = times::in_microseconds(&with_members(self.schema.fields()), old);
@@ -279,7 +283,9 @@ impl PartitionSource for ParquetSource {
             records: met.rows,
             ..Quality::default()
         };
-        ctx.tell(&self.called(), &seen);
+        if !self.counted.contains(&partition) {
+            ctx.tell(&self.called(), &seen);
+        }
         self.log().insert(partition, met);
         Ok(())
     }
