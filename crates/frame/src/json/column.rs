@@ -4,6 +4,9 @@
 //! only when the next value comes or the batch ends, so a record costs what it holds, not what the
 //! schema could hold. A value that does not fit its column is remembered as a deviation (and stored
 //! as null): the partition will be read again with the wider schema.
+//!
+//! The file is long because a column of every kind is one type, which each of its methods takes apart by
+//! kind; what is known of a kind alone stands in `scalar`, `keys` and `schema`.
 
 use std::sync::Arc;
 
