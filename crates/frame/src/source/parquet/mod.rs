@@ -119,8 +119,8 @@ impl ParquetSource {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same files with old times as microseconds.
-    fn in_microseconds(&self) -> Self {
+    /// The same files with old times as microseconds, of which some partitions' rows are counted.
+    fn in_microseconds(&self, counted: BTreeSet<u32>) -> Self {
         let mut next = ParquetSource {
             schema: self.schema.clone(),
             metadata: self.metadata.clone(),
@@ -129,7 +129,7 @@ impl ParquetSource {
             row_groups: Arc::clone(&self.row_groups),
             times: OldTimes::Microseconds,
             log: Mutex::default(),
-            counted: self.log().keys().copied().collect(),
+            counted,
         };
         let old = self.row_groups.iter().flat_map(|place| &*place.old_times);
         let stored = times::in_microseconds(&with_members(self.schema.fields()), old);
@@ -339,7 +339,8 @@ impl PartitionSource for ParquetSource {
         };
         for (&partition, met) in log.iter() {
             if met.far.is_some() {
-                outcome.next = Some(Arc::new(self.in_microseconds()));
+                let counted = log.keys().copied().collect();
+                outcome.next = Some(Arc::new(self.in_microseconds(counted)));
                 outcome.widened.extend(self.far(partition, met));
                 break;
             }
