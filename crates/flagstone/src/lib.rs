@@ -59,10 +59,10 @@ pub use flagstone_bag::{
 };
 pub use flagstone_frame::{
     BadRecords, ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat,
-    IntoExpr, JsonOptions, Output, PLANNER_THREAD, ParquetCompression, ParquetOptions,
-    RowCompression, RowFormat, RowOptions, Sniff, Summary, Widening, WriteReport, avg, cast,
-    check_condition, check_select_list, col, column_type, count, count_all, day, lit, max, mean,
-    min, month, not, sum, to_date, when, year,
+    IntoExpr, JsonOptions, Output, ParquetCompression, ParquetOptions, RowCompression, RowFormat,
+    RowOptions, Sniff, Summary, Widening, WriteReport, avg, cast, check_condition,
+    check_select_list, col, column_type, count, count_all, day, lit, max, mean, min, month, not,
+    sum, to_date, when, year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,

@@ -53,7 +53,6 @@ pub use frame::{DataFrame, GroupBy, IntoExpr};
 pub use inspect::{ParquetInfo, inspect_parquet};
 pub use partition::Partition;
 pub use plan::sql::{check_condition, check_select_list};
-pub use plan::stack::PLANNER_THREAD;
 pub use schema::type_name::column_type;
 pub use sink::parquet::{ParquetCompression, ParquetOptions};
 pub use sink::rows::{RowCompression, RowFormat, RowOptions};

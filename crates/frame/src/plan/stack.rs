@@ -15,8 +15,8 @@ use flagstone_graph::{Error, ErrorKind, Result};
 /// Enough for what [`TERMS_MAX`](super::balance::TERMS_MAX) allows, also without optimisation.
 const STACK_BYTES: usize = 512 << 20;
 
-/// Threads that plan are called so: a program may choose not to print their panics.
-pub const PLANNER_THREAD: &str = "flagstone-plan";
+/// Threads that plan are called so; by its beginning a program knows whose panics come back as errors.
+const PLANNER_THREAD: &str = "flagstone-plan";
 
 thread_local! {
     static IS_PLANNER: Cell<bool> = const { Cell::new(false) };
