@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use flagstone::{
     Array, Bag, CsvOptions, DataFrame, Json, Result, SerialExecutor, Session, ZarrOptions,
     check_condition, check_select_list,
@@ -29,11 +30,18 @@ fn head(name: &str, lines: usize) -> Vec<u8> {
 /// Rows and columns of a dataframe, and all its values.
 fn shown(frame: &DataFrame, session: &Session) -> Result<String> {
     let batch = session.compute(frame)?;
-    Ok(format!(
-        "{:?} {:?}",
-        batch.schema().fields().len(),
-        batch.columns()
-    ))
+    let mut text = batch.num_columns().to_string();
+    let options = FormatOptions::default().with_null("null");
+    for column in batch.columns() {
+        match ArrayFormatter::try_new(column, &options) {
+            Ok(values) => {
+                (0..column.len()).for_each(|row| text += &format!("\n{}", values.value(row)));
+            }
+            // a type that has no text
+            Err(_) => text += &format!("\n{:?}", column.to_data()),
+        }
+    }
+    Ok(text)
 }
 
 #[test]

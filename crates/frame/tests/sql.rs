@@ -442,6 +442,70 @@ fn chains_are_found_wherever_they_stand() {
 }
 
 #[test]
+fn what_is_nested_without_its_ends_is_refused_at_once() {
+    // the parser tries a keyword as a name, too: without a limit each of them doubles its work
+    let pieces = [
+        "array[",
+        "case ",
+        "case when ",
+        "interval ",
+        "not ",
+        "cast(",
+        "(",
+        "[",
+        "a[",
+        "{",
+        "struct(",
+        "exists ",
+        "exists (",
+        "a in (",
+        "map {",
+        "extract(",
+        "trim(",
+        "position(",
+        "date ",
+        "-",
+        "a between ",
+        "any(",
+        "array(",
+        "convert(",
+        "substring(",
+        "left(",
+        "f(f => ",
+        "a::array<",
+        "(select a from ",
+        "(select (",
+        "exists (select a from (",
+        "with a as (",
+    ];
+    for piece in pieces {
+        for times in [12, 60, 800] {
+            for end in ["", "a", "end", ")"] {
+                let text = format!("{}{end}", piece.repeat(times));
+                let message = match check_condition(&text) {
+                    Err(error) => error.message().to_owned(),
+                    Ok(()) => continue,
+                };
+                assert!(message.len() < 2000, "{message}");
+                let _ = check_select_list(&text);
+            }
+        }
+    }
+    let error = check_condition(&"array[".repeat(700)).unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("what must close something is missing"),
+        "{error}"
+    );
+    let error = check_condition("a in ( select 1)").unwrap_err();
+    assert!(error.message().contains("a subquery"), "{error}");
+    // a name that is quoted, or that a keyword only begins, is no query
+    check_condition("abs(\"select\") = selected").unwrap();
+    check_condition(&format!("{}a{} = 1", "(".repeat(40), ")".repeat(40))).unwrap();
+}
+
+#[test]
 fn long_rows_in_functions_are_computed() {
     let people = people();
     let sum = vec!["id"; 400].join(" + ");

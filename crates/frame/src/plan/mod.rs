@@ -8,6 +8,7 @@
 //! source's schema: a schema that turns out wider during the run is planned again.
 
 pub(crate) mod balance;
+mod dialect;
 pub(crate) mod functions;
 pub(crate) mod logical;
 pub(crate) mod lower;

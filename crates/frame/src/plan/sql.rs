@@ -13,11 +13,13 @@ use datafusion_sql::sqlparser::ast::{
     Expr as Sql, FunctionArguments, SelectItem, visit_expressions,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
-use datafusion_sql::sqlparser::parser::Parser;
+use datafusion_sql::sqlparser::keywords::Keyword;
+use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::{Token, Tokenizer};
 use flagstone_graph::{Error, Result};
 
 use super::balance::balanced;
+use super::dialect::Limited;
 use super::functions::{self, Functions};
 use super::stack::planned;
 use super::star;
@@ -27,6 +29,9 @@ use crate::error::{lower_case, plan_error};
 const SQL_BYTES_MAX: usize = 1 << 20;
 /// How many words and signs a SQL text may have, beside values and commas.
 const WORDS_MAX: usize = 100_000;
+/// Why a text is refused in which too much is nested.
+const TOO_DEEP: &str = "it goes beyond the recursion limit: too much is nested, or what must close \
+     something is missing";
 
 /// Looks at a select list before any file is read: whether it is SQL, and of rows alone.
 ///
@@ -123,9 +128,7 @@ pub(crate) fn condition(text: &str, schema: &DFSchema) -> Result<Expr> {
 
 fn parse<T>(
     text: &str,
-    body: impl FnOnce(
-        &mut Parser<'_>,
-    ) -> std::result::Result<T, datafusion_sql::sqlparser::parser::ParserError>,
+    body: impl FnOnce(&mut Parser<'_>) -> std::result::Result<T, ParserError>,
 ) -> Result<T> {
     let wrong = |error: &dyn std::fmt::Display| {
         let reason = error.to_string();
@@ -135,12 +138,15 @@ fn parse<T>(
             start_of(text)
         ))
     };
-    let dialect = GenericDialect {};
-    check_length(text).map_err(|e| wrong(&e))?;
+    let words = words_of(text).map_err(|e| wrong(&e))?;
+    let dialect = Limited::new(words);
     let mut parser = Parser::new(&dialect)
         .try_with_sql(text)
         .map_err(|e| wrong(&e))?;
-    let parsed = body(&mut parser).map_err(|e| wrong(&e))?;
+    let parsed = body(&mut parser).map_err(|error| match error {
+        ParserError::RecursionLimitExceeded => wrong(&TOO_DEEP),
+        error => wrong(&error),
+    })?;
     match &parser.peek_token_ref().token {
         Token::EOF => Ok(parsed),
         token => Err(wrong(&format!("{token} was not expected"))),
@@ -208,8 +214,9 @@ fn with_quotes(error: DataFusionError) -> Error {
     }
 }
 
-/// Texts that would take the parser, or what it makes, too deep.
-fn check_length(text: &str) -> std::result::Result<(), String> {
+/// How many words and signs a text has. Refuses those that would take the parser, or what it makes,
+/// too far.
+fn words_of(text: &str) -> std::result::Result<usize, String> {
     let bytes = text.len();
     if bytes > SQL_BYTES_MAX {
         return Err(format!(
@@ -218,7 +225,7 @@ fn check_length(text: &str) -> std::result::Result<(), String> {
     }
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else {
         // the parser tells what is wrong
-        return Ok(());
+        return Ok(0);
     };
     let is_value = |token: &Token| {
         matches!(
@@ -226,12 +233,28 @@ fn check_length(text: &str) -> std::result::Result<(), String> {
             Token::Comma | Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_)
         )
     };
+    let signs = || tokens.iter().filter(|t| !matches!(t, Token::Whitespace(_)));
+    if signs().zip(signs().skip(1)).any(begins_subquery) {
+        return Err(
+            "it holds a subquery, but what is selected or asked for here follows from one row"
+                .to_owned(),
+        );
+    }
     let words = tokens.iter().filter(|token| !is_value(token)).count();
     match words > WORDS_MAX {
         true => Err(format!(
             "it has {words} words and signs, and at most {WORDS_MAX} can be planned: list values \
              with IN (...)"
         )),
-        false => Ok(()),
+        false => Ok(tokens.len()),
     }
+}
+
+/// Whether a query begins here. Such texts are refused before they are parsed, as their own grammar is
+/// another that tries without end.
+fn begins_subquery((open, word): (&Token, &Token)) -> bool {
+    let Token::Word(word) = word else {
+        return false;
+    };
+    *open == Token::LParen && matches!(word.keyword, Keyword::SELECT | Keyword::WITH)
 }
