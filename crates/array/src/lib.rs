@@ -12,6 +12,12 @@
 //! Read in this order: [`Array`], `node` (expressions), `view`, `ops` (what users call), `tape`
 //! (what one task evaluates), `lower`, `layers`, `kernels`.
 
+// what only these features use is not marked place by place: builds with all of them tell what is dead
+#![cfg_attr(
+    not(all(feature = "zarr", feature = "linalg")),
+    allow(dead_code, unused_imports)
+)]
+
 mod array;
 mod buffer;
 mod chunk;
@@ -34,6 +40,7 @@ mod storing;
 mod tape;
 mod terminal;
 mod view;
+#[cfg(feature = "zarr")]
 mod zarr;
 
 pub use array::Array;
@@ -43,13 +50,16 @@ pub use grid::ChunkGrid;
 pub use inspect::{NpyInfo, inspect_npy};
 pub use kernels::gemm::gemm_kernel;
 pub use layers::BlockPlace;
+#[cfg(feature = "linalg")]
+pub use ops::Norm;
 pub use ops::{
-    Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Margin, Norm, Operands, Pad,
+    Axes, Bins, Blocks, Blockwise, Boundary, Chunks, Index, IntoAxes, Margin, Operands, Pad,
     RowBlocks, keep, meshgrid, meshgrid_xy,
 };
 pub use promote::Promote;
 pub use storing::{BuiltStore, StoreTo};
 pub use terminal::Built;
+#[cfg(feature = "zarr")]
 pub use zarr::{
     ZarrCompression, ZarrInfo, ZarrOptions, ZarrVersion, create_zarr_group, inspect_zarr,
     zarr_members,

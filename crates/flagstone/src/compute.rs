@@ -1,11 +1,6 @@
 //! Everything that can be computed, alone or together.
 
-use arrow::array::RecordBatch;
-use flagstone_array::{Array, Element};
-use flagstone_bag::{Bag, BagItem, Collected, Portable, Stage};
-use flagstone_frame::DataFrame;
 use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Lazy, Result};
-use ndarray::ArrayD;
 
 use crate::session::Session;
 
@@ -67,99 +62,6 @@ impl<C: Compute> Compute for &C {
 
     fn read(&self, blocks: Vec<Vec<Block>>, session: &Session) -> Option<Result<Self::Output>> {
         (**self).read(blocks, session)
-    }
-}
-
-impl<T: Element> Sealed for Array<T> {}
-
-impl<T: Element> Compute for Array<T> {
-    type Output = ArrayD<T>;
-
-    fn compute_on(&self, session: &Session) -> Result<ArrayD<T>> {
-        self.compute_with(session)
-    }
-
-    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
-        let array = self.counted_with(session)?;
-        Ok(vec![array.push_whole(graph, session.resources())?])
-    }
-
-    fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<ArrayD<T>>> {
-        Some(self.whole(blocks.pop().unwrap_or_default()))
-    }
-}
-
-impl Sealed for DataFrame {}
-
-impl Compute for DataFrame {
-    type Output = RecordBatch;
-
-    const SHARES: bool = false;
-
-    fn compute_on(&self, session: &Session) -> Result<RecordBatch> {
-        self.compute_with(session)
-    }
-
-    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
-        Ok(vec![self.build(graph, session)?])
-    }
-}
-
-impl<T> Sealed for BagItem<T> {}
-
-impl<T: 'static> Compute for BagItem<T> {
-    type Output = T;
-
-    fn compute_on(&self, session: &Session) -> Result<T> {
-        self.compute_with(session)
-    }
-
-    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
-        Ok(vec![self.lower(graph)?])
-    }
-
-    fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<T>> {
-        Some(self.value(blocks.pop().unwrap_or_default()))
-    }
-}
-
-impl<T> Sealed for Collected<T> {}
-
-impl<T: Portable + Clone> Compute for Collected<T> {
-    type Output = Vec<T>;
-
-    fn compute_on(&self, session: &Session) -> Result<Vec<T>> {
-        self.compute_with(session)
-    }
-
-    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
-        Ok(vec![self.lower(graph)?])
-    }
-
-    fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<Vec<T>>> {
-        Some(self.value(blocks.pop().unwrap_or_default()))
-    }
-}
-
-impl<S> Sealed for Bag<S> {}
-
-impl<S, T> Compute for Bag<S>
-where
-    S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
-{
-    type Output = Vec<T>;
-
-    fn compute_on(&self, session: &Session) -> Result<Vec<T>> {
-        self.compute_with(session)
-    }
-
-    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
-        self.collect().push(graph, session)
-    }
-
-    fn read(&self, blocks: Vec<Vec<Block>>, session: &Session) -> Option<Result<Vec<T>>> {
-        self.collect().read(blocks, session)
     }
 }
 

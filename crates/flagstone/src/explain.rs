@@ -25,18 +25,6 @@ impl Explanation {
         }
     }
 
-    /// The same with what its planner has to say of it.
-    pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
-        self.notes = notes;
-        self
-    }
-
-    /// The same with the smallest budget that works, where that is another plan's.
-    pub(crate) fn naming(mut self, budget_bytes: u64) -> Self {
-        self.smallest_budget_bytes = budget_bytes;
-        self
-    }
-
     /// The smallest budget that works: for this plan, or for the one that a smaller budget would
     /// be given.
     pub fn smallest_budget_bytes(&self) -> u64 {
@@ -57,6 +45,21 @@ impl Explanation {
     /// What it needs.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
+    }
+}
+
+#[cfg(feature = "array")]
+impl Explanation {
+    /// The same with what its planner has to say of it.
+    pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
+        self
+    }
+
+    /// The same with the smallest budget that works, where that is another plan's.
+    pub(crate) fn naming(mut self, budget_bytes: u64) -> Self {
+        self.smallest_budget_bytes = budget_bytes;
+        self
     }
 }
 

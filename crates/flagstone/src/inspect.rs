@@ -1,12 +1,13 @@
-//! What files hold, from their headers and footers.
+//! What arrays on disk hold, from their headers and descriptions.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flagstone_array::DType;
 use flagstone_graph::{Error, Result};
 
-pub use flagstone_array::{NpyInfo, ZarrInfo, inspect_npy, inspect_zarr, zarr_members};
-pub use flagstone_frame::{ParquetInfo, inspect_parquet};
+pub use flagstone_array::{NpyInfo, inspect_npy};
+#[cfg(feature = "zarr")]
+pub use flagstone_array::{ZarrInfo, inspect_zarr, zarr_members};
 
 /// Formats of arrays on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,13 @@ impl ArrayFormat {
 pub fn inspect_array(path: impl AsRef<Path>) -> Result<(DType, Vec<usize>)> {
     let path = path.as_ref();
     match ArrayFormat::of(path) {
+        #[cfg(feature = "zarr")]
         ArrayFormat::Zarr => inspect_zarr(path).map(|info| (info.dtype, info.shape)),
+        #[cfg(not(feature = "zarr"))]
+        ArrayFormat::Zarr => Err(Error::invalid(format!(
+            "{} is a Zarr directory, which this program was built without: enable the feature `zarr`",
+            path.display()
+        ))),
         ArrayFormat::Npy => {
             let info = inspect_npy(path)?;
             let unknown = || {
@@ -74,18 +81,4 @@ pub fn inspect_array(path: impl AsRef<Path>) -> Result<(DType, Vec<usize>)> {
 /// A file that is missing or no npy file.
 pub fn npy_descr(path: impl AsRef<Path>) -> Result<String> {
     inspect_npy(path).map(|info| info.descr)
-}
-
-/// The files that patterns name, in order, with their lengths in bytes.
-///
-/// # Errors
-/// A pattern that names nothing, a file that is missing or cannot be read.
-pub fn list_files<P: AsRef<Path>>(
-    patterns: impl IntoIterator<Item = P>,
-) -> Result<Vec<(PathBuf, u64)>> {
-    let files = flagstone_io::expand(patterns).map_err(Error::failed)?;
-    Ok(files
-        .into_iter()
-        .map(|file| (file.path().to_owned(), file.len()))
-        .collect())
 }

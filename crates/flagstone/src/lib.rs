@@ -24,52 +24,72 @@
 //! The collections live in crates of their own, which know no executor; this crate joins them with
 //! the scheduler. [`Session`] has the terminals; [`Compute`] and [`Seams`] are its only two
 //! extension traits.
+//!
+//! # Features
+//! `array`, `frame` and `bag` are the collections, `zarr` and `linalg` are of arrays; all are on by
+//! default. A library that embeds arrays alone takes `default-features = false, features =
+//! ["array"]`, and builds neither Arrow nor DataFusion. `blas` calls the system's OpenBLAS for
+//! products.
 
+#[cfg(feature = "array")]
+mod array;
+#[cfg(feature = "bag")]
+mod bag;
 mod compute;
 mod explain;
+mod files;
+#[cfg(feature = "frame")]
+mod frame;
+#[cfg(feature = "array")]
 mod inspect;
-mod pattern;
 mod persist;
-mod records;
 mod seams;
 mod session;
-mod write;
 
 pub use compute::Compute;
 pub use explain::Explanation;
-pub use inspect::{
-    ArrayFormat, NpyInfo, ParquetInfo, ZarrInfo, inspect_array, inspect_npy, inspect_parquet,
-    inspect_zarr, list_files, npy_descr, zarr_members,
-};
-pub use pattern::{read_pattern, read_pattern_with};
+pub use files::list_files;
+#[cfg(feature = "array")]
+pub use inspect::{ArrayFormat, NpyInfo, inspect_array, inspect_npy, npy_descr};
+#[cfg(feature = "zarr")]
+pub use inspect::{ZarrInfo, inspect_zarr, zarr_members};
 pub use persist::Persist;
-pub use seams::{ColumnElement, Seams};
+#[cfg(all(feature = "array", feature = "frame"))]
+pub use seams::ColumnElement;
+#[cfg(all(feature = "bag", feature = "frame"))]
+pub use seams::{Seams, read_pattern, read_pattern_with};
 pub use session::{Session, SessionBuilder};
 
+#[cfg(feature = "linalg")]
+pub use flagstone_array::Norm;
+#[cfg(feature = "array")]
 pub use flagstone_array::{
     Array, Axes, Bins, Bits, BlockPlace, Blocks, Blockwise, Boundary, ChunkGrid, Chunks, DType,
-    Element, Float, Index, Integer, IntoAxes, Margin, Norm, Operands, Pad, Promote, StoreTo,
-    ZarrCompression, ZarrOptions, ZarrVersion, create_zarr_group, gemm_kernel, index, keep,
-    meshgrid, meshgrid_xy,
+    Element, Float, Index, Integer, IntoAxes, Margin, Operands, Pad, Promote, StoreTo, gemm_kernel,
+    index, keep, meshgrid, meshgrid_xy,
 };
+#[cfg(feature = "zarr")]
+pub use flagstone_array::{ZarrCompression, ZarrOptions, ZarrVersion, create_zarr_group};
+#[cfg(feature = "bag")]
 pub use flagstone_bag::{
     Bag, BagItem, BoxedBag, Collected, Compression as FileCompression, Delimiter, FilesOptions,
     FilesWritten, HeapSize, Json, JsonOptions as BagJsonOptions, KeyRows, Lazies, LineLimit, Match,
     PartitionSize, Pattern, Portable, Stage, TextOptions, Values,
 };
+#[cfg(feature = "frame")]
 pub use flagstone_frame::{
-    BadRecords, ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat,
-    IntoExpr, JsonOptions, Output, ParquetCompression, ParquetOptions, RowCompression, RowFormat,
-    RowOptions, Sniff, Summary, Widening, WriteReport, avg, cast, check_condition,
-    check_select_list, col, column_type, count, count_all, day, lit, max, mean, min, month, not,
-    sum, to_date, when, year,
+    ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat, IntoExpr,
+    JsonOptions, Output, ParquetCompression, ParquetInfo, ParquetOptions, RowCompression,
+    RowFormat, RowOptions, Sniff, Summary, Widening, WriteReport, avg, cast, check_condition,
+    check_select_list, col, column_type, count, count_all, day, inspect_parquet, lit, max, mean,
+    min, month, not, sum, to_date, when, year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,
     KeySeen, KeyedGraph, Layer, LayerId, Lazy, Program, Qualities, Quality, Result, SerialExecutor,
     TaskContext, ValueType, delayed, lazy,
 };
-pub use flagstone_io::{IntoPaths, OutputOptions, pattern_of, remove_unfinished};
+pub use flagstone_io::{BadRecords, IntoPaths, OutputOptions, pattern_of, remove_unfinished};
 pub use flagstone_memory::{
     ParseBytesError, format_budget, format_bytes, format_count, parse_bytes,
 };
@@ -79,7 +99,10 @@ pub use flagstone_scheduler::{
 };
 
 /// Arrow, in the version that dataframes are made of.
+#[cfg(feature = "frame")]
 pub use arrow;
 /// ndarray, in the version that arrays are made of.
+#[cfg(feature = "array")]
 pub use ndarray;
+#[cfg(feature = "array")]
 pub use ndarray::s;

@@ -1,4 +1,4 @@
-//! The shapes that layers come in: one to one, blockwise with an index map, and trees.
+//! The shapes that layers come in: one to one, and trees.
 
 use std::sync::Arc;
 
@@ -95,129 +95,6 @@ impl Layer for OneToOne {
 
     fn one_to_one(&self) -> Option<usize> {
         self.reads.then_some(0)
-    }
-}
-
-/// A layer over a grid of blocks, with an index per axis: `C[i,j]` from `A[i,k]` and `B[k,j]`.
-///
-/// Output block *(i, j)* reads, of each input, the block at the same indices. An index that the
-/// output does not have is contracted: all blocks along it are read, the last contracted index
-/// running fastest, input after input. An axis of one block is broadcast.
-pub struct Blockwise {
-    name: String,
-    output: Vec<(char, u32)>,
-    inputs: Vec<Vec<(char, u32)>>,
-    size: Box<Size>,
-    run: Box<Run>,
-}
-
-impl Blockwise {
-    /// `output` and `inputs` give index and number of blocks per axis, outermost first.
-    ///
-    /// # Errors
-    /// Kind `Invalid` when an index has two different block counts (one block broadcasts).
-    pub fn new(
-        name: impl Into<String>,
-        output: &[(char, u32)],
-        inputs: &[&[(char, u32)]],
-        size: impl Fn(u32) -> Footprint + Send + Sync + 'static,
-        run: impl Fn(u32, Inputs<'_>, &TaskContext<'_>) -> Result<Block> + Send + Sync + 'static,
-    ) -> Result<Self> {
-        let name = name.into();
-        let mut counts: Vec<(char, u32)> = output.to_vec();
-        for &(index, count) in inputs.iter().copied().flatten() {
-            match counts.iter_mut().find(|(known, _)| *known == index) {
-                Some((_, known)) if *known == count || count == 1 => {}
-                Some((_, known)) if *known == 1 && !output.iter().any(|&(o, _)| o == index) => {
-                    *known = count;
-                }
-                Some((_, known)) => {
-                    return Err(crate::Error::invalid(format!(
-                        "{name}: index {index} has {known} blocks in one place and {count} in \
-                         another; rechunk one of them"
-                    )));
-                }
-                None => counts.push((index, count)),
-            }
-        }
-        Ok(Blockwise {
-            name,
-            output: output.to_vec(),
-            inputs: inputs.iter().map(|input| input.to_vec()).collect(),
-            size: Box::new(size),
-            run: Box::new(run),
-        })
-    }
-}
-
-impl Layer for Blockwise {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn task_count(&self) -> u32 {
-        self.output.iter().map(|&(_, count)| count).product()
-    }
-
-    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        let coords = self.coords(task);
-        let at = |index: char| {
-            self.output
-                .iter()
-                .position(|&(o, _)| o == index)
-                .map(|axis| coords[axis])
-        };
-        for (slot, input) in self.inputs.iter().enumerate() {
-            // blocks along contracted axes, counted like an odometer
-            let contracted: u32 = input
-                .iter()
-                .filter(|(index, _)| at(*index).is_none())
-                .map(|&(_, n)| n)
-                .product();
-            for step in 0..contracted {
-                let mut rest = step;
-                let mut flat = 0u32;
-                let mut stride = 1u32;
-                for &(index, count) in input.iter().rev() {
-                    let coord = match at(index) {
-                        Some(_) if count == 1 => 0,
-                        Some(coord) => coord,
-                        None => {
-                            let coord = rest % count;
-                            rest /= count;
-                            coord
-                        }
-                    };
-                    flat += coord * stride;
-                    stride *= count;
-                }
-                deps.push(slot, flat);
-            }
-        }
-    }
-
-    fn footprint(&self, task: u32) -> Footprint {
-        (self.size)(task)
-    }
-
-    fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        (self.run)(task, inputs, ctx)
-    }
-
-    fn coords(&self, task: u32) -> Vec<u32> {
-        let mut rest = task;
-        let mut coords: Vec<u32> = self
-            .output
-            .iter()
-            .rev()
-            .map(|&(_, count)| {
-                let coord = rest % count;
-                rest /= count;
-                coord
-            })
-            .collect();
-        coords.reverse();
-        coords
     }
 }
 
@@ -331,34 +208,6 @@ mod tests {
             let expected = (0..u64::from(count)).sum::<u64>();
             assert_eq!(sums, if count == 0 { vec![] } else { vec![expected] });
         }
-    }
-
-    #[test]
-    fn blockwise_contracts_indices_the_output_lacks() {
-        let layer = Blockwise::new(
-            "dot",
-            &[('i', 2), ('j', 2)],
-            &[&[('i', 2), ('k', 3)], &[('k', 3), ('j', 2)]],
-            |_| Footprint::exact(0),
-            |_, _, _| Ok(Block::unit()),
-        )
-        .unwrap();
-        let mut graph = Graph::new();
-        let a = graph.push(numbers(6), &[]);
-        let b = graph.push(numbers(6), &[]);
-        let c = graph.push(layer, &[a, b]);
-        let deps = graph.deps(c, 1).unwrap(); // (i, j) = (0, 1)
-        let a_blocks: Vec<u32> = deps.iter().filter(|d| d.0 == a).map(|d| d.1).collect();
-        let b_blocks: Vec<u32> = deps.iter().filter(|d| d.0 == b).map(|d| d.1).collect();
-        assert_eq!((a_blocks, b_blocks), (vec![0, 1, 2], vec![1, 3, 5]));
-        let clash = Blockwise::new(
-            "add",
-            &[('i', 2)],
-            &[&[('i', 3)]],
-            |_| Footprint::exact(0),
-            |_, _, _| Ok(Block::unit()),
-        );
-        assert!(clash.err().unwrap().to_string().contains("rechunk"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Functions on slices and views. Nothing of graphs is known here.
 
-pub(crate) mod boxes;
+#[cfg(feature = "linalg")]
 pub(crate) mod dense;
 pub(crate) mod fold;
 pub(crate) mod folds;

@@ -19,6 +19,7 @@ mod scan;
 mod sorted;
 mod store;
 mod taken;
+#[cfg(feature = "linalg")]
 mod tall;
 
 pub(crate) use batches::Batches;
@@ -44,6 +45,7 @@ pub(crate) use sorted::{
 };
 pub(crate) use store::{Cell, Sink, Store, taken_away};
 pub(crate) use taken::{TakeRows, take_rows};
+#[cfg(feature = "linalg")]
 pub(crate) use tall::{Apply, Factor, Parts as RowParts, SquareSvd, Tails};
 
 use std::ops::Range;

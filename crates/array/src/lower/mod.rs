@@ -26,7 +26,6 @@ use crate::node::{Node, Op};
 use crate::plan::Plan;
 use crate::tape::{Base, Fused, Input, Leaf, Parts, fuse};
 use crate::view::View;
-use crate::zarr::ReadZarr;
 
 /// A layer that holds an array in chunks.
 #[derive(Clone)]
@@ -48,6 +47,25 @@ impl Lowered {
     }
 }
 
+/// A reader of stored chunks, of which any part can be read alone.
+pub(crate) trait ReadParts {
+    /// The stored chunks.
+    fn stored_grid(&self) -> &ChunkGrid;
+
+    /// A layer that reads pieces, of which none lies in two stored chunks; `banded` if all of them
+    /// will be read, those at the start of each chunk first.
+    ///
+    /// # Errors
+    /// Too many pieces, and codecs that promise no bound.
+    fn read_pieces(
+        &self,
+        lowering: &mut Lowering<'_>,
+        grid: ChunkGrid,
+        banded: bool,
+        node: &Node,
+    ) -> Result<Lowered>;
+}
+
 /// Lowers one computation.
 pub(crate) struct Lowering<'g> {
     pub(crate) graph: &'g mut Graph,
@@ -60,7 +78,7 @@ pub(crate) struct Lowering<'g> {
     /// Layers that have another's elements in other chunks.
     regridded: HashMap<(LayerId, ChunkGrid), Lowered>,
     /// Layers that read stored chunks, of which any part can be read alone.
-    pub(crate) readers: HashMap<LayerId, ReadZarr>,
+    pub(crate) readers: HashMap<LayerId, Arc<dyn ReadParts>>,
     /// What the plan has to say of itself, in sentences.
     pub(crate) notes: Vec<String>,
 }

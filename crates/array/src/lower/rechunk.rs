@@ -117,10 +117,10 @@ impl Lowering<'_> {
         let mut steps = steps(&lowered.grid, grid, item, between, budget);
         if steps.len() > 1
             && let Some(reader) = self.readers.get(&lowered.layer).cloned()
-            && let Some(pieces) = parts_read(&reader.stored.grid, grid, item, budget)
+            && let Some(pieces) = parts_read(reader.stored_grid(), grid, item, budget)
         {
             self.notes
-                .push(describe_read(&reader.stored.grid, grid, &pieces, item));
+                .push(describe_read(reader.stored_grid(), grid, &pieces, item));
             let lowered = reader.read_pieces(self, pieces, true, node)?;
             let result = self.joined(lowered, dtype, grid, node)?;
             self.regridded.insert(key, result.clone());

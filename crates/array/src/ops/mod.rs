@@ -7,6 +7,7 @@ mod blocks;
 mod blockwise;
 mod create;
 mod distinct;
+#[cfg(feature = "linalg")]
 mod factor;
 mod filter;
 mod index;
@@ -30,6 +31,7 @@ pub use blocks::{Boundary, Margin};
 pub use blockwise::{Blocks, Blockwise, Operands};
 pub(crate) use create::check_shape;
 pub use create::{meshgrid, meshgrid_xy};
+#[cfg(feature = "linalg")]
 pub use factor::Norm;
 pub use indices::Index;
 pub use outside::RowBlocks;

@@ -8,6 +8,8 @@
 
 mod inputs;
 mod targets;
+#[cfg(feature = "zarr")]
+mod zarr;
 
 use std::ops::Range;
 use std::path::Path;
@@ -24,6 +26,7 @@ use crate::lower::{Lowered, Lowering};
 use crate::ops::Chunks;
 use crate::plan::Plan;
 use crate::tape::Leaf;
+#[cfg(feature = "zarr")]
 use crate::zarr::ZarrOptions;
 use targets::Planned;
 
@@ -48,10 +51,12 @@ pub enum StoreTo<'a> {
         output: OutputOptions,
     },
     /// A new Zarr array.
+    #[cfg(feature = "zarr")]
     Zarr(&'a Path, &'a ZarrOptions),
     /// A box of an existing npy file, as long as the array along each axis.
     NpyRegion(&'a Path, &'a [Range<usize>]),
     /// A box of an existing Zarr array, as long as the array along each axis.
+    #[cfg(feature = "zarr")]
     ZarrRegion(&'a Path, &'a [Range<usize>]),
 }
 
@@ -59,9 +64,13 @@ impl StoreTo<'_> {
     /// What is written, and whether it is written where it stands.
     fn place(&self) -> (&Path, bool) {
         match self {
-            StoreTo::Npy(path, _) | StoreTo::Raw(path, _) | StoreTo::Zarr(path, _) => (path, false),
+            StoreTo::Npy(path, _) | StoreTo::Raw(path, _) => (path, false),
             StoreTo::NpyStack { path, .. } => (path, false),
-            StoreTo::NpyRegion(path, _) | StoreTo::ZarrRegion(path, _) => (path, true),
+            StoreTo::NpyRegion(path, _) => (path, true),
+            #[cfg(feature = "zarr")]
+            StoreTo::Zarr(path, _) => (path, false),
+            #[cfg(feature = "zarr")]
+            StoreTo::ZarrRegion(path, _) => (path, true),
         }
     }
 }
@@ -131,20 +140,6 @@ impl<T: Element> Array<T> {
         options: OutputOptions,
     ) -> Result<()> {
         self.store_with(executor, &StoreTo::Npy(path.as_ref(), options))
-    }
-
-    /// Computes the array into a new Zarr array, which appears whole or not at all.
-    ///
-    /// # Errors
-    /// A mistake in how the array was built, options that do not fit it, those of the run, and
-    /// those of writing.
-    pub fn store_zarr_with(
-        &self,
-        executor: &dyn Execute,
-        path: impl AsRef<Path>,
-        options: &ZarrOptions,
-    ) -> Result<()> {
-        self.store_with(executor, &StoreTo::Zarr(path.as_ref(), options))
     }
 
     /// Computes the array and stores it.
@@ -248,17 +243,21 @@ impl<T: Element> Array<T> {
                 length,
                 output,
             } => self.plan_stack(&mut lowering, path, (*axis, *length), *output)?,
+            #[cfg(feature = "zarr")]
             StoreTo::Zarr(path, options) => self.plan_zarr(&mut lowering, path, options)?,
             StoreTo::NpyRegion(path, region) => {
                 self.plan_npy_region(&mut lowering, path, region)?
             }
+            #[cfg(feature = "zarr")]
             StoreTo::ZarrRegion(path, region) => {
                 self.plan_zarr_region(&mut lowering, path, region)?
             }
         };
         let notes = lowering.notes;
         let inside = match to {
-            StoreTo::NpyRegion(_, region) | StoreTo::ZarrRegion(_, region) => region.to_vec(),
+            StoreTo::NpyRegion(_, region) => region.to_vec(),
+            #[cfg(feature = "zarr")]
+            StoreTo::ZarrRegion(_, region) => region.to_vec(),
             _ => self.shape().iter().map(|&length| 0..length).collect(),
         };
         let Planned {

@@ -11,11 +11,10 @@ use flagstone_io::{AtomicDir, AtomicFile, DIRECT_BLOCK_BYTES, DirectFile, Output
 use super::Target;
 use crate::array::Array;
 use crate::element::Element;
-use crate::grid::{ChunkGrid, lengths};
+use crate::grid::lengths;
 use crate::layers::{FileSink, Sink, StackSink, stack_file, write_failed};
 use crate::lower::{Lowered, Lowering};
 use crate::source::{NpyFile, header_bytes};
-use crate::zarr::{Stored, ZarrOptions, ZarrSink, is_ours, write_description};
 
 /// A sink, how chunks lie for it, and where its first one starts.
 pub(super) struct Planned {
@@ -38,11 +37,11 @@ fn header_unit(data_bytes: u64) -> usize {
 impl<T: Element> Array<T> {
     /// Whether the stored array is larger than the budget: then it is written past the page cache
     /// where it can be.
-    fn is_past_cache(&self, lowering: &Lowering<'_>) -> bool {
+    pub(super) fn is_past_cache(&self, lowering: &Lowering<'_>) -> bool {
         self.nbytes() > lowering.plan.budget_bytes
     }
 
-    fn misfit(&self, message: String) -> Error {
+    pub(super) fn misfit(&self, message: String) -> Error {
         Error::new(ErrorKind::Invalid, message).with_location(self.node.location)
     }
 
@@ -135,40 +134,13 @@ impl<T: Element> Array<T> {
         })
     }
 
-    pub(super) fn plan_zarr(
-        &self,
-        lowering: &mut Lowering<'_>,
-        path: &Path,
-        options: &ZarrOptions,
-    ) -> Result<Planned> {
-        let misfit = |message: String| self.misfit(message);
-        options.check(self.shape()).map_err(misfit)?;
-        let grid = options.grid(&self.node).map_err(misfit)?;
-        let described = options.describe::<T>(&grid).map_err(misfit)?;
-        let json = described.json.clone();
-        let stored = Stored::new(path, described, None).map_err(misfit)?;
-        let past_cache = self.is_past_cache(lowering);
-        let sink = ZarrSink::new(stored, true).map_err(misfit)?;
-        lowering.plan = lowering.plan.leaving(sink.held_bytes());
-        let lowered = lowering.lower_onto(&self.node, &grid)?;
-        let directory = AtomicDir::create_replacing(path, options.output, &is_ours);
-        let directory = directory.map_err(Error::failed)?;
-        write_description(directory.path(), options.version, &json)?;
-        let sink = ZarrSink {
-            directory: directory.path().to_owned(),
-            past_cache,
-            ..sink
-        };
-        Ok(Planned {
-            sink: Arc::new(sink),
-            lowered,
-            offset: vec![0; self.ndim()],
-            target: Target::Directory(directory),
-        })
-    }
-
     /// Refuses a region that is not a box of the target in the array's shape.
-    fn check_region(&self, path: &Path, shape: &[usize], region: &[Range<usize>]) -> Result<()> {
+    pub(super) fn check_region(
+        &self,
+        path: &Path,
+        shape: &[usize],
+        region: &[Range<usize>],
+    ) -> Result<()> {
         let inside = region.len() == shape.len()
             && region
                 .iter()
@@ -209,60 +181,6 @@ impl<T: Element> Array<T> {
             sink: Arc::new(sink),
             lowered,
             offset: region.iter().map(|range| range.start).collect(),
-            target: Target::InPlace,
-        })
-    }
-
-    pub(super) fn plan_zarr_region(
-        &self,
-        lowering: &mut Lowering<'_>,
-        path: &Path,
-        region: &[Range<usize>],
-    ) -> Result<Planned> {
-        let stored = Stored::open(path)?;
-        if stored.dtype != T::DTYPE {
-            return Err(self.misfit(format!(
-                "cannot store elements of type {} in {}, which holds {}",
-                T::DTYPE,
-                path.display(),
-                stored.dtype
-            )));
-        }
-        self.check_region(path, stored.grid.shape(), region)?;
-        // the array begins inside a chunk: what is before it there is not written
-        let mut padded = self.clone();
-        let (mut offset, mut lists) = (Vec::new(), Vec::new());
-        for (axis, range) in region.iter().enumerate() {
-            let first = stored.grid.coord_at(axis, range.start);
-            let first = first.min(stored.grid.counts()[axis] - 1);
-            let start = stored.grid.span(axis, first).start;
-            let lead = range.start - start;
-            if lead > 0 {
-                padded = padded.pad_zeros(axis, lead, 0);
-            }
-            let end = start + lead + range.len();
-            let mut list = Vec::new();
-            let mut at = start;
-            while at < end {
-                let span = stored.grid.span(axis, first + list.len());
-                list.push(span.end.min(end) - at);
-                at = span.end;
-            }
-            if list.is_empty() {
-                list.push(0);
-            }
-            offset.push(start);
-            lists.push(list);
-        }
-        let misfit = |message: String| self.misfit(message);
-        let grid = ChunkGrid::irregular(padded.shape(), &lists).map_err(misfit)?;
-        let sink = ZarrSink::new(stored, false).map_err(misfit)?;
-        lowering.plan = lowering.plan.leaving(sink.held_bytes());
-        let lowered = lowering.lower_onto(&padded.node, &grid)?;
-        Ok(Planned {
-            sink: Arc::new(sink),
-            lowered,
-            offset,
             target: Target::InPlace,
         })
     }

@@ -5,11 +5,13 @@
 //! read. What is not, is refused by name when the array is opened.
 
 mod bounded;
+mod boxes;
 mod chunks;
 mod group;
 mod inspect;
 mod lock;
 mod metadata;
+mod open;
 mod options;
 mod packing;
 mod read;
@@ -22,6 +24,5 @@ pub use group::create_zarr_group;
 pub(crate) use group::{is_ours, write_description};
 pub use inspect::{ZarrInfo, inspect_zarr, zarr_members};
 pub use options::{ZarrCompression, ZarrOptions, ZarrVersion};
-pub(crate) use read::ReadZarr;
 pub(crate) use stored::Stored;
 pub(crate) use write::ZarrSink;

@@ -16,7 +16,7 @@ use super::stored::Stored;
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
 use crate::grid::{ChunkGrid, Region, lengths, volume};
-use crate::lower::{Lowered, Lowering, check_count};
+use crate::lower::{Lowered, Lowering, ReadParts, check_count};
 use crate::node::{Lower, Node};
 use crate::plan::Plan;
 
@@ -38,7 +38,8 @@ impl Lower for ReadZarr {
         let grid = pieces(&self.stored, &lowering.plan);
         let lowered = self.read_pieces(lowering, grid, false, node)?;
         if self.stored.shards.is_none() && self.stored.packing.is_plain() {
-            lowering.readers.insert(lowered.layer, self.clone());
+            let reader: Arc<dyn ReadParts> = Arc::new(self.clone());
+            lowering.readers.insert(lowered.layer, reader);
         }
         Ok(lowered)
     }
@@ -56,13 +57,12 @@ impl Lower for ReadZarr {
     }
 }
 
-impl ReadZarr {
-    /// A layer that reads pieces, of which none lies in two stored chunks; `banded` if all of them
-    /// will be read, those at the start of each chunk first.
-    ///
-    /// # Errors
-    /// Too many pieces, and codecs that promise no bound.
-    pub(crate) fn read_pieces(
+impl ReadParts for ReadZarr {
+    fn stored_grid(&self) -> &ChunkGrid {
+        &self.stored.grid
+    }
+
+    fn read_pieces(
         &self,
         lowering: &mut Lowering<'_>,
         grid: ChunkGrid,
@@ -126,7 +126,7 @@ fn pieces(stored: &Stored, plan: &Plan) -> ChunkGrid {
 struct ReadChunks {
     stored: Arc<Stored>,
     grid: ChunkGrid,
-    /// See [`ReadZarr::read_pieces`].
+    /// See [`ReadParts::read_pieces`].
     banded: bool,
     scratch_bytes: u64,
 }

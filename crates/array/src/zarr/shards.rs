@@ -8,11 +8,11 @@ use std::sync::Arc;
 use flagstone_graph::Result;
 use zarrs::array::{Array as Zarr, CodecChain, data_type};
 
+use super::boxes::{Place, copy_box, fill_box};
 use super::packing::Packing;
 use super::stored::Opened;
 use crate::dtype::DType;
 use crate::grid::{ChunkGrid, Region, lengths};
-use crate::kernels::boxes::{Place, copy_box, fill_box};
 
 /// How shards are made up.
 pub(crate) struct Shards {

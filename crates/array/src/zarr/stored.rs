@@ -15,13 +15,13 @@ use flagstone_io::open_regular;
 use serde_json::Value;
 use zarrs::array::{Array as Zarr, ArrayCreateError, ArrayMetadata, Codec, DataType, data_type};
 
+use super::boxes::{Place, copy_box, fill_box};
 use super::metadata::{Described, describe, plain, short};
 use super::packing::Packing;
 use super::shards::Shards;
 use crate::dtype::DType;
 use crate::element::sanitise;
 use crate::grid::{ChunkGrid, Region, lengths, too_many_axes};
-use crate::kernels::boxes::{Place, copy_box, fill_box};
 use crate::source::{Runs, failure, unreadable};
 use crate::view::Along;
 

@@ -14,12 +14,12 @@ use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
 use flagstone_io::DirectFile;
 use flagstone_memory::Memory;
 
+use super::boxes::{Place, copy_box, fill_box};
 use super::lock::ChunkLock;
 use super::shards::is_fill;
 use super::stored::Stored;
 use crate::buffer::Buffer;
 use crate::grid::{Region, lengths};
-use crate::kernels::boxes::{Place, copy_box, fill_box};
 use crate::layers::{Cell, Sink, taken_away, write_failed};
 
 /// A directory of chunks.

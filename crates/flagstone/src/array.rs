@@ -1,61 +1,57 @@
-//! The terminals of a session that write files: dataframes to directories, arrays to files.
+//! Arrays in a session: computing, keeping and storing them.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use flagstone_array::{Array, Element, StoreTo, ZarrOptions};
-use flagstone_frame::{DataFrame, Output, ParquetOptions, RowFormat, RowOptions, WriteReport};
-use flagstone_graph::{Error, Execute, Graph, Resources, Result, advised};
-use flagstone_io::{AtomicDir, OutputOptions};
+#[cfg(feature = "zarr")]
+use flagstone_array::ZarrOptions;
+use flagstone_array::{Array, Element, StoreTo};
+use flagstone_graph::{Block, Execute, Graph, Layer, LayerId, Resources, Result, advised};
+use flagstone_io::OutputOptions;
+use ndarray::ArrayD;
 
+use crate::compute::Compute;
+use crate::compute::sealed::Sealed;
 use crate::explain::Explanation;
+use crate::persist::{Persist, start};
 use crate::session::Session;
 
+impl<T: Element> Sealed for Array<T> {}
+
+impl<T: Element> Compute for Array<T> {
+    type Output = ArrayD<T>;
+
+    fn compute_on(&self, session: &Session) -> Result<ArrayD<T>> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
+        let array = self.counted_with(session)?;
+        Ok(vec![array.push_whole(graph, session.resources())?])
+    }
+
+    fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<ArrayD<T>>> {
+        Some(self.whole(blocks.pop().unwrap_or_default()))
+    }
+}
+
+impl<T: Element> Persist for Array<T> {
+    type Output = Array<T>;
+
+    #[track_caller]
+    fn persist_on(&self, session: &Session) -> Result<Array<T>> {
+        let array = self.counted_with(session)?;
+        let mut graph = Graph::new();
+        let (layer, grid) = array.push_with(&mut graph, session.resources())?;
+        let handle = start(session, &graph, layer)?;
+        Ok(Array::from_layer(grid, move |graph| {
+            let layer = Arc::clone(&handle) as Arc<dyn Layer>;
+            Ok(graph.push_at(layer, &[], None))
+        }))
+    }
+}
+
 impl Session {
-    /// Writes a dataframe to a directory of Parquet files of even size. The directory appears when
-    /// all is written, or not at all.
-    ///
-    /// # Errors
-    /// As [`compute`](Self::compute), and an output that exists.
-    pub fn write_parquet(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
-        self.write_parquet_with(frame, path, &ParquetOptions::default())
-    }
-
-    /// The same with options.
-    ///
-    /// # Errors
-    /// As [`write_parquet`](Self::write_parquet).
-    pub fn write_parquet_with(
-        &self,
-        frame: &DataFrame,
-        path: impl AsRef<Path>,
-        options: &ParquetOptions,
-    ) -> Result<WriteReport> {
-        frame.write_parquet_with(self, path, options)
-    }
-
-    /// Writes a dataframe to a directory of CSV files of even size, `part-00000.csv` ..., in order.
-    /// The directory appears when all is written, or not at all. To compress them, or to write
-    /// JSON lines or Arrow, see [`write`](Self::write).
-    ///
-    /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), and nested columns, which CSV cannot hold.
-    pub fn write_csv(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
-        self.write(frame, path, &Output::Rows(RowOptions::new(RowFormat::Csv)))
-    }
-
-    /// Writes a dataframe to a directory of files in any format.
-    ///
-    /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), and columns that the format cannot hold.
-    pub fn write(
-        &self,
-        frame: &DataFrame,
-        path: impl AsRef<Path>,
-        output: &Output,
-    ) -> Result<WriteReport> {
-        frame.write_with(self, path, output)
-    }
-
     /// Computes an array into an npy file, which appears whole or not at all.
     ///
     /// # Errors
@@ -82,6 +78,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`compute`](Self::compute), and an array that exists.
+    #[cfg(feature = "zarr")]
     pub fn store_zarr<T: Element>(&self, array: &Array<T>, path: impl AsRef<Path>) -> Result<()> {
         self.store_zarr_with(array, path, &ZarrOptions::default())
     }
@@ -90,6 +87,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`store_zarr`](Self::store_zarr), and options that do not fit the array.
+    #[cfg(feature = "zarr")]
     pub fn store_zarr_with<T: Element>(
         &self,
         array: &Array<T>,
@@ -156,34 +154,5 @@ impl Session {
             true => explanation.naming(bytes),
             false => explanation,
         })
-    }
-
-    /// What writing a dataframe would do: its first pass, which decides what it needs. The output
-    /// is opened as the run opens it, so that what stands in its way is found, and nothing of it
-    /// is left.
-    ///
-    /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), but for the budget: see
-    /// [`Explanation::refusal`].
-    pub fn explain_write(
-        &self,
-        frame: &DataFrame,
-        path: impl AsRef<Path>,
-        output: &Output,
-    ) -> Result<Explanation> {
-        let mut graph = Graph::new();
-        let layer = frame.build_write(&mut graph, self, output)?;
-        let overwrite = match output {
-            Output::Parquet(options) => options.overwrite,
-            Output::Rows(options) => options.overwrite,
-        };
-        let options = OutputOptions {
-            overwrite,
-            keep_partial: false,
-        };
-        drop(AtomicDir::create(path, options).map_err(Error::failed)?);
-        let program = self.freeze(&graph, &[layer])?;
-        let certificate = self.certify(&program);
-        Ok(Explanation::new(program, certificate))
     }
 }

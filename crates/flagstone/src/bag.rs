@@ -1,0 +1,97 @@
+//! Bags in a session: computing and keeping them.
+
+use std::sync::Arc;
+
+use flagstone_bag::{Bag, BagItem, Collected, Computed, Portable, Source, Stage};
+use flagstone_graph::{Block, Graph, Layer, LayerId, Result};
+
+use crate::compute::Compute;
+use crate::compute::sealed::Sealed;
+use crate::persist::{Persist, start};
+use crate::session::Session;
+
+impl<T> Sealed for BagItem<T> {}
+
+impl<T: 'static> Compute for BagItem<T> {
+    type Output = T;
+
+    fn compute_on(&self, session: &Session) -> Result<T> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
+        Ok(vec![self.lower(graph)?])
+    }
+
+    fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<T>> {
+        Some(self.value(blocks.pop().unwrap_or_default()))
+    }
+}
+
+impl<T> Sealed for Collected<T> {}
+
+impl<T: Portable + Clone> Compute for Collected<T> {
+    type Output = Vec<T>;
+
+    fn compute_on(&self, session: &Session) -> Result<Vec<T>> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
+        Ok(vec![self.lower(graph)?])
+    }
+
+    fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<Vec<T>>> {
+        Some(self.value(blocks.pop().unwrap_or_default()))
+    }
+}
+
+impl<S> Sealed for Bag<S> {}
+
+impl<S, T> Compute for Bag<S>
+where
+    S: Stage + for<'a> Stage<Item<'a> = T>,
+    T: Portable + Clone,
+{
+    type Output = Vec<T>;
+
+    fn compute_on(&self, session: &Session) -> Result<Vec<T>> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
+        self.collect().push(graph, session)
+    }
+
+    fn read(&self, blocks: Vec<Vec<Block>>, session: &Session) -> Option<Result<Vec<T>>> {
+        self.collect().read(blocks, session)
+    }
+}
+
+impl<T: Portable + Clone> Persist for Collected<T> {
+    type Output = Bag<Source<Computed<T>>>;
+
+    #[track_caller]
+    fn persist_on(&self, session: &Session) -> Result<Self::Output> {
+        let mut graph = Graph::new();
+        let layer = self.lower(&mut graph)?;
+        let handle = start(session, &graph, layer)?;
+        Ok(Bag::from_layer(move |graph| {
+            let layer = Arc::clone(&handle) as Arc<dyn Layer>;
+            Ok(graph.push_at(layer, &[], None))
+        }))
+    }
+}
+
+impl<S, T> Persist for Bag<S>
+where
+    S: Stage + for<'a> Stage<Item<'a> = T>,
+    T: Portable + Clone,
+{
+    type Output = Bag<Source<Computed<T>>>;
+
+    #[track_caller]
+    fn persist_on(&self, session: &Session) -> Result<Self::Output> {
+        self.kept().persist_on(session)
+    }
+}

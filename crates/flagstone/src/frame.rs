@@ -1,0 +1,175 @@
+//! Dataframes in a session: computing, keeping and writing them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use flagstone_frame::{
+    BATCH_ROWS, DataFrame, Output, ParquetOptions, Partition, PartitionSource, RowFormat,
+    RowOptions, Scan, WriteReport,
+};
+use flagstone_graph::{Error, Graph, Inputs, Layer, LayerId, Result, TaskContext};
+use flagstone_io::{AtomicDir, OutputOptions};
+use flagstone_scheduler::Persisted;
+
+use crate::compute::Compute;
+use crate::compute::sealed::Sealed;
+use crate::explain::Explanation;
+use crate::persist::{Persist, start};
+use crate::session::Session;
+
+impl Sealed for DataFrame {}
+
+impl Compute for DataFrame {
+    type Output = RecordBatch;
+
+    const SHARES: bool = false;
+
+    fn compute_on(&self, session: &Session) -> Result<RecordBatch> {
+        self.compute_with(session)
+    }
+
+    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
+        Ok(vec![self.build(graph, session)?])
+    }
+}
+
+impl Persist for DataFrame {
+    type Output = DataFrame;
+
+    #[track_caller]
+    fn persist_on(&self, session: &Session) -> Result<DataFrame> {
+        let schema = self.schema_with(session)?;
+        let mut graph = Graph::new();
+        let layer = self.build(&mut graph, session)?;
+        let handle = start(session, &graph, layer)?;
+        Ok(DataFrame::from_source(Arc::new(KeptRows {
+            handle,
+            schema,
+        })))
+    }
+}
+
+/// The kept partitions of a dataframe.
+struct KeptRows {
+    handle: Arc<Persisted>,
+    schema: SchemaRef,
+}
+
+impl PartitionSource for KeptRows {
+    fn name(&self) -> &str {
+        "persisted"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn partition_count(&self) -> u32 {
+        self.handle.task_count()
+    }
+
+    fn stream(
+        &self,
+        partition: u32,
+        _: Inputs<'_>,
+        scan: &Scan,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let block = self.handle.run(partition, Inputs::new(&mut []), ctx)?;
+        let rows = block
+            .downcast_ref::<Partition>()
+            .ok_or_else(|| Error::invalid("a persisted dataframe holds another type of block"))?;
+        for batch in &rows.batches {
+            let batch = batch.project(&scan.columns).map_err(Error::failed)?;
+            for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
+                ctx.check_cancelled()?;
+                each(batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The block, whether it is still in memory or has to be read back.
+    fn scratch_bytes(&self, partition: u32, _: &Scan) -> u64 {
+        self.handle.footprint(partition).output_bytes
+    }
+}
+
+impl Session {
+    /// Writes a dataframe to a directory of Parquet files of even size. The directory appears when
+    /// all is written, or not at all.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute), and an output that exists.
+    pub fn write_parquet(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
+        self.write_parquet_with(frame, path, &ParquetOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`write_parquet`](Self::write_parquet).
+    pub fn write_parquet_with(
+        &self,
+        frame: &DataFrame,
+        path: impl AsRef<Path>,
+        options: &ParquetOptions,
+    ) -> Result<WriteReport> {
+        frame.write_parquet_with(self, path, options)
+    }
+
+    /// Writes a dataframe to a directory of CSV files of even size, `part-00000.csv` ..., in order.
+    /// The directory appears when all is written, or not at all. To compress them, or to write
+    /// JSON lines or Arrow, see [`write`](Self::write).
+    ///
+    /// # Errors
+    /// As [`write_parquet`](Self::write_parquet), and nested columns, which CSV cannot hold.
+    pub fn write_csv(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
+        self.write(frame, path, &Output::Rows(RowOptions::new(RowFormat::Csv)))
+    }
+
+    /// Writes a dataframe to a directory of files in any format.
+    ///
+    /// # Errors
+    /// As [`write_parquet`](Self::write_parquet), and columns that the format cannot hold.
+    pub fn write(
+        &self,
+        frame: &DataFrame,
+        path: impl AsRef<Path>,
+        output: &Output,
+    ) -> Result<WriteReport> {
+        frame.write_with(self, path, output)
+    }
+
+    /// What writing a dataframe would do: its first pass, which decides what it needs. The output
+    /// is opened as the run opens it, so that what stands in its way is found, and nothing of it
+    /// is left.
+    ///
+    /// # Errors
+    /// As [`write_parquet`](Self::write_parquet), but for the budget: see
+    /// [`Explanation::refusal`].
+    pub fn explain_write(
+        &self,
+        frame: &DataFrame,
+        path: impl AsRef<Path>,
+        output: &Output,
+    ) -> Result<Explanation> {
+        let mut graph = Graph::new();
+        let layer = frame.build_write(&mut graph, self, output)?;
+        let overwrite = match output {
+            Output::Parquet(options) => options.overwrite,
+            Output::Rows(options) => options.overwrite,
+        };
+        let options = OutputOptions {
+            overwrite,
+            keep_partial: false,
+        };
+        drop(AtomicDir::create(path, options).map_err(Error::failed)?);
+        let program = self.freeze(&graph, &[layer])?;
+        let certificate = self.certify(&program);
+        Ok(Explanation::new(program, certificate))
+    }
+}

@@ -1,0 +1,300 @@
+//! The rules of the house that a machine can keep.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The crates of the project, each with those of the project that it may depend on. Imports point
+/// down: a crate stands below all that may use it.
+const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
+    ("flagstone-memory", &[]),
+    ("flagstone-graph", &["flagstone-memory"]),
+    ("flagstone-io", &["flagstone-memory"]),
+    (
+        "flagstone-scheduler",
+        &["flagstone-graph", "flagstone-memory"],
+    ),
+    ("flagstone-array", COLLECTION),
+    ("flagstone-frame", COLLECTION),
+    ("flagstone-bag", COLLECTION),
+    (
+        "flagstone",
+        &[
+            "flagstone-array",
+            "flagstone-bag",
+            "flagstone-frame",
+            "flagstone-graph",
+            "flagstone-io",
+            "flagstone-memory",
+            "flagstone-scheduler",
+        ],
+    ),
+    ("flagstone-datasets", &["flagstone-io"]),
+    (
+        "flagstone-cli",
+        &["flagstone", "flagstone-datasets", "flagstone-io"],
+    ),
+];
+/// Collections know neither each other nor an executor.
+const COLLECTION: &[&str] = &["flagstone-graph", "flagstone-io", "flagstone-memory"];
+
+/// Functions on slices and columns. Of the graph they know its error and how keys are hashed.
+const KERNELS: [&str; 2] = ["crates/array/src/kernels", "crates/frame/src/kernels"];
+const KERNELS_MAY_USE: [&str; 4] = ["Error", "ErrorKind", "Result", "TokenHasher"];
+
+/// Where there is unsafe code, each time with a SAFETY sentence (which clippy asks for).
+const UNSAFE: [&str; 37] = [
+    "benches/peers/in_memory_matmul.rs",
+    "benches/scheduler.rs",
+    "crates/array/examples/limits.rs",
+    "crates/array/src/buffer.rs",
+    "crates/array/src/buffer/mapped.rs",
+    "crates/array/src/chunk.rs",
+    "crates/array/src/element.rs",
+    "crates/array/src/kernels/gemm.rs",
+    "crates/array/src/kernels/tiles.rs",
+    "crates/array/src/kernels/turn.rs",
+    "crates/array/src/layers/collect.rs",
+    "crates/array/src/layers/product/mod.rs",
+    "crates/array/src/layers/product/panel.rs",
+    "crates/array/src/layers/sorted/distinct.rs",
+    "crates/array/src/layers/sorted/mod.rs",
+    "crates/array/src/layers/sorted/runs.rs",
+    "crates/array/src/order.rs",
+    "crates/array/src/source/npy.rs",
+    "crates/array/src/tape/fused.rs",
+    "crates/array/src/tape/input.rs",
+    "crates/array/src/tape/mod.rs",
+    "crates/array/src/tape/window.rs",
+    "crates/array/src/zarr/lock.rs",
+    "crates/array/src/zarr/stored.rs",
+    "crates/cli/src/reports.rs",
+    "crates/cli/src/signals.rs",
+    "crates/frame/src/csv/column.rs",
+    "crates/frame/src/csv/marks.rs",
+    "crates/frame/src/json/column.rs",
+    "crates/frame/src/json/marks.rs",
+    "crates/io/src/atomic.rs",
+    "crates/io/src/direct.rs",
+    "crates/io/src/partial.rs",
+    "crates/io/src/regular.rs",
+    "crates/io/src/whole.rs",
+    "crates/scheduler/src/memory/allocator.rs",
+    "crates/scheduler/src/spill/medium.rs",
+];
+
+/// Asked for only so that the program and its tests are built with one set of features.
+const SHARED_FEATURES: [&str; 1] = ["getrandom"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Cargo's own description of the workspace, without dependencies.
+fn packages() -> Vec<Value> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let described: Value = serde_json::from_slice(&output.stdout).unwrap();
+    described["packages"].as_array().unwrap().clone()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Every Rust file below a folder of the project, as its path from the top, with what is in it.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                files.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Whether a word stands in a text that is no part of another.
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !before.is_some_and(is_word) && !after.is_some_and(is_word)
+    })
+}
+
+#[test]
+fn crates_depend_only_on_those_below_them() {
+    let allowed: BTreeMap<_, _> = MAY_DEPEND_ON.into_iter().collect();
+    let mut wrong = Vec::new();
+    for package in packages() {
+        let name = text(&package["name"]);
+        let allowed = allowed.get(name);
+        let allowed = allowed.unwrap_or_else(|| panic!("{name} has no line in MAY_DEPEND_ON"));
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let other = text(&dependency["name"]);
+            let is_ours = other == "flagstone" || other.starts_with("flagstone-");
+            if is_ours && dependency["kind"].is_null() && !allowed.contains(&other) {
+                wrong.push(format!("{name} -> {other}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let mut wanted = BTreeSet::new();
+    let mut unused = Vec::new();
+    for package in packages() {
+        let name = text(&package["name"]);
+        let folder = Path::new(text(&package["manifest_path"])).parent().unwrap();
+        let folder = folder.strip_prefix(root()).unwrap().to_owned();
+        // the facade's sources lie beside the other crates
+        let folders = match name {
+            "flagstone" => ["crates/flagstone", "tests", "benches", "examples"].map(PathBuf::from),
+            _ => ["src", "tests", "benches", "examples"].map(|part| folder.join(part)),
+        };
+        let code: String = folders
+            .iter()
+            .flat_map(|folder| sources(folder.to_str().unwrap()))
+            .map(|(_, code)| code)
+            .collect();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let other = text(&dependency["name"]);
+            wanted.insert(other.to_owned());
+            if SHARED_FEATURES.contains(&other) {
+                continue;
+            }
+            // the one whose library is called otherwise
+            let library = match other {
+                "layout-rs" => "layout".to_owned(),
+                other => other.replace('-', "_"),
+            };
+            if !has_word(&code, &library) {
+                unused.push(format!("{name}: {other}"));
+            }
+        }
+    }
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let shared = manifest.split("[workspace.dependencies]").nth(1).unwrap();
+    let shared = shared.split("\n[").next().unwrap();
+    for line in shared.lines() {
+        if let Some((name, _)) = line.split_once(" = ")
+            && !wanted.contains(name)
+        {
+            unused.push(format!("workspace: {name}"));
+        }
+    }
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
+#[test]
+fn kernels_know_no_graph() {
+    for (file, code) in KERNELS.into_iter().flat_map(sources) {
+        for (at, _) in code.match_indices("flagstone_graph::") {
+            let rest = &code[at + "flagstone_graph::".len()..];
+            let names = match rest.strip_prefix('{') {
+                Some(list) => list.split('}').next().unwrap(),
+                None => &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())],
+            };
+            for name in names
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+            {
+                assert!(
+                    KERNELS_MAY_USE.contains(&name),
+                    "{file} uses {name} of the graph"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stands_in_known_files() {
+    let folders = ["crates", "benches", "datasets", "examples"];
+    let found: BTreeSet<String> = folders
+        .into_iter()
+        .flat_map(sources)
+        .filter(|(file, code)| !file.contains("/tests/") && has_unsafe(code))
+        .map(|(file, _)| file)
+        .collect();
+    let known: BTreeSet<String> = UNSAFE.map(str::to_owned).into();
+    let new: Vec<_> = found.difference(&known).collect();
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "not in UNSAFE: {new:?}; without unsafe code now: {gone:?}"
+    );
+}
+
+/// Whether code, and not only a comment or a lint's name, says `unsafe`.
+fn has_unsafe(code: &str) -> bool {
+    code.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .any(|line| has_word(line, "unsafe"))
+}
+
+#[test]
+fn arrays_alone_take_few_packages() {
+    const PACKAGES_MAX: usize = 110;
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", "flagstone"])
+        .args(["--no-default-features", "--features", "array"])
+        .args(["--edges", "normal,build", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let packages: BTreeSet<&str> = listed
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    assert!(
+        packages.len() > 20 && packages.len() <= PACKAGES_MAX,
+        "{packages:?}"
+    );
+    for heavy in ["arrow", "datafusion", "parquet", "zarrs", "faer"] {
+        assert!(
+            !packages.iter().any(|package| package.starts_with(heavy)),
+            "{heavy}"
+        );
+    }
+}
