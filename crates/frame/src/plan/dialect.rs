@@ -12,9 +12,9 @@ use datafusion_sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 
 /// How often each word and sign of a text may begin an expression that is tried.
-const TRIES_PER_WORD: usize = 64;
+const TRIES_PER_WORD: usize = 8;
 /// The least that any text may try.
-const TRIES_MIN: usize = 10_000;
+const TRIES_MIN: usize = 5_000;
 
 /// [`GenericDialect`], of which a text may try only so much.
 #[derive(Debug)]
