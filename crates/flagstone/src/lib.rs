@@ -40,6 +40,8 @@ mod explain;
 mod files;
 #[cfg(feature = "frame")]
 mod frame;
+#[cfg(all(feature = "array", feature = "frame", feature = "bag"))]
+pub mod guide;
 #[cfg(feature = "array")]
 mod inspect;
 mod persist;
