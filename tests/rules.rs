@@ -266,6 +266,47 @@ fn has_unsafe(code: &str) -> bool {
         .any(|line| has_word(line, "unsafe"))
 }
 
+/// Public functions without an example that runs, crate by crate: none of these numbers may grow.
+const WITHOUT_EXAMPLE: [(&str, usize); 4] = [
+    ("crates/flagstone", 13),
+    ("crates/array", 50),
+    ("crates/bag", 55),
+    ("crates/frame", 0),
+];
+
+#[test]
+fn public_functions_have_examples() {
+    for (folder, most) in WITHOUT_EXAMPLE {
+        let mut without = Vec::new();
+        for (file, code) in sources(&format!("{folder}/src")) {
+            let (mut has_example, mut is_hidden) = (false, false);
+            for line in code.lines().map(str::trim_start) {
+                match line {
+                    doc if doc.starts_with("///") => has_example |= doc.contains("```"),
+                    attribute if attribute.starts_with("#[") => {
+                        is_hidden |= attribute.contains("doc(hidden)");
+                    }
+                    other => {
+                        if let Some(function) = other.strip_prefix("pub fn ")
+                            && !has_example
+                            && !is_hidden
+                        {
+                            let name = function.split(|c| !is_word(c)).next().unwrap();
+                            without.push(format!("{file}: {name}"));
+                        }
+                        (has_example, is_hidden) = (false, false);
+                    }
+                }
+            }
+        }
+        assert!(
+            without.len() <= most,
+            "{} public functions of {folder} have no example, at most {most} may: {without:#?}",
+            without.len()
+        );
+    }
+}
+
 #[test]
 fn arrays_alone_take_few_packages() {
     const PACKAGES_MAX: usize = 110;

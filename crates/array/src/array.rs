@@ -163,6 +163,11 @@ impl<T: Element> Array<T> {
 
     /// The length of each axis. Empty for a mistaken array, and for one whose lengths depend on the
     /// data: see [`Array::has_shape`], and [`Array::try_shape`], which says so.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// assert_eq!(Array::<f64>::zeros(&[2, 3]).shape(), [2, 3]);
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.node.shape
     }
@@ -189,11 +194,21 @@ impl<T: Element> Array<T> {
     }
 
     /// How many axes there are.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// assert_eq!(Array::<f64>::zeros(&[2, 3]).ndim(), 2);
+    /// ```
     pub fn ndim(&self) -> usize {
         self.node.ndim()
     }
 
     /// How many elements there are.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// assert_eq!(Array::<f64>::zeros(&[2, 3]).len(), 6);
+    /// ```
     pub fn len(&self) -> usize {
         self.node.len()
     }
@@ -204,11 +219,22 @@ impl<T: Element> Array<T> {
     }
 
     /// The bytes of all elements.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// assert_eq!(Array::<f64>::zeros(&[2, 3]).nbytes(), 48);
+    /// ```
     pub fn nbytes(&self) -> u64 {
         self.node.nbytes()
     }
 
     /// Returns the mistake that this array was built with, if any, with its source line.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::zeros(&[2]) + Array::<f64>::zeros(&[3]);
+    /// assert!(x.check().is_err());
+    /// ```
     ///
     /// # Errors
     /// The mistake.

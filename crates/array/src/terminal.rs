@@ -87,6 +87,15 @@ impl<T: Element> Array<T> {
     /// Computes the array and returns it as one in memory. The memory is part of the plan: chunks
     /// are put in their places as they are computed.
     ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(x.compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the array was built, and those of the run.
     pub fn compute_with(&self, executor: &dyn Execute) -> Result<ArrayD<T>> {

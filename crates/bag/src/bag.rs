@@ -100,6 +100,12 @@ impl<S: Stage> Bag<S> {
 
     /// Whether the bag was made without a mistake, and its files are there; reads no data.
     ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let missing = Bag::read_text("no-such-file.txt");
+    /// assert!(missing.check().is_err());
+    /// ```
+    ///
     /// # Errors
     /// What a terminal would say before anything runs.
     pub fn check(&self) -> Result<()> {
@@ -111,6 +117,12 @@ impl<S: Stage> Bag<S> {
     }
 
     /// How many partitions a terminal would read now.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// assert_eq!(Bag::range(0..10, 3).partition_count()?, 3);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Bag::check`].

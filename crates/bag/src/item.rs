@@ -83,6 +83,13 @@ impl<T: 'static> BagItem<T> {
 
     /// Computes the value.
     ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::range(0..10, 3).count().compute_with(&SerialExecutor)?, 10);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The first error of a task, or of lowering.
     pub fn compute_with(&self, executor: &(impl Execute + ?Sized)) -> Result<T> {
@@ -101,6 +108,14 @@ impl<T: 'static> BagItem<T> {
     }
 
     /// The same computation with a function over its value, run where the value is read.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let half = Bag::range(0..10, 3).count().map(|count| count as f64 / 2.0);
+    /// assert_eq!(half.compute_with(&SerialExecutor)?, 5.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[must_use]
     pub fn map<U: 'static>(&self, f: impl Fn(T) -> U + Send + Sync + 'static) -> BagItem<U> {
         let read = Arc::clone(&self.read);

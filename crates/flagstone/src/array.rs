@@ -54,6 +54,16 @@ impl<T: Element> Persist for Array<T> {
 impl Session {
     /// Computes an array into an npy file, which appears whole or not at all.
     ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let path = dir.path().join("x.npy");
+    /// session.store_npy(&Array::<f64>::ones(&[1000, 3]).cumsum(0), &path)?;
+    /// assert_eq!(session.compute(&Array::<f64>::open_npy(&path).max(..))?[[]], 1000.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`compute`](Self::compute), and a file that exists.
     pub fn store_npy<T: Element>(&self, array: &Array<T>, path: impl AsRef<Path>) -> Result<()> {
@@ -61,6 +71,18 @@ impl Session {
     }
 
     /// The same with options.
+    ///
+    /// ```
+    /// use flagstone::{Array, OutputOptions, Session};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let path = dir.path().join("x.npy");
+    /// let options = OutputOptions { overwrite: true, ..Default::default() };
+    /// for _ in 0..2 {
+    ///     session.store_npy_with(&Array::<f64>::ones(&[4]), &path, options)?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`store_npy`](Self::store_npy).
@@ -76,6 +98,16 @@ impl Session {
     /// Computes an array into a new Zarr array, which appears whole or not at all. Chunks are those
     /// of the plan, compressed by zstd.
     ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let path = dir.path().join("x.zarr");
+    /// session.store_zarr(&Array::<f32>::ones(&[100, 3]), &path)?;
+    /// assert_eq!(Array::<f32>::open_zarr(&path).shape(), [100, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`compute`](Self::compute), and an array that exists.
     #[cfg(feature = "zarr")]
@@ -84,6 +116,16 @@ impl Session {
     }
 
     /// The same with options: version, chunks, shards, compression.
+    ///
+    /// ```
+    /// use flagstone::{Array, Session, ZarrOptions};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let path = dir.path().join("x.zarr");
+    /// let options = ZarrOptions { chunks: Some(vec![10, 3]), ..Default::default() };
+    /// session.store_zarr_with(&Array::<f32>::ones(&[100, 3]), &path, &options)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`store_zarr`](Self::store_zarr), and options that do not fit the array.
@@ -100,6 +142,19 @@ impl Session {
     /// Computes an array into any target: raw files, stacks of npy files, and regions of npy files
     /// and Zarr arrays that exist.
     ///
+    /// ```
+    /// use flagstone::{Array, Session, StoreTo};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let path = dir.path().join("x.npy");
+    /// session.store_npy(&Array::<f64>::zeros(&[4]), &path)?;
+    /// // a part of a file that is there
+    /// session.store(&Array::<f64>::ones(&[2]), &StoreTo::NpyRegion(&path, &[1..3]))?;
+    /// let sums = session.compute(&Array::<f64>::open_npy(&path).cumsum(0))?;
+    /// assert_eq!(sums.as_slice(), Some(&[0.0, 1.0, 2.0, 2.0][..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`compute`](Self::compute), and a target that does not fit the array.
     pub fn store<T: Element>(&self, array: &Array<T>, to: &StoreTo<'_>) -> Result<()> {
@@ -109,6 +164,19 @@ impl Session {
     /// What [`store`](Self::store) would do. The output is opened as the run opens it, so that what
     /// stands in its way is found, and nothing of it is left; keep `keep_partial` of the options
     /// off.
+    ///
+    /// ```
+    /// use flagstone::{Array, Session, StoreTo};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let path = dir.path().join("x.npy");
+    /// let plan = session.explain_store(
+    ///     &Array::<f64>::ones(&[1000, 1000]).sort(0),
+    ///     &StoreTo::Npy(&path, Default::default()),
+    /// )?;
+    /// assert!(plan.refusal().is_none() && !path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`store`](Self::store), but for the budget: see [`Explanation::refusal`].

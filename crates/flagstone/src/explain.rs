@@ -27,11 +27,28 @@ impl Explanation {
 
     /// The smallest budget that works: for this plan, or for the one that a smaller budget would
     /// be given.
+    ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum())?;
+    /// assert!(plan.smallest_budget_bytes() <= session.budget_bytes());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn smallest_budget_bytes(&self) -> u64 {
         self.smallest_budget_bytes
     }
 
     /// The error that the run would end with before it starts, if the plan does not fit its budget.
+    ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let session = Session::builder().memory("2 MiB").build()?;
+    /// // 8 MB cannot be handed over
+    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]))?;
+    /// assert!(plan.refusal().is_some());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn refusal(&self) -> Option<Error> {
         let refusal = self.certificate.refusal(&self.program);
         refusal.map(|refusal| refusal.with_smallest_budget(self.smallest_budget_bytes))

@@ -6,6 +6,12 @@ use flagstone_graph::{Error, Result};
 
 /// The files that patterns name, in order, with their lengths in bytes.
 ///
+/// ```
+/// let files = flagstone::list_files(["datasets/samples/words/*.txt"])?;
+/// assert!(files[0].0.ends_with("words-0000.txt"));
+/// # Ok::<(), flagstone_graph::Error>(())
+/// ```
+///
 /// # Errors
 /// A pattern that names nothing, a file that is missing or cannot be read.
 pub fn list_files<P: AsRef<Path>>(

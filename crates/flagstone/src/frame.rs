@@ -102,6 +102,17 @@ impl Session {
     /// Writes a dataframe to a directory of Parquet files of even size. The directory appears when
     /// all is written, or not at all.
     ///
+    /// ```
+    /// use flagstone::{CsvOptions, DataFrame, Session};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let frame = DataFrame::read_csv("datasets/samples/groupby/groupby.csv", CsvOptions::default());
+    /// let report = session.write_parquet(&frame, dir.path().join("out"))?;
+    /// let back = DataFrame::read_parquet(dir.path().join("out/*.parquet"));
+    /// assert_eq!(back.count_with(&session)?, report.rows);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`compute`](Self::compute), and an output that exists.
     pub fn write_parquet(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
@@ -109,6 +120,16 @@ impl Session {
     }
 
     /// The same with options.
+    ///
+    /// ```
+    /// use flagstone::{CsvOptions, DataFrame, ParquetCompression, ParquetOptions, Session};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let frame = DataFrame::read_csv("datasets/samples/groupby/groupby.csv", CsvOptions::default());
+    /// let options = ParquetOptions { compression: ParquetCompression::Snappy, ..Default::default() };
+    /// session.write_parquet_with(&frame, dir.path().join("out"), &options)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`write_parquet`](Self::write_parquet).
@@ -125,6 +146,17 @@ impl Session {
     /// The directory appears when all is written, or not at all. To compress them, or to write
     /// JSON lines or Arrow, see [`write`](Self::write).
     ///
+    /// ```
+    /// use flagstone::{CsvOptions, DataFrame, Session};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let frame = DataFrame::read_csv("datasets/samples/groupby/groupby.csv", CsvOptions::default());
+    /// session.write_csv(&frame.filter_sql("v1 > 3"), dir.path().join("out"))?;
+    /// let text = std::fs::read_to_string(dir.path().join("out/part-00000.csv"))?;
+    /// assert!(text.starts_with("id1,id2,"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`write_parquet`](Self::write_parquet), and nested columns, which CSV cannot hold.
     pub fn write_csv(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
@@ -132,6 +164,16 @@ impl Session {
     }
 
     /// Writes a dataframe to a directory of files in any format.
+    ///
+    /// ```
+    /// use flagstone::{CsvOptions, DataFrame, Output, RowFormat, RowOptions, Session};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let frame = DataFrame::read_csv("datasets/samples/groupby/groupby.csv", CsvOptions::default());
+    /// let lines = Output::Rows(RowOptions::new(RowFormat::Json));
+    /// session.write(&frame, dir.path().join("out"), &lines)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`write_parquet`](Self::write_parquet), and columns that the format cannot hold.
@@ -147,6 +189,17 @@ impl Session {
     /// What writing a dataframe would do: its first pass, which decides what it needs. The output
     /// is opened as the run opens it, so that what stands in its way is found, and nothing of it
     /// is left.
+    ///
+    /// ```
+    /// use flagstone::{CsvOptions, DataFrame, Output, Session};
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let frame = DataFrame::read_csv("datasets/samples/groupby/groupby.csv", CsvOptions::default());
+    /// let output = Output::Parquet(Default::default());
+    /// let plan = session.explain_write(&frame, dir.path().join("out"), &output)?;
+    /// println!("{plan}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`write_parquet`](Self::write_parquet), but for the budget: see

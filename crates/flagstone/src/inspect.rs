@@ -21,6 +21,12 @@ pub enum ArrayFormat {
 
 impl ArrayFormat {
     /// What a path holds, or is named for if it does not exist.
+    ///
+    /// ```
+    /// use flagstone::ArrayFormat;
+    /// assert_eq!(ArrayFormat::of("x.zarr"), ArrayFormat::Zarr);
+    /// assert_eq!(ArrayFormat::of("x.npy"), ArrayFormat::Npy);
+    /// ```
     pub fn of(path: impl AsRef<Path>) -> ArrayFormat {
         let path = path.as_ref();
         let named = path
@@ -45,6 +51,13 @@ impl ArrayFormat {
 }
 
 /// The element type and shape of an array on disk, from its header or description.
+///
+/// ```
+/// use flagstone::{DType, inspect_array};
+/// let (dtype, shape) = inspect_array("datasets/samples/matrix/A.npy")?;
+/// assert_eq!((dtype, shape.len()), (DType::F64, 2));
+/// # Ok::<(), flagstone_graph::Error>(())
+/// ```
 ///
 /// # Errors
 /// A path that is missing or holds no array of this library's element types.
@@ -76,6 +89,11 @@ pub fn inspect_array(path: impl AsRef<Path>) -> Result<(DType, Vec<usize>)> {
 }
 
 /// The element type of an npy file as its header spells it: `<f8`.
+///
+/// ```
+/// assert_eq!(flagstone::npy_descr("datasets/samples/matrix/A.npy")?, "<f8");
+/// # Ok::<(), flagstone_graph::Error>(())
+/// ```
 ///
 /// # Errors
 /// A file that is missing or no npy file.

@@ -22,6 +22,13 @@ impl Session {
     /// A session with everything from the machine: 60 % of the memory that control groups, Slurm
     /// and the machine leave, and every thread of the CPU set.
     ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::new()?;
+    /// assert!(session.threads() >= 1);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the threads cannot be started.
     pub fn new() -> Result<Self> {
@@ -37,6 +44,12 @@ impl Session {
 
     /// The process-wide session that [`Compute::compute`] uses, started when first asked for.
     ///
+    /// ```
+    /// use flagstone::Session;
+    /// assert_eq!(Session::global()?.threads(), Session::global()?.threads());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Session::new`].
     pub fn global() -> Result<&'static Session> {
@@ -51,6 +64,16 @@ impl Session {
 
     /// Computes a collection, or several at once as a tuple of references: what they share is
     /// done once.
+    ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let x = Array::<i64>::arange(0, 10, 1);
+    /// // one run for both
+    /// let (sum, largest) = session.compute((&x.sum(), &x.max(..)))?;
+    /// assert_eq!((sum[[]], largest[[]]), (45, 9));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A mistake in how a collection was made, with its source line; a plan that does not fit the
@@ -94,6 +117,15 @@ impl Session {
 
     /// What computing a collection takes: layers, tasks, certified peak, predicted I/O and spill.
     ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum())?;
+    /// assert!(plan.refusal().is_none());
+    /// println!("{plan}");
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the collection was made.
     pub fn explain<C: Compute>(&self, collection: C) -> Result<Explanation> {
@@ -118,36 +150,91 @@ impl Session {
     }
 
     /// The budget of the whole process, in bytes.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// assert_eq!(session.budget_bytes(), 64 << 20);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn budget_bytes(&self) -> u64 {
         self.inner.budget_bytes()
     }
 
     /// The threads that run tasks.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("64 MiB").threads(3).build()?;
+    /// assert_eq!(session.threads(), 3);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn threads(&self) -> usize {
         self.inner.threads()
     }
 
     /// Bytes granted now.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// assert!(session.granted_bytes() < session.budget_bytes());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn granted_bytes(&self) -> u64 {
         self.inner.granted_bytes()
     }
 
     /// Bytes in the spill directory now.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// assert_eq!(session.spilled_bytes(), 0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn spilled_bytes(&self) -> u64 {
         self.inner.spilled_bytes()
     }
 
     /// The statistics of all computations that ended.
+    ///
+    /// ```
+    /// use flagstone::{Bag, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// assert!(session.stats().tasks > session.last_stats().tasks);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn stats(&self) -> Stats {
         self.inner.stats()
     }
 
     /// The statistics of the computation that ended last.
+    ///
+    /// ```
+    /// use flagstone::{Bag, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// assert!(session.last_stats().ledger_peak_bytes <= session.budget_bytes());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn last_stats(&self) -> Stats {
         self.inner.last_stats()
     }
 
     /// The events of the computations that ended, the newest kept.
+    ///
+    /// ```
+    /// use flagstone::{Bag, Session, write_chrome_trace};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// let mut json = Vec::new();
+    /// write_chrome_trace(&session.trace(), &mut json)?;
+    /// assert!(json.starts_with(b"{"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn trace(&self) -> Trace {
         self.inner.trace()
     }
@@ -174,6 +261,13 @@ pub struct SessionBuilder {
 
 impl SessionBuilder {
     /// The budget of the whole process, as text: `"1 GiB"`, `"512MiB"`.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("1.5 GiB").build()?;
+    /// assert_eq!(session.budget_bytes(), 1536 << 20);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn memory(self, budget: &str) -> Self {
         SessionBuilder {
             inner: self.inner.memory(budget),
@@ -181,6 +275,13 @@ impl SessionBuilder {
     }
 
     /// The budget of the whole process, in bytes.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory_bytes(64 << 20).build()?;
+    /// assert_eq!(session.budget_bytes(), 64 << 20);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn memory_bytes(self, budget: u64) -> Self {
         SessionBuilder {
             inner: self.inner.memory_bytes(budget),
@@ -195,6 +296,14 @@ impl SessionBuilder {
     }
 
     /// The directory for spilled blocks (default: `FLAGSTONE_SPILL_DIR`, else `/var/tmp`).
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let dir = tempfile::tempdir()?;
+    /// let session = Session::builder().memory("64 MiB").spill_dir(dir.path()).allow_tmpfs().build()?;
+    /// assert_eq!(session.spilled_bytes(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spill_dir(self, dir: impl Into<PathBuf>) -> Self {
         SessionBuilder {
             inner: self.inner.spill_dir(dir),
@@ -202,6 +311,13 @@ impl SessionBuilder {
     }
 
     /// The most bytes that may be in the spill directory at once.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("64 MiB").spill_quota_bytes(1 << 30).build()?;
+    /// assert_eq!(session.spilled_bytes(), 0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn spill_quota_bytes(self, quota: u64) -> Self {
         SessionBuilder {
             inner: self.inner.spill_quota_bytes(quota),
@@ -216,6 +332,19 @@ impl SessionBuilder {
     }
 
     /// Watches the session's runs.
+    ///
+    /// ```
+    /// use flagstone::{Observer, Session, Snapshot};
+    /// struct Print;
+    /// impl Observer for Print {
+    ///     fn snapshot(&self, snapshot: &Snapshot) {
+    ///         eprintln!("{} of {} tasks", snapshot.tasks_done, snapshot.tasks_total);
+    ///     }
+    /// }
+    /// let session = Session::builder().memory("64 MiB").observer(std::sync::Arc::new(Print)).build()?;
+    /// session.compute(&flagstone::Bag::range(0..10, 2).count())?;
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
         SessionBuilder {
             inner: self.inner.observer(observer),
@@ -223,6 +352,16 @@ impl SessionBuilder {
     }
 
     /// Cancels everything in the session when the token is cancelled.
+    ///
+    /// ```
+    /// use flagstone::{Bag, CancelToken, ErrorKind, Session};
+    /// let token = CancelToken::new();
+    /// let session = Session::builder().memory("64 MiB").cancel_token(token.clone()).build()?;
+    /// token.cancel();
+    /// let error = session.compute(&Bag::range(0..10, 2).count()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Cancelled);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn cancel_token(self, token: CancelToken) -> Self {
         SessionBuilder {
             inner: self.inner.cancel_token(token),

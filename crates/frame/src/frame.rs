@@ -40,6 +40,16 @@ impl DataFrame {
     /// The records of JSON-lines files, compressed or not. Patterns may have `*`, `?`, `[...]` and
     /// `**`. Without a schema in the options, the heads of all files propose one, and what does
     /// not fit later widens it; nothing is lost silently.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{DataFrame, JsonOptions};
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.json"), "{\"id\":1,\"at\":{\"x\":2}}\n{\"id\":2}\n")?;
+    /// let frame = DataFrame::read_json(dir.path().join("*.json"), JsonOptions::default());
+    /// assert_eq!(frame.select_sql("at.x").compute_with(&SerialExecutor)?.num_rows(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_json(paths: impl IntoPaths, options: JsonOptions) -> Self {
         Self::files(paths, Format::Json(options))
@@ -47,12 +57,34 @@ impl DataFrame {
 
     /// The records of delimited text files (CSV, TSV), compressed or not. The heads of all files
     /// propose the columns' types, and what does not fit later widens them.
+    ///
+    /// ```
+    /// use flagstone_frame::{CsvOptions, DataFrame};
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.csv"), "id,day\n1,2015-01-01\n")?;
+    /// let frame = DataFrame::read_csv(dir.path().join("a.csv"), CsvOptions::default());
+    /// assert_eq!(frame.schema()?.field(1).data_type().to_string(), "Date32");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_csv(paths: impl IntoPaths, options: CsvOptions) -> Self {
         Self::files(paths, Format::Csv(options))
     }
 
     /// The rows of Parquet files, a partition for each row group.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{CsvOptions, DataFrame};
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.csv"), "id\n1\n2\n")?;
+    /// let frame = DataFrame::read_csv(dir.path().join("a.csv"), CsvOptions::default());
+    /// let out = dir.path().join("out");
+    /// frame.write_parquet_with(&SerialExecutor, &out, &Default::default())?;
+    /// let back = DataFrame::read_parquet(out.join("*.parquet"));
+    /// assert_eq!(back.count_with(&SerialExecutor)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_parquet(paths: impl IntoPaths) -> Self {
         Self::files(paths, Format::Parquet)
@@ -71,6 +103,18 @@ impl DataFrame {
 
     /// Batches that are in memory, one partition each. They belong to the caller: the session's
     /// budget does not count them.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use std::sync::Arc;
+    /// use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    /// use flagstone_frame::{DataFrame, col, lit};
+    /// let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    /// let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+    /// let frame = DataFrame::from_batches(batch.schema(), vec![batch]);
+    /// assert_eq!(frame.filter(col("id").gt(lit(1))).compute_with(&SerialExecutor)?.num_rows(), 2);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_batches(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
         Self::from_source(Arc::new(BatchSource { schema, batches }))
@@ -103,6 +147,19 @@ impl DataFrame {
 
     /// These columns, by name or as expressions: `select(["id", "name"])`,
     /// `select([col("n") + lit(1)])`.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, lit};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let twice = frame.select([col("a"), (col("a") * lit(2)).alias("twice")]);
+    /// assert_eq!(twice.compute_with(&SerialExecutor)?.num_columns(), 2);
+    /// # assert_eq!(frame.select(["b"]).schema()?.field(0).name(), "b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn select(&self, exprs: impl IntoIterator<Item = impl IntoExpr>) -> Self {
         let exprs = exprs.into_iter().map(IntoExpr::into_expr).collect();
@@ -111,30 +168,87 @@ impl DataFrame {
 
     /// A SQL select list over the record: `"id, actor.login, n + 1 AS next"`. A column is called by
     /// its dotted path unless `AS` renames it; two of one name are an error; a struct stays nested.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let batch = frame.select_sql("b, a + 1 AS next").compute_with(&SerialExecutor)?;
+    /// assert_eq!(batch.schema().field(1).name(), "next");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn select_sql(&self, list: impl Into<String>) -> Self {
         Self::make(Operation::SelectSql(self.node.clone(), list.into()))
     }
 
     /// The rows for which the condition holds.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, lit};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let rows = frame.filter(col("a").gt(lit(1)).and(col("b").is_not_null()));
+    /// assert_eq!(rows.count_with(&SerialExecutor)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn filter(&self, condition: Expr) -> Self {
         Self::make(Operation::Filter(self.node.clone(), condition))
     }
 
     /// The rows for which a SQL condition holds: `"type = 'PushEvent' and actor.id > 7"`.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// assert_eq!(frame.filter_sql("a > 1 AND b LIKE 'x%'").count_with(&SerialExecutor)?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn filter_sql(&self, condition: impl Into<String>) -> Self {
         Self::make(Operation::FilterSql(self.node.clone(), condition.into()))
     }
 
     /// All columns and a further one, or one replaced in its place.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, lit};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let more = frame.with_column("c", col("a") * lit(10));
+    /// assert_eq!(more.compute_with(&SerialExecutor)?.num_columns(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn with_column(&self, name: impl Into<String>, value: Expr) -> Self {
         Self::make(Operation::WithColumn(self.node.clone(), name.into(), value))
     }
 
     /// Rows with equal keys together; see [`GroupBy::agg`].
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, sum};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let sums = frame.groupby(["b"]).agg([sum(col("a"))]).compute_with(&SerialExecutor)?;
+    /// assert_eq!(sums.num_rows(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn groupby(&self, keys: impl IntoIterator<Item = impl IntoExpr>) -> GroupBy {
         let keys = keys.into_iter().map(IntoExpr::into_expr).collect();
@@ -147,6 +261,15 @@ impl DataFrame {
 
     /// Looks for mistakes without running anything.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// assert!(frame.select(["no_such_column"]).check().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The first mistake, with its source line; also when the schema cannot be read.
     pub fn check(&self) -> Result<()> {
@@ -154,6 +277,15 @@ impl DataFrame {
     }
 
     /// The columns, as far as the sampled heads of the files show them.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// assert_eq!(frame.schema()?.field(0).data_type().to_string(), "Int64");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -240,6 +372,16 @@ impl DataFrame {
 
     /// All rows, in one batch.
     ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// assert_eq!(frame.compute_with(&SerialExecutor)?.num_rows(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The first mistake or failure; kind `Budget` when the rows do not fit.
     pub fn compute_with(&self, execute: &dyn Execute) -> Result<RecordBatch> {
@@ -247,6 +389,16 @@ impl DataFrame {
     }
 
     /// The number of rows.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// assert_eq!(frame.count_with(&SerialExecutor)?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The first mistake or failure.
@@ -256,6 +408,19 @@ impl DataFrame {
 
     /// Writes all rows to a directory of Parquet files `part-00000.parquet` ... of even size, in
     /// order. The directory appears when all is written, or not at all.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::ParquetOptions;
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let options = ParquetOptions::default();
+    /// let report = frame.write_parquet_with(&SerialExecutor, dir.path().join("out"), &options)?;
+    /// assert_eq!(report.rows, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The first mistake or failure; an existing output without `overwrite`.
@@ -271,6 +436,20 @@ impl DataFrame {
 
     /// Writes all rows to a directory of files `part-00000.csv` ... of even size, in order: CSV,
     /// JSON lines or Arrow. The directory appears when all is written, or not at all.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{RowFormat, RowOptions};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let options = RowOptions::new(RowFormat::Csv);
+    /// frame.write_rows_with(&SerialExecutor, dir.path().join("out"), &options)?;
+    /// let text = std::fs::read_to_string(dir.path().join("out/part-00000.csv"))?;
+    /// assert!(text.starts_with("a,b\n1,xa\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`write_parquet_with`](Self::write_parquet_with), and columns that the format cannot
@@ -299,6 +478,17 @@ impl DataFrame {
     }
 
     /// The optimised plan and the layers that collecting it would run.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let text = frame.filter_sql("a > 1").explain_with(&SerialExecutor)?;
+    /// assert!(text.contains("a > "), "{text}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The first mistake.
@@ -333,6 +523,18 @@ impl GroupBy {
     ///
     /// Every group's state is in memory until the result is complete; groups that do not fit in
     /// the budget are an error.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, count_all, mean};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let groups = frame.groupby(["b"]).agg([mean(col("a")).alias("mean"), count_all().alias("rows")]);
+    /// assert_eq!(groups.compute_with(&SerialExecutor)?.schema().field(2).name(), "rows");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn agg(&self, aggregations: impl IntoIterator<Item = Expr>) -> DataFrame {
         let aggregations = aggregations.into_iter().collect();
         let operation = Operation::Group(self.node.clone(), self.keys.clone(), aggregations);

@@ -42,6 +42,17 @@ impl DataFrame {
     /// Reads all rows: how many there are, and of every column the nulls, the least and the
     /// greatest value.
     ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let summary = frame.summary_with(&SerialExecutor)?;
+    /// assert_eq!(summary.rows, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The first mistake or failure.
     pub fn summary_with(&self, execute: &dyn Execute) -> Result<Summary> {

@@ -115,12 +115,30 @@ impl<T: Element> Neg for Array<T> {
 impl<T: Element> Array<T> {
     /// The elements in another type, as Rust's `as` converts: integers wrap, floats are truncated
     /// and saturate; anything but zero is true.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.7, -1.7, 300.0]);
+    /// assert_eq!(x.cast::<i32>().compute_with(&SerialExecutor)?, array![1, -1, 300].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn cast<U: Element>(&self) -> Array<U> {
         Array::apply(unary("cast", T::cast::<U>), &[&self.node])
     }
 
     /// A function of each element, possibly of another type. It must be pure.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0, 4.0]);
+    /// assert_eq!(x.map(|x: f64| x > 2.0).compute_with(&SerialExecutor)?, array![false, true].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn map<U: Element>(&self, function: impl Fn(T) -> U + Send + Sync + 'static) -> Array<U> {
         Array::apply(unary("map", function).users(), &[&self.node])
@@ -128,6 +146,16 @@ impl<T: Element> Array<T> {
 
     /// A function of the elements at the same place of two arrays, which are broadcast. It must be
     /// pure.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 5]);
+    /// let y = Array::from_ndarray(array![4, 2]);
+    /// assert_eq!(x.zip_map(&y, |x: i32, y: i32| (x - y).abs()).compute_with(&SerialExecutor)?, array![3, 3].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn zip_map<U: Element, V: Element>(
         &self,

@@ -87,6 +87,18 @@ impl<T: Element> Array<T> {
 
     /// The sums of the weights of the elements in each bin, and the edges. The weights are
     /// broadcast.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0.0, 1.0, 2.0, 3.0]);
+    /// let weights = Array::from_ndarray(array![1.0, 2.0, 3.0, 4.0]);
+    /// let (sums, edges) = x.histogram_weighted(vec![0.0, 2.0, 4.0], &weights);
+    /// assert_eq!(sums.compute_with(&SerialExecutor)?, array![3.0, 7.0].into_dyn());
+    /// assert_eq!(edges.compute_with(&SerialExecutor)?, array![0.0, 2.0, 4.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn histogram_weighted(
         &self,
@@ -99,6 +111,16 @@ impl<T: Element> Array<T> {
     }
 
     /// The density of the elements in each bin, whose integral over all bins is 1, and the edges.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0.0, 1.0, 2.0, 3.0]);
+    /// let (density, _) = x.histogram_density(vec![0.0, 2.0, 4.0]);
+    /// assert_eq!(density.compute_with(&SerialExecutor)?, array![0.25, 0.25].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn histogram_density(&self, bins: impl Into<Bins>) -> (Array<f64>, Array<f64>) {
         let (counts, edges) = self.histogram(bins);
@@ -106,6 +128,17 @@ impl<T: Element> Array<T> {
     }
 
     /// The same of weighted elements.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0.0, 3.0]);
+    /// let weights = Array::from_ndarray(array![1.0, 3.0]);
+    /// let (density, _) = x.histogram_weighted_density(vec![0.0, 2.0, 4.0], &weights);
+    /// assert_eq!(density.compute_with(&SerialExecutor)?, array![0.125, 0.375].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn histogram_weighted_density(
         &self,
@@ -178,6 +211,15 @@ impl<T: Element> Array<T> {
     /// The number of the bin of each element: `i` where `bins[i - 1] <= x < bins[i]`, or, with
     /// `right`, `bins[i - 1] < x <= bins[i]`; 0 below all and the number of edges above all. Edges
     /// may also descend. What is not a number is above all.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0.5, 1.0, 9.0]);
+    /// assert_eq!(x.digitize(&[0.0, 1.0, 2.0], false).compute_with(&SerialExecutor)?, array![1, 2, 3].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn digitize(&self, bins: &[f64], right: bool) -> Array<i64> {
         let ascends = bins.windows(2).all(|pair| pair[0] <= pair[1]);
@@ -238,6 +280,15 @@ impl<T: Integer> Array<T> {
     /// How often each number from 0 on is among the elements: up to the largest, which is found by
     /// a first pass (see [`Array::has_shape`]), or as many as `least`. A negative number fails the
     /// run.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0, 1, 1, 3]);
+    /// assert_eq!(x.bincount(0).compute_with(&SerialExecutor)?, array![1, 2, 0, 1].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn bincount(&self, least: usize) -> Array<i64> {
         early!(self; |array| array.bincount(least));
@@ -247,6 +298,16 @@ impl<T: Integer> Array<T> {
     }
 
     /// The sums of the weights of each number from 0 on; the weights are broadcast.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0, 1, 1]);
+    /// let weights = Array::from_ndarray(array![0.5, 1.0, 2.0]);
+    /// assert_eq!(x.bincount_weighted(&weights, 0).compute_with(&SerialExecutor)?, array![0.5, 3.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn bincount_weighted(&self, weights: &Array<f64>, least: usize) -> Array<f64> {
         if self.is_early() || weights.is_early() {

@@ -137,6 +137,22 @@ impl<T: Element> Array<T> {
     /// The same as [`Array::map_blocks`], where each block comes with `depth[axis]` elements of its
     /// neighbours on both sides (beyond the array's ends: of `boundary`), which are cut off the
     /// result again. Depths may be larger than blocks.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// use flagstone_array::Pad;
+    /// let x = Array::from_ndarray(array![1.0, 2.0, 4.0, 8.0]);
+    /// // the mean of each element and its neighbours; the ends are repeated
+    /// let mean = x.map_overlap(&[2], &[1], Pad::Edge, |_, window| {
+    ///     let means = window.as_slice().unwrap().windows(3).map(|w| w.iter().sum::<f64>() / 3.0);
+    ///     // as many elements as the window has: what lies in the margins is cut off
+    ///     std::iter::once(0.0).chain(means).chain([0.0]).collect::<ndarray::Array1<f64>>().into_dyn()
+    /// });
+    /// assert_eq!(mean.compute_with(&SerialExecutor)?[[1]], 7.0 / 3.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn map_overlap<U: Element>(
         &self,
@@ -279,6 +295,15 @@ impl<T: Element> Array<T> {
 
     /// Every window of `width` elements along an axis, as a new last axis: place `i` of the axis,
     /// which becomes shorter by `width - 1`, has elements `i..i + width`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2, 3, 4]);
+    /// assert_eq!(x.sliding_windows(2, 0).compute_with(&SerialExecutor)?, array![[1, 2], [2, 3], [3, 4]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn sliding_windows(&self, width: usize, axis: isize) -> Array<T> {
         early!(self; |array| array.sliding_windows(width, axis));
@@ -301,6 +326,16 @@ impl<T: Element> Array<T> {
 
     /// Every window of `widths[i]` elements along `axes[i]`: the windows' axes come last, in this
     /// order, by NumPy's name.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2, 3], [4, 5, 6]]);
+    /// let windows = x.sliding_window_view(&[2, 2], &[0, 1]).compute_with(&SerialExecutor)?;
+    /// assert_eq!(windows, array![[[[1, 2], [4, 5]], [[2, 3], [5, 6]]]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn sliding_window_view(&self, widths: &[usize], axes: &[isize]) -> Array<T> {
         early!(self, widths = widths.to_vec(), axes = axes.to_vec(); |array| {

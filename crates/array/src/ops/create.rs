@@ -20,6 +20,17 @@ impl<T: Element> Array<T> {
     ///
     /// Elements are read window by window when they are needed. The file must stay as it is until
     /// the computation has ended: one that was cut short is an error.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("x.npy");
+    /// Array::from_ndarray(array![1.5, 2.5]).store_npy_with(&SerialExecutor, &path)?;
+    /// assert_eq!(Array::<f64>::open_npy(&path).sum().compute_with(&SerialExecutor)?[[]], 4.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn open_npy(path: impl AsRef<Path>) -> Self {
         Array::npy(NpyFile::open::<T>(path.as_ref()))
@@ -58,6 +69,18 @@ impl<T: Element> Array<T> {
 
     /// Opens a file of nothing but elements, in C order and the machine's byte order, that start
     /// `offset` bytes into it. Reads nothing yet; otherwise as [`Array::open_npy`].
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("x.bin");
+    /// std::fs::write(&path, [1u16.to_ne_bytes(), 7u16.to_ne_bytes()].concat())?;
+    /// let x = Array::<u16>::open_raw(&path, &[1], 2);
+    /// assert_eq!(x.compute_with(&SerialExecutor)?, array![7].into_dyn());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn open_raw(path: impl AsRef<Path>, shape: &[usize], offset: u64) -> Self {
         if let Err(message) = check_shape(shape) {
@@ -71,6 +94,19 @@ impl<T: Element> Array<T> {
 
     /// Opens npy files, in the order given, as one array: one after the other along an axis that
     /// they all have. Reads the headers only; slices read only the files they need.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let dir = tempfile::tempdir()?;
+    /// let paths = ["a.npy", "b.npy"].map(|name| dir.path().join(name));
+    /// for path in &paths {
+    ///     Array::from_ndarray(array![1.0, 2.0]).store_npy_with(&SerialExecutor, path)?;
+    /// }
+    /// assert_eq!(Array::<f64>::open_npy_stack(&paths, 0).shape(), [4]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn open_npy_stack(paths: &[impl AsRef<Path>], axis: isize) -> Self {
         let files: Vec<Array<T>> = paths.iter().map(Array::open_npy).collect();
@@ -78,6 +114,13 @@ impl<T: Element> Array<T> {
     }
 
     /// Wraps an array in memory, without a copy where the caller gives it away.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(x.shape(), [2, 2]);
+    /// ```
     #[track_caller]
     pub fn from_ndarray<S, D>(array: ArrayBase<S, D>) -> Self
     where
@@ -92,6 +135,15 @@ impl<T: Element> Array<T> {
 
     /// An array whose elements follow from their indices. The function must be pure: it may be
     /// called more than once for an element.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_fn(&[2, 3], |index| (10 * index[0] + index[1]) as i64);
+    /// assert_eq!(x.compute_with(&SerialExecutor)?, array![[0, 1, 2], [10, 11, 12]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_fn(
         shape: &[usize],
@@ -121,6 +173,15 @@ impl<T: Element> Array<T> {
     }
 
     /// An array of one value. Holds no data, however large it is.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::full(&[1_000_000, 1_000_000], 2.5f32);
+    /// assert_eq!(x.slice(ndarray::s![0, ..2]).compute_with(&SerialExecutor)?, array![2.5, 2.5].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn full(shape: &[usize], value: T) -> Self {
         if let Err(message) = check_shape(shape) {
@@ -130,18 +191,43 @@ impl<T: Element> Array<T> {
     }
 
     /// An array of zeros (of `false` for booleans).
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// assert_eq!(Array::<i32>::zeros(&[2]).compute_with(&SerialExecutor)?, array![0, 0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn zeros(shape: &[usize]) -> Self {
         Array::full(shape, T::ZERO)
     }
 
     /// An array of ones (of `true` for booleans).
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// assert_eq!(Array::<f64>::ones(&[2]).compute_with(&SerialExecutor)?, array![1.0, 1.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn ones(shape: &[usize]) -> Self {
         Array::full(shape, T::ONE)
     }
 
     /// One value, in the shape of this array.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(x.full_like(0.5).compute_with(&SerialExecutor)?, array![0.5, 0.5].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn full_like<U: Element>(&self, value: U) -> Array<U> {
         early!(self; |array| array.full_like(value));
@@ -149,18 +235,45 @@ impl<T: Element> Array<T> {
     }
 
     /// Zeros in the shape and type of this array.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(x.zeros_like().compute_with(&SerialExecutor)?, array![0, 0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn zeros_like(&self) -> Self {
         self.full_like(T::ZERO)
     }
 
     /// Ones in the shape and type of this array.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![3, 2]);
+    /// assert_eq!(x.ones_like().compute_with(&SerialExecutor)?, array![1, 1].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn ones_like(&self) -> Self {
         self.full_like(T::ONE)
     }
 
     /// A single value with no axes, which broadcasts against everything.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!((&x * &Array::scalar(10)).compute_with(&SerialExecutor)?, array![10, 20].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn scalar(value: T) -> Self {
         Array::make(Vec::new(), Op::Constant(Constant::new(value)))
@@ -211,6 +324,14 @@ impl<T: Element> Array<T> {
     }
 
     /// A diagonal of ones, `offset` places above the main one (below for negative offsets).
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// assert_eq!(Array::<i32>::eye(2, 3, 1).compute_with(&SerialExecutor)?, array![[0, 1, 0], [0, 0, 1]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn eye(rows: usize, columns: usize, offset: isize) -> Self {
         Array::function(
@@ -225,6 +346,14 @@ impl<T: Element> Array<T> {
     }
 
     /// Ones on and below the diagonal `offset`, zeros above.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// assert_eq!(Array::<i32>::tri(2, 3, 0).compute_with(&SerialExecutor)?, array![[1, 0, 0], [1, 1, 0]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn tri(rows: usize, columns: usize, offset: isize) -> Self {
         Array::function(
@@ -239,12 +368,29 @@ impl<T: Element> Array<T> {
     }
 
     /// A square array of zeros with ones on the diagonal.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// assert_eq!(Array::<i32>::identity(2).compute_with(&SerialExecutor)?, array![[1, 0], [0, 1]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn identity(length: usize) -> Self {
         Array::eye(length, length, 0)
     }
 
     /// The elements of the last two axes on and below the diagonal `offset`; zeros above.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
+    /// assert_eq!(x.tril(0).compute_with(&SerialExecutor)?, array![[1, 0], [3, 4]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn tril(&self, offset: isize) -> Self {
         early!(self; |array| array.tril(offset));
@@ -252,6 +398,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The elements of the last two axes on and above the diagonal `offset`; zeros below.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
+    /// assert_eq!(x.triu(0).compute_with(&SerialExecutor)?, array![[1, 2], [0, 4]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn triu(&self, offset: isize) -> Self {
         early!(self; |array| array.triu(offset));
@@ -274,6 +429,15 @@ impl<T: Element> Array<T> {
 
     /// The diagonal `offset` of the last two axes (above the main one for positive offsets) as the
     /// last axis of the result; of a one-dimensional array the matrix with that diagonal.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
+    /// assert_eq!(x.diag(0).compute_with(&SerialExecutor)?, array![1, 4].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn diag(&self, offset: isize) -> Self {
         early!(self; |array| array.diag(offset));
@@ -313,6 +477,14 @@ impl<T: Element> Array<T> {
 impl<T: Float> Array<T> {
     /// `count` values evenly spaced from `start` to `stop`, both included: each is
     /// `start + i * ((stop - start) / (count - 1))`, and the last is `stop` itself.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// assert_eq!(Array::linspace(0.0, 1.0, 3).compute_with(&SerialExecutor)?, array![0.0, 0.5, 1.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn linspace(start: T, stop: T, count: usize) -> Self {
         let step = stop
@@ -333,6 +505,15 @@ impl<T: Float> Array<T> {
 
 impl Array<i64> {
     /// The index along each axis, for every element of an array of `shape`: one array an axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let places = Array::indices(&[2, 2]);
+    /// assert_eq!(places[1].compute_with(&SerialExecutor)?, array![[0, 1], [0, 1]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn indices(shape: &[usize]) -> Vec<Array<i64>> {
         let along = |axis: usize| {

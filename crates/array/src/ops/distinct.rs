@@ -90,6 +90,17 @@ impl<T: Element> Array<T> {
     }
 
     /// The distinct elements, ascending, and how often each is there.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![3, 1, 3]);
+    /// let (values, counts) = x.unique_counts();
+    /// assert_eq!(values.compute_with(&SerialExecutor)?, array![1, 3].into_dyn());
+    /// assert_eq!(counts.compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn unique_counts(&self) -> (Array<T>, Array<i64>) {
         let of = self.ravel().node;
@@ -106,6 +117,17 @@ impl<T: Element> Array<T> {
 
     /// The distinct elements, ascending, and for each element the place of its value among them.
     /// The distinct elements have to fit in memory when the places are computed.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![3, 1, 3]);
+    /// let (values, places) = x.unique_inverse();
+    /// assert_eq!(values.compute_with(&SerialExecutor)?, array![1, 3].into_dyn());
+    /// assert_eq!(places.compute_with(&SerialExecutor)?, array![1, 0, 1].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn unique_inverse(&self) -> (Array<T>, Array<i64>) {
         let values = self.unique();
@@ -115,6 +137,16 @@ impl<T: Element> Array<T> {
 
     /// For each of `values`, its place in this array, which has one axis and ascends: how many
     /// elements are less, or, with `right`, less or equal. This array has to fit in memory.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 3, 5]);
+    /// let values = Array::from_ndarray(array![0, 3, 9]);
+    /// assert_eq!(x.searchsorted(&values, false).compute_with(&SerialExecutor)?, array![0, 1, 3].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn searchsorted(&self, values: &Array<T>, right: bool) -> Array<i64> {
         if self.is_early() || values.is_early() {
@@ -139,6 +171,16 @@ impl<T: Element> Array<T> {
 
     /// Whether each element is among `values`, which have to fit in memory. Not-a-number is among
     /// them if they have one.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2, 3]);
+    /// let values = Array::from_ndarray(array![3, 1]);
+    /// assert_eq!(x.isin(&values).compute_with(&SerialExecutor)?, array![true, false, true].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn isin(&self, values: &Array<T>) -> Array<bool> {
         early!(self, values = values.clone(); |array| array.isin(&values));

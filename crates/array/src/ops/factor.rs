@@ -153,6 +153,15 @@ impl<T: Float> Array<T> {
     }
 
     /// The same as [`Array::qr`], by the name of its algorithm.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let x = Array::from_fn(&[100, 2], |i| (i[0] * (i[1] + 1) + i[1]) as f64);
+    /// let (q, r) = x.tsqr();
+    /// assert!(q.dot(&r).allclose(&x, 1e-9, 1e-9).compute_with(&SerialExecutor)?[[]]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn tsqr(&self) -> (Array<T>, Array<T>) {
         self.qr()
@@ -162,6 +171,17 @@ impl<T: Float> Array<T> {
     /// descending, and `v`, with orthonormal rows, such that `u · diag(s) · v` is this matrix. As
     /// many of each as the shorter side is long, which has to fit in memory squared, a few times
     /// over. Infinities and not-a-numbers fail the run.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]]);
+    /// let (u, s, v) = x.svd();
+    /// assert!(s.isclose(&Array::from_ndarray(array![4.0, 3.0]), 1e-12, 0.0).all(..).compute_with(&SerialExecutor)?[[]]);
+    /// assert!((&u * &s).dot(&v).allclose(&x, 1e-12, 1e-12).compute_with(&SerialExecutor)?[[]]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn svd(&self) -> (Array<T>, Array<T>, Array<T>) {
         if self.is_early() {
@@ -189,6 +209,16 @@ impl<T: Float> Array<T> {
     }
 
     /// The singular values, descending; see [`Array::svd`].
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[3.0, 0.0], [0.0, 4.0]]);
+    /// let values = x.singular_values().compute_with(&SerialExecutor)?;
+    /// assert!((values[[0]] - 4.0f64).abs() < 1e-12);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn singular_values(&self) -> Array<T> {
         self.svd().1
@@ -204,6 +234,17 @@ impl<T: Float> Array<T> {
 
     /// A norm along one axis, of vectors, or of the matrix that two axes make. Of singular values
     /// only where the array is that matrix.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// use flagstone_array::Norm;
+    /// let x = Array::from_ndarray(array![[1.0, -2.0], [3.0, 4.0]]);
+    /// // the largest sum of a column's absolute values
+    /// assert_eq!(x.norm_of(Norm::P(1.0), ..).compute_with(&SerialExecutor)?[[]], 6.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn norm_of(&self, norm: Norm, axes: impl IntoAxes) -> Array<T> {
         let axes = axes.into_axes();

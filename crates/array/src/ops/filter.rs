@@ -91,6 +91,16 @@ impl<T: Element> Array<T> {
     }
 
     /// The places along an axis where a lazy mask of one dimension is true.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4], [5, 6]]);
+    /// let mask = x.max(1).map(|largest| largest > 2);
+    /// assert_eq!(x.compress_where(&mask, 0).compute_with(&SerialExecutor)?, array![[3, 4], [5, 6]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn compress_where(&self, mask: &Array<bool>, axis: isize) -> Self {
         if self.is_early() || mask.is_early() {
@@ -110,12 +120,30 @@ impl<T: Element> Array<T> {
     }
 
     /// The elements where a mask of as many elements is true, both in C order.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
+    /// assert_eq!(x.extract(&x.map(|x| x % 2 == 0)).compute_with(&SerialExecutor)?, array![2, 4].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn extract(&self, mask: &Array<bool>) -> Self {
         self.ravel().index([Index::from(mask.ravel())])
     }
 
     /// Where the elements are that are not zero, counted in C order.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[0, 7], [8, 0]]);
+    /// assert_eq!(x.flatnonzero().compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn flatnonzero(&self) -> Array<i64> {
         early!(self; |array| array.flatnonzero());
@@ -124,6 +152,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The index of each element that is not zero: a row an element, a column an axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[0, 7], [8, 0]]);
+    /// assert_eq!(x.argwhere().compute_with(&SerialExecutor)?, array![[0, 1], [1, 0]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn argwhere(&self) -> Array<i64> {
         early!(self; |array| array.argwhere());
@@ -139,6 +176,15 @@ impl<T: Element> Array<T> {
 
     /// The index of each element that is not zero: one array an axis. Without a known shape the
     /// number of axes is not known either: that is a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[0, 7], [8, 0]]);
+    /// assert_eq!(x.nonzero()[1].compute_with(&SerialExecutor)?, array![1, 0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn nonzero(&self) -> Vec<Array<i64>> {
         if self.is_early() {

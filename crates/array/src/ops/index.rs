@@ -10,6 +10,17 @@ use crate::view::{Along, AxisView, View};
 impl<T: Element> Array<T> {
     /// A part of the array, written with `ndarray::s!`: ranges, steps (also negative), single
     /// indices (which drop their axis) and `NewAxis`. Axes that are not named are taken whole.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// use ndarray::s;
+    /// let x = Array::<i64>::arange(0, 10, 1);
+    /// assert_eq!(x.slice(s![2..8;3]).compute_with(&SerialExecutor)?, array![2, 5].into_dyn());
+    /// assert_eq!(x.slice(s![..;-4]).compute_with(&SerialExecutor)?, array![9, 5, 1].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Self {
         early!(self, info = info.as_ref().to_vec(); |array| array.slice(&info[..]));

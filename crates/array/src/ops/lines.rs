@@ -77,6 +77,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The elements in ascending order along an axis; not-a-number comes last.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[3, 1, 2], [6, 5, 4]]);
+    /// assert_eq!(x.sort(1).compute_with(&SerialExecutor)?, array![[1, 2, 3], [4, 5, 6]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn sort(&self, axis: isize) -> Array<T> {
         let sort = |line: &mut [T], out: &mut [T]| {
@@ -88,6 +97,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The places of the elements in ascending order along an axis; equal ones keep their order.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![3, 1, 2]);
+    /// assert_eq!(x.argsort(0).compute_with(&SerialExecutor)?, array![1, 2, 0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn argsort(&self, axis: isize) -> Array<i64> {
         let sort = |line: &mut [T], out: &mut [i64]| {
@@ -106,6 +124,15 @@ impl<T: Element> Array<T> {
 
     /// The `count` largest elements along an axis, the largest first; not-a-number counts as
     /// larger than everything. More than there are is a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![3, 1, 2]);
+    /// assert_eq!(x.topk(2, 0).compute_with(&SerialExecutor)?, array![3, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn topk(&self, count: usize, axis: isize) -> Array<T> {
         early!(self; |array| array.topk(count, axis));
@@ -131,6 +158,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The places of the `count` largest elements along an axis; of equal ones the first.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![3, 1, 2]);
+    /// assert_eq!(x.argtopk(2, 0).compute_with(&SerialExecutor)?, array![0, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn argtopk(&self, count: usize, axis: isize) -> Array<i64> {
         early!(self; |array| array.argtopk(count, axis));
@@ -197,12 +233,30 @@ impl<T: Element> Array<T> {
 
     /// The running sums along an axis, in the order of the elements; of integers and booleans as
     /// 64-bit integers, which wrap.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2, 3]);
+    /// assert_eq!(x.cumsum(0).compute_with(&SerialExecutor)?, array![1i64, 3, 6].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn cumsum(&self, axis: isize) -> Array<T::Sum> {
         self.running("cumsum", axis, T::Sum::plus)
     }
 
     /// The running products along an axis, in the order of the elements.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2, 3]);
+    /// assert_eq!(x.cumprod(0).compute_with(&SerialExecutor)?, array![1i64, 2, 6].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn cumprod(&self, axis: isize) -> Array<T::Sum> {
         self.running("cumprod", axis, T::Sum::times)
@@ -230,6 +284,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The differences of neighbours along an axis, which loses one place.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 4, 9]);
+    /// assert_eq!(x.diff(0).compute_with(&SerialExecutor)?, array![3, 5].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn diff(&self, axis: isize) -> Array<T> {
         early!(self; |array| array.diff(axis));
@@ -245,6 +308,15 @@ impl<T: Element> Array<T> {
 
     /// The middle elements along axes: of an even number the mean of two. Not-a-number if
     /// there is one, or nothing at all.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![4.0, 1.0, 2.0, 3.0]);
+    /// assert_eq!(x.median(0).compute_with(&SerialExecutor)?[[]], 2.5);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn median(&self, axes: impl IntoAxes) -> Array<Real<T>> {
         self.quantiles_over("median", Wanted::median(false), axes.into_axes())
@@ -254,18 +326,45 @@ impl<T: Element> Array<T> {
     /// The value below which a fraction `q` of the elements along axes lies, exactly, between
     /// neighbours by a straight line. Not-a-number if there is one, or nothing at all. A fraction
     /// outside 0..=1 is a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0.0, 10.0]);
+    /// assert_eq!(x.quantile(0.25, 0).compute_with(&SerialExecutor)?[[]], 2.5);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn quantile(&self, q: f64, axes: impl IntoAxes) -> Array<Real<T>> {
         self.quantiles(&[q], axes).squeeze_first()
     }
 
     /// The same of a percentage.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0.0, 10.0]);
+    /// assert_eq!(x.percentile(25.0, 0).compute_with(&SerialExecutor)?[[]], 2.5);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn percentile(&self, percent: f64, axes: impl IntoAxes) -> Array<Real<T>> {
         self.quantile(percent / 100.0, axes)
     }
 
     /// Several quantiles at once, along a new first axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0.0, 10.0]);
+    /// assert_eq!(x.quantiles(&[0.0, 0.5], 0).compute_with(&SerialExecutor)?, array![0.0, 5.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn quantiles(&self, qs: &[f64], axes: impl IntoAxes) -> Array<Real<T>> {
         self.quantiles_over("quantile", Wanted::quantiles(qs, false), axes.into_axes())
@@ -385,6 +484,15 @@ impl<T: Element> Array<T> {
 
 impl<T: Float> Array<T> {
     /// The median of the elements that are numbers.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0, f64::NAN, 3.0]);
+    /// assert_eq!(x.nanmedian(0).compute_with(&SerialExecutor)?[[]], 2.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn nanmedian(&self, axes: impl IntoAxes) -> Array<Real<T>> {
         self.quantiles_over("nanmedian", Wanted::median(true), axes.into_axes())
@@ -392,18 +500,45 @@ impl<T: Float> Array<T> {
     }
 
     /// The same of a percentage; see [`Array::nanquantile`].
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0.0, f64::NAN, 10.0]);
+    /// assert_eq!(x.nanpercentile(25.0, 0).compute_with(&SerialExecutor)?[[]], 2.5);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn nanpercentile(&self, percent: f64, axes: impl IntoAxes) -> Array<Real<T>> {
         self.nanquantile(percent / 100.0, axes)
     }
 
     /// The running sums along an axis, to which what is not a number adds nothing.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0, f64::NAN, 3.0]);
+    /// assert_eq!(x.nancumsum(0).compute_with(&SerialExecutor)?, array![1.0, 1.0, 4.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn nancumsum(&self, axis: isize) -> Array<T> {
         self.known_or(T::ZERO).cumsum(axis)
     }
 
     /// The running products along an axis, to which what is not a number is 1.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![2.0, f64::NAN, 3.0]);
+    /// assert_eq!(x.nancumprod(0).compute_with(&SerialExecutor)?, array![2.0, 2.0, 6.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn nancumprod(&self, axis: isize) -> Array<T> {
         self.known_or(T::ONE).cumprod(axis)
@@ -416,6 +551,15 @@ impl<T: Float> Array<T> {
     }
 
     /// The quantile of the elements that are numbers; see [`Array::quantile`].
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0.0, f64::NAN, 10.0]);
+    /// assert_eq!(x.nanquantile(0.5, 0).compute_with(&SerialExecutor)?[[]], 5.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn nanquantile(&self, q: f64, axes: impl IntoAxes) -> Array<Real<T>> {
         self.quantiles_over(

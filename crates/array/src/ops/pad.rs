@@ -39,6 +39,16 @@ impl<T: Element> Array<T> {
     /// The array with `widths[axis]` elements added before and after each axis. Mirrored and
     /// wrapped elements go on over as many repetitions as needed; an empty axis can only be padded
     /// with a constant.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// use flagstone_array::Pad;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(x.pad(&[(1, 2)], Pad::Edge).compute_with(&SerialExecutor)?, array![1, 1, 2, 2, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn pad(&self, widths: &[(usize, usize)], mode: Pad<T>) -> Self {
         early!(self, widths = widths.to_vec(); |array| array.pad(&widths, mode));

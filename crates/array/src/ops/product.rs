@@ -24,6 +24,16 @@ impl<T: Element> Array<T> {
     /// The product with NumPy's rule: of matrices and vectors the same as [`Array::matmul`], of
     /// arrays with more axes the sums over the last axis of this one and the second to last of the
     /// other, for all places of the other axes.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let a = Array::from_ndarray(array![[1.0, 2.0], [3.0, 4.0]]);
+    /// let x = Array::from_ndarray(array![1.0, 1.0]);
+    /// assert_eq!(a.dot(&x).compute_with(&SerialExecutor)?, array![3.0, 7.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn dot(&self, other: &Array<T>) -> Self {
         if self.is_early() || other.is_early() {
@@ -42,6 +52,15 @@ impl<T: Element> Array<T> {
     /// recognised: half of it is computed.
     ///
     /// More than two axes are batches of matrices, which are broadcast; one is a vector.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let a = Array::from_ndarray(array![[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(a.matmul(&a).compute_with(&SerialExecutor)?, array![[7.0, 10.0], [15.0, 22.0]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn matmul(&self, other: &Array<T>) -> Self {
         if self.is_early() || other.is_early() {
@@ -138,12 +157,30 @@ impl<T: Element> Array<T> {
 
 impl<T: Element> Array<T> {
     /// Every element of this array times every element of the other, both in C order.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0, 2.0]);
+    /// assert_eq!(x.outer(&x).compute_with(&SerialExecutor)?, array![[1.0, 2.0], [2.0, 4.0]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn outer(&self, other: &Array<T>) -> Self {
         self.ravel().expand_dims(1) * other.ravel().expand_dims(0)
     }
 
     /// The sum of the products of all elements, both arrays in C order: an array without axes.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(x.vdot(&x).compute_with(&SerialExecutor)?[[]], 30.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn vdot(&self, other: &Array<T>) -> Self {
         self.ravel().dot(&other.ravel())
@@ -151,6 +188,17 @@ impl<T: Element> Array<T> {
 
     /// The sums of products over pairs of axes, which are dropped; the other axes of this array
     /// come first, then those of the other. Axes that do not pair up are a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1.0, 2.0], [3.0, 4.0]]);
+    /// // summed over the first axis of both: x.T @ x
+    /// let product = x.tensordot(&x, &[0], &[0]);
+    /// assert_eq!(product.compute_with(&SerialExecutor)?, array![[10.0, 14.0], [14.0, 20.0]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn tensordot(&self, other: &Array<T>, axes: &[usize], other_axes: &[usize]) -> Self {
         if self.is_early() || other.is_early() {
@@ -207,6 +255,15 @@ impl<T: Element> Array<T> {
 impl<T: Element> Array<T> {
     /// The Euclidean norms along axes: over `..` the Frobenius norm. Those of integers and booleans
     /// are computed in `f64`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[3.0, 4.0], [0.0, 0.0]]);
+    /// assert_eq!(x.norm(1).compute_with(&SerialExecutor)?, array![5.0, 0.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn norm(&self, axes: impl IntoAxes) -> Array<Real<T>> {
         let roots = promoted::<T, Real<T>>(self).square().sum_axis(axes);
@@ -244,6 +301,15 @@ impl<T: Element> Array<T> {
     /// The covariances of the rows, each a variable with one observation a column; the sums are
     /// divided by the number of observations less `ddof`. Those of integers and booleans are
     /// computed in `f64`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]);
+    /// assert_eq!(x.cov(1).compute_with(&SerialExecutor)?, array![[1.0, -1.0], [-1.0, 1.0]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn cov(&self, ddof: usize) -> Array<Real<T>> {
         early!(self; |array| array.cov(ddof));
@@ -261,6 +327,16 @@ impl<T: Element> Array<T> {
     }
 
     /// The correlations of the rows; see [`Array::cov`].
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1.0, 2.0, 3.0], [9.0, 6.0, 3.0]]);
+    /// let correlation: f64 = x.corrcoef().compute_with(&SerialExecutor)?[[0, 1]];
+    /// assert!((correlation + 1.0).abs() < 1e-12);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn corrcoef(&self) -> Array<Real<T>> {
         early!(self; |array| array.corrcoef());

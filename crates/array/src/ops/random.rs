@@ -109,6 +109,14 @@ impl<T: Element> Array<T> {
     }
 
     /// Elements drawn from a list with replacement. An empty list is a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let x = Array::random_choice(&[2, 3, 5], &[4], 7);
+    /// assert!(x.compute_with(&SerialExecutor)?.iter().all(|prime| [2, 3, 5].contains(prime)));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn random_choice(values: &[T], shape: &[usize], seed: u64) -> Self {
         if values.is_empty() {
@@ -124,6 +132,15 @@ impl<T: Element> Array<T> {
     /// The same with a weight for each value of the list: how likely it is beside the others.
     /// Another number of weights than of values, a weight that is negative or not finite, and weights
     /// that are all zero are a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::random_choice_weighted(&[2, 3], &[0.0, 1.0], &[2], 7);
+    /// assert_eq!(x.compute_with(&SerialExecutor)?, array![3, 3].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn random_choice_weighted(
         values: &[T],
@@ -165,6 +182,15 @@ impl<T: Element> Array<T> {
     }
 
     /// Different elements of a list, in a random order; more than it has are a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let x = Array::random_sample(&[2, 3, 5], 2, 7);
+    /// let drawn = x.compute_with(&SerialExecutor)?;
+    /// assert_ne!(drawn[[0]], drawn[[1]]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn random_sample(values: &[T], count: usize, seed: u64) -> Self {
         if count > values.len() {
@@ -201,6 +227,14 @@ impl<T: Float> Array<T> {
     }
 
     /// Elements of a normal distribution, by the method of Box and Muller.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let x = Array::<f64>::random_normal(&[10_000], 5.0, 2.0, 7);
+    /// assert!((x.mean(0).compute_with(&SerialExecutor)?[[]] - 5.0).abs() < 0.1);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn random_normal(shape: &[usize], mean: T, deviation: T, seed: u64) -> Self {
         let token = format!("{mean} {deviation}");
@@ -215,6 +249,14 @@ impl<T: Float> Array<T> {
 
 impl Array<i64> {
     /// Whole numbers spread evenly over `low..high`. An empty range is a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let x = Array::random_integers(&[100], 1, 7, 7);
+    /// assert!(x.compute_with(&SerialExecutor)?.iter().all(|die| (1..7).contains(die)));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn random_integers(shape: &[usize], low: i64, high: i64, seed: u64) -> Self {
         if low >= high {
@@ -229,6 +271,15 @@ impl Array<i64> {
 
     /// The numbers below `length` in a random order: each place is computed by itself, by a
     /// Feistel network over the next power of four.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::random_permutation(5, 7);
+    /// assert_eq!(x.sort(0).compute_with(&SerialExecutor)?, array![0, 1, 2, 3, 4].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn random_permutation(length: usize, seed: u64) -> Self {
         let half = (usize::BITS - length.saturating_sub(1).leading_zeros())

@@ -59,26 +59,62 @@ impl Chunks {
     }
 
     /// Chunks as the planner would choose them, of about equal lengths along all axes.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::Chunks;
+    /// let x = Array::<f64>::ones(&[1000, 1000]).rechunk(Chunks::auto());
+    /// assert_eq!(x.shape(), [1000, 1000]);
+    /// ```
     pub fn auto() -> Self {
         Chunks::new(Spec::Auto)
     }
 
     /// Chunks of at most so many bytes, of about equal lengths along all axes.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::Chunks;
+    /// let x = Array::<f64>::ones(&[100, 100]).rechunk(Chunks::bytes(20_000));
+    /// let shape = x.chunks().unwrap().chunk_shape();
+    /// assert!(shape[0] * shape[1] * 8 <= 20_000);
+    /// ```
     pub fn bytes(bytes: u64) -> Self {
         Chunks::new(Spec::Bytes(bytes))
     }
 
     /// Lengths along some axes, as (axis, length); the others are not cut.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::Chunks;
+    /// let x = Array::<f64>::ones(&[100, 100]).rechunk(Chunks::along([(0, 10)]));
+    /// assert_eq!(x.chunks().unwrap().chunk_shape(), [10, 100]);
+    /// ```
     pub fn along(lengths: impl IntoIterator<Item = (isize, isize)>) -> Self {
         Chunks::new(Spec::Along(lengths.into_iter().collect()))
     }
 
     /// The length of every chunk, axis by axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::Chunks;
+    /// let x = Array::<f64>::ones(&[5]).rechunk(Chunks::lists([vec![1, 4]]));
+    /// assert_eq!(x.chunks().unwrap().chunk_lengths(0), [1, 4]);
+    /// ```
     pub fn lists(lists: impl IntoIterator<Item = Vec<usize>>) -> Self {
         Chunks::new(Spec::Lists(lists.into_iter().collect()))
     }
 
     /// As many chunks, but as equal as they can be: no small ones at the ends.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::Chunks;
+    /// let x = Array::<f64>::ones(&[10]).rechunk(Chunks::from([6]).balanced());
+    /// assert_eq!(x.chunks().unwrap().chunk_lengths(0), [5, 5]);
+    /// ```
     pub fn balanced(self) -> Self {
         Chunks {
             balanced: true,
@@ -253,6 +289,12 @@ impl<T: Element> Array<T> {
     /// rechunked in few passes through the spill files; [`Array::notes_with`] says how.
     ///
     /// Chunks that do not fit the shape are a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[400, 30]).rechunk([100, -1]);
+    /// assert_eq!(x.chunks().unwrap().counts(), [4, 1]);
+    /// ```
     #[track_caller]
     pub fn rechunk(&self, chunks: impl Into<Chunks>) -> Self {
         let chunks = chunks.into();
@@ -275,6 +317,13 @@ impl<T: Element> Array<T> {
     }
 
     /// The chunks of an array that was rechunked, unless the plan is to choose them.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[400, 30]);
+    /// assert!(x.chunks().is_none());
+    /// assert_eq!(x.rechunk(200).chunks().unwrap().counts(), [2, 1]);
+    /// ```
     pub fn chunks(&self) -> Option<&ChunkGrid> {
         match &self.node.op {
             Op::Layer { lower, .. } => lower.chunks(),

@@ -197,6 +197,17 @@ impl<T: Element> Array<T> {
     ///
     /// Points from several axes of a large array (more than a few hundred) make the array be
     /// computed into blocks once.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// use flagstone_array::index;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4], [5, 6]]);
+    /// let part = x.index(index![vec![2, 0], -1]);
+    /// assert_eq!(part.compute_with(&SerialExecutor)?, array![6, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn index(&self, indices: impl IntoIterator<Item = Index>) -> Self {
         early!(self, indices = indices.into_iter().collect::<Vec<Index>>(); |array| array.index(indices.clone()));
@@ -287,12 +298,30 @@ impl<T: Element> Array<T> {
     }
 
     /// The places of a list along an axis, in its order. Negative ones count from the end.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4], [5, 6]]);
+    /// assert_eq!(x.take(&[-1, 0], 0).compute_with(&SerialExecutor)?, array![[5, 6], [1, 2]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn take(&self, places: &[i64], axis: isize) -> Self {
         self.along(axis, Index::from(places))
     }
 
     /// The places along an axis where a mask is true.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2, 3]);
+    /// assert_eq!(x.compress(&[true, false, true], 0).compute_with(&SerialExecutor)?, array![1, 3].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn compress(&self, mask: &[bool], axis: isize) -> Self {
         self.along(axis, Index::from(mask.to_vec()))
@@ -313,6 +342,17 @@ impl<T: Element> Array<T> {
 
     /// The array with the elements at an index replaced by those of `value`, which is broadcast to
     /// the shape of the index. Of a place that a list names twice the last value stays.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// use flagstone_array::index;
+    /// let x = Array::from_ndarray(array![1, 2, 3]);
+    /// let y = x.with_assigned(index![0..2], &Array::scalar(0));
+    /// assert_eq!(y.compute_with(&SerialExecutor)?, array![0, 0, 3].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn with_assigned(
         &self,

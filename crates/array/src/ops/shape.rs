@@ -14,6 +14,15 @@ use crate::view::{Along, AxisView, View};
 
 impl<T: Element> Array<T> {
     /// The array with its axes reversed. Never materialised: readers and products take strides.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
+    /// assert_eq!(x.t().compute_with(&SerialExecutor)?, array![[1, 3], [2, 4]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn t(&self) -> Self {
         early!(self; |array| array.t());
@@ -22,6 +31,12 @@ impl<T: Element> Array<T> {
     }
 
     /// The array with its axes in the given order: axis `i` of the result is axis `axes[i]`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::zeros(&[2, 3, 4]);
+    /// assert_eq!(x.permuted(&[2, 0, 1]).shape(), [4, 2, 3]);
+    /// ```
     #[track_caller]
     pub fn permuted(&self, axes: &[usize]) -> Self {
         early!(self, axes = axes.to_vec(); |array| array.permuted(&axes));
@@ -39,12 +54,24 @@ impl<T: Element> Array<T> {
     }
 
     /// The same as [`Array::permuted`], by NumPy's name.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::zeros(&[2, 3, 4]);
+    /// assert_eq!(x.transpose(&[2, 0, 1]).shape(), [4, 2, 3]);
+    /// ```
     #[track_caller]
     pub fn transpose(&self, axes: &[usize]) -> Self {
         self.permuted(axes)
     }
 
     /// The array with two axes exchanged. Negative axes count from the end.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::zeros(&[2, 3, 4]);
+    /// assert_eq!(x.swapaxes(0, -1).shape(), [4, 3, 2]);
+    /// ```
     #[track_caller]
     pub fn swapaxes(&self, first: isize, second: isize) -> Self {
         early!(self; |array| array.swapaxes(first, second));
@@ -59,6 +86,12 @@ impl<T: Element> Array<T> {
     }
 
     /// The array with one axis moved to another place, the others in order.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::zeros(&[2, 3, 4]);
+    /// assert_eq!(x.moveaxis(0, -1).shape(), [3, 4, 2]);
+    /// ```
     #[track_caller]
     pub fn moveaxis(&self, from: isize, to: isize) -> Self {
         early!(self; |array| array.moveaxis(from, to));
@@ -74,6 +107,12 @@ impl<T: Element> Array<T> {
     }
 
     /// The array with a new axis of length 1 before axis `at`; `-1` puts it last.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::zeros(&[2, 3]);
+    /// assert_eq!(x.expand_dims(-1).shape(), [2, 3, 1]);
+    /// ```
     #[track_caller]
     pub fn expand_dims(&self, at: isize) -> Self {
         early!(self; |array| array.expand_dims(at));
@@ -97,6 +136,12 @@ impl<T: Element> Array<T> {
     }
 
     /// The array without some axes, which must have length 1.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::zeros(&[1, 3, 1]);
+    /// assert_eq!(x.squeeze(0).shape(), [3, 1]);
+    /// ```
     #[track_caller]
     pub fn squeeze(&self, axes: impl IntoAxes) -> Self {
         let axes = axes.into_axes();
@@ -120,6 +165,12 @@ impl<T: Element> Array<T> {
     }
 
     /// The array without all its axes of length 1.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::zeros(&[1, 3, 1]);
+    /// assert_eq!(x.squeeze_all().shape(), [3]);
+    /// ```
     #[track_caller]
     pub fn squeeze_all(&self) -> Self {
         early!(self; |array| array.squeeze_all());
@@ -131,6 +182,15 @@ impl<T: Element> Array<T> {
 
     /// The array repeated along axes of length 1, and along new ones in front, to fill a shape.
     /// Holds no copies.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(x.broadcast_to(&[2, 2]).compute_with(&SerialExecutor)?, array![[1, 2], [1, 2]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
         early!(self, shape = shape.to_vec(); |array| array.broadcast_to(&shape));
@@ -155,6 +215,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The array with the order of some axes reversed.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
+    /// assert_eq!(x.flip(1).compute_with(&SerialExecutor)?, array![[2, 1], [4, 3]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn flip(&self, axes: impl IntoAxes) -> Self {
         let axes = axes.into_axes();
@@ -178,6 +247,15 @@ impl<T: Element> Array<T> {
 
     /// The array turned by a right angle `times` times, from the first axis of `axes` towards the
     /// second.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
+    /// assert_eq!(x.rot90(1, (0, 1)).compute_with(&SerialExecutor)?, array![[2, 4], [1, 3]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn rot90(&self, times: isize, axes: (isize, isize)) -> Self {
         early!(self; |array| array.rot90(times, axes));
@@ -191,6 +269,15 @@ impl<T: Element> Array<T> {
 
     /// The same elements in C order under another shape. A shape with another number of elements
     /// is a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::<i64>::arange(0, 6, 1);
+    /// assert_eq!(x.reshape(&[2, 3]).compute_with(&SerialExecutor)?, array![[0, 1, 2], [3, 4, 5]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Self {
         early!(self, shape = shape.to_vec(); |array| array.reshape(&shape));
@@ -267,6 +354,15 @@ impl<T: Element> Array<T> {
     }
 
     /// All elements in C order along one axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
+    /// assert_eq!(x.t().ravel().compute_with(&SerialExecutor)?, array![1, 3, 2, 4].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn ravel(&self) -> Self {
         early!(self; |array| array.ravel());
@@ -274,6 +370,15 @@ impl<T: Element> Array<T> {
     }
 
     /// Arrays one after the other along an axis. Their other axes must have equal lengths.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(Array::concatenate(&[&x, &x], 0).compute_with(&SerialExecutor)?, array![1, 2, 1, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn concatenate(arrays: &[&Array<T>], axis: isize) -> Self {
         if arrays.iter().any(|array| array.is_early()) {
@@ -328,6 +433,15 @@ impl<T: Element> Array<T> {
     }
 
     /// Arrays of one shape along a new axis at place `axis`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(Array::stack(&[&x, &x], 0).compute_with(&SerialExecutor)?, array![[1, 2], [1, 2]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn stack(arrays: &[&Array<T>], axis: isize) -> Self {
         if arrays.iter().any(|array| array.is_early()) {
@@ -340,12 +454,32 @@ impl<T: Element> Array<T> {
     }
 
     /// This array with another after it along an axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// let y = Array::from_ndarray(array![3]);
+    /// assert_eq!(x.append(&y, 0).compute_with(&SerialExecutor)?, array![1, 2, 3].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn append(&self, other: &Array<T>, axis: isize) -> Self {
         Array::concatenate(&[self, other], axis)
     }
 
     /// A matrix put together from a grid of matrices: rows of blocks.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let (zero, one) = (Array::<i32>::zeros(&[1, 1]), Array::<i32>::ones(&[1, 1]));
+    /// let x = Array::block(&[&[&one, &zero], &[&zero, &one]]);
+    /// assert_eq!(x.compute_with(&SerialExecutor)?, array![[1, 0], [0, 1]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn block(rows: &[&[&Array<T>]]) -> Self {
         let rows: Vec<Array<T>> = rows.iter().map(|row| Array::concatenate(row, -1)).collect();
@@ -354,6 +488,15 @@ impl<T: Element> Array<T> {
 
     /// The array repeated whole, `times[i]` times along axis `i`; more counts than axes add axes in
     /// front.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(x.tile(&[2, 2]).compute_with(&SerialExecutor)?, array![[1, 2, 1, 2], [1, 2, 1, 2]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn tile(&self, times: &[usize]) -> Self {
         early!(self, times = times.to_vec(); |array| array.tile(&times));
@@ -380,6 +523,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The array with every element repeated `times` times along an axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(x.repeat(2, 0).compute_with(&SerialExecutor)?, array![1, 1, 2, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn repeat(&self, times: usize, axis: isize) -> Self {
         early!(self; |array| array.repeat(times, axis));
@@ -397,6 +549,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The array with the element at place `i` of an axis repeated `times[i]` times.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(x.repeat_each(&[1, 3], 0).compute_with(&SerialExecutor)?, array![1, 2, 2, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn repeat_each(&self, times: &[usize], axis: isize) -> Self {
         early!(self, times = times.to_vec(); |array| array.repeat_each(&times, axis));
@@ -418,6 +579,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The array shifted along several axes, each by its own distance.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
+    /// assert_eq!(x.roll_axes(&[1, 1], &[0, 1]).compute_with(&SerialExecutor)?, array![[4, 3], [2, 1]].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn roll_axes(&self, by: &[isize], axes: &[isize]) -> Self {
         if by.len() != axes.len() {
@@ -432,6 +602,15 @@ impl<T: Element> Array<T> {
     }
 
     /// The array shifted along an axis; what leaves at the end comes back at the start.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2, 3]);
+    /// assert_eq!(x.roll(1, 0).compute_with(&SerialExecutor)?, array![3, 1, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn roll(&self, by: isize, axis: isize) -> Self {
         early!(self; |array| array.roll(by, axis));

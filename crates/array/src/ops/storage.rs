@@ -13,6 +13,20 @@ impl<T: Element> Array<T> {
     /// stores. Reads the headers only.
     ///
     /// A directory without npy files is a mistake.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let dir = tempfile::tempdir()?;
+    /// for name in ["1.npy", "2.npy", "10.npy"] {
+    ///     let x = Array::from_ndarray(array![[1.0, 2.0]]);
+    ///     x.store_npy_with(&SerialExecutor, dir.path().join(name))?;
+    /// }
+    /// let x = Array::<f64>::open_npy_directory(dir.path(), 0);
+    /// assert_eq!(x.shape(), [3, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn open_npy_directory(path: impl AsRef<Path>, axis: isize) -> Self {
         let path = path.as_ref();

@@ -123,6 +123,17 @@ impl<T: Element> Array<T> {
     /// Computes the array into an npy file, which appears whole or not at all. An existing file is
     /// an error.
     ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("x.npy");
+    /// Array::from_ndarray(array![1.0, 2.0]).store_npy_with(&SerialExecutor, &path)?;
+    /// assert_eq!(Array::<f64>::open_npy(&path).shape(), [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the array was built, those of the run, and those of writing.
     pub fn store_npy_with(&self, executor: &dyn Execute, path: impl AsRef<Path>) -> Result<()> {
@@ -144,6 +155,18 @@ impl<T: Element> Array<T> {
 
     /// Computes the array and stores it.
     ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_array::StoreTo;
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("parts");
+    /// let to = StoreTo::NpyStack { path: &path, axis: 0, length: 2, output: Default::default() };
+    /// Array::<f64>::ones(&[5, 3]).store_with(&SerialExecutor, &to)?;
+    /// assert_eq!(Array::<f64>::open_npy_directory(&path, 0).shape(), [5, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the array was built, a target that does not fit it, those of the run, and
     /// those of writing.
@@ -162,6 +185,19 @@ impl<T: Element> Array<T> {
     /// Computes the array and gives each of its chunks to a function, which takes it away: to any
     /// place that the other stores do not know. Chunks come in any order and from several threads,
     /// each from one; after a task that has to be run again, a chunk comes again.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let total = std::sync::Arc::new(std::sync::Mutex::new(0.0));
+    /// let sum = std::sync::Arc::clone(&total);
+    /// Array::<f64>::ones(&[5, 3]).store_each_with(&SerialExecutor, [2, -1], move |_, chunk| {
+    ///     *sum.lock().unwrap() += chunk.sum();
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(*total.lock().unwrap(), 15.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A mistake in how the array was built, chunks that do not fit it, those of the run, and the

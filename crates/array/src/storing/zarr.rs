@@ -18,6 +18,18 @@ use crate::zarr::{Stored, ZarrOptions, ZarrSink, is_ours, write_description};
 impl<T: Element> Array<T> {
     /// Computes the array into a new Zarr array, which appears whole or not at all.
     ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_array::ZarrOptions;
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("x.zarr");
+    /// let options = ZarrOptions { chunks: Some(vec![2, 3]), ..Default::default() };
+    /// Array::<f32>::ones(&[5, 3]).store_zarr_with(&SerialExecutor, &path, &options)?;
+    /// assert_eq!(Array::<f32>::open_zarr(&path).shape(), [5, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the array was built, options that do not fit it, those of the run, and
     /// those of writing.

@@ -17,6 +17,15 @@ pub type TryMap<S, F, U, E> = Then<S, Attempting<F, U, E>>;
 impl<S: Stage> Bag<S> {
     /// Every item through a function that can fail; the first error ends the run and says on which
     /// item of which partition and file. To go on without such items, see [`Bag::try_map_with`].
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let texts = Bag::from_sequence(["1", "x"].map(String::from), 1);
+    /// let numbers = texts.try_map(|text| text.parse::<i64>());
+    /// let error = numbers.compute_with(&SerialExecutor).unwrap_err();
+    /// assert!(error.to_string().contains("invalid digit"));
+    /// ```
     #[track_caller]
     pub fn try_map<F, U: 'static, E>(&self, f: F) -> Bag<TryMap<S, F, U, E>>
     where
@@ -31,6 +40,16 @@ impl<S: Stage> Bag<S> {
     ///
     /// The item itself is gone when the function refuses it; what the quarantine says about it
     /// beside its place is the error's text.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_bag::BadRecords;
+    /// let texts = Bag::from_sequence(["1", "x"].map(String::from), 1);
+    /// let numbers = texts.try_map_with(BadRecords::Skip, |text| text.parse::<i64>());
+    /// assert_eq!(numbers.compute_with(&SerialExecutor)?, [1]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn try_map_with<F, U: 'static, E>(
         &self,

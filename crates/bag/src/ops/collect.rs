@@ -18,6 +18,14 @@ use crate::stored::{Portable, Stored};
 
 impl<S: Stage> Bag<S> {
     /// All items, as partitions that can be spilled; their sizes are measured through serde.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let items = Bag::range(0..4, 2).map(|n| n * n).collect();
+    /// assert_eq!(items.compute_with(&SerialExecutor)?, [0, 1, 4, 9]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn collect<T>(&self) -> Collected<T>
     where
@@ -28,6 +36,22 @@ impl<S: Stage> Bag<S> {
     }
 
     /// As [`Bag::collect`], for items that know their size better than serde sees it.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_bag::HeapSize;
+    /// #[derive(serde::Serialize, serde::Deserialize, Clone)]
+    /// struct Word(String);
+    /// impl HeapSize for Word {
+    ///     fn heap_bytes(&self) -> u64 {
+    ///         self.0.capacity() as u64
+    ///     }
+    /// }
+    /// let words = Bag::from_sequence(["a", "b"].map(|word| Word(word.to_owned())), 2);
+    /// assert_eq!(words.collect_sized().compute_with(&SerialExecutor)?.len(), 2);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn collect_sized<T>(&self) -> Collected<T>
     where
@@ -81,6 +105,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Computes all items and returns them in order.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::range(0..4, 2).compute_with(&SerialExecutor)?, [0, 1, 2, 3]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The first error of a task, or a mistake in how the bag was made.

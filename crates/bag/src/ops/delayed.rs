@@ -58,6 +58,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// How many items each partition has: what an array made of the bag must know first.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::range(0..5, 2).lengths().compute_with(&SerialExecutor)?, [2, 3]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn lengths(&self) -> BagItem<Vec<u64>> {
         let counts = self.reduce_partitions(|| 0u64, |count, _| *count += 1);

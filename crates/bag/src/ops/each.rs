@@ -20,6 +20,14 @@ pub type Inspect<S, F> = Then<S, Inspecting<F>>;
 
 impl<S: Stage> Bag<S> {
     /// Every item through a function.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let squares = Bag::range(0..4, 2).map(|n| n * n);
+    /// assert_eq!(squares.compute_with(&SerialExecutor)?, [0, 1, 4, 9]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn map<F, U: 'static>(&self, f: F) -> Bag<Map<S, F, U>>
     where
@@ -29,6 +37,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Every pair through a function of two arguments: `map(|(a, b)| f(a, b))`.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let pairs = Bag::from_sequence([(1, 2), (3, 4)], 1);
+    /// assert_eq!(pairs.starmap(|a, b| a + b).compute_with(&SerialExecutor)?, [3, 7]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     #[allow(clippy::type_complexity, reason = "the chain is the type")]
     pub fn starmap<A, B, F, U>(
@@ -46,6 +62,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The items that a predicate holds for.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let even = Bag::range(0..5, 2).filter(|n| n % 2 == 0);
+    /// assert_eq!(even.compute_with(&SerialExecutor)?, [0, 2, 4]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn filter<F>(&self, f: F) -> Bag<Filter<S, F>>
     where
@@ -55,6 +79,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The items that a predicate does not hold for.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let odd = Bag::range(0..5, 2).remove(|n| n % 2 == 0);
+    /// assert_eq!(odd.compute_with(&SerialExecutor)?, [1, 3]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn remove<F>(&self, f: F) -> Bag<Filter<S, F>>
     where
@@ -64,6 +96,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Calls a function with a reference to every item, and passes the item on.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::range(0..5, 2).inspect(|n| assert!(*n < 5));
+    /// assert_eq!(bag.count().compute_with(&SerialExecutor)?, 5);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn inspect<F>(&self, f: F) -> Bag<Inspect<S, F>>
     where
@@ -73,6 +113,16 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Every borrowed item as an owned one (`&str` as `String`).
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), "b\na\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.txt")).owned();
+    /// assert_eq!(lines.compute_with(&SerialExecutor)?, ["b", "a"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn owned<T>(&self) -> Bag<Owned<S, T>>
     where

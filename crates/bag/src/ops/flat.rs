@@ -18,6 +18,14 @@ pub type Emit<S, F, U> = Then<S, Emitting<F, U>>;
 impl<S: Stage> Bag<S> {
     /// Every item becomes any number of items, in order. To make items without a container for
     /// them, or from parts of a borrowed item, see [`Bag::emit`].
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::range(0..4, 2).flat_map(|n| vec![n; n as usize]);
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [1, 2, 2, 3, 3, 3]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn flat_map<F, I>(&self, f: F) -> Bag<FlatMap<S, F, I>>
     where
@@ -30,6 +38,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The items of the items: `[[1, 2], [], [3]]` becomes `[1, 2, 3]`.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::from_sequence([vec![1, 2], vec![], vec![3]], 2);
+    /// assert_eq!(bag.flatten().compute_with(&SerialExecutor)?, [1, 2, 3]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn flatten<I>(&self) -> Bag<Flatten<S, I>>
     where

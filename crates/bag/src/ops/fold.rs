@@ -25,6 +25,16 @@ impl<S: Stage> Bag<S> {
     ///
     /// `identity` must be neutral for `combine`; how the bag is partitioned then cannot be seen
     /// in the result (but for the rounding of floats, which follows from the data alone).
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let (sum, count) = Bag::range(0..5, 2)
+    ///     .fold((0, 0), |state, n| *state = (state.0 + n, state.1 + 1), |a, b| *a = (a.0 + b.0, a.1 + b.1))
+    ///     .compute_with(&SerialExecutor)?;
+    /// assert_eq!((sum, count), (10, 5));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn fold<A, F, C>(&self, identity: A, f: F, combine: C) -> BagItem<A>
     where
@@ -44,6 +54,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// How many items there are.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::range(0..5, 2).count().compute_with(&SerialExecutor)?, 5);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn count(&self) -> BagItem<u64> {
         let step = FoldStep::in_any_order("count");
@@ -51,6 +68,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Whether a predicate holds for some item.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert!(Bag::range(0..5, 2).any(|n| n > 3).compute_with(&SerialExecutor)?);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn any<F>(&self, f: F) -> BagItem<bool>
     where
@@ -65,6 +89,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Whether a predicate holds for every item.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert!(!Bag::range(0..5, 2).all(|n| n > 3).compute_with(&SerialExecutor)?);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn all<F>(&self, f: F) -> BagItem<bool>
     where

@@ -29,6 +29,15 @@ impl<S: Stage> Bag<S> {
     ///
     /// There may be any number of different items: what does not fit in memory is dealt out by a
     /// hash and counted share by share. Of a bag of *n* partitions the result has as many, up to 64.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let words = Bag::from_sequence(["to", "be", "to"].map(String::from), 2);
+    /// let counts = words.frequencies().compute_with(&SerialExecutor)?;
+    /// assert_eq!(counts, [("to".to_owned(), 2), ("be".to_owned(), 1)]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn frequencies<T>(&self) -> Bag<Frequencies<T>>
     where
@@ -46,6 +55,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Every different item once, in the order of first appearance; as many as there are.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::from_sequence([3, 1, 3], 2).distinct();
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [3, 1]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn distinct<T>(&self) -> Bag<Distinct<T>>
     where
@@ -63,6 +80,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The first item with each different key, in the order of the items.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::from_sequence([13, 21, 23], 2).distinct_by(|n| n % 10);
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [13, 21]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn distinct_by<T, K, F>(&self, key: F) -> Bag<DistinctBy<T>>
     where

@@ -73,6 +73,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Every key with how many items have it, in the order of first appearance.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::range(0..5, 2).count_by(|n| n % 2);
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [(0, 3), (1, 2)]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn count_by<K, G>(&self, key: G) -> Bag<Counted<K>>
     where
@@ -89,6 +97,15 @@ impl<S: Stage> Bag<S> {
     /// There may be any number of groups; the items of one key must fit in memory, unless they are
     /// taken one by one, as [`Bag::groupby_map`] does. Where a state per key is enough,
     /// [`Bag::foldby`] moves far less.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let mut groups = Bag::range(0..5, 2).groupby(|n| n % 2).compute_with(&SerialExecutor)?;
+    /// groups.sort(); // they come in the order of a hash
+    /// assert_eq!(groups, [(0, vec![0, 2, 4]), (1, vec![1, 3])]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn groupby<T, K, G>(&self, key: G) -> Bag<GroupBy<K, T>>
     where

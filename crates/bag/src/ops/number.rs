@@ -55,6 +55,13 @@ fn plus<T: Number>(a: T, b: T) -> Result<T> {
 impl<S: Stage> Bag<S> {
     /// The sum of all items; zero for none. Floats are added in the order of the items within a
     /// partition, and partition sums along a fixed tree.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::range(0..5, 2).sum::<u64>().compute_with(&SerialExecutor)?, 10);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn sum<T: Number>(&self) -> BagItem<T>
     where
@@ -68,6 +75,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The smallest item; of equal ones the first.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::from_sequence([3, 1, 2], 2).min().compute_with(&SerialExecutor)?, Some(1));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn min<T: Portable + Clone + Ord>(&self) -> BagItem<Option<T>>
     where
@@ -77,6 +91,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The largest item; of equal ones the first.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::from_sequence([3, 1, 2], 2).max().compute_with(&SerialExecutor)?, Some(3));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn max<T: Portable + Clone + Ord>(&self) -> BagItem<Option<T>>
     where
@@ -87,6 +108,14 @@ impl<S: Stage> Bag<S> {
 
     /// The smallest item by a comparison; of equal ones the first. For floats, with
     /// [`f64::total_cmp`].
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::from_sequence([0.5, -1.0], 1);
+    /// assert_eq!(bag.min_by(f64::total_cmp).compute_with(&SerialExecutor)?, Some(-1.0));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn min_by<T, F>(&self, compare: F) -> BagItem<Option<T>>
     where
@@ -99,6 +128,14 @@ impl<S: Stage> Bag<S> {
 
     /// The largest item by a comparison; of equal ones the first. For floats, with
     /// [`f64::total_cmp`].
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::from_sequence([0.5, -1.0], 1);
+    /// assert_eq!(bag.max_by(f64::total_cmp).compute_with(&SerialExecutor)?, Some(0.5));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn max_by<T, F>(&self, compare: F) -> BagItem<Option<T>>
     where
@@ -132,6 +169,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The mean of all items; `None` for none.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::range(0..4, 2).mean().compute_with(&SerialExecutor)?, Some(1.5));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn mean<T: Number>(&self) -> BagItem<Option<f64>>
     where
@@ -142,6 +186,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The population variance of all items; `None` for none.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::from_sequence([1.0, 3.0], 2).var().compute_with(&SerialExecutor)?, Some(1.0));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn var<T: Number>(&self) -> BagItem<Option<f64>>
     where
@@ -152,6 +203,13 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The population standard deviation of all items; `None` for none.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::from_sequence([1.0, 5.0], 2).std().compute_with(&SerialExecutor)?, Some(2.0));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn std<T: Number>(&self) -> BagItem<Option<f64>>
     where

@@ -23,6 +23,14 @@ impl<S: Stage> Bag<S> {
     /// The partition's items are held in memory at once, within the lease (which is why they must
     /// be measurable through serde). Where one item at a time is enough, use [`Bag::map`],
     /// [`Bag::emit`] or [`Bag::reduce_partitions`], which hold nothing.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let sums = Bag::range(0..4, 2).map_partitions(|items| [items.iter().sum::<u64>()]);
+    /// assert_eq!(sums.compute_with(&SerialExecutor)?, [1, 5]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn map_partitions<F, T, I>(&self, f: F) -> Bag<MapPartitions<S, F, T, I>>
     where
@@ -37,6 +45,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// A bag whose items are the partitions.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::range(0..4, 2).partitions();
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [[0, 1], [2, 3]]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     #[allow(clippy::type_complexity, reason = "the chain is the type")]
     pub fn partitions<T>(&self) -> Bag<MapPartitions<S, fn(Vec<T>) -> [Vec<T>; 1], T, [Vec<T>; 1]>>
@@ -50,6 +66,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Every partition becomes one item: a state that starts as `init()` and sees every item.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let sums = Bag::range(0..4, 2).reduce_partitions(|| 0, |sum, n| *sum += n);
+    /// assert_eq!(sums.compute_with(&SerialExecutor)?, [1, 5]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn reduce_partitions<A, I, F>(&self, init: I, f: F) -> Bag<ReducePartitions<S, I, F, A>>
     where

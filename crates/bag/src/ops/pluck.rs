@@ -31,12 +31,32 @@ where
     /// record without it is an error; see [`Bag::pluck_or`].
     ///
     /// Directly on [`Bag::read_json_values`], nothing but the field is built by the parser.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.json"), "{\"tags\":[\"x\",\"y\"]}\n")?;
+    /// let second = Bag::read_json_values(dir.path().join("a.json")).pluck("tags.1");
+    /// assert_eq!(second.map(|tag| tag.to_string()).compute_with(&SerialExecutor)?, ["\"y\""]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn pluck(&self, path: &str) -> Bag<Pluck<S>> {
         self.plucked(path, None)
     }
 
     /// The field that a path names, or a default where a record has no such field.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.json"), "{\"n\":1}\n{}\n")?;
+    /// let numbers = Bag::read_json_values(dir.path().join("a.json")).pluck_or("n", 0);
+    /// assert_eq!(numbers.map(|n| n.to_string()).compute_with(&SerialExecutor)?, ["1", "0"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn pluck_or(&self, path: &str, default: impl Into<Value>) -> Bag<Pluck<S>> {
         self.plucked(path, Some(default.into()))

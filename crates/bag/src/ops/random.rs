@@ -40,6 +40,15 @@ fn unit(bits: u64) -> f64 {
 impl<S: Stage> Bag<S> {
     /// Every item with this probability, in order. The same seed over the same partitions gives the
     /// same items.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::range(0..1000, 4).random_sample(0.1, 7);
+    /// let count = bag.count().compute_with(&SerialExecutor)?;
+    /// assert!((50..150).contains(&count));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn random_sample(&self, probability: f64, seed: u64) -> Bag<RandomSample<S>> {
         let location = Location::caller();
@@ -53,6 +62,14 @@ impl<S: Stage> Bag<S> {
 
     /// `k` different items (all, when there are fewer) in random order, every one as likely as any
     /// other.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let drawn = Bag::range(0..1000, 4).sample(3, 7).compute_with(&SerialExecutor)?;
+    /// assert_eq!(drawn.len(), 3);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn sample<T>(&self, k: usize, seed: u64) -> BagItem<Vec<T>>
     where
@@ -65,6 +82,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// `k` items, each drawn from all: the same item may come several times. Empty when the bag is.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let drawn = Bag::range(0..2, 1).choices(5, 7).compute_with(&SerialExecutor)?;
+    /// assert_eq!(drawn.len(), 5);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn choices<T>(&self, k: usize, seed: u64) -> BagItem<Vec<T>>
     where

@@ -50,6 +50,13 @@ impl<S: Stage> Bag<S> {
     /// a hundredth of what a partition of this bag holds, at items.
     ///
     /// None is empty as long as there are as many items as partitions.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let bag = Bag::range(0..1000, 1).repartition_by_bytes(4);
+    /// assert_eq!(bag.partition_count()?, 4);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn repartition_by_bytes<T>(&self, npartitions: u32) -> Bag<Repartition<T>>
     where
@@ -68,6 +75,15 @@ impl<S: Stage> Bag<S> {
     /// task for each that is not needed, some microseconds; the length of the files divided by the
     /// size, and a few more, is a good one. Those that are not needed come last and are empty; a
     /// sink writes no file for them.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_bag::PartitionSize;
+    /// let bag = Bag::range(0..1000, 1).repartition_to(PartitionSize::Rows(300), 4);
+    /// assert_eq!(bag.lengths().compute_with(&SerialExecutor)?, [250; 4]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn repartition_to<T>(&self, size: PartitionSize, most: u32) -> Bag<Repartition<T>>
     where

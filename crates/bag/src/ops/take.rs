@@ -30,6 +30,13 @@ const ITEMS_BYTES_MAX: u64 = 1 << 20;
 
 impl<S: Stage> Bag<S> {
     /// The first `n` items, in order; fewer when the bag has fewer. Reads no more than it must.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::range(0..1000, 4).take(2).compute_with(&SerialExecutor)?, [0, 1]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn take<T>(&self, n: usize) -> BagItem<Vec<T>>
     where

@@ -23,6 +23,13 @@ use crate::tree::Merge;
 impl<S: Stage> Bag<S> {
     /// The `k` largest items, largest first. They are held in memory; where they do not fit,
     /// [`Bag::sort_by`] orders any number of items on disk.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::from_sequence([3, 1, 2], 2).topk(2).compute_with(&SerialExecutor)?, [3, 2]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn topk<T>(&self, k: usize) -> BagItem<Vec<T>>
     where
@@ -35,6 +42,14 @@ impl<S: Stage> Bag<S> {
     /// The `k` items with the largest keys, largest first: `topk_by(10, |(_, n)| *n)`.
     ///
     /// They are held in memory with their keys; a key is leased as if it held no more than its item.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let words = Bag::from_sequence(["a", "ccc", "bb"].map(String::from), 2);
+    /// assert_eq!(words.topk_by(1, |word| word.len()).compute_with(&SerialExecutor)?, ["ccc"]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn topk_by<T, K, F>(&self, k: usize, key: F) -> BagItem<Vec<T>>
     where

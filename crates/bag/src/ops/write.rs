@@ -103,6 +103,17 @@ impl<S: Stage> Bag<S> {
 
     /// Computes the bag and writes every item as a line of JSON, as [`Bag::to_textfiles`] does.
     ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_bag::FilesOptions;
+    /// let dir = tempfile::tempdir()?;
+    /// let out = dir.path().join("out");
+    /// Bag::range(0..2, 1).to_json(&SerialExecutor, &out, &FilesOptions::default())?;
+    /// assert_eq!(std::fs::read_dir(&out)?.count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// An item that cannot be JSON, and those of `to_textfiles`.
     #[track_caller]

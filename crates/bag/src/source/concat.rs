@@ -28,6 +28,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// The items of this bag, then those of another.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::range(0..2, 1).concat(&Bag::range(5..7, 1));
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [0, 1, 5, 6]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn concat<T, O>(&self, other: &Bag<O>) -> Bag<Source<Concat<T>>>
     where

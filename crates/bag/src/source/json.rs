@@ -55,6 +55,20 @@ impl Bag<()> {
     /// Compression, order of files and encoding as for [`Bag::read_text`]. Fields that the type
     /// does not have are skipped without being built. To compute several outputs from one pass,
     /// call [`Bag::shared`].
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// #[derive(serde::Deserialize)]
+    /// struct Event {
+    ///     id: u64,
+    /// }
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.json"), "{\"id\":7,\"more\":0}\n{\"id\":8}\n")?;
+    /// let events = Bag::read_json::<Event>(dir.path().join("*.json"));
+    /// assert_eq!(events.map(|event| event.id).compute_with(&SerialExecutor)?, [7, 8]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_json<T>(paths: impl IntoPaths) -> Bag<Source<ReadJson<T, Typed>>>
     where
@@ -80,6 +94,16 @@ impl Bag<()> {
     /// integer of more than 64 bits, a number that is too large for a float. (A dataframe refuses
     /// the first too, and keeps such numbers as text, which it reports.) Where a `pluck` follows,
     /// only its field is built, and the rest of a line is checked for its grammar alone.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.json"), "{\"actor\":{\"login\":\"ann\"}}\n")?;
+    /// let logins = Bag::read_json_values(dir.path().join("a.json")).pluck("actor.login");
+    /// assert_eq!(logins.map(|login| login.to_string()).compute_with(&SerialExecutor)?, ["\"ann\""]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_json_values(paths: impl IntoPaths) -> Bag<Source<ReadJson<Json, Dynamic>>> {
         read_with(paths, JsonOptions::default(), "read_json_values")

@@ -29,6 +29,14 @@ impl Bag<()> {
     /// A bag of so many partitions, each of the items of an iterator that a closure makes from the
     /// partition's number. Items are made while they stream by, and again whenever the bag is run:
     /// the closure must give the same ones each time.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::from_fn(2, |partition| [partition, partition * 10]);
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [0, 0, 1, 10]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_fn<F, I>(npartitions: u32, make: F) -> Bag<Source<Made<F, I>>>
     where
@@ -72,6 +80,16 @@ impl Bag<()> {
 
     /// A bag whose partitions are lazy values: of [`delayed`](flagstone_graph::delayed) closures,
     /// for whatever Flagstone cannot read.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_graph::delayed;
+    /// let parts = [delayed(|| vec![1, 2]).call(()), delayed(|| vec![5, 6]).call(())];
+    /// let bag = Bag::from_delayed(parts);
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [1, 2, 5, 6]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_delayed<T>(
         values: impl IntoIterator<Item = Lazy<Vec<T>>>,

@@ -34,6 +34,14 @@ impl Bag<()> {
     /// The values are kept by the handle, outside any session's budget, and cloned when they are
     /// read: for values that are few, or small beside what is computed from them (names, seeds,
     /// parameters).
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::from_sequence(["a", "b", "c"].map(String::from), 2);
+    /// assert_eq!(bag.lengths().compute_with(&SerialExecutor)?, [1, 2]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_sequence<T>(
         items: impl IntoIterator<Item = T>,
@@ -56,6 +64,14 @@ impl Bag<()> {
     }
 
     /// A bag whose partitions are these sequences, empty ones included.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::from_partitions([vec![1, 2], vec![], vec![3]]);
+    /// assert_eq!(bag.lengths().compute_with(&SerialExecutor)?, [2, 0, 1]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_partitions<T, P>(
         partitions: impl IntoIterator<Item = P>,
@@ -84,6 +100,13 @@ impl Bag<()> {
     }
 
     /// The integers of a range, in so many partitions of nearly equal length; nothing is kept.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::range(3..6, 2).compute_with(&SerialExecutor)?, [3, 4, 5]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn range(range: Range<u64>, npartitions: usize) -> Bag<Source<Integers>> {
         let step = Step {

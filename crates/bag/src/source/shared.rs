@@ -29,6 +29,15 @@ impl<S: Stage> Bag<S> {
     /// The same items by reference, for several outputs: computed together, they run the chain up
     /// to here once for all of them, so that a file is parsed once however many results are made
     /// from it.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let numbers = Bag::range(0..5, 2).map(|n| n * n).shared();
+    /// let large = numbers.filter(|n| **n > 3).count();
+    /// assert_eq!(large.compute_with(&SerialExecutor)?, 3);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn shared<T>(&self) -> Bag<Source<Shared<S, T>>>
     where

@@ -28,6 +28,16 @@ impl Bag<()> {
     /// gzip, zstd, bzip2 and xz are decompressed. Files come in the order of their names, with
     /// digits as numbers. Text that is not UTF-8 is an error with file, line and byte. Outputs
     /// that are computed together read the files once.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), "to be\nor not\n")?;
+    /// let words = Bag::read_text(dir.path().join("*.txt")).map(|line| line.split(' ').count() as u64);
+    /// assert_eq!(words.sum::<u64>().compute_with(&SerialExecutor)?, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_text(paths: impl IntoPaths) -> Bag<Source<ReadText>> {
         Bag::read_text_with(paths, TextOptions::default())

@@ -23,6 +23,14 @@ impl<S: Stage> Bag<S> {
     ///
     /// The other bag's partition is kept while this one streams by: in memory as far as there is
     /// room, and then in a scratch file.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::range(0..3, 2).zip(&Bag::range(10..13, 2));
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [(0, 10), (1, 11), (2, 12)]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn zip<T, U, O>(&self, other: &Bag<O>) -> Bag<Source<Together<T, U, Zip>>>
     where
@@ -39,6 +47,14 @@ impl<S: Stage> Bag<S> {
     /// A partition of the other bag is kept while one of this bag streams by: in memory as far as
     /// there is room. What is in a scratch file is read again for every item of this bag: let the
     /// other bag be the smaller one.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::range(0..2, 1).product(&Bag::range(5..7, 1));
+    /// assert_eq!(bag.compute_with(&SerialExecutor)?, [(0, 5), (0, 6), (1, 5), (1, 6)]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn product<T, U, O>(&self, other: &Bag<O>) -> Bag<Source<Together<T, U, Product>>>
     where
@@ -52,6 +68,14 @@ impl<S: Stage> Bag<S> {
 
     /// Every pair of items of two bags through a function of two arguments: [`Bag::zip`], then
     /// [`Bag::starmap`].
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let sums = Bag::range(0..3, 2).map2(&Bag::range(10..13, 2), |a, b| a + b);
+    /// assert_eq!(sums.compute_with(&SerialExecutor)?, [10, 12, 14]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     #[allow(clippy::type_complexity, reason = "the chain is the type")]
     pub fn map2<T, U, O, F, V>(
@@ -77,6 +101,14 @@ impl<S: Stage> Bag<S> {
     }
 
     /// Items of three bags through a function of three arguments, as [`Bag::map2`].
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let (a, b, c) = (Bag::range(0..2, 1), Bag::range(2..4, 1), Bag::range(4..6, 1));
+    /// assert_eq!(a.map3(&b, &c, |a, b, c| a + b + c).compute_with(&SerialExecutor)?, [6, 9]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     #[allow(clippy::type_complexity, reason = "the chain is the type")]
     pub fn map3<T, U, W, O, P, F, V>(

@@ -34,6 +34,12 @@ const HEAD_BYTES: usize = 64 << 10;
 
 impl InputFormat {
     /// The format that a file's name says, behind the extension of a compressed file.
+    ///
+    /// ```
+    /// use flagstone_frame::InputFormat;
+    /// assert_eq!(InputFormat::of_name("a.json.gz"), Some(InputFormat::Json));
+    /// assert_eq!(InputFormat::of_name("a"), None);
+    /// ```
     pub fn of_name(name: impl AsRef<Path>) -> Option<InputFormat> {
         let name = name.as_ref().file_name()?.to_str()?.to_ascii_lowercase();
         let plain = [".gz", ".zst", ".bz2", ".xz"]

@@ -46,6 +46,15 @@ functions! { Integer:
 
 impl<T: Element> Array<T> {
     /// Where elements are zero.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0, 2]);
+    /// assert_eq!(x.logical_not().compute_with(&SerialExecutor)?, array![true, false].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn logical_not(&self) -> Array<bool> {
         Array::apply(unary("logical_not", |x: T| x == T::ZERO), &[&self.node])
@@ -54,6 +63,15 @@ impl<T: Element> Array<T> {
 
 impl<T: Bits> Array<T> {
     /// The bits turned round: of booleans, not.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![0i8, 5]);
+    /// assert_eq!(x.invert().compute_with(&SerialExecutor)?, array![-1, -6].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn invert(&self) -> Array<T> {
         Array::apply(unary("invert", T::not), &[&self.node])
@@ -62,6 +80,15 @@ impl<T: Bits> Array<T> {
 
 impl<T: Integer> Array<T> {
     /// How many bits are set in each absolute value.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![7, -8]);
+    /// assert_eq!(x.bitwise_count().compute_with(&SerialExecutor)?, array![3, 1].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn bitwise_count(&self) -> Array<u8> {
         Array::apply(unary("bitwise_count", T::bit_count), &[&self.node])

@@ -69,12 +69,30 @@ extremes! {
 
 impl<T: Element> Array<T> {
     /// Where elements are not numbers.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![f64::NAN, 1.0]);
+    /// assert_eq!(x.isnan().compute_with(&SerialExecutor)?, array![true, false].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn isnan(&self) -> Array<bool> {
         Array::apply(unary("isnan", T::is_not_a_number), &[&self.node])
     }
 
     /// Where elements are infinite.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![f64::NEG_INFINITY, 1.0]);
+    /// assert_eq!(x.isinf().compute_with(&SerialExecutor)?, array![true, false].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn isinf(&self) -> Array<bool> {
         Array::apply(
@@ -84,6 +102,15 @@ impl<T: Element> Array<T> {
     }
 
     /// Where elements are neither infinite nor not-a-number.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![f64::NAN, 1.0]);
+    /// assert_eq!(x.isfinite().compute_with(&SerialExecutor)?, array![false, true].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn isfinite(&self) -> Array<bool> {
         Array::apply(
@@ -93,6 +120,15 @@ impl<T: Element> Array<T> {
     }
 
     /// Where elements are minus infinity.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![f64::NEG_INFINITY, f64::INFINITY]);
+    /// assert_eq!(x.isneginf().compute_with(&SerialExecutor)?, array![true, false].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn isneginf(&self) -> Array<bool> {
         Array::apply(
@@ -102,6 +138,15 @@ impl<T: Element> Array<T> {
     }
 
     /// Where elements are plus infinity.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![f64::NEG_INFINITY, f64::INFINITY]);
+    /// assert_eq!(x.isposinf().compute_with(&SerialExecutor)?, array![false, true].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn isposinf(&self) -> Array<bool> {
         Array::apply(
@@ -111,6 +156,15 @@ impl<T: Element> Array<T> {
     }
 
     /// Where elements have a minus sign, minus zero among them.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![-0.0, 0.0, -2.0]);
+    /// assert_eq!(x.signbit().compute_with(&SerialExecutor)?, array![true, false, true].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn signbit(&self) -> Array<bool> {
         Array::apply(
@@ -121,6 +175,16 @@ impl<T: Element> Array<T> {
 
     /// Where elements differ by at most `absolute + relative * |other|`; equal infinities are
     /// close, not-a-number is close to nothing.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0, 2.0]);
+    /// let y = Array::from_ndarray(array![1.001, 3.0]);
+    /// assert_eq!(x.isclose(&y, 0.01, 0.0).compute_with(&SerialExecutor)?, array![true, false].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn isclose(&self, other: &Array<T>, relative: f64, absolute: f64) -> Array<bool> {
         let kernel = binary("isclose", move |a: T, b: T| {
@@ -132,6 +196,16 @@ impl<T: Element> Array<T> {
     }
 
     /// Whether all elements are close; see [`Array::isclose`].
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0, 2.0]);
+    /// let y = Array::from_ndarray(array![1.001, 2.001]);
+    /// assert!(x.allclose(&y, 0.01, 0.0).compute_with(&SerialExecutor)?[[]]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn allclose(&self, other: &Array<T>, relative: f64, absolute: f64) -> Array<bool> {
         self.isclose(other, relative, absolute).all(..)

@@ -168,12 +168,30 @@ of_pairs! {
 
 impl<T: Element> Array<T> {
     /// Each element times itself.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![-2, 3]);
+    /// assert_eq!(x.square().compute_with(&SerialExecutor)?, array![4, 9].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn square(&self) -> Array<T> {
         Array::apply(unary("square", |x: T| x.times(x)), &[&self.node])
     }
 
     /// The elements without their sign. The lowest integer stays as it is.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![-2.5, 3.0]);
+    /// assert_eq!(x.abs().compute_with(&SerialExecutor)?, array![2.5, 3.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn abs(&self) -> Array<T> {
         let kernel = unary("abs", |x: T| match x < T::ZERO {
@@ -186,6 +204,15 @@ impl<T: Element> Array<T> {
     }
 
     /// -1, 0 or 1; not-a-number stays.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![-2.5, 0.0, 3.0]);
+    /// assert_eq!(x.sign().compute_with(&SerialExecutor)?, array![-1.0, 0.0, 1.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn sign(&self) -> Array<T> {
         let kernel = unary("sign", |x: T| match x {
@@ -198,6 +225,15 @@ impl<T: Element> Array<T> {
     }
 
     /// One divided by each element: of integers 0, but of 1, and of -1.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![2.0, 4.0]);
+    /// assert_eq!(x.reciprocal().compute_with(&SerialExecutor)?, array![0.5, 0.25].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn reciprocal(&self) -> Array<T> {
         let kernel = unary("reciprocal", |x: T| {
@@ -212,12 +248,31 @@ impl<T: Element> Array<T> {
     }
 
     /// Each element to the power of a whole number, by multiplications; integers wrap.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![2, -3]);
+    /// assert_eq!(x.powi(3).compute_with(&SerialExecutor)?, array![8, -27].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn powi(&self, exponent: u32) -> Array<T> {
         self.power(&Array::scalar(exponent))
     }
 
     /// Each element to the power of a whole number of its own; see [`Array::powi`].
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![2.0, 3.0]);
+    /// let exponents = Array::from_ndarray(array![3u32, 2]);
+    /// assert_eq!(x.power(&exponents).compute_with(&SerialExecutor)?, array![8.0, 9.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn power(&self, exponents: &Array<u32>) -> Array<T> {
         let kernel = binary("powi", |x: T, exponent: u32| {
@@ -237,6 +292,15 @@ impl<T: Element> Array<T> {
 
 impl<T: Float> Array<T> {
     /// The next number after each element, towards that of the other array.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0]);
+    /// assert_eq!(x.nextafter(&Array::scalar(2.0)).compute_with(&SerialExecutor)?[[0]], 1.0 + f64::EPSILON);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn nextafter(&self, towards: &Array<T>) -> Array<T> {
         let kernel = binary("nextafter", |x: T, y: T| match x {
@@ -248,6 +312,15 @@ impl<T: Float> Array<T> {
     }
 
     /// The distance from each element to the next one away from zero.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0]);
+    /// assert_eq!(x.spacing().compute_with(&SerialExecutor)?[[0]], f64::EPSILON);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn spacing(&self) -> Array<T> {
         let kernel = unary("spacing", |x: T| x.next(x >= T::ZERO).minus(x));
@@ -255,6 +328,15 @@ impl<T: Float> Array<T> {
     }
 
     /// Each element times two to the power of a whole number.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.5]);
+    /// assert_eq!(x.ldexp(&Array::scalar(3)).compute_with(&SerialExecutor)?[[0]], 12.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn ldexp(&self, exponent: &Array<i32>) -> Array<T> {
         let kernel = binary("ldexp", |x: T, exponent: i32| {
@@ -268,6 +350,16 @@ impl<T: Float> Array<T> {
     }
 
     /// Each element as a fraction in `[0.5, 1)` and a power of two: the two arrays.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![12.0]);
+    /// let (fraction, exponent) = x.frexp();
+    /// assert_eq!((fraction.compute_with(&SerialExecutor)?[[0]], exponent.compute_with(&SerialExecutor)?[[0]]), (0.75, 4));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn frexp(&self) -> (Array<T>, Array<i32>) {
         let fraction = unary("frexp-fraction", |x: T| T::from_f64(frexp(x.to_f64()).0));
@@ -279,6 +371,16 @@ impl<T: Float> Array<T> {
     }
 
     /// The fraction and the whole part of each element, both with its sign: two arrays.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![-2.5]);
+    /// let (fraction, whole) = x.modf();
+    /// assert_eq!((fraction.compute_with(&SerialExecutor)?[[0]], whole.compute_with(&SerialExecutor)?[[0]]), (-0.5, -2.0));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn modf(&self) -> (Array<T>, Array<T>) {
         let fraction = unary("modf-fraction", |x: T| match x.to_f64() {

@@ -40,6 +40,16 @@ rounding! {
 impl<T: Float> Array<T> {
     /// Each element rounded to so many decimals, halves to even, as NumPy does it: scaled by a
     /// power of ten, rounded, scaled back, each in the elements' own precision.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![2.5, 0.125]);
+    /// assert_eq!(x.round(0).compute_with(&SerialExecutor)?, array![2.0, 0.0].into_dyn());
+    /// assert_eq!(x.round(2).compute_with(&SerialExecutor)?, array![2.5, 0.12].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn round(&self, decimals: i32) -> Array<T> {
         let kernel = binary("round", |x: T, decimals: i32| {
@@ -54,6 +64,15 @@ impl<T: Float> Array<T> {
     }
 
     /// The quotient, rounded down.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![7.0, -7.0]);
+    /// assert_eq!(x.floor_divide(&Array::scalar(2.0)).compute_with(&SerialExecutor)?, array![3.0, -4.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn floor_divide(&self, other: &Array<T>) -> Array<T> {
         let kernel = binary("floor_divide", |x: T, y: T| {
@@ -63,6 +82,15 @@ impl<T: Float> Array<T> {
     }
 
     /// The remainder with the sign of the divisor, as Python's.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![7.0, -7.0]);
+    /// assert_eq!(x.remainder(&Array::scalar(3.0)).compute_with(&SerialExecutor)?, array![1.0, 2.0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn remainder(&self, other: &Array<T>) -> Array<T> {
         let kernel = binary("remainder", |x: T, y: T| {
@@ -72,6 +100,16 @@ impl<T: Float> Array<T> {
     }
 
     /// Quotient, rounded down, and remainder.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![-7.0]);
+    /// let (quotient, rest) = x.divmod(&Array::scalar(3.0));
+    /// assert_eq!((quotient.compute_with(&SerialExecutor)?[[0]], rest.compute_with(&SerialExecutor)?[[0]]), (-3.0, 2.0));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn divmod(&self, other: &Array<T>) -> (Array<T>, Array<T>) {
         (self.floor_divide(other), self.remainder(other))
@@ -80,12 +118,30 @@ impl<T: Float> Array<T> {
 
 impl<T: Integer> Array<T> {
     /// The quotient, rounded down; 0 for a division by zero.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![7, -7]);
+    /// assert_eq!(x.int_divide(&Array::scalar(2)).compute_with(&SerialExecutor)?, array![3, -4].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn int_divide(&self, other: &Array<T>) -> Array<T> {
         Array::apply(binary("int_divide", T::over), &[&self.node, &other.node])
     }
 
     /// The remainder with the sign of the divisor, as Python's; 0 for a division by zero.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![7, -7]);
+    /// assert_eq!(x.modulo(&Array::scalar(3)).compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn modulo(&self, other: &Array<T>) -> Array<T> {
         Array::apply(binary("modulo", T::modulo), &[&self.node, &other.node])
@@ -94,12 +150,31 @@ impl<T: Integer> Array<T> {
 
 impl<T: Element> Array<T> {
     /// The elements held between a lowest and a highest value; not-a-number stays.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![-1, 5, 12]);
+    /// assert_eq!(x.clip(0, 10).compute_with(&SerialExecutor)?, array![0, 5, 10].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn clip(&self, low: T, high: T) -> Array<T> {
         self.clip_to(&Array::scalar(low), &Array::scalar(high))
     }
 
     /// The same between two arrays, which are broadcast; not-a-number where one of them is.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![-1, 5]);
+    /// let high = Array::from_ndarray(array![3, 4]);
+    /// assert_eq!(x.clip_to(&Array::scalar(0), &high).compute_with(&SerialExecutor)?, array![0, 4].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn clip_to(&self, low: &Array<T>, high: &Array<T>) -> Array<T> {
         let kernel = crate::kernels::map::ternary("clip", |x: T, low: T, high: T| {

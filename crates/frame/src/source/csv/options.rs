@@ -101,6 +101,15 @@ impl CsvOptions {
     }
 
     /// Tabs, a header, and no quotes: a quote is a character like others.
+    ///
+    /// ```
+    /// use flagstone_frame::{CsvOptions, DataFrame};
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.tsv"), "id\tname\n1\tann\n")?;
+    /// let frame = DataFrame::read_csv(dir.path().join("a.tsv"), CsvOptions::tsv());
+    /// assert_eq!(frame.schema()?.fields().len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tsv() -> Self {
         CsvOptions {
             delimiter: b'\t',
