@@ -1,18 +1,20 @@
-//! The terminals of a session that write files: dataframes to directories, arrays to files.
+//! The terminals of a session that write files: dataframes to directories or files, arrays to files.
 
 use std::path::Path;
 
 use flagstone_array::{Array, Element, StoreTo, ZarrOptions};
 use flagstone_frame::{DataFrame, Output, ParquetOptions, RowFormat, RowOptions, WriteReport};
-use flagstone_graph::{Error, Execute, Graph, Resources, Result, advised};
-use flagstone_io::{AtomicDir, OutputOptions};
+use flagstone_graph::{Execute, Graph, Resources, Result, advised};
+use flagstone_io::OutputOptions;
 
 use crate::explain::Explanation;
 use crate::session::Session;
 
 impl Session {
     /// Writes a dataframe to a directory of Parquet files of even size. The directory appears when
-    /// all is written, or not at all.
+    /// all is written, or not at all. A path that ends in `.parquet` is one file where all rows fit
+    /// in one (`target_bytes`, 128 MiB): the report says which files there are. A slash behind it
+    /// makes it a directory always.
     ///
     /// # Errors
     /// As [`compute`](Self::compute), and an output that exists.
@@ -34,8 +36,9 @@ impl Session {
     }
 
     /// Writes a dataframe to a directory of CSV files of even size, `part-00000.csv` ..., in order.
-    /// The directory appears when all is written, or not at all. To compress them, or to write
-    /// JSON lines or Arrow, see [`write`](Self::write).
+    /// The directory appears when all is written, or not at all; a path that ends in `.csv` is one
+    /// file where all rows fit in one. To compress them, or to write JSON lines or Arrow, see
+    /// [`write`](Self::write).
     ///
     /// # Errors
     /// As [`write_parquet`](Self::write_parquet), and nested columns, which CSV cannot hold.
@@ -43,7 +46,8 @@ impl Session {
         self.write(frame, path, &Output::Rows(RowOptions::new(RowFormat::Csv)))
     }
 
-    /// Writes a dataframe to a directory of files in any format.
+    /// Writes a dataframe to a directory of files in any format, or to one file where the path ends
+    /// in the format's extension and all rows fit in one ([`Output::is_file_path`]).
     ///
     /// # Errors
     /// As [`write_parquet`](Self::write_parquet), and columns that the format cannot hold.
@@ -173,15 +177,7 @@ impl Session {
     ) -> Result<Explanation> {
         let mut graph = Graph::new();
         let layer = frame.build_write(&mut graph, self, output)?;
-        let overwrite = match output {
-            Output::Parquet(options) => options.overwrite,
-            Output::Rows(options) => options.overwrite,
-        };
-        let options = OutputOptions {
-            overwrite,
-            keep_partial: false,
-        };
-        drop(AtomicDir::create(path, options).map_err(Error::failed)?);
+        output.check_target(path.as_ref())?;
         let program = self.freeze(&graph, &[layer])?;
         let certificate = self.certify(&program);
         Ok(Explanation::new(program, certificate))

@@ -255,7 +255,8 @@ impl DataFrame {
     }
 
     /// Writes all rows to a directory of Parquet files `part-00000.parquet` ... of even size, in
-    /// order. The directory appears when all is written, or not at all.
+    /// order. The directory appears when all is written, or not at all. Where the path is a file's
+    /// ([`Output::is_file_path`]) and one file holds all rows, that file appears instead.
     ///
     /// # Errors
     /// The first mistake or failure; an existing output without `overwrite`.
@@ -270,7 +271,8 @@ impl DataFrame {
     }
 
     /// Writes all rows to a directory of files `part-00000.csv` ... of even size, in order: CSV,
-    /// JSON lines or Arrow. The directory appears when all is written, or not at all.
+    /// JSON lines or Arrow. The directory appears when all is written, or not at all. Where the path
+    /// is a file's ([`Output::is_file_path`]) and one file holds all rows, that file appears instead.
     ///
     /// # Errors
     /// As [`write_parquet_with`](Self::write_parquet_with), and columns that the format cannot
