@@ -17,6 +17,12 @@ use sealed::Sealed;
 /// Collections and lazy values, references to them, and tuples of references.
 ///
 /// `x.compute()` runs on the process-wide default session; [`Session::compute`] on one of yours.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be computed",
+    note = "give a collection or a lazy value, a reference to one, or a tuple of references; the items \
+            of a bag that is computed own all they have and are `Portable`: serde can write and read \
+            them (`Bag::owned` makes owned text of lines)"
+)]
 pub trait Compute: Sealed {
     /// The result in memory.
     type Output;
@@ -125,7 +131,7 @@ impl<T: 'static> Compute for BagItem<T> {
 
 impl<T> Sealed for Collected<T> {}
 
-impl<T: Portable + Clone> Compute for Collected<T> {
+impl<T: Portable> Compute for Collected<T> {
     type Output = Vec<T>;
 
     fn compute_on(&self, session: &Session) -> Result<Vec<T>> {
@@ -146,7 +152,7 @@ impl<S> Sealed for Bag<S> {}
 impl<S, T> Compute for Bag<S>
 where
     S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable,
 {
     type Output = Vec<T>;
 

@@ -55,7 +55,7 @@ pub use flagstone_array::{
 pub use flagstone_bag::{
     Bag, BagItem, BoxedBag, Collected, Compression as FileCompression, Delimiter, FilesOptions,
     FilesWritten, HeapSize, Json, JsonOptions as BagJsonOptions, KeyRows, Lazies, LineLimit, Match,
-    PartitionSize, Pattern, Portable, Stage, TextOptions, Values,
+    PartitionSize, Pattern, Portable, Repeated, Stage, TextOptions, Values,
 };
 pub use flagstone_frame::{
     BadRecords, ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat,

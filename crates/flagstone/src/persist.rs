@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use flagstone_array::{Array, Element};
-use flagstone_bag::{Bag, Collected, Computed, Portable, Source, Stage};
+use flagstone_bag::{Bag, Collected, Computed, Portable, Repeated, Source, Stage};
 use flagstone_frame::{BATCH_ROWS, DataFrame, Partition, PartitionSource, Scan};
 use flagstone_graph::{Error, Execute, Graph, Inputs, Layer, LayerId, Result, TaskContext};
 use flagstone_scheduler::Persisted;
@@ -28,7 +28,7 @@ fn start(session: &Session, graph: &Graph, layer: LayerId) -> Result<Arc<Persist
     handle.map(Arc::new).ok_or_else(nothing)
 }
 
-impl<T: Portable + Clone> Persist for Collected<T> {
+impl<T: Portable + Repeated> Persist for Collected<T> {
     type Output = Bag<Source<Computed<T>>>;
 
     #[track_caller]
@@ -46,7 +46,7 @@ impl<T: Portable + Clone> Persist for Collected<T> {
 impl<S, T> Persist for Bag<S>
 where
     S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable + Repeated,
 {
     type Output = Bag<Source<Computed<T>>>;
 

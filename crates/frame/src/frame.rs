@@ -348,6 +348,10 @@ impl GroupBy {
 }
 
 /// What a column or a group key may be written as: a column's name, or an expression.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither the name of a column nor an expression",
+    note = "write a name as text, or an expression such as `col(\"a\") + lit(1)`; a constant is `lit(..)`"
+)]
 pub trait IntoExpr {
     /// It as an expression.
     fn into_expr(self) -> Expr;
