@@ -242,8 +242,8 @@ pub(crate) struct Inspect {
     /// Read all of it: count the rows, and show nulls, least and greatest values of every column
     #[arg(long)]
     pub(crate) full: bool,
-    /// Memory budget of --full, for example 512MiB [default: 60 % of what is available]
-    #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "full")]
+    /// Memory budget of the whole process, for example 512MiB [default: 60 % of what is available]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) memory: Option<u64>,
 }
 

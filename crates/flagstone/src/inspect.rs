@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use flagstone_array::DType;
 use flagstone_graph::{Error, Result};
+use flagstone_io::IntoPaths;
 
 pub use flagstone_array::{NpyInfo, ZarrInfo, inspect_npy, inspect_zarr, zarr_members};
-pub use flagstone_frame::{ParquetInfo, inspect_parquet};
+pub use flagstone_frame::{ParquetInfo, inspect_parquet, inspect_parquet_with};
 
 /// Formats of arrays on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,12 +79,19 @@ pub fn npy_descr(path: impl AsRef<Path>) -> Result<String> {
 
 /// The files that patterns name, in order, with their lengths in bytes.
 ///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("a.txt");
+/// std::fs::write(&path, "four")?;
+/// assert_eq!(flagstone::list_files(&path)?, [(path.clone(), 4)]);
+/// assert_eq!(flagstone::list_files([dir.path().join("*.txt"), path.clone()])?, [(path, 4)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// A pattern that names nothing, a file that is missing or cannot be read.
-pub fn list_files<P: AsRef<Path>>(
-    patterns: impl IntoIterator<Item = P>,
-) -> Result<Vec<(PathBuf, u64)>> {
-    let files = flagstone_io::expand(patterns).map_err(Error::failed)?;
+pub fn list_files(patterns: impl IntoPaths) -> Result<Vec<(PathBuf, u64)>> {
+    let files = flagstone_io::expand(patterns.into_paths()).map_err(Error::failed)?;
     Ok(files
         .into_iter()
         .map(|file| (file.path().to_owned(), file.len()))

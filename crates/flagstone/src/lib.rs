@@ -39,7 +39,7 @@ pub use compute::Compute;
 pub use explain::Explanation;
 pub use inspect::{
     ArrayFormat, NpyInfo, ParquetInfo, ZarrInfo, inspect_array, inspect_npy, inspect_parquet,
-    inspect_zarr, list_files, npy_descr, zarr_members,
+    inspect_parquet_with, inspect_zarr, list_files, npy_descr, zarr_members,
 };
 pub use pattern::{read_pattern, read_pattern_with};
 pub use persist::Persist;

@@ -176,7 +176,15 @@ impl DataFrame {
     /// # Errors
     /// Files that cannot be read.
     pub fn notes(&self) -> Result<Vec<String>> {
-        let source = self.node.origin().open(&SerialExecutor);
+        self.notes_with(&SerialExecutor)
+    }
+
+    /// The same, with files sampled by `execute`, unless they were before.
+    ///
+    /// # Errors
+    /// As [`notes`](Self::notes).
+    pub fn notes_with(&self, execute: &dyn Execute) -> Result<Vec<String>> {
+        let source = self.node.origin().open(execute);
         let source = source.map_err(|error| self.locate_source(error))?;
         Ok(source.notes())
     }

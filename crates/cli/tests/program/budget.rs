@@ -183,3 +183,19 @@ fn explain_refuses_the_spill_quota_that_the_run_refuses() {
     place.run(&[&["explain"], &with("64MiB")[..]].concat()).ok();
     place.run(&with("64MiB")).ok();
 }
+
+#[test]
+fn inspect_reads_footers_and_heads_within_its_budget() {
+    let place = Place::new();
+    let names: Vec<String> = (0..1500).map(|i| format!("column_{i}")).collect();
+    let row = vec!["1.5"; 1500].join(",");
+    place.write("wide.csv", format!("{}\n{row}\n{row}\n", names.join(",")));
+    let convert = ["convert", "wide.csv", "--to", "wide.parquet"];
+    place.run(&convert).ok();
+    for file in ["wide.parquet", "wide.csv"] {
+        let refused = place.fails(1, &["inspect", file, "--memory", "1MiB"], &[]);
+        let smallest = named_budget(&refused.err).to_string();
+        let ran = place.run(&["inspect", file, "--memory", &smallest]).ok();
+        assert!(ran.out.contains("column_1499: Float64"), "{}", ran.out);
+    }
+}
