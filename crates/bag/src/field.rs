@@ -55,14 +55,19 @@ impl Field {
 
     /// Moves the field out of a value.
     pub(crate) fn of(&self, mut value: Value) -> Option<Value> {
+        self.take_of(&mut value)
+    }
+
+    /// The same, leaving the rest.
+    pub(crate) fn take_of(&self, mut value: &mut Value) -> Option<Value> {
         for part in &self.path {
-            value = match &mut value {
-                Value::Object(fields) => fields.get_mut(part)?.take(),
-                Value::Array(items) => items.get_mut(part.parse::<usize>().ok()?)?.take(),
+            value = match value {
+                Value::Object(fields) => fields.get_mut(part)?,
+                Value::Array(items) => items.get_mut(part.parse::<usize>().ok()?)?,
                 _ => return None,
             };
         }
-        Some(value)
+        Some(value.take())
     }
 
     /// Parses the field alone; the rest of the line is only checked.

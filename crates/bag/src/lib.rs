@@ -97,7 +97,9 @@ pub use ops::number::Number;
 pub use ops::partition::{Held, MapPartitions, ReducePartitions, Reducing, WholePartitions};
 pub use ops::path::{Pathing, WithPath};
 pub use ops::piece::Piece;
-pub use ops::pluck::{Pluck, Plucking};
+pub use ops::pluck::{
+    FieldPaths, JsonRecord, Pluck, PluckBy, PluckSeveral, Plucking, PluckingBy, PluckingSeveral,
+};
 pub use ops::random::{Drawing, RandomSample, Sampling};
 pub use ops::repartition::{PartitionSize, Repartition};
 pub use ops::small::{JoinSmall, Matches, Small, SmallTable};
@@ -125,5 +127,5 @@ pub use source::together::{Both, Product, Together, Way, Zip};
 pub use source::with::{EmitWith, Gives, Lazies, Many, MapWith, One, With};
 pub use stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Stage, Step, Stop, Want};
 pub use store::Cursor;
-pub use stored::Portable;
+pub use stored::{Portable, Repeated};
 pub use then::{At, Then, Work};

@@ -7,6 +7,10 @@
 use serde::ser::{self, Serialize};
 
 /// A value that knows how many bytes it holds on the heap.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how many bytes it holds on the heap",
+    note = "implement `HeapSize` for it, or leave that to serde: `collect` instead of `collect_sized`"
+)]
 pub trait HeapSize {
     /// The bytes of all allocations that dropping the value would free, without the value itself.
     fn heap_bytes(&self) -> u64;

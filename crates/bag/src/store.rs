@@ -11,7 +11,7 @@ use flagstone_memory::Lease;
 
 use crate::keyed::{Buffer, Bytes, Spool, decode, encode};
 use crate::size::heap_bytes;
-use crate::stored::Portable;
+use crate::stored::{Portable, Repeated};
 
 /// No more is held in memory, however much is free.
 const HELD_BYTES_MAX: u64 = 32 << 20;
@@ -40,7 +40,7 @@ pub(crate) struct Store<T> {
     holds: bool,
 }
 
-impl<T: Portable + Clone> Store<T> {
+impl<T: Portable + Repeated> Store<T> {
     pub(crate) fn new(ctx: &TaskContext<'_>) -> Result<Self> {
         Ok(Store {
             held: Vec::new(),
@@ -185,7 +185,7 @@ pub struct Cursor<'s, T> {
     loaded: Option<(usize, usize)>,
 }
 
-impl<T: Portable + Clone> Cursor<'_, T> {
+impl<T: Portable + Repeated> Cursor<'_, T> {
     /// Goes back to the first item.
     pub(crate) fn rewind(&mut self) {
         (self.at, self.piece, self.read) = (0, 0, 0);

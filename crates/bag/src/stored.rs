@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 
 use flagstone_graph::{Block, BlockData, Codec, Error, Inputs, Result};
+use flagstone_memory::Lease;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +18,28 @@ use serde::de::DeserializeOwned;
 pub trait Portable: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Portable for T {}
+
+/// What is given out more than once: a state that every partition begins with, an item that meets
+/// several others, a value in memory that is read whenever its bag is computed.
+///
+/// Records that are only read, ordered, taken or computed need not be `Clone`:
+///
+/// ```compile_fail,E0277
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Event { id: u64 }
+/// let events = flagstone_bag::Bag::read_json::<Event>("*.json");
+/// let first = events.take(10);
+/// let drawn = events.choices(10, 7);  // one may be drawn several times
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is needed more than once here, and cannot be cloned",
+    label = "given out more than once",
+    note = "derive `Clone` for it, or map the items to what can be cloned; a large value is cheap to \
+            clone in an `Arc` (of serde's feature `rc`)"
+)]
+pub trait Repeated: Clone {}
+
+impl<T: Clone> Repeated for T {}
 
 /// A value with its measured heap.
 #[derive(Debug)]
@@ -76,6 +99,51 @@ impl<T: Portable> Codec for SerdeCodec<T> {
         )?;
         Ok(Stored::block(value, u64::from_le_bytes(heap_bytes)))
     }
+}
+
+/// The value of a block, or where somebody else has the block too, a copy of it: written and read
+/// again as it would be if it were spilled, so that it need not be `Clone`.
+pub(crate) fn handed_over<T: Portable>(block: Block, of: &str) -> Result<T> {
+    match block.take::<Stored<T>>() {
+        Ok(stored) => Ok(stored.value),
+        Err(block) => {
+            let wrong = || Error::invalid(format!("not the block of {of}"));
+            let stored = block.downcast_ref::<Stored<T>>().ok_or_else(wrong)?;
+            copied(&stored.value)
+        }
+    }
+}
+
+/// The same of an input, with its heap; a copy's is leased.
+pub(crate) fn take_or_copy<T: Portable>(
+    inputs: &mut Inputs<'_>,
+    i: usize,
+    copies: &mut Lease,
+) -> Result<(T, u64)> {
+    take_or(inputs, i, |value, heap| {
+        // the text that a copy is made from is no longer than what it holds
+        let own = size_of::<T>() as u64;
+        copies.try_grow(2 * heap + own)?;
+        let copy = copied(value)?;
+        copies.shrink_to(copies.bytes() - heap - own);
+        Ok(copy)
+    })
+}
+
+fn copied<T: Portable>(value: &T) -> Result<T> {
+    let config = bincode::config::standard();
+    let copy = bincode::serde::encode_to_vec(value, config)
+        .map_err(|error| error.to_string())
+        .and_then(|bytes| {
+            let read = bincode::serde::decode_from_slice(&bytes, config);
+            read.map_err(|error| error.to_string())
+        });
+    copy.map(|(copy, _)| copy).map_err(|error| {
+        let name = std::any::type_name::<T>();
+        Error::failed(format!(
+            "a value of {name} is needed twice and cannot be copied as serde writes it: {error}"
+        ))
+    })
 }
 
 /// The value of an input and its heap, when this task is its last user; else what `copy` makes.

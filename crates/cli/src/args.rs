@@ -153,19 +153,21 @@ pub(crate) struct Convert {
     /// are the columns
     #[arg(long, value_name = "REGEX")]
     pub(crate) pattern: Option<String>,
-    /// Format of the output
-    #[arg(long, value_name = "FORMAT", default_value = "parquet")]
-    pub(crate) format: Format,
+    /// Format of the output [default: what the extension of PATH says, else parquet]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
     /// Columns: a SQL select list, for example "id, actor.login, repo.name AS repo"
     #[arg(long, value_name = "LIST")]
     pub(crate) select: Option<String>,
     /// Rows: a SQL condition over the source's columns, for example "type = 'PushEvent'"
     #[arg(long = "where", value_name = "CONDITION")]
     pub(crate) condition: Option<String>,
-    /// Compression of the output [default: zstd for Parquet, none for others]
+    /// Compression of the output [default: zstd for Parquet and for names that end in .zst, none for
+    /// others]
     #[arg(long, value_name = "CODEC")]
     pub(crate) compression: Option<Compression>,
-    /// About how large an output file becomes
+    /// About how large an output file becomes; a PATH such as x.parquet is one file where all rows
+    /// fit in one, else a directory of files
     #[arg(long, value_name = "BYTES", default_value = "128MiB", value_parser = bytes)]
     pub(crate) partition_bytes: u64,
     /// What happens to a record that cannot be read
@@ -240,8 +242,8 @@ pub(crate) struct Inspect {
     /// Read all of it: count the rows, and show nulls, least and greatest values of every column
     #[arg(long)]
     pub(crate) full: bool,
-    /// Memory budget of --full, for example 512MiB [default: 60 % of what is available]
-    #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "full")]
+    /// Memory budget of the whole process, for example 512MiB [default: 60 % of what is available]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) memory: Option<u64>,
 }
 

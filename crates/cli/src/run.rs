@@ -65,7 +65,11 @@ impl fmt::Display for Failure {
 
 /// A message with the flags of this program where the library names its options.
 fn in_flags(message: &str) -> String {
-    const WAYS_OUT: [(&str, &str); 4] = [
+    const WAYS_OUT: [(&str, &str); 5] = [
+        (
+            "allow more to be spilled (`spill_quota_bytes`)",
+            "allow more to be spilled (--spill-quota)",
+        ),
         (
             "skip or quarantine bad records to go on",
             "to go on, leave bad records out (--on-bad-record skip) or keep them apart \

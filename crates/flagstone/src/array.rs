@@ -199,6 +199,7 @@ impl Session {
             Ok((store.graph, vec![store.output]))
         };
         if let Some(refusal) = explanation.refusal() {
+            // a quota that does not do stays as it is
             let named = advised(self, refusal, &mut plan).smallest_budget();
             return Ok(match named {
                 Some(bytes) => explanation.naming(bytes),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flagstone_bag::{Bag, BagItem, Collected, Computed, Portable, Source, Stage};
+use flagstone_bag::{Bag, BagItem, Collected, Computed, Portable, Repeated, Source, Stage};
 use flagstone_graph::{Block, Graph, Layer, LayerId, Result};
 
 use crate::compute::Compute;
@@ -30,7 +30,7 @@ impl<T: 'static> Compute for BagItem<T> {
 
 impl<T> Sealed for Collected<T> {}
 
-impl<T: Portable + Clone> Compute for Collected<T> {
+impl<T: Portable> Compute for Collected<T> {
     type Output = Vec<T>;
 
     fn compute_on(&self, session: &Session) -> Result<Vec<T>> {
@@ -51,7 +51,7 @@ impl<S> Sealed for Bag<S> {}
 impl<S, T> Compute for Bag<S>
 where
     S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable,
 {
     type Output = Vec<T>;
 
@@ -68,7 +68,7 @@ where
     }
 }
 
-impl<T: Portable + Clone> Persist for Collected<T> {
+impl<T: Portable + Repeated> Persist for Collected<T> {
     type Output = Bag<Source<Computed<T>>>;
 
     #[track_caller]
@@ -86,7 +86,7 @@ impl<T: Portable + Clone> Persist for Collected<T> {
 impl<S, T> Persist for Bag<S>
 where
     S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable + Repeated,
 {
     type Output = Bag<Source<Computed<T>>>;
 

@@ -12,6 +12,12 @@ use sealed::Sealed;
 /// Collections and lazy values, references to them, and tuples of references.
 ///
 /// `x.compute()` runs on the process-wide default session; [`Session::compute`] on one of yours.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be computed",
+    note = "give a collection or a lazy value, a reference to one, or a tuple of references; the items \
+            of a bag that is computed own all they have and are `Portable`: serde can write and read \
+            them (`Bag::owned` makes owned text of lines)"
+)]
 pub trait Compute: Sealed {
     /// The result in memory.
     type Output;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flagstone_graph::{Certainty, Error, Program};
+use flagstone_graph::{Certainty, Error, ErrorKind, Program};
 use flagstone_memory::{format_budget, format_bytes};
 use flagstone_scheduler::Certificate;
 
@@ -39,7 +39,8 @@ impl Explanation {
         self.smallest_budget_bytes
     }
 
-    /// The error that the run would end with before it starts, if the plan does not fit its budget.
+    /// The error that the run would end with before it starts, if the plan does not fit its budget,
+    /// or if what it must spill is more than the spill quota.
     ///
     /// ```
     /// use flagstone::{Array, Session};
@@ -50,8 +51,11 @@ impl Explanation {
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     pub fn refusal(&self) -> Option<Error> {
-        let refusal = self.certificate.refusal(&self.program);
-        refusal.map(|refusal| refusal.with_smallest_budget(self.smallest_budget_bytes))
+        let refusal = self.certificate.refusal(&self.program)?;
+        Some(match refusal.kind() {
+            ErrorKind::Budget => refusal.with_smallest_budget(self.smallest_budget_bytes),
+            _ => refusal,
+        })
     }
 
     /// The frozen plan.
@@ -110,10 +114,13 @@ impl fmt::Display for Explanation {
             Certainty::Estimated => "estimated, corrected by the run",
         };
         let peak = certificate.peak_bytes();
-        let peak = match self.refusal() {
+        let peak: String = match self.refusal() {
             None => format!("{} ({certainty})", format_bytes(peak)),
             // what a run would hold is no peak of one that is refused
-            Some(_) => "none: the plan does not fit the budget".into(),
+            Some(refusal) => match refusal.kind() {
+                ErrorKind::Budget => "none: the plan does not fit the budget".into(),
+                _ => "none: the plan does not fit the budget and the spill quota".into(),
+            },
         };
         writeln!(f, "certified peak      {peak}")?;
         let smallest = self.smallest_budget_bytes;

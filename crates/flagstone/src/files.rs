@@ -1,8 +1,9 @@
 //! Which files patterns name.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flagstone_graph::{Error, Result};
+use flagstone_io::IntoPaths;
 
 /// The files that patterns name, in order, with their lengths in bytes.
 ///
@@ -14,10 +15,8 @@ use flagstone_graph::{Error, Result};
 ///
 /// # Errors
 /// A pattern that names nothing, a file that is missing or cannot be read.
-pub fn list_files<P: AsRef<Path>>(
-    patterns: impl IntoIterator<Item = P>,
-) -> Result<Vec<(PathBuf, u64)>> {
-    let files = flagstone_io::expand(patterns).map_err(Error::failed)?;
+pub fn list_files(patterns: impl IntoPaths) -> Result<Vec<(PathBuf, u64)>> {
+    let files = flagstone_io::expand(patterns.into_paths()).map_err(Error::failed)?;
     Ok(files
         .into_iter()
         .map(|file| (file.path().to_owned(), file.len()))

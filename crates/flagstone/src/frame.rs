@@ -10,7 +10,6 @@ use flagstone_frame::{
     RowOptions, Scan, WriteReport,
 };
 use flagstone_graph::{Error, Graph, Inputs, Layer, LayerId, Result, TaskContext};
-use flagstone_io::{AtomicDir, OutputOptions};
 use flagstone_scheduler::Persisted;
 
 use crate::compute::Compute;
@@ -100,7 +99,9 @@ impl PartitionSource for KeptRows {
 
 impl Session {
     /// Writes a dataframe to a directory of Parquet files of even size. The directory appears when
-    /// all is written, or not at all.
+    /// all is written, or not at all. A path that ends in `.parquet` is one file where all rows fit
+    /// in one (`target_bytes`, 128 MiB): the report says which files there are. A slash behind it
+    /// makes it a directory always.
     ///
     /// ```
     /// use flagstone::{CsvOptions, DataFrame, Session};
@@ -143,8 +144,9 @@ impl Session {
     }
 
     /// Writes a dataframe to a directory of CSV files of even size, `part-00000.csv` ..., in order.
-    /// The directory appears when all is written, or not at all. To compress them, or to write
-    /// JSON lines or Arrow, see [`write`](Self::write).
+    /// The directory appears when all is written, or not at all; a path that ends in `.csv` is one
+    /// file where all rows fit in one. To compress them, or to write JSON lines or Arrow, see
+    /// [`write`](Self::write).
     ///
     /// ```
     /// use flagstone::{CsvOptions, DataFrame, Session};
@@ -163,7 +165,8 @@ impl Session {
         self.write(frame, path, &Output::Rows(RowOptions::new(RowFormat::Csv)))
     }
 
-    /// Writes a dataframe to a directory of files in any format.
+    /// Writes a dataframe to a directory of files in any format, or to one file where the path ends
+    /// in the format's extension and all rows fit in one ([`Output::is_file_path`]).
     ///
     /// ```
     /// use flagstone::{CsvOptions, DataFrame, Output, RowFormat, RowOptions, Session};
@@ -212,15 +215,7 @@ impl Session {
     ) -> Result<Explanation> {
         let mut graph = Graph::new();
         let layer = frame.build_write(&mut graph, self, output)?;
-        let overwrite = match output {
-            Output::Parquet(options) => options.overwrite,
-            Output::Rows(options) => options.overwrite,
-        };
-        let options = OutputOptions {
-            overwrite,
-            keep_partial: false,
-        };
-        drop(AtomicDir::create(path, options).map_err(Error::failed)?);
+        output.check_target(path.as_ref())?;
         let program = self.freeze(&graph, &[layer])?;
         let certificate = self.certify(&program);
         Ok(Explanation::new(program, certificate))

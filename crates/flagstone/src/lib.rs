@@ -76,15 +76,15 @@ pub use flagstone_array::{ZarrCompression, ZarrOptions, ZarrVersion, create_zarr
 pub use flagstone_bag::{
     Bag, BagItem, BoxedBag, Collected, Compression as FileCompression, Delimiter, FilesOptions,
     FilesWritten, HeapSize, Json, JsonOptions as BagJsonOptions, KeyRows, Lazies, LineLimit, Match,
-    PartitionSize, Pattern, Portable, Stage, TextOptions, Values,
+    PartitionSize, Pattern, Portable, Repeated, Stage, TextOptions, Values,
 };
 #[cfg(feature = "frame")]
 pub use flagstone_frame::{
     ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat, IntoExpr,
     JsonOptions, Output, ParquetCompression, ParquetInfo, ParquetOptions, RowCompression,
     RowFormat, RowOptions, Sniff, Summary, Widening, WriteReport, avg, cast, check_condition,
-    check_select_list, col, column_type, count, count_all, day, inspect_parquet, lit, max, mean,
-    min, month, not, sum, to_date, when, year,
+    check_select_list, col, column_type, count, count_all, day, inspect_parquet,
+    inspect_parquet_with, lit, max, mean, min, month, not, sum, to_date, when, year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,

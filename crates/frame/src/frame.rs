@@ -308,7 +308,15 @@ impl DataFrame {
     /// # Errors
     /// Files that cannot be read.
     pub fn notes(&self) -> Result<Vec<String>> {
-        let source = self.node.origin().open(&SerialExecutor);
+        self.notes_with(&SerialExecutor)
+    }
+
+    /// The same, with files sampled by `execute`, unless they were before.
+    ///
+    /// # Errors
+    /// As [`notes`](Self::notes).
+    pub fn notes_with(&self, execute: &dyn Execute) -> Result<Vec<String>> {
+        let source = self.node.origin().open(execute);
         let source = source.map_err(|error| self.locate_source(error))?;
         Ok(source.notes())
     }
@@ -407,7 +415,8 @@ impl DataFrame {
     }
 
     /// Writes all rows to a directory of Parquet files `part-00000.parquet` ... of even size, in
-    /// order. The directory appears when all is written, or not at all.
+    /// order. The directory appears when all is written, or not at all. Where the path is a file's
+    /// ([`Output::is_file_path`]) and one file holds all rows, that file appears instead.
     ///
     /// ```
     /// # use flagstone_graph::SerialExecutor;
@@ -435,7 +444,8 @@ impl DataFrame {
     }
 
     /// Writes all rows to a directory of files `part-00000.csv` ... of even size, in order: CSV,
-    /// JSON lines or Arrow. The directory appears when all is written, or not at all.
+    /// JSON lines or Arrow. The directory appears when all is written, or not at all. Where the path
+    /// is a file's ([`Output::is_file_path`]) and one file holds all rows, that file appears instead.
     ///
     /// ```
     /// # use flagstone_graph::SerialExecutor;
@@ -548,6 +558,10 @@ impl GroupBy {
 }
 
 /// What a column or a group key may be written as: a column's name, or an expression.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither the name of a column nor an expression",
+    note = "write a name as text, or an expression such as `col(\"a\") + lit(1)`; a constant is `lit(..)`"
+)]
 pub trait IntoExpr {
     /// It as an expression.
     fn into_expr(self) -> Expr;

@@ -11,6 +11,7 @@ use arrow::ipc::reader::FileReader;
 use common::{bytes_of, write};
 use flagstone_frame::{
     CsvOptions, DataFrame, InputFormat, JsonOptions, RowCompression, RowFormat, RowOptions,
+    inspect_parquet,
 };
 use flagstone_graph::{Counter, SerialExecutor};
 use flagstone_scheduler::Session;
@@ -232,4 +233,25 @@ proptest! {
         let cut = DataFrame::read_json([dir.path().join("cut.json")], JsonOptions::default());
         prop_assert_eq!(cut.count_with(&SerialExecutor).is_ok(), good, "{}", part);
     }
+}
+
+#[test]
+fn what_looks_at_files_takes_one_path_or_several_as_readers_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = write(dir.path(), "a.csv", "n\n1\n");
+    let out = dir.path().join("a.parquet");
+    let options = flagstone_frame::ParquetOptions::default();
+    DataFrame::read_csv(&text, CsvOptions::csv())
+        .write_parquet_with(&SerialExecutor, &out, &options)
+        .unwrap();
+    assert_eq!(InputFormat::detect("x.csv").unwrap(), InputFormat::Csv);
+    assert_eq!(InputFormat::detect(&text).unwrap(), InputFormat::Csv);
+    assert_eq!(InputFormat::detect([&text]).unwrap(), InputFormat::Csv);
+    let several = vec![dir.path().join("*.parquet"), out.clone()];
+    assert_eq!(InputFormat::detect(&several).unwrap(), InputFormat::Parquet);
+    let one = inspect_parquet(&out).unwrap();
+    assert_eq!((one.files, one.rows), (1, 1));
+    assert_eq!(inspect_parquet(out.to_str().unwrap()).unwrap(), one);
+    // a file that is named twice is one file
+    assert_eq!(inspect_parquet(several).unwrap(), one);
 }

@@ -153,3 +153,76 @@ fn an_encoding_that_is_named_is_read() {
         "{error}"
     );
 }
+
+#[test]
+fn headers_of_another_number_of_fields_are_read_as_they_are_meant_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, names, first, note) in [
+        // names of rows, as R writes them
+        (
+            "a,b\nx,1,2\ny,3,4\n",
+            "column_1,a,b",
+            "| x | 1 | 2 |",
+            "the header has 2 fields and the records have 3: the first column is one without a name",
+        ),
+        // a delimiter at the end of every record
+        (
+            "a,b\n1,2,\n3,4,\n",
+            "a,b,column_3",
+            "| 1 | 2 | |",
+            "the header has 2 fields and the records have 3: the last column is one without a name \
+             and values",
+        ),
+        // or of the header alone
+        (
+            "a,b,\n1,2\n3,4\n",
+            "a,b",
+            "| 1 | 2 |",
+            "the header has 3 fields and the records have 2: the last name, which is empty, is left \
+             out",
+        ),
+    ] {
+        let path = write(dir.path(), "a.csv", text);
+        for options in [CsvOptions::csv(), CsvOptions::sniffed()] {
+            let frame = DataFrame::read_csv(&path, options);
+            let batch = frame.compute_with(&SerialExecutor).unwrap();
+            let schema = batch.schema();
+            let found: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+            assert_eq!(found.join(","), names, "{text}");
+            assert_eq!(rows(&batch)[0], first, "{text}");
+            assert_eq!(frame.notes().unwrap(), [note], "{text}");
+        }
+    }
+    // what could mean several things is told, and its records are bad ones
+    for (text, note) in [
+        (
+            "a,b,c\n1,2\n3,4\n",
+            "the header has 3 fields and the records have 2: they are bad",
+        ),
+        (
+            "a,b\n1,2,3,4\n3,4,5,6\n",
+            "the header has 2 fields and the records have 4: they are bad",
+        ),
+        (
+            "a title\nx,1\ny,2\n",
+            "the header has 1 field and the records have 2: they are bad",
+        ),
+    ] {
+        let path = write(dir.path(), "a.csv", text);
+        let frame = DataFrame::read_csv(&path, CsvOptions::csv());
+        let notes = frame.notes().unwrap();
+        assert!(notes[0].starts_with(note) && notes.len() == 1, "{notes:?}");
+        let error = frame.compute_with(&SerialExecutor).unwrap_err().to_string();
+        assert!(
+            error.contains("a.csv:2") && error.contains("instead of"),
+            "{error}"
+        );
+    }
+    // one record, or records that differ among each other, are mistakes of theirs
+    for text in ["a,b\nx,1,2\n", "a,b\nx,1,2\ny,3\n", "a,b\nx,1,2\ny,3,4,5\n"] {
+        let path = write(dir.path(), "a.csv", text);
+        let frame = DataFrame::read_csv(&path, CsvOptions::csv());
+        assert!(frame.notes().unwrap().is_empty(), "{text}");
+        assert!(frame.compute_with(&SerialExecutor).is_err(), "{text}");
+    }
+}

@@ -49,7 +49,7 @@ impl AtomicFile {
     /// [`ErrorKind::Exists`] when the target exists (or is being written by this process),
     /// [`ErrorKind::NotAFile`] when it is a directory, and what the file system says.
     pub fn create(target: impl AsRef<Path>, options: OutputOptions) -> Result<Self, Error> {
-        let output = Output::claim(target.as_ref(), options, None)?;
+        let output = Output::claim(target.as_ref(), options, Form::File)?;
         let file = OpenOptions::new()
             .write(true)
             .read(true)
@@ -82,7 +82,7 @@ impl AtomicFile {
             .map_err(|cause| Error::os("sync", path, cause))?;
         check_same(&file, path)?;
         drop(file);
-        output.publish()
+        output.publish(None)
     }
 }
 
@@ -126,9 +126,17 @@ impl AtomicDir {
     /// [`ErrorKind::Exists`] when the target has files in it (or is being written by this process),
     /// [`ErrorKind::NotAFile`] when it is not a directory, and what the file system says.
     pub fn create(target: impl AsRef<Path>, options: OutputOptions) -> Result<Self, Error> {
-        AtomicDir::create_replacing(target, options, &|name, is_file| {
-            is_file && name.as_bytes().starts_with(b"part-")
-        })
+        AtomicDir::create_replacing(target, options, &is_part)
+    }
+
+    /// Makes a directory whose only file may take the name `target` in its place
+    /// ([`commit_file`](Self::commit_file)): with `overwrite` a file is replaced too, whatever
+    /// this becomes.
+    ///
+    /// # Errors
+    /// As [`AtomicDir::create`], but for a file of this name: without `overwrite` it exists.
+    pub fn create_or_file(target: impl AsRef<Path>, options: OutputOptions) -> Result<Self, Error> {
+        AtomicDir::grow(target.as_ref(), options, Form::Either(&is_part))
     }
 
     /// The same for output of other names: with `overwrite`, a directory is replaced if `ours` says
@@ -141,7 +149,11 @@ impl AtomicDir {
         options: OutputOptions,
         ours: &dyn Fn(&OsStr, bool) -> bool,
     ) -> Result<Self, Error> {
-        let output = Output::claim(target.as_ref(), options, Some(ours))?;
+        AtomicDir::grow(target.as_ref(), options, Form::Directory(ours))
+    }
+
+    fn grow(target: &Path, options: OutputOptions, form: Form<'_>) -> Result<Self, Error> {
+        let output = Output::claim(target, options, form)?;
         fs::create_dir(&output.partial.path)
             .map_err(|cause| Error::os("create", &output.partial.path, cause))?;
         let lock = File::open(&output.partial.path).ok();
@@ -165,18 +177,47 @@ impl AtomicDir {
     /// When syncing or renaming fails, or the target has appeared meanwhile; the partial directory
     /// is then removed as if dropped.
     pub fn commit(self) -> Result<(), Error> {
+        self.finish(None)
+    }
+
+    /// Syncs the file `name` in it and gives it the name of the directory, which is no more: for
+    /// output that turned out to be one file, of a directory made by
+    /// [`create_or_file`](Self::create_or_file).
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn commit_file(self, name: impl AsRef<OsStr>) -> Result<(), Error> {
+        self.finish(Some(name.as_ref()))
+    }
+
+    fn finish(self, file: Option<&OsStr>) -> Result<(), Error> {
         if let Some(lock) = &self.lock {
             check_same(lock, self.path())?;
         }
         sync_directory(self.path())?;
         let AtomicDir { lock, output } = self;
         drop(lock);
-        output.publish()
+        output.publish(file)
     }
 }
 
 /// Whether a name in a directory, and whether it is a file, is an earlier output's.
 type Ours<'a> = dyn Fn(&OsStr, bool) -> bool + 'a;
+
+/// Files of outputs of several files are called `part-...`.
+fn is_part(name: &OsStr, is_file: bool) -> bool {
+    is_file && name.as_bytes().starts_with(b"part-")
+}
+
+/// What an output becomes.
+#[derive(Clone, Copy)]
+enum Form<'a> {
+    File,
+    /// A directory; it says what may be replaced.
+    Directory(&'a Ours<'a>),
+    /// A directory, or the only file in it.
+    Either(&'a Ours<'a>),
+}
 
 /// A claimed target; removes the partial output when dropped without being published.
 #[derive(Debug)]
@@ -190,13 +231,7 @@ struct Output {
 }
 
 impl Output {
-    /// Claims a file, or a directory of which `ours` says what may be replaced.
-    fn claim(
-        target: &Path,
-        options: OutputOptions,
-        ours: Option<&Ours<'_>>,
-    ) -> Result<Output, Error> {
-        let is_dir = ours.is_some();
+    fn claim(target: &Path, options: OutputOptions, form: Form<'_>) -> Result<Output, Error> {
         let partial = Partial::claim(target)?;
         let output = Output {
             partial,
@@ -211,31 +246,35 @@ impl Output {
         match fs::symlink_metadata(target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Error::os("read", target, error)),
-            Ok(metadata) if metadata.is_dir() != is_dir => {
-                let message = match is_dir {
-                    true => "the output is a directory, but a file of this name exists",
-                    false => "the output is a file, but a directory of this name exists",
-                };
-                return Err(Error::new(ErrorKind::NotAFile, message).at_path(target));
-            }
-            Ok(_) if options.overwrite => {
-                if let Some(ours) = ours {
+            Ok(metadata) => match (form, metadata.is_dir()) {
+                (Form::File, true) => {
+                    let message = "the output is a file, but a directory of this name exists";
+                    return Err(Error::new(ErrorKind::NotAFile, message).at_path(target));
+                }
+                (Form::Directory(_), false) => {
+                    let message = "the output is a directory, but a file of this name exists";
+                    return Err(Error::new(ErrorKind::NotAFile, message).at_path(target));
+                }
+                (Form::Directory(ours) | Form::Either(ours), true) if options.overwrite => {
                     refuse_foreign(target, ours)?;
                 }
-            }
-            Ok(_) if is_dir && is_empty_dir(target)? => {}
-            Ok(_) => return Err(exists(target)),
+                (Form::Directory(_) | Form::Either(_), true) if is_empty_dir(target)? => {}
+                (Form::File | Form::Either(_), false) if options.overwrite => {}
+                _ => return Err(exists(target)),
+            },
         }
         Ok(output)
     }
 
-    fn publish(mut self) -> Result<(), Error> {
+    /// Gives the output its name: all of it, or the only file in it, beside which nothing is left.
+    fn publish(mut self, file: Option<&OsStr>) -> Result<(), Error> {
         let Partial {
             target,
             parent,
             path,
             aside,
         } = &self.partial;
+        let from = &file.map_or_else(|| path.clone(), |file| path.join(file));
         let failed = |cause| Error::os("rename the finished output to", target, cause);
         let in_place = |old: &Path, cause: io::Error| {
             let message = format!(
@@ -248,45 +287,51 @@ impl Output {
         if !self.partial.set_stage(Stage::Publishing) {
             return Err(gone(path));
         }
+        let is_dir = fs::symlink_metadata(from).map_err(|_| gone(from))?.is_dir();
         let old = fs::symlink_metadata(target).ok();
         match old {
-            None => match rename(path, target, Mode::NoReplace) {
-                Err(error) if is_unsupported(&error) => fs::rename(path, target).map_err(failed)?,
+            None => match rename(from, target, Mode::NoReplace) {
+                Err(error) if is_unsupported(&error) => fs::rename(from, target).map_err(failed)?,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     return Err(exists(target));
                 }
                 result => result.map_err(failed)?,
             },
-            // rename(2) replaces an empty directory, and refuses one that has files by now
-            Some(old) if old.is_dir() && !self.options.overwrite => fs::rename(path, target)
+            // rename(2) replaces an empty directory by another, and refuses one that has files by now
+            Some(old) if old.is_dir() && !self.options.overwrite => fs::rename(from, target)
                 .map_err(|cause| match cause.raw_os_error() {
-                    Some(libc::ENOTEMPTY | libc::EEXIST) => exists(target),
+                    Some(libc::ENOTEMPTY | libc::EEXIST | libc::EISDIR) => exists(target),
                     _ => failed(cause),
                 })?,
             Some(_) if !self.options.overwrite => return Err(exists(target)),
-            Some(old) if old.is_dir() => match rename(path, target, Mode::Exchange) {
+            Some(old) if old.is_dir() || is_dir => match rename(from, target, Mode::Exchange) {
                 // the names are swapped: the old output is now called partial
                 Ok(()) => {
                     self.published = true;
                     sync(parent)?;
-                    return remove(path).map_err(|cause| in_place(path, cause));
+                    return remove(path).map_err(|cause| in_place(from, cause));
                 }
                 Err(error) if is_unsupported(&error) => {
                     fs::rename(target, aside).map_err(failed)?;
-                    if let Err(error) = fs::rename(path, target) {
+                    if let Err(error) = fs::rename(from, target) {
                         // put the old output back; the first error is the one to report
                         let _ = fs::rename(aside, target);
                         return Err(failed(error));
                     }
                     self.published = true;
                     sync(parent)?;
-                    return remove(aside).map_err(|cause| in_place(aside, cause));
+                    let removed = remove(aside).and_then(|()| remove(path));
+                    return removed.map_err(|cause| in_place(aside, cause));
                 }
                 Err(error) => return Err(failed(error)),
             },
-            Some(_) => fs::rename(path, target).map_err(failed)?,
+            Some(_) => fs::rename(from, target).map_err(failed)?,
         }
         self.published = true;
+        if file.is_some() {
+            // an empty directory; the next run to this target sweeps what cannot be removed now
+            let _ = remove(path);
+        }
         sync(parent)
     }
 }

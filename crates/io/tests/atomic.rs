@@ -266,3 +266,50 @@ fn a_slash_at_the_end_of_a_name_does_not_matter() {
     assert_eq!(names(dir.path()), ["f", "out"]);
     assert_eq!(names(&dir.path().join("out")), ["new"]);
 }
+
+#[test]
+fn a_directory_of_one_file_may_become_that_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("x.parquet");
+    let begin = |options, text: &str| {
+        let output = AtomicDir::create_or_file(&target, options).unwrap();
+        fs::write(output.path().join("part-0"), text).unwrap();
+        output
+    };
+    begin(PLAIN, "one").commit_file("part-0").unwrap();
+    assert_eq!(fs::read_to_string(&target).unwrap(), "one");
+    let error = AtomicDir::create_or_file(&target, PLAIN).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Exists);
+    // a file for a file, a directory for a file, a file for a directory
+    begin(OVERWRITE, "two").commit_file("part-0").unwrap();
+    assert_eq!(fs::read_to_string(&target).unwrap(), "two");
+    begin(OVERWRITE, "three").commit().unwrap();
+    assert_eq!(fs::read_to_string(target.join("part-0")).unwrap(), "three");
+    let waiting = begin(OVERWRITE, "four");
+    assert_eq!(fs::read_to_string(target.join("part-0")).unwrap(), "three");
+    waiting.commit_file("part-0").unwrap();
+    assert_eq!(fs::read_to_string(&target).unwrap(), "four");
+    assert_eq!(names(dir.path()), ["x.parquet"]);
+    // what is not there gets no name, and the old output keeps it
+    let error = begin(OVERWRITE, "five").commit_file("part-1").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(fs::read_to_string(&target).unwrap(), "four");
+    assert_eq!(names(dir.path()), ["x.parquet"]);
+    // what appeared meanwhile is not replaced unasked
+    fs::remove_file(&target).unwrap();
+    for appears in [true, false] {
+        let output = begin(PLAIN, "six");
+        match appears {
+            true => fs::write(&target, "theirs").unwrap(),
+            false => fs::create_dir(&target).unwrap(),
+        }
+        let error = output.commit_file("part-0").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Exists);
+        assert_eq!(target.is_file(), appears);
+        match appears {
+            true => fs::remove_file(&target).unwrap(),
+            false => fs::remove_dir(&target).unwrap(),
+        }
+        assert!(names(dir.path()).is_empty());
+    }
+}

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use flagstone_graph::{Certainty, Error, ErrorKind, Footprint, Program, TaskId};
 use flagstone_memory::format_bytes;
 
+use crate::quota::Quota;
 use crate::run::state::Tasks;
 
 /// What a program needs.
@@ -33,6 +34,7 @@ pub struct Certificate {
     written_bytes: u64,
     sequential_peak_bytes: u64,
     needed: Rising,
+    quota: Option<Quota>,
 }
 
 impl Certificate {
@@ -115,11 +117,23 @@ impl Certificate {
         self.worst.map(|(rank, bytes)| (TaskId(rank), bytes))
     }
 
-    /// Why the program cannot run in this budget, if it cannot. An estimate refuses nothing: the
-    /// run finds out.
+    /// The same with what the spill quota of the session does to it.
+    pub(crate) fn with_quota(mut self, quota: Option<Quota>) -> Self {
+        self.quota = quota;
+        self
+    }
+
+    /// What the budget has for tasks and blocks.
+    pub(crate) fn data_bytes(&self) -> u64 {
+        let fixed = self.fixed_bytes + self.program_bytes;
+        self.budget_bytes.saturating_sub(fixed)
+    }
+
+    /// Why the program cannot run in this budget, or with the session's spill quota, if it cannot.
+    /// An estimate refuses nothing: the run finds out.
     pub fn refusal(&self, program: &Program) -> Option<Error> {
         if self.minimum_budget_bytes() <= self.budget_bytes {
-            return None;
+            return self.quota.and_then(|quota| quota.refusal());
         }
         let (rank, bytes) = self.worst.unwrap_or((0, 0));
         let fixed = self.fixed_bytes + self.program_bytes;
@@ -175,6 +189,7 @@ pub(crate) fn certify(
         written_bytes: 0,
         sequential_peak_bytes: program.sequential_peak_bytes(),
         needed: Rising::default(),
+        quota: None,
     };
     for layer in 0..program.layer_count() {
         let assumption = program.layer(layer).assumption();

@@ -59,6 +59,11 @@ impl Fixed {
         )
     }
 
+    /// The quota of spilled bytes, if one was asked for.
+    pub(crate) fn asked_quota(&self) -> Option<u64> {
+        (self.asked_quota_bytes < u64::MAX).then_some(self.spill_quota_bytes)
+    }
+
     pub(crate) fn total(&self) -> u64 {
         let spilled = match self.spills_to_memory {
             true => self.spill_quota_bytes,

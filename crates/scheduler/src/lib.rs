@@ -54,6 +54,7 @@ mod fixed;
 mod memory;
 mod persist;
 mod planning;
+mod quota;
 mod run;
 mod session;
 mod shared;

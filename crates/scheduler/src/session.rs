@@ -14,6 +14,7 @@ use crate::builder::SessionBuilder;
 use crate::certify::{Certificate, certify};
 use crate::fixed::Fixed;
 use crate::persist::Persisted;
+use crate::quota::Quota;
 use crate::run::host::InTask;
 use crate::run::worker;
 use crate::shared::{MakeMedium, Shared};
@@ -197,13 +198,15 @@ impl Session {
     }
 
     /// What running a program in this session needs: its peak, the smallest budget that works,
-    /// the predicted spill and I/O.
+    /// the predicted spill and I/O; and whether the spill quota can be enough.
     pub fn certify(&self, program: &Program) -> Certificate {
         let shared = self.shared();
+        let budget_bytes = shared.ledger.budget();
         let fixed_of = |budget| shared.fixed.for_budget(budget).total();
-        certify(program, shared.ledger.budget(), fixed_of, &|| {
-            shared.is_cancelled()
-        })
+        let certificate = certify(program, budget_bytes, fixed_of, &|| shared.is_cancelled());
+        let data_bytes = certificate.data_bytes();
+        let quota = shared.fixed.asked_quota();
+        certificate.with_quota(Quota::new(program, budget_bytes, data_bytes, quota))
     }
 
     /// Runs a graph; hands every block of the layers `outputs` to `sink` as it is finished, as
@@ -329,10 +332,18 @@ impl Budgets for Session {
         let certificate = certify(&program, budget_bytes, fixed_of, &|| shared.is_cancelled());
         shared.check_cancelled()?;
         let result = result_bytes(&program);
-        let fixed = shared.fixed.for_budget(budget_bytes).total();
+        let fixed = shared.fixed.for_budget(budget_bytes);
+        let (data_bytes, quota) = (certificate.data_bytes(), fixed.asked_quota());
+        let quota = Quota::new(&program, budget_bytes, data_bytes, quota);
+        let missing = quota.map_or(0, |quota| quota.missing_bytes());
+        let with_quota = match missing {
+            0 => 0,
+            missing => budget_bytes.saturating_add(missing),
+        };
         Ok(certificate
             .minimum_budget_bytes()
-            .max(result.saturating_add(fixed)))
+            .max(result.saturating_add(fixed.total()))
+            .max(with_quota))
     }
 }
 

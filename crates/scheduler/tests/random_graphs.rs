@@ -21,6 +21,7 @@ fn session(budget: u64, threads: usize, dir: &std::path::Path) -> Session {
 fn random_graphs_finish_within_the_certified_minimum_with_equal_bits() {
     let dir = tempfile::tempdir().expect("a directory for spilled blocks");
     let (mut spilled, mut reloaded) = (0, 0);
+    let mut refused = 0;
     for seed in 0..400u64 {
         let tasks = 20 + (seed % 60) as u32;
         let (graph, outputs) = random_graph(seed, tasks);
@@ -63,11 +64,31 @@ fn random_graphs_finish_within_the_certified_minimum_with_equal_bits() {
                 );
                 let stats = session.last_stats();
                 assert!(stats.ledger_peak_bytes <= stats.budget_bytes, "seed {seed}");
+                // no quota is refused with which the run may do
+                let is_refused = |quota: u64| {
+                    let session = Session::builder()
+                        .memory_bytes(stats.budget_bytes)
+                        .threads(threads)
+                        .spill_dir(dir.path())
+                        .allow_tmpfs()
+                        .spill_quota_bytes(quota);
+                    let session = session.build().expect("the session starts");
+                    let refusal = session.certify(&program).refusal(&program);
+                    refusal.is_some_and(|refusal| refusal.is_out_of_disk())
+                };
+                if factor == 10 {
+                    assert!(!is_refused(stats.bytes_spilled), "seed {seed}, x{factor}");
+                    refused += usize::from(is_refused(0));
+                }
                 spilled += stats.bytes_spilled;
                 reloaded += stats.bytes_reloaded;
             }
         }
     }
+    assert!(
+        refused > 10,
+        "{refused} plans could not do without spilling"
+    );
     assert!(
         spilled > 0 && reloaded > 0,
         "the budgets were never short: {spilled}, {reloaded}"

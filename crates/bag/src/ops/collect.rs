@@ -14,7 +14,7 @@ use crate::ops::partition::Held;
 use crate::run::Run;
 use crate::size::{HeapSize, heap_bytes};
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Stored};
+use crate::stored::{Portable, Repeated, Stored, handed_over};
 
 impl<S: Stage> Bag<S> {
     /// All items, as partitions that can be spilled; their sizes are measured through serde.
@@ -86,7 +86,7 @@ impl<S: Stage> Bag<S> {
     pub fn kept<T>(&self) -> Collected<T>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable + Repeated,
     {
         let bag = self.clone();
         let step = Step {
@@ -119,7 +119,7 @@ impl<S: Stage> Bag<S> {
     pub fn compute_with<T>(&self, executor: &(impl Execute + ?Sized)) -> Result<Vec<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable,
     {
         self.collect().compute_with(executor)
     }
@@ -171,16 +171,13 @@ impl<T: Portable> Collected<T> {
     ///
     /// # Errors
     /// When a block is not this layer's.
-    pub fn value(&self, blocks: Vec<Block>) -> Result<Vec<T>>
-    where
-        T: Clone,
-    {
+    pub fn value(&self, blocks: Vec<Block>) -> Result<Vec<T>> {
         let mut all = Vec::new();
         for block in blocks {
-            match block.take::<Stored<Vec<T>>>() {
-                Ok(stored) if all.is_empty() => all = stored.value,
-                Ok(stored) => all.extend(stored.value),
-                Err(block) => all.extend_from_slice(Self::items(&block)?),
+            let items = handed_over::<Vec<T>>(block, "a bag's items")?;
+            match all.is_empty() {
+                true => all = items,
+                false => all.extend(items),
             }
         }
         Ok(all)
@@ -188,12 +185,16 @@ impl<T: Portable> Collected<T> {
 
     /// Computes the items.
     ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// assert_eq!(Bag::range(0..4, 2).compute_with(&SerialExecutor)?, [0, 1, 2, 3]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The first error of a task, or of lowering.
-    pub fn compute_with(&self, executor: &(impl Execute + ?Sized)) -> Result<Vec<T>>
-    where
-        T: Clone,
-    {
+    pub fn compute_with(&self, executor: &(impl Execute + ?Sized)) -> Result<Vec<T>> {
         let mut graph = Graph::new();
         let layer = self.lower(&mut graph)?;
         let mut blocks = executor.execute(&graph, &[layer])?;

@@ -9,7 +9,7 @@ use crate::bag::Bag;
 use crate::item::BagItem;
 use crate::ops::collect::Collected;
 use crate::stage::Stage;
-use crate::stored::Portable;
+use crate::stored::{Portable, Repeated};
 
 impl<S: Stage> Bag<S> {
     /// Every partition as a lazy vector. They share the bag's layers when they are computed
@@ -31,7 +31,7 @@ impl<S: Stage> Bag<S> {
     pub fn to_delayed<T>(&self) -> Result<Vec<Lazy<Vec<T>>>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable + Repeated,
     {
         let collected = self.collect();
         let partitions = 0..self.partition_count()?;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Footprint, Inputs, Result, TaskContext};
+use flagstone_graph::{Block, Footprint, Inputs, Result, TaskContext};
 
 use crate::bag::Bag;
 use crate::branch::Sink;
@@ -12,7 +12,7 @@ use crate::item::BagItem;
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step, Stop};
-use crate::stored::{Portable, Stored, take_or};
+use crate::stored::{Portable, Repeated, Stored, handed_over, take_or_copy};
 use crate::tree::Merge;
 
 /// How many items pass at least until the heap of a state is measured again.
@@ -38,7 +38,7 @@ impl<S: Stage> Bag<S> {
     #[track_caller]
     pub fn fold<A, F, C>(&self, identity: A, f: F, combine: C) -> BagItem<A>
     where
-        A: Portable + Clone,
+        A: Portable + Repeated,
         F: for<'a> Fn(&mut A, S::Item<'a>) + Send + Sync + 'static,
         C: Fn(&mut A, A) + Send + Sync + 'static,
     {
@@ -50,6 +50,7 @@ impl<S: Stage> Bag<S> {
             f(&mut a, item);
             Ok(a)
         };
+        let identity = move || identity.clone();
         self.fold_step(FoldStep::in_order("fold"), identity, fold, combine)
     }
 
@@ -64,7 +65,7 @@ impl<S: Stage> Bag<S> {
     #[track_caller]
     pub fn count(&self) -> BagItem<u64> {
         let step = FoldStep::in_any_order("count");
-        self.fold_step(step, 0u64, |n, _| Ok(n + 1), |a, b| Ok(a + b))
+        self.fold_step(step, || 0u64, |n, _| Ok(n + 1), |a, b| Ok(a + b))
     }
 
     /// Whether a predicate holds for some item.
@@ -82,7 +83,7 @@ impl<S: Stage> Bag<S> {
     {
         self.fold_step(
             FoldStep::in_any_order("any"),
-            false,
+            || false,
             move |found, item| Ok(found || f(item)),
             |a, b| Ok(a || b),
         )
@@ -103,7 +104,7 @@ impl<S: Stage> Bag<S> {
     {
         self.fold_step(
             FoldStep::in_any_order("all"),
-            true,
+            || true,
             move |held, item| Ok(held && f(item)),
             |a, b| Ok(a && b),
         )
@@ -114,12 +115,12 @@ impl<S: Stage> Bag<S> {
     pub(crate) fn fold_step<A, F, C>(
         &self,
         FoldStep { name, needs_order }: FoldStep,
-        identity: A,
+        identity: impl Fn() -> A + Send + Sync + 'static,
         f: F,
         combine: C,
     ) -> BagItem<A>
     where
-        A: Portable + Clone,
+        A: Portable,
         F: for<'a> Fn(A, S::Item<'a>) -> Result<A> + Send + Sync + 'static,
         C: Fn(A, A) -> Result<A> + Send + Sync + 'static,
     {
@@ -130,23 +131,14 @@ impl<S: Stage> Bag<S> {
             f,
             step,
             needs_order,
-            stage: PhantomData::<fn(S)>,
+            stage: PhantomData::<fn(S) -> A>,
         });
         let merge: Arc<dyn Merge> = Arc::new(Combine {
             combine,
             state: PhantomData::<fn(A)>,
         });
         self.reduced(sink, name, location, merge, |block| {
-            match block.take::<Stored<A>>() {
-                Ok(stored) => Ok(stored.value),
-                Err(block) => {
-                    let stored = block.downcast_ref::<Stored<A>>();
-                    Ok(stored
-                        .ok_or_else(|| Error::invalid("not the block of a fold"))?
-                        .value
-                        .clone())
-                }
-            }
+            handed_over::<A>(block, "a fold")
         })
     }
 }
@@ -169,12 +161,12 @@ impl FoldStep {
     }
 }
 
-struct Fold<S, A, F> {
-    identity: A,
+struct Fold<S, I, A, F> {
+    identity: I,
     f: F,
     step: Step,
     needs_order: bool,
-    stage: PhantomData<fn(S)>,
+    stage: PhantomData<fn(S) -> A>,
 }
 
 /// The state between items; `None` only while the closure has it.
@@ -185,10 +177,11 @@ struct Folding<A> {
     measure_at: u64,
 }
 
-impl<S, A, F> Sink<S> for Arc<Fold<S, A, F>>
+impl<S, I, A, F> Sink<S> for Arc<Fold<S, I, A, F>>
 where
     S: Stage,
-    A: Portable + Clone,
+    I: Fn() -> A + Send + Sync + 'static,
+    A: Portable,
     F: for<'a> Fn(A, S::Item<'a>) -> Result<A> + Send + Sync + 'static,
 {
     type State = Folding<A>;
@@ -200,7 +193,7 @@ where
     fn start(&self, run: &Run<'_>) -> Result<Folding<A>> {
         let lease = run.ctx().reserve(0)?;
         Ok(Folding {
-            value: Some(self.identity.clone()),
+            value: Some((self.identity)()),
             lease,
             items: 0,
             measure_at: 1,
@@ -263,19 +256,15 @@ struct Combine<A, C> {
 
 impl<A, C> Merge for Combine<A, C>
 where
-    A: Portable + Clone,
+    A: Portable,
     C: Fn(A, A) -> Result<A> + Send + Sync + 'static,
 {
     fn merge(&self, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let mut lease = ctx.reserve(0)?;
-        let mut copied = |value: &A, heap: u64| {
-            lease.try_grow(heap)?;
-            Ok(value.clone())
-        };
-        let (mut value, _) = take_or::<A>(&mut inputs, 0, &mut copied)?;
+        let (mut value, _) = take_or_copy::<A>(&mut inputs, 0, &mut lease)?;
         for i in 1..inputs.len() {
             ctx.check_cancelled()?;
-            let (next, _) = take_or::<A>(&mut inputs, i, &mut copied)?;
+            let (next, _) = take_or_copy::<A>(&mut inputs, i, &mut lease)?;
             value = (self.combine)(value, next)?;
         }
         let heap = heap_bytes(&value);

@@ -12,7 +12,7 @@ use crate::ops::frequencies::Counted;
 use crate::size::heap_bytes;
 use crate::sorted::Sorted;
 use crate::stage::{Source, Stage, Step};
-use crate::stored::Portable;
+use crate::stored::{Portable, Repeated};
 use crate::then::Then;
 
 /// The stage of [`Bag::foldby`].
@@ -51,7 +51,7 @@ impl<S: Stage> Bag<S> {
         S: for<'a> Stage<Item<'a> = T>,
         T: Portable,
         K: Portable + Hash + Eq,
-        A: Portable + Clone,
+        A: Portable + Repeated,
         G: Fn(&T) -> K + Send + Sync + 'static,
         F: Fn(&mut A, T) + Send + Sync + 'static,
         C: Fn(&mut A, A) + Send + Sync + 'static,
@@ -141,7 +141,7 @@ impl<K, T, A, F, C> Keying for Folding<K, T, A, F, C>
 where
     T: Portable,
     K: Portable + Hash + Eq,
-    A: Portable + Clone,
+    A: Portable + Repeated,
     F: Fn(&mut A, T) + Send + Sync + 'static,
     C: Fn(&mut A, A) + Send + Sync + 'static,
 {

@@ -18,7 +18,7 @@ use crate::keyed::{KeyRows, Keyed, Keying, Seen};
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Source, Stage, Step};
 use crate::store::{Cursor, Store};
-use crate::stored::Portable;
+use crate::stored::{Portable, Repeated};
 use crate::then::{At, Then, Work};
 
 /// The stage of [`Bag::groupby_map`].
@@ -42,7 +42,7 @@ impl<S: Stage> Bag<S> {
     pub fn groupby_map<T, K, G, F, R>(&self, key: G, f: F) -> Bag<GroupByMap<K, T, F, R>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable + Repeated,
         K: Portable + Hash + Eq,
         G: Fn(&T) -> K + Send + Sync + 'static,
         F: for<'v> Fn(&K, &mut Values<'v, T>) -> R + Send + Sync + 'static,
@@ -84,7 +84,7 @@ pub trait Reread<T>: Send + Sync {
     fn cursor(&self, ctx: &TaskContext<'_>) -> Result<Cursor<'_, T>, Error>;
 }
 
-impl<T: Portable + Clone> Reread<T> for Store<T> {
+impl<T: Portable + Repeated> Reread<T> for Store<T> {
     fn cursor(&self, ctx: &TaskContext<'_>) -> Result<Cursor<'_, T>, Error> {
         Store::cursor(self, ctx)
     }
@@ -106,7 +106,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Group<T> {
     }
 }
 
-impl<K: Portable + Hash + Eq, T: Portable + Clone> Keying for Groups<K, T> {
+impl<K: Portable + Hash + Eq, T: Portable + Repeated> Keying for Groups<K, T> {
     type Key = K;
     type Row = T;
     type State = Group<T>;
@@ -156,7 +156,7 @@ enum From<'v, T> {
     Kept(Cursor<'v, T>),
 }
 
-impl<T: Portable + Clone> Iterator for Values<'_, T> {
+impl<T: Portable + Repeated> Iterator for Values<'_, T> {
     type Item = T;
 
     #[inline]
@@ -185,7 +185,7 @@ impl<S, K, T, F, R> Work<S> for EachGroup<F, R>
 where
     S: for<'a> Stage<Item<'a> = Seen<K, Group<T>>>,
     K: 'static,
-    T: Portable + Clone,
+    T: Portable + Repeated,
     F: for<'v> Fn(&K, &mut Values<'v, T>) -> R + Send + Sync + 'static,
     R: 'static,
 {

@@ -12,7 +12,7 @@ use crate::keyed::{KeyRows, Keyed, Keying, Seen};
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Source, Stage, Step};
 use crate::store::Store;
-use crate::stored::Portable;
+use crate::stored::{Portable, Repeated};
 use crate::then::{At, Then, Work};
 
 /// Of a key that does not fit, so many pairs of one item are made at a time ...
@@ -48,8 +48,8 @@ impl<S: Stage> Bag<S> {
     where
         S: for<'a> Stage<Item<'a> = T>,
         O: for<'a> Stage<Item<'a> = U>,
-        T: Portable + Clone,
-        U: Portable + Clone,
+        T: Portable + Repeated,
+        U: Portable + Repeated,
         K: Portable + Hash + Eq,
         F: Fn(&T) -> K + Send + Sync + 'static,
         G: Fn(&U) -> K + Send + Sync + 'static,
@@ -87,8 +87,8 @@ pub struct Joining<K, T, U>(PhantomData<fn() -> K>, PhantomData<fn() -> Side<T, 
 impl<K, T, U> Keying for Joining<K, T, U>
 where
     K: Portable + Hash + Eq,
-    T: Portable + Clone,
-    U: Portable + Clone,
+    T: Portable + Repeated,
+    U: Portable + Repeated,
 {
     type Key = K;
     type Row = Side<T, U>;
@@ -171,8 +171,8 @@ impl<S, K, T, U> Work<S> for Pairing
 where
     S: for<'a> Stage<Item<'a> = Seen<K, (Vec<T>, Vec<U>)>>,
     K: 'static,
-    T: Clone + 'static,
-    U: Clone + 'static,
+    T: Repeated + 'static,
+    U: Repeated + 'static,
 {
     type Output<'a> = (T, U);
     type State = ();

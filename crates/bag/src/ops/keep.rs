@@ -18,7 +18,7 @@ use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
 use crate::store::{READING_BYTES, Store, WRITING_BYTES};
-use crate::stored::{Portable, Stored};
+use crate::stored::{Portable, Repeated, Stored};
 
 /// A block of items holds so much whatever the budget.
 const BLOCK_BYTES: u64 = 1 << 20;
@@ -63,7 +63,7 @@ pub(crate) struct Written<T> {
     item: PhantomData<fn() -> T>,
 }
 
-impl<T: Portable + Clone> Written<T> {
+impl<T: Portable + Repeated> Written<T> {
     /// The items, to be read by a task.
     pub(crate) fn store(&self, ctx: &TaskContext<'_>) -> Result<Store<T>> {
         Store::of_pieces(&self.spool, self.pieces.clone(), ctx)
@@ -136,7 +136,7 @@ fn bytes_max(ctx: &TaskContext<'_>) -> u64 {
 impl<S, T> Sink<S> for Keep
 where
     S: for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable + Repeated,
 {
     type State = Keeping<T>;
 

@@ -12,6 +12,10 @@ use crate::stage::Stage;
 use crate::stored::Portable;
 
 /// A number that can be summed up. Integers fail on overflow rather than wrap.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no number that can be summed up",
+    note = "map the items to integers or floats first, `map(|item| item.amount)`, or use `fold`"
+)]
 pub trait Number: Portable + Copy {
     /// Zero.
     const ZERO: Self;
@@ -71,7 +75,7 @@ impl<S: Stage> Bag<S> {
             name: "sum",
             needs_order: !T::ANY_ORDER,
         };
-        self.fold_step(step, T::ZERO, plus, plus)
+        self.fold_step(step, || T::ZERO, plus, plus)
     }
 
     /// The smallest item; of equal ones the first.
@@ -83,7 +87,7 @@ impl<S: Stage> Bag<S> {
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn min<T: Portable + Clone + Ord>(&self) -> BagItem<Option<T>>
+    pub fn min<T: Portable + Ord>(&self) -> BagItem<Option<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
     {
@@ -99,7 +103,7 @@ impl<S: Stage> Bag<S> {
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn max<T: Portable + Clone + Ord>(&self) -> BagItem<Option<T>>
+    pub fn max<T: Portable + Ord>(&self) -> BagItem<Option<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
     {
@@ -120,7 +124,7 @@ impl<S: Stage> Bag<S> {
     pub fn min_by<T, F>(&self, compare: F) -> BagItem<Option<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable,
         F: Fn(&T, &T) -> Ordering + Send + Sync + 'static,
     {
         self.extreme("min_by", Ordering::Less, compare)
@@ -140,7 +144,7 @@ impl<S: Stage> Bag<S> {
     pub fn max_by<T, F>(&self, compare: F) -> BagItem<Option<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable,
         F: Fn(&T, &T) -> Ordering + Send + Sync + 'static,
     {
         self.extreme("max_by", Ordering::Greater, compare)
@@ -150,7 +154,7 @@ impl<S: Stage> Bag<S> {
     fn extreme<T, F>(&self, name: &'static str, wanted: Ordering, compare: F) -> BagItem<Option<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable,
         F: Fn(&T, &T) -> Ordering + Send + Sync + 'static,
     {
         let pick = Arc::new(move |a: Option<T>, b: Option<T>| {
@@ -162,7 +166,7 @@ impl<S: Stage> Bag<S> {
         let each = Arc::clone(&pick);
         self.fold_step(
             FoldStep::in_order(name),
-            None,
+            || None,
             move |a, item| each(a, Some(item)),
             move |a, b| pick(a, b),
         )
@@ -227,7 +231,7 @@ impl<S: Stage> Bag<S> {
     {
         self.fold_step(
             FoldStep::in_order(name),
-            (0u64, 0.0f64, 0.0f64),
+            || (0u64, 0.0f64, 0.0f64),
             |(n, mean, squares), item| {
                 let (n, value) = (n + 1, item.to_f64());
                 let delta = value - mean;

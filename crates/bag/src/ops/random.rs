@@ -16,7 +16,7 @@ use crate::item::BagItem;
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Stage, Step};
-use crate::stored::{Portable, Stored, take_or};
+use crate::stored::{Portable, Repeated, Stored, take_or};
 use crate::then::{At, Then, Work};
 use crate::tree::Merge;
 
@@ -74,7 +74,7 @@ impl<S: Stage> Bag<S> {
     pub fn sample<T>(&self, k: usize, seed: u64) -> BagItem<Vec<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable,
     {
         let drawn = self.then("sample", Drawing(seed));
         let top = drawn.topk_by(k, |(drawn, _)| Reverse(*drawn));
@@ -94,7 +94,7 @@ impl<S: Stage> Bag<S> {
     pub fn choices<T>(&self, k: usize, seed: u64) -> BagItem<Vec<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable + Repeated,
     {
         let location = Location::caller();
         let step = Step {
@@ -205,7 +205,7 @@ struct Choice<T> {
 impl<S, T> Sink<S> for Choosing<T>
 where
     S: for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable + Repeated,
 {
     type State = Choice<T>;
 
@@ -260,7 +260,7 @@ where
     }
 }
 
-impl<T: Portable + Clone> Merge for Choosing<T> {
+impl<T: Portable + Repeated> Merge for Choosing<T> {
     fn merge(&self, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let mut copies = ctx.reserve(0)?;
         let (mut seen, mut items, mut heap) = (0u64, Vec::new(), 0);

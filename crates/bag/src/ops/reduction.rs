@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Footprint, Graph, Inputs, Result, TaskContext};
+use flagstone_graph::{Block, Footprint, Graph, Inputs, Result, TaskContext};
 
 use crate::bag::{Bag, Mistake};
 use crate::branch::Sink;
@@ -14,7 +14,7 @@ use crate::ops::partition::Held;
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Stored, take_or};
+use crate::stored::{Portable, Stored, handed_over, take_or_copy};
 use crate::tree::{Merge, reduce_by};
 
 impl<S: Stage> Bag<S> {
@@ -40,7 +40,7 @@ impl<S: Stage> Bag<S> {
     where
         S: for<'a> Stage<Item<'a> = T>,
         T: Portable,
-        A: Portable + Clone,
+        A: Portable,
         F: Fn(Vec<T>) -> A + Send + Sync + 'static,
         G: Fn(Vec<A>) -> A + Send + Sync + 'static,
     {
@@ -61,14 +61,8 @@ impl<S: Stage> Bag<S> {
             let at = (name, location);
             Ok(reduce_by(graph, partials, at, Arc::clone(&merge), fan_in))
         };
-        BagItem::new(location, lower, |block| match block.take::<Stored<A>>() {
-            Ok(stored) => Ok(stored.value),
-            Err(block) => {
-                let stored = block.downcast_ref::<Stored<A>>();
-                let stored =
-                    stored.ok_or_else(|| Error::invalid("not the block of a reduction"))?;
-                Ok(stored.value.clone())
-            }
+        BagItem::new(location, lower, |block| {
+            handed_over::<A>(block, "a reduction")
         })
     }
 }
@@ -117,18 +111,14 @@ struct Aggregate<G, A>(G, PhantomData<fn() -> A>);
 
 impl<G, A> Merge for Aggregate<G, A>
 where
-    A: Portable + Clone,
+    A: Portable,
     G: Fn(Vec<A>) -> A + Send + Sync + 'static,
 {
     fn merge(&self, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let mut lease = ctx.reserve((inputs.len() * size_of::<A>()) as u64)?;
         let mut values = Vec::with_capacity(inputs.len());
         for i in 0..inputs.len() {
-            let copied = |value: &A, heap: u64| {
-                lease.try_grow(heap)?;
-                Ok(value.clone())
-            };
-            values.push(take_or::<A>(&mut inputs, i, copied)?.0);
+            values.push(take_or_copy::<A>(&mut inputs, i, &mut lease)?.0);
         }
         let value = (self.0)(values);
         let heap = heap_bytes(&value);

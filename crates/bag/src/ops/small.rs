@@ -21,7 +21,7 @@ use crate::size::heap_bytes;
 use crate::source::concat::Planner;
 use crate::source::with::{Gives, Lazies, With};
 use crate::stage::{Flow, Source, Stage, Step};
-use crate::stored::Portable;
+use crate::stored::{Portable, Repeated};
 
 /// The stage of [`Bag::join_small`].
 pub type JoinSmall<S, K, T, U, F> = Source<With<S, Small<K, U>, Matches<F>, (T, U)>>;
@@ -53,8 +53,8 @@ impl<S: Stage> Bag<S> {
     where
         S: for<'a> Stage<Item<'a> = T>,
         O: for<'a> Stage<Item<'a> = U>,
-        T: Clone + 'static,
-        U: Portable + Clone,
+        T: Repeated + 'static,
+        U: Portable + Repeated,
         K: Portable + Hash + Eq,
         F: Fn(&T) -> K + Send + Sync + 'static,
         G: Fn(&U) -> K + Send + Sync + 'static,
@@ -97,7 +97,7 @@ pub struct SmallTable<K, U>(HashMap<K, Vec<U>, FixedState>);
 impl<K, U> Lazies for Small<K, U>
 where
     K: Portable + Hash + Eq,
-    U: Portable + Clone,
+    U: Portable + Repeated,
 {
     type Values<'v> = &'v SmallTable<K, U>;
 
@@ -128,8 +128,8 @@ impl<S, K, T, U, F> Gives<S, Small<K, U>, (T, U)> for Matches<F>
 where
     S: for<'a> Stage<Item<'a> = T>,
     K: Portable + Hash + Eq,
-    T: Clone + 'static,
-    U: Portable + Clone,
+    T: Repeated + 'static,
+    U: Portable + Repeated,
     F: Fn(&T) -> K + Send + Sync + 'static,
 {
     #[inline]
@@ -163,7 +163,7 @@ struct BuildTable<K, U> {
 impl<K, U> Layer for BuildTable<K, U>
 where
     K: Portable + Hash + Eq,
-    U: Portable + Clone,
+    U: Portable + Repeated,
 {
     fn name(&self) -> &str {
         "small-table"
@@ -214,7 +214,7 @@ where
 impl<K, U> BuildTable<K, U>
 where
     K: Portable + Hash + Eq,
-    U: Portable + Clone,
+    U: Portable + Repeated,
 {
     fn build(&self, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let mut table: HashMap<K, Vec<U>, FixedState> = HashMap::default();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::bag::Bag;
 use crate::sorted::{RANGES_MAX, Runs, Sorted, Split};
 use crate::stage::{Source, Stage, Step};
-use crate::stored::Portable;
+use crate::stored::{Portable, Repeated};
 
 /// The stage of [`Bag::sort_by`].
 pub type SortBy<K, T> = Source<Sorted<(K, u64), T>>;
@@ -33,7 +33,7 @@ impl<S: Stage> Bag<S> {
     where
         S: for<'a> Stage<Item<'a> = T>,
         T: Portable,
-        K: Portable + Ord + Clone,
+        K: Portable + Ord + Repeated,
         F: Fn(&T) -> K + Send + Sync + 'static,
     {
         let step = Step {

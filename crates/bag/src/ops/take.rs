@@ -20,7 +20,7 @@ use crate::ops::partition::Held;
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Flow, ItemOrder, Root, Stage, Step, Stop, Want};
-use crate::stored::{Portable, Stored, take_or};
+use crate::stored::{Portable, Stored, handed_over, take_or_copy};
 use crate::sweep::Sweeps;
 
 /// What is declared for items: for few of them, and for any number. There may be fewer than are
@@ -41,7 +41,7 @@ impl<S: Stage> Bag<S> {
     pub fn take<T>(&self, n: usize) -> BagItem<Vec<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable,
     {
         let location = Location::caller();
         let bag = self.clone();
@@ -79,16 +79,7 @@ impl<S: Stage> Bag<S> {
             Ok(graph.push_at(Arc::new(last), &[all], Some(location)))
         };
         BagItem::new(location, lower, |block| {
-            match block.take::<Stored<Vec<T>>>() {
-                Ok(stored) => Ok(stored.value),
-                Err(block) => {
-                    let stored = block.downcast_ref::<Stored<Vec<T>>>();
-                    Ok(stored
-                        .ok_or_else(|| Error::invalid("not the block of a take"))?
-                        .value
-                        .clone())
-                }
-            }
+            handed_over::<Vec<T>>(block, "a take")
         })
     }
 }
@@ -103,7 +94,7 @@ struct First<T> {
 impl<S, T> Sink<S> for First<T>
 where
     S: for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable,
 {
     type State = Held<T>;
 
@@ -156,7 +147,7 @@ struct Take<S: Stage, T> {
 impl<S, T> Layer for Take<S, T>
 where
     S: for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable,
 {
     fn name(&self) -> &str {
         &self.name
@@ -202,7 +193,7 @@ where
 impl<S, T> Take<S, T>
 where
     S: for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable,
 {
     fn run_with(
         &self,
@@ -216,10 +207,7 @@ where
         let mut copies = ctx.reserve(0)?;
         let (mut items, mut heap) = match before.is_empty() {
             true => (Vec::new(), 0),
-            false => take_or(&mut before, 0, |items: &Vec<T>, heap| {
-                copies.try_grow(heap)?;
-                Ok(items.clone())
-            })?,
+            false => take_or_copy::<Vec<T>>(&mut before, 0, &mut copies)?,
         };
         let missing = self.n - items.len();
         if missing > 0 {
@@ -228,12 +216,13 @@ where
             let block = run.catch(steps, || {
                 self.chain.run_alone(&self.root, &self.plan, &run, own)
             })?;
-            let more = block.downcast_ref::<Stored<Vec<T>>>();
-            let more = more.ok_or_else(|| Error::invalid("not the block of a take"))?;
-            copies.ensure(copies.bytes() + more.heap_bytes)?;
-            let more = &more.value[..missing.min(more.value.len())];
-            items.reserve_exact(more.len());
-            items.extend_from_slice(more);
+            let wrong = |_| Error::invalid("not the block of a take");
+            let mut more = block.take::<Stored<Vec<T>>>().map_err(wrong)?;
+            more.value.truncate(missing);
+            let buffer = (more.value.len() * size_of::<T>()) as u64;
+            copies.ensure(copies.bytes() + buffer)?;
+            items.reserve_exact(more.value.len());
+            items.append(&mut more.value);
             heap = items.iter().map(heap_bytes).sum::<u64>();
             heap += (items.capacity() * size_of::<T>()) as u64;
         }

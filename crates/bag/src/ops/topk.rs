@@ -17,7 +17,7 @@ use crate::ops::partition::Held;
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Stored, take_or};
+use crate::stored::{Portable, Stored, handed_over, take_or_copy};
 use crate::tree::Merge;
 
 impl<S: Stage> Bag<S> {
@@ -34,7 +34,7 @@ impl<S: Stage> Bag<S> {
     pub fn topk<T>(&self, k: usize) -> BagItem<Vec<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone + Ord,
+        T: Portable + Ord,
     {
         self.topk_step("topk", k, Itself)
     }
@@ -54,7 +54,7 @@ impl<S: Stage> Bag<S> {
     pub fn topk_by<T, K, F>(&self, k: usize, key: F) -> BagItem<Vec<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable,
         K: Ord + 'static,
         F: Fn(&T) -> K + Send + Sync + 'static,
     {
@@ -66,7 +66,7 @@ impl<S: Stage> Bag<S> {
     fn topk_step<T, O>(&self, name: &'static str, k: usize, order: O) -> BagItem<Vec<T>>
     where
         S: for<'a> Stage<Item<'a> = T>,
-        T: Portable + Clone,
+        T: Portable,
         O: Order<T>,
     {
         let location = Location::caller();
@@ -79,14 +79,7 @@ impl<S: Stage> Bag<S> {
         }));
         let merge: Arc<dyn Merge> = Arc::new(top.clone());
         self.reduced(top, name, location, merge, |block| {
-            let items = match block.take::<Stored<Best<T>>>() {
-                Ok(stored) => stored.value,
-                Err(block) => {
-                    let stored = block.downcast_ref::<Stored<Best<T>>>();
-                    let missing = || Error::invalid("not the block of a topk");
-                    stored.ok_or_else(missing)?.value.clone()
-                }
-            };
+            let items = handed_over::<Best<T>>(block, "a topk")?;
             Ok(items.into_iter().map(|(_, item)| item).collect())
         })
     }
@@ -166,7 +159,7 @@ impl<T, K> Default for Candidates<T, K> {
     }
 }
 
-impl<T: Portable + Clone, O: Order<T>> Top<T, O> {
+impl<T: Portable, O: Order<T>> Top<T, O> {
     /// The larger first, of equal ones that of the lower rank.
     fn compare(a: &(O::Key, u64, T), b: &(O::Key, u64, T)) -> Ordering {
         let by_key = O::compare((&b.0, &b.2), (&a.0, &a.2));
@@ -263,7 +256,7 @@ fn held_bytes<T: Portable, K>(item: &T) -> u64 {
 impl<S, T, O> Sink<S> for Top<T, O>
 where
     S: for<'a> Stage<Item<'a> = T>,
-    T: Portable + Clone,
+    T: Portable,
     O: Order<T>,
 {
     type State = Candidates<T, O::Key>;
@@ -293,16 +286,13 @@ where
     }
 }
 
-impl<T: Portable + Clone, O: Order<T>> Merge for Top<T, O> {
+impl<T: Portable, O: Order<T>> Merge for Top<T, O> {
     fn merge(&self, mut inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let run = Run::new(ctx, 0);
         let mut copies = ctx.reserve(0)?;
         let mut state = Candidates::default();
         for i in 0..inputs.len() {
-            let (items, _) = take_or(&mut inputs, i, |items: &Best<T>, heap| {
-                copies.try_grow(heap)?;
-                Ok(items.clone())
-            })?;
+            let (items, _) = take_or_copy::<Best<T>>(&mut inputs, i, &mut copies)?;
             for (rank, item) in items {
                 self.add(&mut state, rank, item, &run)?;
             }

@@ -13,7 +13,7 @@ use crate::keyed::{Here, Lowered, PerGraph, Spool};
 use crate::run::Run;
 use crate::size::heap_bytes;
 use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Step, Want, ended};
-use crate::stored::{Portable, Stored, take_or};
+use crate::stored::{Portable, Repeated, Stored, take_or};
 
 /// What merging takes at least: blocks of two runs, and one that is written.
 const READING_BYTES: u64 = 512 << 10;
@@ -123,7 +123,7 @@ pub struct Ranges<R> {
     unsorted: Option<Lowered>,
 }
 
-impl<R: Portable + Ord + Clone, T: Portable> Sorted<R, T> {
+impl<R: Portable + Ord + Repeated, T: Portable> Sorted<R, T> {
     /// `steps` leads to the items; ranges are cut by a sample when `is_sampled`.
     pub(crate) fn new(
         mut steps: Vec<Step>,
@@ -152,7 +152,7 @@ impl<R: Portable + Ord + Clone, T: Portable> Sorted<R, T> {
     }
 }
 
-impl<R: Portable + Ord + Clone, T: Portable> Root for Sorted<R, T> {
+impl<R: Portable + Ord + Repeated, T: Portable> Root for Sorted<R, T> {
     type Item<'a> = T;
     type Plan = Ranges<R>;
 
@@ -287,7 +287,7 @@ struct Barrier<R> {
     sources: u32,
 }
 
-impl<R: Portable + Ord + Clone> Layer for Barrier<R> {
+impl<R: Portable + Ord + Repeated> Layer for Barrier<R> {
     fn name(&self) -> &str {
         "barrier"
     }

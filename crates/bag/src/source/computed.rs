@@ -10,7 +10,7 @@ use crate::item::Lower;
 use crate::ops::keep::{KEPT_READING_BYTES, Written};
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
-use crate::stored::{Portable, Stored};
+use crate::stored::{Portable, Repeated, Stored};
 
 /// Items in the blocks of a layer that something else computes.
 pub struct Computed<T> {
@@ -54,7 +54,7 @@ impl Bag<()> {
     /// [`Collected::block`](crate::Collected::block); another kind of block is an error of the task
     /// that reads it.
     #[track_caller]
-    pub fn from_layer<T: Portable + Clone>(
+    pub fn from_layer<T: Portable + Repeated>(
         lower: impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + 'static,
     ) -> Bag<Source<Computed<T>>> {
         let step = Step {
@@ -68,7 +68,7 @@ impl Bag<()> {
     }
 }
 
-impl<T: Portable + Clone> Root for Computed<T> {
+impl<T: Portable + Repeated> Root for Computed<T> {
     type Item<'a> = T;
     /// The number of partitions.
     type Plan = u32;

@@ -10,6 +10,7 @@ use flagstone_graph::{Deps, Error, Graph, Inputs, LayerId, Lazy, Result};
 use crate::bag::{Bag, Mistake};
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, ItemOrder, Root, Source, Step, Want, push_all};
+use crate::stored::Repeated;
 
 /// Items of iterators that a closure makes; see [`Bag::from_fn`].
 pub struct Made<F, I> {
@@ -95,7 +96,7 @@ impl Bag<()> {
         values: impl IntoIterator<Item = Lazy<Vec<T>>>,
     ) -> Bag<Source<Delayed<T>>>
     where
-        T: Clone + Send + Sync + 'static,
+        T: Repeated + Send + Sync + 'static,
     {
         let step = Step {
             name: "from_delayed",
@@ -145,7 +146,7 @@ where
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Root for Delayed<T> {
+impl<T: Repeated + Send + Sync + 'static> Root for Delayed<T> {
     type Item<'a> = T;
     type Plan = ();
 

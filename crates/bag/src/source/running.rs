@@ -18,7 +18,7 @@ use crate::seam::PartitionSource;
 use crate::size::heap_bytes;
 use crate::source::concat::Planner;
 use crate::stage::{Consumer, Cost, Driven, ItemOrder, Root, Source, Stage, Step, Want};
-use crate::stored::{Portable, Stored, take_or};
+use crate::stored::{Portable, Repeated, Stored, take_or};
 
 /// See [`Bag::accumulate`].
 pub struct Running<T, A> {
@@ -62,7 +62,7 @@ impl<S: Stage> Bag<S> {
     where
         S: for<'a> Stage<Item<'a> = T>,
         T: 'static,
-        A: Portable + Clone,
+        A: Portable + Repeated,
         F: Fn(&mut A, T) + Send + Sync + 'static,
         C: Fn(&mut A, A) + Send + Sync + 'static,
     {
@@ -95,7 +95,7 @@ impl<S: Stage> Bag<S> {
 /// The bag whose items stream by the second time.
 pub struct Second<T>(Arc<dyn PartitionSource<T>>);
 
-impl<T: 'static, A: Portable + Clone> Root for Running<T, A> {
+impl<T: 'static, A: Portable + Repeated> Root for Running<T, A> {
     type Item<'a> = A;
     type Plan = Second<T>;
 
@@ -177,7 +177,7 @@ struct Prefixes<T, A> {
     count: u32,
 }
 
-impl<T: 'static, A: Portable + Clone> Layer for Prefixes<T, A> {
+impl<T: 'static, A: Portable + Repeated> Layer for Prefixes<T, A> {
     fn name(&self) -> &str {
         "accumulate-prefix"
     }

@@ -11,6 +11,7 @@ use crate::branch::{Branch, lower_alone};
 use crate::fork::Forks;
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
+use crate::stored::Repeated;
 
 /// The values of a sequence; see [`Bag::from_sequence`].
 pub struct Sequence<T> {
@@ -48,7 +49,7 @@ impl Bag<()> {
         npartitions: usize,
     ) -> Bag<Source<Sequence<T>>>
     where
-        T: Clone + Send + Sync + 'static,
+        T: Repeated + Send + Sync + 'static,
     {
         let step = Step {
             name: "from_sequence",
@@ -77,7 +78,7 @@ impl Bag<()> {
         partitions: impl IntoIterator<Item = P>,
     ) -> Bag<Source<Sequence<T>>>
     where
-        T: Clone + Send + Sync + 'static,
+        T: Repeated + Send + Sync + 'static,
         P: IntoIterator<Item = T>,
     {
         let step = Step {
@@ -133,7 +134,7 @@ fn no_partitions(npartitions: usize, step: Step) -> Option<Mistake> {
     (npartitions == 0).then(|| Mistake::at(step.location, message))
 }
 
-impl<T: Clone + Send + Sync + 'static> Root for Sequence<T> {
+impl<T: Repeated + Send + Sync + 'static> Root for Sequence<T> {
     type Item<'a> = T;
     type Plan = ();
 

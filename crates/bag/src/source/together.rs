@@ -15,7 +15,7 @@ use crate::run::Run;
 use crate::seam::PartitionSource;
 use crate::stage::{Consumer, Cost, Driven, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 use crate::store::{Cursor, READING_BYTES, Store, WRITING_BYTES};
-use crate::stored::Portable;
+use crate::stored::{Portable, Repeated};
 
 impl<S: Stage> Bag<S> {
     /// The items of two bags in pairs. Both must have the same number of partitions, and equally
@@ -37,7 +37,7 @@ impl<S: Stage> Bag<S> {
         S: for<'a> Stage<Item<'a> = T>,
         O: for<'a> Stage<Item<'a> = U>,
         T: 'static,
-        U: Portable + Clone,
+        U: Portable + Repeated,
     {
         self.together("zip", other)
     }
@@ -60,8 +60,8 @@ impl<S: Stage> Bag<S> {
     where
         S: for<'a> Stage<Item<'a> = T>,
         O: for<'a> Stage<Item<'a> = U>,
-        T: Clone + 'static,
-        U: Portable + Clone,
+        T: Repeated + 'static,
+        U: Portable + Repeated,
     {
         self.together("product", other)
     }
@@ -93,7 +93,7 @@ impl<S: Stage> Bag<S> {
         S: for<'a> Stage<Item<'a> = T>,
         O: for<'a> Stage<Item<'a> = U>,
         T: 'static,
-        U: Portable + Clone,
+        U: Portable + Repeated,
         V: 'static,
         F: Fn(T, U) -> V + Send + Sync + 'static,
     {
@@ -128,8 +128,8 @@ impl<S: Stage> Bag<S> {
         O: for<'a> Stage<Item<'a> = U>,
         P: for<'a> Stage<Item<'a> = W>,
         T: 'static,
-        U: Portable + Clone,
-        W: Portable + Clone,
+        U: Portable + Repeated,
+        W: Portable + Repeated,
         V: 'static,
         F: Fn(T, U, W) -> V + Send + Sync + 'static,
     {
@@ -148,7 +148,7 @@ impl<S: Stage> Bag<S> {
         S: for<'a> Stage<Item<'a> = T>,
         O: for<'a> Stage<Item<'a> = U>,
         T: 'static,
-        U: Portable + Clone,
+        U: Portable + Repeated,
         W: Way<T, U>,
     {
         let step = Step {
@@ -195,7 +195,7 @@ pub trait Way<T, U>: Send + Sync + 'static {
 /// See [`Bag::zip`].
 pub struct Zip;
 
-impl<T, U: Portable + Clone> Way<T, U> for Zip {
+impl<T, U: Portable + Repeated> Way<T, U> for Zip {
     fn partitions(left: u32, right: u32) -> Result<u32> {
         if left != right {
             return Err(Error::invalid(format!(
@@ -232,7 +232,7 @@ impl<T, U: Portable + Clone> Way<T, U> for Zip {
 /// See [`Bag::product`].
 pub struct Product;
 
-impl<T: Clone, U: Portable + Clone> Way<T, U> for Product {
+impl<T: Repeated, U: Portable + Repeated> Way<T, U> for Product {
     fn partitions(left: u32, right: u32) -> Result<u32> {
         let both = left.checked_mul(right);
         both.ok_or_else(|| {
@@ -278,7 +278,7 @@ pub struct Both<T, U> {
 impl<T, U, W> Root for Together<T, U, W>
 where
     T: 'static,
-    U: Portable + Clone,
+    U: Portable + Repeated,
     W: Way<T, U>,
 {
     type Item<'a> = (T, U);

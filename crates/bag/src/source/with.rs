@@ -20,6 +20,11 @@ use crate::run::Run;
 use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 
 /// Lazy values that bags are mapped with: a [`BagItem`], a [`Lazy`], or a tuple of up to four.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no lazy value",
+    note = "give what `count`, `fold` and the like return, a `Lazy`, or a tuple of up to four of them; \
+            a value that is there already is captured by the closure of `map`"
+)]
 pub trait Lazies: Clone + Send + Sync + 'static {
     /// References to the values.
     type Values<'v>: Copy;

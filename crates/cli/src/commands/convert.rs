@@ -1,6 +1,6 @@
 //! `flagstone convert`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flagstone::{
     BadRecords, Counter, DataFrame, ErrorKind, InputFormat, Output, ParquetCompression,
@@ -45,12 +45,40 @@ pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
         .map_err(blame)?;
     let plan = frames.selected.explain_write_with(&session, &output);
     frames.warn(args)?;
-    explained(&format!("{}\n", plan.map_err(blame)?), &explanation)
+    let mut plan = format!("{}\n", plan.map_err(blame)?);
+    if output.is_file_path(&args.output.to) {
+        plan.push_str(
+            "where that is one file, it is the output; else the output is a directory\n\n",
+        );
+    }
+    explained(&plan, &explanation)
 }
 
-/// What is written, as the flags say.
+/// What the name of the output says: its format, and whether it is compressed.
+fn of_name(to: &Path) -> (Option<Format>, bool) {
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.to_ascii_lowercase();
+    let (plain, is_packed) = match name.strip_suffix(".zst") {
+        Some(plain) => (plain, true),
+        None => (name.as_str(), false),
+    };
+    let format = match plain
+        .rsplit_once('.')
+        .map_or("", |(_, extension)| extension)
+    {
+        "parquet" if !is_packed => Some(Format::Parquet),
+        "csv" => Some(Format::Csv),
+        "json" | "jsonl" | "ndjson" => Some(Format::Json),
+        "arrow" | "ipc" | "feather" if !is_packed => Some(Format::Arrow),
+        _ => None,
+    };
+    (format, is_packed && format.is_some())
+}
+
+/// What is written, as the flags say, and where they do not, the name of the output.
 fn output(args: &Convert) -> Result<Output, Failure> {
-    let format = match args.format {
+    let (named, is_packed) = of_name(&args.output.to);
+    let format = match args.format.or(named).unwrap_or(Format::Parquet) {
         Format::Parquet => {
             let compression = match args.compression {
                 None | Some(Compression::Zstd) => ParquetCompression::Zstd,
@@ -70,6 +98,7 @@ fn output(args: &Convert) -> Result<Output, Failure> {
     };
     let compression = match args.compression {
         Some(Compression::Zstd) => RowCompression::Zstd,
+        None if is_packed => RowCompression::Zstd,
         None | Some(Compression::None) => RowCompression::None,
         Some(Compression::Snappy) => {
             let message = "only Parquet is compressed with snappy; say --compression zstd or none";
@@ -252,11 +281,16 @@ fn unused_keys(quality: &Quality) -> Option<String> {
 fn summary(args: &Convert, session: &Session, report: &WriteReport) {
     let stats = session.stats();
     say(format_args!(
-        "{} in {}, {} in {}",
+        "{} in {}, {} in {}{}",
         format_count(report.rows, "row"),
         format_count(report.files.len() as u64, "file"),
         format_bytes(report.bytes),
-        args.output.to.display()
+        args.output.to.display(),
+        // a name such as x.parquet may have become either
+        match report.files.len() > 1 && of_name(&args.output.to).0.is_some() {
+            true => " (a directory)",
+            false => "",
+        }
     ));
     say(format_args!(
         "{} read from {}, {} bad; peak {} of {}{}",

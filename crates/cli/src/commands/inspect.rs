@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
 use flagstone::{
     ArrayFormat, BadRecords, CancelToken, InputFormat, Session, format_bytes, format_count,
-    inspect_npy, inspect_parquet, inspect_zarr, pattern_of, zarr_members,
+    inspect_npy, inspect_parquet_with, inspect_zarr, pattern_of, zarr_members,
 };
 
-use crate::args::{Inspect, Reading};
+use crate::args::Inspect;
 use crate::commands::reading;
 use crate::out::{escaped, print};
 use crate::run::{Failure, say};
@@ -36,22 +36,20 @@ pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
     let inputs = std::slice::from_ref(&args.path);
     match reading::format(inputs, &args.reading)? {
         InputFormat::Parquet => {
-            parquet(&[PathBuf::from(&args.path)])?;
-            full(args, inputs, InputFormat::Parquet)
+            let session = session(args)?;
+            parquet(&session, &[PathBuf::from(&args.path)])?;
+            full(args, &session, inputs, InputFormat::Parquet)
         }
         format => {
-            sampled(&args.path, inputs, &args.reading, format)?;
-            full(args, inputs, format)
+            let session = session(args)?;
+            sampled(&args.path, inputs, args, &session, format)?;
+            full(args, &session, inputs, format)
         }
     }
 }
 
-/// What `--full` adds: all rows are read.
-fn full(args: &Inspect, inputs: &[String], format: InputFormat) -> Result<(), Failure> {
-    const SHOWN: usize = 60;
-    if !args.full {
-        return Ok(());
-    }
+/// What footers, heads and, with --full, all rows are read in.
+fn session(args: &Inspect) -> Result<Session, Failure> {
     let token = CancelToken::new();
     signals::cancel_on_signal(token.clone())
         .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
@@ -59,9 +57,22 @@ fn full(args: &Inspect, inputs: &[String], format: InputFormat) -> Result<(), Fa
     if let Some(bytes) = args.memory {
         builder = builder.memory_bytes(bytes);
     }
-    let session = builder.build()?;
+    Ok(builder.build()?)
+}
+
+/// What `--full` adds: all rows are read.
+fn full(
+    args: &Inspect,
+    session: &Session,
+    inputs: &[String],
+    format: InputFormat,
+) -> Result<(), Failure> {
+    const SHOWN: usize = 60;
+    if !args.full {
+        return Ok(());
+    }
     let frame = reading::frame(inputs, &args.reading, format, BadRecords::Skip);
-    let summary = frame.summary_with(&session)?;
+    let summary = frame.summary_with(session)?;
     let mut out = format!("all {}:\n", format_count(summary.rows, "row"));
     let short = |text: &str| {
         let text = escaped(text);
@@ -193,17 +204,18 @@ fn directory(path: &Path, args: &Inspect) -> Result<(), Failure> {
         .iter()
         .map(|file| file.display().to_string())
         .collect();
+    let session = session(args)?;
     if let [(InputFormat::Parquet, _)] = formats.as_slice() {
-        parquet(&files)?;
-        return full(args, &inputs, InputFormat::Parquet);
+        parquet(&session, &files)?;
+        return full(args, &session, &inputs, InputFormat::Parquet);
     }
     let format = reading::format(&inputs, reading)?;
-    sampled(&path.display().to_string(), &inputs, reading, format)?;
-    full(args, &inputs, format)
+    sampled(&path.display().to_string(), &inputs, args, &session, format)?;
+    full(args, &session, &inputs, format)
 }
 
-fn parquet(patterns: &[PathBuf]) -> Result<(), Failure> {
-    let info = inspect_parquet(patterns)?;
+fn parquet(session: &Session, patterns: &[PathBuf]) -> Result<(), Failure> {
+    let info = inspect_parquet_with(patterns, session)?;
     print(format_args!(
         "Parquet: {}, {}, {}, {} ({} uncompressed)\ncodecs    {}\n{}",
         format_count(info.files as u64, "file"),
@@ -220,11 +232,13 @@ fn parquet(patterns: &[PathBuf]) -> Result<(), Failure> {
 fn sampled(
     called: &str,
     inputs: &[String],
-    reading: &Reading,
+    args: &Inspect,
+    session: &Session,
     format: InputFormat,
 ) -> Result<(), Failure> {
+    let reading = &args.reading;
     let frame = reading::frame(inputs, reading, format, BadRecords::Fail);
-    let schema = frame.schema()?;
+    let schema = frame.schema_with(session)?;
     let files = flagstone::list_files(inputs)?;
     let bytes: u64 = files.iter().map(|(_, len)| len).sum();
     print(format_args!(
@@ -233,7 +247,7 @@ fn sampled(
         format_bytes(bytes),
         tree(&schema)
     ))?;
-    for note in frame.notes()? {
+    for note in frame.notes_with(session)? {
         reading::say_note(&note);
     }
     if format != InputFormat::Json {

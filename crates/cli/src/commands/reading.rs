@@ -146,7 +146,10 @@ pub(crate) fn say_note(note: &str) {
             ));
         }
         (Some((_, flag)), _) => say(format_args!("note: {note} ({flag} says otherwise)")),
-        (None, _) => say(format_args!("note: {note}")),
+        (None, _) => say(format_args!(
+            "note: {}",
+            note.replace("(`skip_lines`)", "(--skip-lines)")
+        )),
     }
 }
 

@@ -161,3 +161,41 @@ fn explain_says_what_a_product_needs_and_does() {
     assert_eq!(refused.err_without_tokens(), ran.err_without_tokens());
     assert_eq!(named_budget(&ran.err), smallest);
 }
+
+#[test]
+fn explain_refuses_the_spill_quota_that_the_run_refuses() {
+    let place = Place::new();
+    matrix(&place.path("a.npy"), 1000, 1);
+    place
+        .run(&["matmul", "a.npy", "a.npy", "--to", "c.zarr"])
+        .ok();
+    // chunks that have to be unpacked are kept while panels are read of them
+    let product = ["matmul", "c.zarr", "a.npy", "--to", "d.npy"];
+    let budget = smallest_budget(&place, &product).to_string();
+    let with = |quota| [&product[..], &["--memory", &budget, "--spill-quota", quota]].concat();
+    for quota in ["0", "1MiB"] {
+        let words = ["--spill-quota", "needed at once", "raise the budget"];
+        let ran = place.fails(1, &with(quota), &words);
+        let explained = place.fails(1, &[&["explain"], &with(quota)[..]].concat(), &words);
+        assert_eq!(ran.err, explained.err);
+        assert!(explained.out.contains("and the spill quota"));
+    }
+    place.run(&[&["explain"], &with("64MiB")[..]].concat()).ok();
+    place.run(&with("64MiB")).ok();
+}
+
+#[test]
+fn inspect_reads_footers_and_heads_within_its_budget() {
+    let place = Place::new();
+    let names: Vec<String> = (0..1500).map(|i| format!("column_{i}")).collect();
+    let row = vec!["1.5"; 1500].join(",");
+    place.write("wide.csv", format!("{}\n{row}\n{row}\n", names.join(",")));
+    let convert = ["convert", "wide.csv", "--to", "wide.parquet"];
+    place.run(&convert).ok();
+    for file in ["wide.parquet", "wide.csv"] {
+        let refused = place.fails(1, &["inspect", file, "--memory", "1MiB"], &[]);
+        let smallest = named_budget(&refused.err).to_string();
+        let ran = place.run(&["inspect", file, "--memory", &smallest]).ok();
+        assert!(ran.out.contains("column_1499: Float64"), "{}", ran.out);
+    }
+}

@@ -795,5 +795,6 @@ fn all_of_a_file_is_looked_at_when_asked_for() {
         "{}",
         ran.out
     );
-    place.fails(2, &["inspect", "a.csv", "--memory", "1GiB"], &["--full"]);
+    // the heads of files are looked at within the budget, too
+    place.run(&["inspect", "a.csv", "--memory", "64MiB"]).ok();
 }

@@ -179,3 +179,119 @@ fn products_of_zarr_arrays_have_the_bits_of_those_of_npy_files() {
     ];
     place.fails(1, &arguments, &["mine.zarr"]);
 }
+
+/// The rows of files of any format.
+#[track_caller]
+fn counted(place: &Place, name: &str) -> u64 {
+    let name = match place.path(name).is_dir() {
+        true => format!("{name}/*"),
+        false => name.to_owned(),
+    };
+    let words = ["convert", &name, "--to", "counted"];
+    place.run(&words).ok();
+    let rows = place.rows("counted");
+    fs::remove_dir_all(place.path("counted")).unwrap();
+    rows
+}
+
+#[test]
+fn a_result_of_one_file_is_a_file_where_the_output_is_called_one() {
+    let place = Place::new();
+    place.records("a.json", 10);
+    let convert = |arguments: &[&str]| {
+        place
+            .run(
+                &[
+                    &["convert", "a.json", "--select", "id, name", "--to"],
+                    arguments,
+                ]
+                .concat(),
+            )
+            .ok()
+    };
+    // the extension says the format, as long as nobody else does
+    for name in [
+        "x.parquet",
+        "x.csv",
+        "x.json",
+        "x.jsonl",
+        "x.ndjson",
+        "x.csv.zst",
+        "x.json.zst",
+    ] {
+        let ran = convert(&[name]);
+        assert!(ran.err.contains("10 rows in 1 file"), "{}", ran.err);
+        assert!(place.path(name).is_file(), "{name}");
+        assert_eq!(counted(&place, name), 10, "{name}");
+    }
+    convert(&["x.arrow"]);
+    let arrow = fs::read(place.path("x.arrow")).unwrap();
+    assert!(arrow.starts_with(b"ARROW1"));
+    let text = fs::read_to_string(place.path("x.csv")).unwrap();
+    assert!(text.starts_with("id,name\n0,n0\n1,n1\n"), "{text}");
+    // any other name is a directory's, and so is one with a slash behind it
+    convert(&["out"]);
+    convert(&["y.parquet/"]);
+    convert(&["z.csv", "--format", "parquet"]);
+    fs::create_dir(place.path("made.parquet")).unwrap();
+    convert(&["made.parquet"]);
+    for name in ["out", "y.parquet", "z.csv", "made.parquet"] {
+        let part = place.path(&format!("{name}/part-00000.parquet"));
+        assert!(part.is_file(), "{name}");
+    }
+    let same = fs::read(place.path("x.parquet")).unwrap();
+    assert_eq!(
+        fs::read(place.path("out/part-00000.parquet")).unwrap(),
+        same
+    );
+    assert!(place.names().iter().all(|name| !name.starts_with('.')));
+    let explained = place.run(&["explain", "convert", "a.json", "--to", "new.parquet"]);
+    assert!(explained.ok().out.contains("where that is one file"));
+}
+
+#[test]
+fn a_result_of_several_files_is_a_directory_whatever_it_is_called() {
+    let place = Place::new();
+    place.records("few.json", 10);
+    place.records("many.json", 40_000);
+    let convert = |from, more: &[&str]| {
+        let arguments = [
+            "convert",
+            from,
+            "--to",
+            "x.json",
+            "--partition-bytes",
+            "64KiB",
+        ];
+        place.run(&[&arguments[..], more].concat())
+    };
+    let ran = convert("many.json", &[]).ok();
+    assert!(ran.err.contains("x.json (a directory)"), "{}", ran.err);
+    assert!(place.path("x.json/part-00001.json").is_file());
+    // either replaces the other, and only when it is told to
+    let before = place.names();
+    convert("few.json", &[]).failed(1, &["x.json", "--overwrite"]);
+    let explain = ["explain", "convert", "few.json", "--to", "x.json"];
+    place.fails(1, &explain, &["x.json", "--overwrite"]);
+    assert!(place.path("x.json").is_dir());
+    convert("few.json", &["--overwrite"]).ok();
+    assert!(place.path("x.json").is_file());
+    convert("many.json", &[]).failed(1, &["x.json", "--overwrite"]);
+    assert_eq!(counted(&place, "x.json"), 10);
+    convert("many.json", &["--overwrite"]).ok();
+    assert!(place.path("x.json/part-00001.json").is_file());
+    assert_eq!(counted(&place, "x.json"), 40_000);
+    assert_eq!(place.names(), before);
+    // a failed run leaves what was there, and nothing of its own
+    place.write("bad.json", "{\"id\":1}\n{\n");
+    let bad = ["convert", "bad.json", "--to", "few.json", "--overwrite"];
+    place.fails(1, &bad, &["bad.json:2"]);
+    assert_eq!(counted(&place, "few.json"), 10);
+    // not what is read, and not what somebody else put there
+    let own = ["convert", "few.json", "--to", "few.json", "--overwrite"];
+    place.fails(1, &own, &["its own input"]);
+    fs::create_dir(place.path("mine.json")).unwrap();
+    place.write("mine.json/notes.txt", "mine");
+    let mine = ["convert", "few.json", "--to", "mine.json", "--overwrite"];
+    place.fails(1, &mine, &["notes.txt", "choose another name"]);
+}

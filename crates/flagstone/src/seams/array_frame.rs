@@ -24,6 +24,10 @@ mod sealed {
 }
 
 /// Types that both arrays and columns have.
+#[diagnostic::on_unimplemented(
+    message = "columns do not hold `{Self}`",
+    note = "cast the array first: columns are of integers, floats and booleans"
+)]
 pub trait ColumnElement: Element + sealed::Sealed {
     #[doc(hidden)]
     const DATA_TYPE: DataType;

@@ -10,6 +10,7 @@
 pub(crate) mod balance;
 mod dialect;
 pub(crate) mod functions;
+mod literals;
 pub(crate) mod logical;
 pub(crate) mod lower;
 pub(crate) mod physical;

@@ -21,6 +21,7 @@ use flagstone_graph::{Error, Result};
 use super::balance::balanced;
 use super::dialect::Limited;
 use super::functions::{self, Functions};
+use super::literals;
 use super::stack::planned;
 use super::star;
 use crate::error::{lower_case, plan_error};
@@ -42,7 +43,7 @@ pub fn check_select_list(list: &str) -> Result<()> {
         for item in parse(list, |parser| parser.parse_projection())? {
             match item {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                    of_rows(&balanced(expr)?)?;
+                    of_rows(&literals::as_texts(balanced(expr)?)?)?;
                 }
                 SelectItem::Wildcard(options) => star::check(&options)?,
                 other => return Err(not_selected(&other)),
@@ -57,7 +58,10 @@ pub fn check_select_list(list: &str) -> Result<()> {
 /// # Errors
 /// The first mistake.
 pub fn check_condition(text: &str) -> Result<()> {
-    planned(|| of_rows(&balanced(parse(text, |parser| parser.parse_expr())?)?))
+    planned(|| {
+        let expr = balanced(parse(text, |parser| parser.parse_expr())?)?;
+        of_rows(&literals::as_texts(expr)?)
+    })
 }
 
 fn not_selected(item: &SelectItem) -> Error {
@@ -178,7 +182,7 @@ fn default_name(expr: &Sql) -> String {
 pub(super) fn to_expr(expr: Sql, schema: &DFSchema) -> Result<Expr> {
     // a name alone is a column, whatever is missing; one among others may be a text
     let may_be_text = !matches!(expr, Sql::Identifier(_) | Sql::CompoundIdentifier(_));
-    let expr = functions::with_parts_of_dates(balanced(expr)?);
+    let expr = functions::with_parts_of_dates(literals::as_texts(balanced(expr)?)?);
     of_rows(&expr)?;
     let provider = Functions::new();
     let options = ParserOptions {
@@ -192,7 +196,7 @@ pub(super) fn to_expr(expr: Sql, schema: &DFSchema) -> Result<Expr> {
             true => with_quotes(error),
             false => plan_error(error),
         })?;
-    functions::with_formats(expr, schema)
+    functions::with_formats(literals::as_numbers(expr, schema)?, schema)
 }
 
 /// A name that is no column may be a text without its quotes.

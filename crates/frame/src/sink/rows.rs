@@ -83,14 +83,19 @@ impl RowOptions {
     }
 
     pub(crate) fn extension(&self) -> &'static str {
+        self.extensions()[0]
+    }
+
+    /// How the names of files of this format end, the one that we write first.
+    pub(crate) fn extensions(&self) -> &'static [&'static str] {
         match (self.format, self.compression, self.delimiter) {
-            (RowFormat::Arrow, ..) => "arrow",
-            (RowFormat::Json, RowCompression::None, _) => "json",
-            (RowFormat::Json, RowCompression::Zstd, _) => "json.zst",
-            (RowFormat::Csv, RowCompression::None, b'\t') => "tsv",
-            (RowFormat::Csv, RowCompression::None, _) => "csv",
-            (RowFormat::Csv, RowCompression::Zstd, b'\t') => "tsv.zst",
-            (RowFormat::Csv, RowCompression::Zstd, _) => "csv.zst",
+            (RowFormat::Arrow, ..) => &["arrow", "ipc", "feather"],
+            (RowFormat::Json, RowCompression::None, _) => &["json", "jsonl", "ndjson"],
+            (RowFormat::Json, RowCompression::Zstd, _) => &["json.zst", "jsonl.zst", "ndjson.zst"],
+            (RowFormat::Csv, RowCompression::None, b'\t') => &["tsv", "tab"],
+            (RowFormat::Csv, RowCompression::None, _) => &["csv"],
+            (RowFormat::Csv, RowCompression::Zstd, b'\t') => &["tsv.zst", "tab.zst"],
+            (RowFormat::Csv, RowCompression::Zstd, _) => &["csv.zst"],
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flagstone_graph::{Error, Result};
 use flagstone_io::{
-    BlockReader, ByteRange, ErrorKind, InputFile, Io, LineLimit, ReadOptions, expand,
+    BlockReader, ByteRange, ErrorKind, InputFile, IntoPaths, Io, LineLimit, ReadOptions, expand,
 };
 use flagstone_memory::{Memory, Unlimited};
 
@@ -61,7 +61,7 @@ impl InputFormat {
     /// # Errors
     /// Files that cannot be found or read; files of different formats, and a file that shows none:
     /// these two have the kind `Invalid`.
-    pub fn detect<P: AsRef<Path>>(patterns: impl IntoIterator<Item = P>) -> Result<InputFormat> {
+    pub fn detect(patterns: impl IntoPaths) -> Result<InputFormat> {
         let mut found: Option<(InputFormat, String)> = None;
         let mut add = |format: InputFormat, name: &Path| {
             let name = name.display().to_string();
@@ -76,8 +76,7 @@ impl InputFormat {
                 }
             }
         };
-        for pattern in patterns {
-            let pattern = pattern.as_ref();
+        for pattern in &patterns.into_paths() {
             if let Some(format) = InputFormat::of_name(pattern) {
                 add(format, pattern)?;
                 continue;

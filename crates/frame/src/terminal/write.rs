@@ -1,10 +1,14 @@
 //! Writing: rows to scratch files in one pass, then files of even size, then the name.
 //!
+//! Output is a directory, because how many files there are is known when they are put together.
+//! Where the path is a file's (`x.parquet`) and there is one, that file gets the name.
+//!
 //! When the schema turns out wider, only the partitions that deviate are read again. What the
 //! others wrote is cast from their scratch files, where that gives the very same files; it does
 //! when every result is a column or a member as the source has it.
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,6 +76,46 @@ impl Output {
             Output::Parquet(options) => options.target_bytes,
             Output::Rows(options) => options.target_bytes,
         }
+    }
+
+    /// What stands in the way of output to a path (an existing output, a directory that does not
+    /// exist), as the run finds it. Nothing of it is left.
+    ///
+    /// # Errors
+    /// What the run would end with.
+    pub fn check_target(&self, path: &Path) -> Result<()> {
+        let options = OutputOptions {
+            keep_partial: false,
+            ..self.options()
+        };
+        self.open(path, options).map(drop)
+    }
+
+    /// Whether a result that is one file is written to a path as a file, not as a directory with
+    /// that file in it: the path ends in the format's extension and not in a slash, and is no
+    /// directory that somebody made for the output.
+    pub fn is_file_path(&self, path: &Path) -> bool {
+        let has_slash = path.as_os_str().as_bytes().ends_with(b"/");
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let name = name.to_ascii_lowercase();
+        let ends = |extension: &&str| {
+            let stem = name.strip_suffix(extension.as_bytes());
+            let stem = stem.and_then(|stem| stem.strip_suffix(b"."));
+            stem.is_some_and(|stem| !stem.is_empty())
+        };
+        let extensions = match self {
+            Output::Parquet(_) => &["parquet"][..],
+            Output::Rows(options) => options.extensions(),
+        };
+        !has_slash && extensions.iter().any(|extension| ends(&extension)) && !is_empty_dir(path)
+    }
+
+    fn open(&self, path: &Path, options: OutputOptions) -> Result<AtomicDir> {
+        let opened = match self.is_file_path(path) {
+            true => AtomicDir::create_or_file(path, options),
+            false => AtomicDir::create(path, options),
+        };
+        opened.map_err(io_error)
     }
 
     fn check(&self, schema: &Schema) -> Result<()> {
@@ -150,7 +194,8 @@ pub(crate) fn write(
     let lowered = lower(frame, execute)?;
     output.check(&lowered.schema)?;
     let metadata = lowered.source.metadata();
-    let directory = AtomicDir::create(path, output.options()).map_err(io_error)?;
+    let is_file_path = output.is_file_path(path);
+    let directory = output.open(path, output.options())?;
     let job = Job {
         execute,
         output,
@@ -167,12 +212,22 @@ pub(crate) fn write(
     job.remove_scratch(sizes.len())?;
     met.commit()?;
     let target = directory.target().to_owned();
-    directory.commit().map_err(io_error)?;
+    let files = match is_file_path && sizes.len() == 1 {
+        true => {
+            directory
+                .commit_file(output.file_name(0))
+                .map_err(io_error)?;
+            vec![target]
+        }
+        false => {
+            directory.commit().map_err(io_error)?;
+            let name = |i| target.join(output.file_name(i));
+            (0..sizes.len()).map(name).collect()
+        }
+    };
     let groups = partitions.iter().flat_map(|written| &written.row_groups);
     Ok(WriteReport {
-        files: (0..sizes.len())
-            .map(|i| target.join(output.file_name(i)))
-            .collect(),
+        files,
         rows: groups.map(|group| group.rows).sum(),
         bytes: sizes.iter().sum(),
         schema,
@@ -181,6 +236,11 @@ pub(crate) fn write(
         first_bad: met.first_bad,
         widened: met.widened,
     })
+}
+
+/// A directory that was made for output stays one.
+fn is_empty_dir(path: &Path) -> bool {
+    std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// The heads of the files had no record that can be read: looks at all of them.

@@ -250,6 +250,38 @@ fn a_spill_quota_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_quota_that_cannot_do_is_refused_before_anything_runs() {
+    let (graph, output, expected) = overflowing();
+    let quota = |bytes: u64| {
+        let faults = Arc::new(Faults::default());
+        let session = Session::builder()
+            .memory("1 MiB")
+            .threads(2)
+            .spill_quota_bytes(bytes)
+            .spill_medium(Medium(faults))
+            .build()
+            .expect("the session starts");
+        let program = session.freeze(&graph, &[output]).expect("it is planned");
+        let refusal = session.certify(&program).refusal(&program);
+        (session, refusal)
+    };
+    // 24 blocks of 100 kB are needed at once
+    let held = 24 * 100_000u64;
+    for bytes in [0, 300_000, held - (1 << 20)] {
+        let (session, refusal) = quota(bytes);
+        let refusal = refusal.expect("what does not fit cannot be spilled");
+        assert!(refusal.is_out_of_disk(), "{refusal}");
+        let error = result(&session, &graph, output).expect_err("it is refused");
+        assert_eq!(error.message(), refusal.message());
+        assert_eq!(session.last_stats().tasks, 0, "{error}");
+    }
+    // what may be enough is tried
+    let (session, refusal) = quota(held + 100_000);
+    assert!(refusal.is_none());
+    assert_eq!(result(&session, &graph, output).expect("it fits"), expected);
+}
+
+#[test]
 fn a_flipped_bit_on_disk_is_an_error_never_an_answer() {
     let (graph, output, expected) = overflowing();
     let mut caught = 0;

@@ -10,6 +10,7 @@ use flagstone_memory::{Memory, format_count};
 
 use super::names;
 use super::options::CsvOptions;
+use super::widths::Header;
 use crate::csv::column::kind_of;
 use crate::csv::ends;
 use crate::csv::split::{Format, Record, Splitter, unquote};
@@ -103,6 +104,10 @@ impl<'a> Looking<'a> {
         let mut expected = 1;
         // columns with an empty text in quotes
         let mut texts: Vec<bool> = Vec::new();
+        let header = match self.options.header && self.options.names.is_none() {
+            true => Header::of(text, self.head.is_whole, format, &mut self.splitter)?,
+            false => Header::Fits,
+        };
         self.splitter.begin(text, format)?;
         while let Some(record) = self.splitter.next(text, format, expected)? {
             // a record without an end is cut off where the head is
@@ -139,8 +144,9 @@ impl<'a> Looking<'a> {
             }
             let Some(seen) = &mut seen else {
                 self.check_first(start, end, field_count)?;
-                seen = Some(self.columns(field_count, start)?);
-                expected = field_count;
+                let columns = self.columns(field_count, start, header)?;
+                expected = columns.columns.len();
+                seen = Some(columns);
                 if !self.options.header {
                     // the first record has values: look at it as at the others
                     self.splitter.begin(text, format)?;
@@ -247,7 +253,7 @@ impl<'a> Looking<'a> {
     }
 
     /// The columns that the first record names or numbers.
-    fn columns(&mut self, field_count: usize, start: usize) -> Result<Seen> {
+    fn columns(&mut self, field_count: usize, start: usize, header: Header) -> Result<Seen> {
         let mut given = Vec::with_capacity(field_count);
         for i in 0..field_count {
             given.push(match self.options.header {
@@ -285,6 +291,7 @@ impl<'a> Looking<'a> {
                 name.clone_from(own);
             }
         }
+        notes.extend(header.mend(&mut given));
         let (unique, made) = names::unique(given);
         notes.extend(names::note(&made));
         if self.format.line_end == ends::CARRIAGE_RETURN {

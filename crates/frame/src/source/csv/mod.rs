@@ -13,6 +13,7 @@ mod options;
 mod reading;
 mod sniff;
 mod tally;
+mod widths;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};

@@ -6,14 +6,12 @@ use arrow::datatypes::Fields;
 use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, Value};
 use flagstone_io::InputFile;
 
-use super::footer::{OldTimes, Opened, open};
+use super::footer::{OldTimes, Opened, estimate, open};
 use super::pages;
 use crate::error::file_error;
 
 /// So many pages of a column are looked at for the plan: its dictionary and its first page.
 const PLANNED_PAGES: usize = 2;
-/// How long a footer is at most, as far as the plan knows before it is read.
-const FOOTER_BYTES: u64 = 256 << 10;
 
 /// Where a row group is.
 #[derive(Debug, Clone)]
@@ -64,11 +62,22 @@ pub(super) struct Footer {
 
 /// Reads the footers of files, one task each.
 pub(super) struct FooterLayer {
-    pub(super) files: Vec<InputFile>,
-    pub(super) times: OldTimes,
+    files: Vec<InputFile>,
+    times: OldTimes,
+    /// What each will take.
+    estimates: Vec<u64>,
 }
 
 impl FooterLayer {
+    /// Looks at how long the footers are.
+    pub(super) fn new(files: &[InputFile], times: OldTimes) -> Self {
+        FooterLayer {
+            files: files.to_vec(),
+            times,
+            estimates: files.iter().map(estimate).collect(),
+        }
+    }
+
     fn places(&self, task: u32, opened: &Opened, ctx: &TaskContext<'_>) -> Result<Vec<Place>> {
         let path = self.files[task as usize].path();
         let mut places = Vec::new();
@@ -116,14 +125,11 @@ impl Layer for FooterLayer {
     fn deps(&self, _: u32, _: &mut Deps<'_>) {}
 
     fn footprint(&self, task: u32) -> Footprint {
-        let bytes = self.files[task as usize].len().min(FOOTER_BYTES);
-        Footprint::estimated(bytes.min(16 << 10))
-            .with_scratch(4 * bytes)
+        // places and needs of columns stay
+        let bytes = self.estimates[task as usize];
+        Footprint::estimated(bytes / 8)
+            .with_scratch(bytes)
             .resident()
-    }
-
-    fn assumption(&self) -> Option<String> {
-        Some("footers take at most 256 KiB".into())
     }
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {

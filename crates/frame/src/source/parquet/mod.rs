@@ -77,11 +77,7 @@ impl ParquetSource {
     pub(crate) fn open(files: &[InputFile], execute: &dyn Execute) -> Result<Self> {
         let times = OldTimes::Nanoseconds;
         let mut graph = Graph::new();
-        let layer = FooterLayer {
-            files: files.to_vec(),
-            times,
-        };
-        let layer = graph.push(layer, &[]);
+        let layer = graph.push(FooterLayer::new(files, times), &[]);
         let blocks = execute.execute(&graph, &[layer])?;
         let mut known: Option<(Fields, HashMap<String, String>)> = None;
         let (mut row_groups, mut footers) = (Vec::new(), Vec::new());
