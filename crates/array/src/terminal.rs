@@ -71,6 +71,7 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// A mistake in how the array was built.
     pub fn push_whole(&self, graph: &mut Graph, resources: Resources) -> Result<LayerId> {
+        self.try_shape()?;
         let plan = Plan::new(resources).beside(self.nbytes());
         let lowered = Lowering::new(graph, plan).lower_chunks(&self.node)?;
         Ok(collect::<T>(graph, &lowered, self.node.location))

@@ -275,8 +275,12 @@ impl<T: Element> Array<T> {
     }
 
     /// The chunks of an array that was rechunked, unless the plan is to choose them.
+    ///
+    /// # Panics
+    /// As [`Array::shape`].
+    #[track_caller]
     pub fn chunks(&self) -> Option<&ChunkGrid> {
-        match &self.node.op {
+        match &self.known().op {
             Op::Layer { lower, .. } => lower.chunks(),
             _ => None,
         }
