@@ -146,6 +146,7 @@ const ELSEWHERE: &[&str] = &[
     "new",
     "auto",
     "bytes",
+    "cubes",
     "along",
     "lists",
     "balanced",

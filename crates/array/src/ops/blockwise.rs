@@ -278,7 +278,10 @@ impl<U: Element> Blockwise<U> {
                     "no operand has the index '{letter}': give its length with `becomes`"
                 ));
             };
-            if block == Some(0) || other.is_some_and(|of| of.2 == 0) {
+            let nothing = |length: usize, block: usize| block == 0 && length > 0;
+            if block.is_some_and(|block| nothing(length, block))
+                || other.is_some_and(|of| nothing(of.1, of.2))
+            {
                 return Err(format!(
                     "the index '{letter}' cannot be cut into blocks of length 0"
                 ));
