@@ -31,13 +31,13 @@ impl Explanation {
         self
     }
 
-    /// The same with the smallest budget that works, where that is another plan's.
+    /// The same with the smallest budget for which a plan was tried.
     pub(crate) fn naming(mut self, budget_bytes: u64) -> Self {
         self.smallest_budget_bytes = budget_bytes;
         self
     }
 
-    /// The smallest budget that works: for this plan, or for the one that a smaller budget would
+    /// The smallest budget that works: for this plan, or for the one that another budget would
     /// be given.
     pub fn smallest_budget_bytes(&self) -> u64 {
         self.smallest_budget_bytes

@@ -7,7 +7,9 @@ use arrow::datatypes::SchemaRef;
 use flagstone_array::{Array, Element};
 use flagstone_bag::{Bag, Collected, Computed, Portable, Source, Stage};
 use flagstone_frame::{BATCH_ROWS, DataFrame, Partition, PartitionSource, Scan};
-use flagstone_graph::{Error, Execute, Graph, Inputs, Layer, LayerId, Result, TaskContext};
+use flagstone_graph::{
+    Error, Execute, Graph, Inputs, Layer, LayerId, Result, TaskContext, advised,
+};
 use flagstone_scheduler::Persisted;
 
 use crate::compute::sealed::Sealed;
@@ -64,7 +66,13 @@ impl<T: Element> Persist for Array<T> {
         let array = self.counted_with(session)?;
         let mut graph = Graph::new();
         let (layer, grid) = array.push_with(&mut graph, session.resources())?;
-        let handle = start(session, &graph, layer)?;
+        let handle = start(session, &graph, layer).map_err(|refusal| {
+            advised(session, refusal, &mut |resources| {
+                let mut graph = Graph::new();
+                let (layer, _) = array.push_with(&mut graph, resources)?;
+                Ok((graph, vec![layer]))
+            })
+        })?;
         Ok(Array::from_layer(grid, move |graph| {
             let layer = Arc::clone(&handle) as Arc<dyn Layer>;
             Ok(graph.push_at(layer, &[], None))

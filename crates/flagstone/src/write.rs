@@ -4,7 +4,7 @@ use std::path::Path;
 
 use flagstone_array::{Array, Element, StoreTo, ZarrOptions};
 use flagstone_frame::{DataFrame, Output, ParquetOptions, RowFormat, RowOptions, WriteReport};
-use flagstone_graph::{Error, Execute, Graph, Resources, Result, advised};
+use flagstone_graph::{Error, Graph, Result};
 use flagstone_io::{AtomicDir, OutputOptions};
 
 use crate::explain::Explanation;
@@ -120,42 +120,14 @@ impl Session {
         to: &StoreTo<'_>,
     ) -> Result<Explanation> {
         let array = array.counted_with(self)?;
-        let explain = |resources: Resources| -> Result<Explanation> {
+        let mut notes = None;
+        let explanation = self.explained(&mut |resources| {
             let store = array.build_store_to(resources, to)?;
-            let program = self.freeze(&store.graph, &[store.output])?;
-            let certificate = self.certify(&program);
-            Ok(Explanation::new(program, certificate).with_notes(store.notes.clone()))
-        };
-        let resources = self.resources();
-        let explanation = explain(resources)?;
-        let mut plan = |resources: Resources| -> Result<(Graph, Vec<_>)> {
-            let store = array.build_store_to(resources, to)?;
+            // those of the plan that would run
+            notes.get_or_insert_with(|| store.notes.clone());
             Ok((store.graph, vec![store.output]))
-        };
-        if let Some(refusal) = explanation.refusal() {
-            let named = advised(self, refusal, &mut plan).smallest_budget();
-            return Ok(match named {
-                Some(bytes) => explanation.naming(bytes),
-                None => explanation,
-            });
-        }
-        // in a smaller budget the array is cut into smaller chunks: one that was tried may be named
-        let smallest = explain(Resources {
-            budget_bytes: resources.budget_bytes.min(1 << 20),
-            ..resources
         })?;
-        let bytes = smallest.smallest_budget_bytes().next_multiple_of(1 << 20);
-        let Some(budgets) = self
-            .budgets()
-            .filter(|_| bytes < explanation.smallest_budget_bytes())
-        else {
-            return Ok(explanation);
-        };
-        let (graph, outputs) = plan(budgets.resources_at(bytes))?;
-        Ok(match budgets.needed_at(&graph, &outputs, bytes)? <= bytes {
-            true => explanation.naming(bytes),
-            false => explanation,
-        })
+        Ok(explanation.with_notes(notes.unwrap_or_default()))
     }
 
     /// What writing a dataframe would do: its first pass, which decides what it needs. The output
