@@ -5,6 +5,8 @@
 mod arrays;
 #[path = "system/common.rs"]
 mod common;
+#[path = "system/explained.rs"]
+mod explained;
 #[path = "system/faults.rs"]
 mod faults;
 #[path = "system/handles.rs"]

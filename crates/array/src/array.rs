@@ -1,8 +1,9 @@
 //! The array handle: cheap to clone, computes nothing before a terminal.
 //!
-//! No method panics or returns a `Result`: a mistake (shapes that do not match, a file that cannot
+//! No operation panics or returns a `Result`: a mistake (shapes that do not match, a file that cannot
 //! be read) is kept with the line of the user's program that made it, and returned by the first
-//! terminal or by [`Array::check`]. An operation on a mistaken array gives the same mistake.
+//! terminal or by [`Array::check`]. An operation on a mistaken array gives the same mistake. Only
+//! what has no other answer panics with it: the question for its shape ([`Array::shape`]).
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -161,18 +162,28 @@ impl<T: Element> Array<T> {
         }
     }
 
-    /// The length of each axis. Empty for a mistaken array, and for one whose lengths depend on the
-    /// data: see [`Array::has_shape`], and [`Array::try_shape`], which says so.
+    /// The length of each axis.
     ///
+    /// ```should_panic
+    /// use flagstone_array::Array;
+    ///
+    /// let x = Array::<f64>::zeros(&[3]) + Array::<f64>::zeros(&[4]);
+    /// let rows = x.shape()[0]; // panics: cannot add arrays of shapes [3] and [4], ...
     /// ```
-    /// # use flagstone_array::Array;
-    /// assert_eq!(Array::<f64>::zeros(&[2, 3]).shape(), [2, 3]);
-    /// ```
+    ///
+    /// # Panics
+    /// A mistaken array has no shape that could be given: this and the other questions about shapes
+    /// ([`ndim`](Self::ndim), [`len`](Self::len), [`is_empty`](Self::is_empty),
+    /// [`nbytes`](Self::nbytes), [`chunks`](Self::chunks)) panic with the mistake and the line that
+    /// made it, as a program in NumPy would have ended there. So they do for an array whose lengths
+    /// depend on the data ([`Array::has_shape`]) and were not counted. [`Array::try_shape`] returns
+    /// both as errors.
+    #[track_caller]
     pub fn shape(&self) -> &[usize] {
-        &self.node.shape
+        &self.known().shape
     }
 
-    /// The length of each axis, where it is known; [`Array::shape`] has none where it is not.
+    /// The length of each axis, where it is known; [`Array::shape`] panics where it is not.
     ///
     /// ```
     /// use flagstone_array::Array;
@@ -189,7 +200,7 @@ impl<T: Element> Array<T> {
         self.check()?;
         match self.node.uncounted() {
             Some(mistake) => Err(mistake.error()),
-            None => Ok(self.shape()),
+            None => Ok(&self.node.shape),
         }
     }
 
@@ -199,8 +210,12 @@ impl<T: Element> Array<T> {
     /// # use flagstone_array::Array;
     /// assert_eq!(Array::<f64>::zeros(&[2, 3]).ndim(), 2);
     /// ```
+    ///
+    /// # Panics
+    /// As [`Array::shape`].
+    #[track_caller]
     pub fn ndim(&self) -> usize {
-        self.node.ndim()
+        self.known().ndim()
     }
 
     /// How many elements there are.
@@ -209,11 +224,19 @@ impl<T: Element> Array<T> {
     /// # use flagstone_array::Array;
     /// assert_eq!(Array::<f64>::zeros(&[2, 3]).len(), 6);
     /// ```
+    ///
+    /// # Panics
+    /// As [`Array::shape`].
+    #[track_caller]
     pub fn len(&self) -> usize {
-        self.node.len()
+        self.known().len()
     }
 
     /// Whether there are no elements.
+    ///
+    /// # Panics
+    /// As [`Array::shape`].
+    #[track_caller]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -224,8 +247,21 @@ impl<T: Element> Array<T> {
     /// # use flagstone_array::Array;
     /// assert_eq!(Array::<f64>::zeros(&[2, 3]).nbytes(), 48);
     /// ```
+    ///
+    /// # Panics
+    /// As [`Array::shape`].
+    #[track_caller]
     pub fn nbytes(&self) -> u64 {
-        self.node.nbytes()
+        self.known().nbytes()
+    }
+
+    /// The node, whose shape is asked for.
+    #[track_caller]
+    pub(crate) fn known(&self) -> &Node {
+        if let Err(mistake) = self.try_shape() {
+            panic!("{mistake}");
+        }
+        &self.node
     }
 
     /// Returns the mistake that this array was built with, if any, with its source line.

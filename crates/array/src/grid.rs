@@ -33,6 +33,13 @@ pub(crate) fn volume(region: &[Range<usize>]) -> usize {
     region.iter().map(ExactSizeIterator::len).product()
 }
 
+/// Whether chunks of such a shape cut an array: of a length that is nought there are some only along
+/// an axis without elements.
+pub(crate) fn can_cut(shape: &[usize], chunk: &[usize]) -> bool {
+    let fits = |(&length, &chunk): (&usize, &usize)| chunk > 0 || length == 0;
+    shape.len() == chunk.len() && shape.iter().zip(chunk).all(fits)
+}
+
 /// How an array is cut into chunks. Chunks are numbered in C order; an array without elements has
 /// one empty chunk, so that every array has a task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,7 +74,8 @@ impl ChunkGrid {
         }
     }
 
-    /// Cuts each axis into chunks of the lengths listed, which add up to the axis.
+    /// Cuts each axis into chunks of the lengths listed, which add up to the axis. Empty ones, as
+    /// filters leave them elsewhere, are left out: nothing is to be made, kept or stored for them.
     ///
     /// # Errors
     /// Lists that do not, with the axis.
@@ -75,14 +83,15 @@ impl ChunkGrid {
         let (mut chunk, mut cuts) = (Vec::new(), Vec::new());
         for (axis, (&length, list)) in shape.iter().zip(lists).enumerate() {
             let sum = list.iter().try_fold(0, |sum: usize, &n| sum.checked_add(n));
-            if sum != Some(length) || (list.contains(&0) && length > 0) || list.is_empty() {
+            if sum != Some(length) {
                 return Err(format!(
                     "chunks of {list:?} do not cut axis {axis}, which has {length} elements, into \
                      parts"
                 ));
             }
-            let longest = list.iter().copied().max().unwrap_or(1).max(1);
-            let even = list[..list.len() - 1].iter().all(|&n| n == longest);
+            let list: Vec<usize> = list.iter().copied().filter(|&n| n > 0).collect();
+            let longest = list.iter().copied().max().unwrap_or(1);
+            let even = list.iter().rev().skip(1).all(|&n| n == longest);
             cuts.push((!even).then(|| {
                 let ends = list.iter().scan(0, |end, &n| {
                     *end += n;
@@ -297,6 +306,10 @@ mod tests {
         assert_eq!(grid.chunk_shape(), [3, 2]);
         let even = ChunkGrid::irregular(&[7], &[vec![3, 3, 1]]).unwrap();
         assert_eq!(even, ChunkGrid::new(&[7], &[3]));
+        let empty = [vec![0, 3, 0, 0, 3, 1, 0], vec![0, 0], vec![]];
+        let without = ChunkGrid::irregular(&[7, 0, 0], &empty).unwrap();
+        assert_eq!(without, ChunkGrid::new(&[7, 0, 0], &[3, 1, 1]));
+        assert_eq!(without.region(2), [6..7, 0..0, 0..0]);
         assert!(
             ChunkGrid::irregular(&[7], &[vec![3, 3]])
                 .unwrap_err()

@@ -6,6 +6,7 @@
 //!
 //! Expressions can be a hundred thousand operations deep. Nothing here recurses, dropping included.
 
+use std::collections::HashSet;
 use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
@@ -188,6 +189,23 @@ impl Node {
     /// The bytes of the whole array.
     pub(crate) fn nbytes(&self) -> u64 {
         (self.len() as u64).saturating_mul(self.dtype.size() as u64)
+    }
+
+    /// Whether a node without elements is made of something that runs all the same, and may find a
+    /// mistake (`Fused::needed`).
+    pub(crate) fn is_checked_when_run(&self) -> bool {
+        let mut stack = vec![self];
+        let mut seen = HashSet::new();
+        while let Some(node) = stack.pop() {
+            if node.len() > 0 || !seen.insert(std::ptr::from_ref(node)) {
+                continue;
+            }
+            if let Op::Layer { .. } = node.op {
+                return true;
+            }
+            stack.extend(node.inputs().iter().map(|input| &**input));
+        }
+        false
     }
 
     /// The operation's name in keys.

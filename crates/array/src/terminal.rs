@@ -1,8 +1,6 @@
 //! Terminals: where an expression is lowered, executed, and its result handed out.
 
-use flagstone_graph::{
-    Block, Error, ErrorKind, Execute, Graph, LayerId, Resources, Result, advised,
-};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Resources, Result, advised};
 use ndarray::ArrayD;
 
 use crate::array::Array;
@@ -71,6 +69,7 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// A mistake in how the array was built.
     pub fn push_whole(&self, graph: &mut Graph, resources: Resources) -> Result<LayerId> {
+        self.try_shape()?;
         let plan = Plan::new(resources).beside(self.nbytes());
         let lowered = Lowering::new(graph, plan).lower_chunks(&self.node)?;
         Ok(collect::<T>(graph, &lowered, self.node.location))
@@ -100,24 +99,14 @@ impl<T: Element> Array<T> {
     /// A mistake in how the array was built, and those of the run.
     pub fn compute_with(&self, executor: &dyn Execute) -> Result<ArrayD<T>> {
         let array = self.counted_with(executor)?;
-        // a plan may be too large, too: that the result is, is what helps the user
-        let budget_bytes = executor.resources().budget_bytes;
-        let of_result = |refusal: Error| {
-            let is_large = array.nbytes() > budget_bytes && refusal.smallest_budget().is_none();
-            match is_large && refusal.kind() == ErrorKind::Budget {
-                true => Error::large_result(array.nbytes(), budget_bytes)
-                    .with_location(array.node.location),
-                false => refusal,
-            }
-        };
         let mut plan = |resources| {
             let mut graph = Graph::new();
             let layer = array.push_whole(&mut graph, resources)?;
             Ok((graph, vec![layer]))
         };
-        let (graph, outputs) = plan(executor.resources()).map_err(of_result)?;
+        let (graph, outputs) = plan(executor.resources())?;
         let blocks = executor.execute(&graph, &outputs);
-        let blocks = blocks.map_err(|refusal| of_result(advised(executor, refusal, &mut plan)))?;
+        let blocks = blocks.map_err(|refusal| advised(executor, refusal, &mut plan))?;
         self.whole(blocks.into_iter().next().unwrap_or_default())
     }
 }

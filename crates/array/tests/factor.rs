@@ -110,6 +110,61 @@ fn singular_values_make_the_matrix_again() {
     assert_eq!(both(&later.qr().1), both(&known.qr().1));
 }
 
+/// NumPy squares in the type of the elements: infinite, or nought.
+#[test]
+fn norms_are_numbers_where_their_squares_are_none() {
+    // of each row 12 times 3, 4, 12 or 13 times a factor; the longest line beyond a leaf
+    for factor in [1e37f32, 1e-38, 1.0] {
+        let x = Array::from_fn(&[4, 300], |i| {
+            [3.0f32, 4.0, 12.0, 13.0][i[0]] + 0.0 * i[1] as f32
+        });
+        let x = x * factor;
+        let columns = both(&x.norm(0));
+        let root = f64::from(factor) * (9.0f64 + 16.0 + 144.0 + 169.0).sqrt();
+        for &norm in &columns {
+            assert!(
+                (f64::from(norm) / root - 1.0).abs() < 1e-6,
+                "{norm} is not {root}"
+            );
+        }
+        let lines = both(&x.norm_of(Norm::P(2.0), 1));
+        for (&norm, of) in lines.iter().zip([3.0, 4.0, 12.0, 13.0]) {
+            let root = f64::from(factor) * of * 300f64.sqrt();
+            let expected = if root > f64::from(f32::MAX) {
+                f64::INFINITY
+            } else {
+                root
+            };
+            let near = (f64::from(norm) / expected - 1.0).abs() < 1e-6;
+            assert!(
+                near || f64::from(norm) == expected,
+                "{norm} is not {expected}"
+            );
+        }
+    }
+    for factor in [1e300, 1e-300, 1e-290, 1e150, 1.0] {
+        let x = Array::from_fn(&[1000, 7], move |i| factor * (i[0] * 7 + i[1]) as f64);
+        let squares: f64 = (0..7000).map(|n| f64::from(n) * f64::from(n)).sum();
+        let norm = both(&x.norm_of(Norm::Frobenius, ..))[[]];
+        assert!(
+            (norm / (factor * squares.sqrt()) - 1.0).abs() < 1e-14,
+            "{norm}"
+        );
+        let across = both(&x.norm(0));
+        let first: f64 = (0..1000).map(|n| f64::from(n * 7) * f64::from(n * 7)).sum();
+        assert!(
+            (across[[0]] / (factor * first.sqrt()) - 1.0).abs() < 1e-14,
+            "{across}"
+        );
+    }
+    let odd = Array::from_ndarray(ndarray::arr2(&[
+        [1.0, f64::INFINITY],
+        [f64::NAN, f64::INFINITY],
+    ]));
+    let odd = odd.norm(1).compute_with(&SerialExecutor).unwrap();
+    assert!(odd[[0]] == f64::INFINITY && odd[[1]].is_nan());
+}
+
 #[test]
 fn norms_are_numpys() {
     let x = Array::from_ndarray(ndarray::arr2(&[[1.0, -2.0, 0.0], [4.0, 3.0, -1.0]]));

@@ -107,7 +107,9 @@ impl table::Visit for Declared {
 
 /// Runs at exactly the smallest budget that is named, and above it.
 fn at_smallest<T: Element>(name: &str, array: &Array<T>) {
-    let threads = 1 + array.len() % 3;
+    // of lengths that are not counted yet nothing is known
+    let length = array.try_shape().map_or(1, |shape| shape.iter().product());
+    let threads = 1 + length % 3;
     let run = |bytes: u64| {
         let session = Session::builder().memory_bytes(bytes).threads(threads);
         session

@@ -144,3 +144,42 @@ fn planning_ends_when_it_is_cancelled() {
         cancelled.elapsed()
     );
 }
+
+/// That the result does not fit is what helps, whatever the plan would take.
+#[test]
+fn a_result_that_does_not_fit_is_refused_before_its_plan() {
+    let session = session("16MiB");
+    // a plan of a million tasks alone would not fit either
+    let many = Array::<f64>::zeros(&[1 << 23])
+        .rechunk(8)
+        .map_chunks(|_, chunk| chunk.to_owned());
+    let started = Instant::now();
+    let error = many.compute_with(&session).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Budget);
+    let message = error.to_string();
+    assert!(message.contains("the result holds 64.0 MiB"), "{message}");
+    assert!(message.contains("budget of 16.0 MiB"), "{message}");
+    assert!(message.contains("planning.rs"), "{message}");
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        started.elapsed()
+    );
+    // without a result to speak of it is the plan that is refused
+    let error = many.sum().compute_with(&session).unwrap_err().to_string();
+    assert!(error.contains("the plan is too large"), "{error}");
+    // a budget that is named holds both
+    let fits = Array::<f64>::zeros(&[1 << 22])
+        .rechunk(1 << 18)
+        .map_chunks(|_, chunk| chunk.to_owned());
+    let error = fits.compute_with(&session).unwrap_err();
+    assert!(
+        error.message().contains("the result holds 32.0 MiB"),
+        "{error}"
+    );
+    let named = Session::builder().memory_bytes(error.smallest_budget().unwrap());
+    assert_eq!(
+        fits.compute_with(&named.build().unwrap()).unwrap().len(),
+        1 << 22
+    );
+}

@@ -199,3 +199,73 @@ fn rows_columns_and_points_in_any_order() {
     found.sort_unstable();
     assert_eq!(found, firsts(&x));
 }
+
+/// As NumPy, which looks at every place whether there is something to take or not.
+#[test]
+fn places_outside_are_noticed_where_nothing_is_taken() {
+    let bad = Array::from_ndarray(ndarray::arr1(&[0i64, 7]).into_dyn());
+    let good = Array::from_ndarray(ndarray::arr1(&[0i64, -3]).into_dyn());
+    let computed = |list: &Array<i64>| list.expand_dims(0).sum_axis(0);
+    type Of = fn(Array<f64>) -> Array<f64>;
+    let then: [(&str, Of); 8] = [
+        ("as it is", |x| x),
+        ("plus one", |x| x + 1.0),
+        ("turned", |x| x.t()),
+        ("another shape", |x| x.reshape(&[0])),
+        ("summed", |x| x.sum()),
+        ("beside others", |x| {
+            Array::concatenate(&[&x, &Array::zeros(x.shape())], 0)
+        }),
+        ("in other chunks", |x| x.rechunk(1)),
+        ("sorted", |x| x.sort(0)),
+    ];
+    for (shape, axis) in [([3, 0], 0), ([0, 3], 1)] {
+        let x = Array::<f64>::zeros(&shape);
+        for (name, then) in then {
+            for (list, right) in [(&bad, false), (&good, true)] {
+                for list in [list.clone(), computed(list)] {
+                    let index = match axis {
+                        0 => index![&list].to_vec(),
+                        _ => index![.., &list].to_vec(),
+                    };
+                    for taken in [x.take_lazy(&list, axis), x.index(index)] {
+                        let result = then(taken).compute_with(&SerialExecutor);
+                        assert_eq!(result.is_ok(), right, "{name} {shape:?}");
+                        if let Err(error) = result {
+                            let error = error.to_string();
+                            assert!(error.contains("index 7 is outside an axis of 3"), "{error}");
+                        }
+                    }
+                }
+            }
+        }
+        // lists and masks in memory, and masks that are computed
+        assert!(x.take(&[0, 7], axis).check().is_err());
+        let mut entries = vec![Index::from(..); axis as usize];
+        entries.push(Index::from(vec![0, 7]));
+        assert!(x.index(entries.clone()).check().is_err());
+        assert!(
+            x.with_assigned(entries, &Array::scalar(1.0))
+                .check()
+                .is_err()
+        );
+        for length in [2, 4] {
+            let some = vec![true; length];
+            assert!(x.compress(&some, axis).check().is_err(), "{length}");
+            let mask = Array::full(&[length], true);
+            let error = x.compress_where(&mask, axis).counted_with(&SerialExecutor);
+            assert!(error.is_err(), "{length}");
+            for mask in [
+                Index::from(&mask),
+                Index::from(ndarray::Array1::from_elem(length, true).into_dyn()),
+            ] {
+                let mut entries = vec![Index::from(..); axis as usize];
+                entries.push(mask);
+                let error = x.index(entries.clone()).counted_with(&SerialExecutor);
+                assert!(error.is_err(), "{length}");
+                let error = x.with_assigned(entries, &Array::scalar(1.0));
+                assert!(error.compute_with(&SerialExecutor).is_err(), "{length}");
+            }
+        }
+    }
+}

@@ -35,12 +35,26 @@ pub(crate) fn ignore_file_size_limit() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Ends the process when the work has not noticed that it was cancelled.
+/// Ends the process when the work has not noticed that it was cancelled, or cannot say so: messages
+/// go to a pipe that nobody reads.
 fn end_in_time(signal: i32) {
     const ANSWER_MAX: Duration = Duration::from_millis(700);
     let end = move || {
         std::thread::sleep(ANSWER_MAX);
         flagstone::remove_unfinished();
+        tell_in_time(signal);
+        std::process::exit(128 + signal);
+    };
+    let watch = std::thread::Builder::new().name("flagstone-end".into());
+    // without the thread the work ends when it notices
+    let _ = watch.spawn(end);
+}
+
+/// Says why the process ends, and waits no longer than that usually takes.
+fn tell_in_time(signal: i32) {
+    const TELLING_MAX: Duration = Duration::from_millis(100);
+    let (told, is_told) = std::sync::mpsc::channel();
+    let tell = move || {
         let word = if signal == SIGINT {
             "interrupted"
         } else {
@@ -49,11 +63,11 @@ fn end_in_time(signal: i32) {
         crate::run::say(format_args!(
             "{word}: output that was not finished has no name"
         ));
-        std::process::exit(128 + signal);
+        let _ = told.send(());
     };
-    let watch = std::thread::Builder::new().name("flagstone-end".into());
-    // without the thread the work ends when it notices
-    let _ = watch.spawn(end);
+    if std::thread::Builder::new().spawn(tell).is_ok() {
+        let _ = is_told.recv_timeout(TELLING_MAX);
+    }
 }
 
 /// The exit code of the signal that was received: 130 or 143.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 #[cfg(feature = "zarr")]
 use flagstone_array::ZarrOptions;
 use flagstone_array::{Array, Element, StoreTo};
-use flagstone_graph::{Block, Execute, Graph, Layer, LayerId, Resources, Result, advised};
+use flagstone_graph::{Block, Execute, Graph, Layer, Result, advised};
 use flagstone_io::OutputOptions;
 use ndarray::ArrayD;
 
-use crate::compute::Compute;
 use crate::compute::sealed::Sealed;
+use crate::compute::{Compute, Planner};
 use crate::explain::Explanation;
 use crate::persist::{Persist, start};
 use crate::session::Session;
@@ -25,9 +25,11 @@ impl<T: Element> Compute for Array<T> {
         self.compute_with(session)
     }
 
-    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
+    fn planner<'a>(&'a self, session: &'a Session) -> Result<Planner<'a>> {
         let array = self.counted_with(session)?;
-        Ok(vec![array.push_whole(graph, session.resources())?])
+        Ok(Box::new(move |graph, resources| {
+            Ok(vec![array.push_whole(graph, resources)?])
+        }))
     }
 
     fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<ArrayD<T>>> {
@@ -43,7 +45,13 @@ impl<T: Element> Persist for Array<T> {
         let array = self.counted_with(session)?;
         let mut graph = Graph::new();
         let (layer, grid) = array.push_with(&mut graph, session.resources())?;
-        let handle = start(session, &graph, layer)?;
+        let handle = start(session, &graph, layer).map_err(|refusal| {
+            advised(session, refusal, &mut |resources| {
+                let mut graph = Graph::new();
+                let (layer, _) = array.push_with(&mut graph, resources)?;
+                Ok((graph, vec![layer]))
+            })
+        })?;
         Ok(Array::from_layer(grid, move |graph| {
             let layer = Arc::clone(&handle) as Arc<dyn Layer>;
             Ok(graph.push_at(layer, &[], None))
@@ -186,42 +194,13 @@ impl Session {
         to: &StoreTo<'_>,
     ) -> Result<Explanation> {
         let array = array.counted_with(self)?;
-        let explain = |resources: Resources| -> Result<Explanation> {
+        let mut notes = None;
+        let explanation = self.explained(&mut |resources| {
             let store = array.build_store_to(resources, to)?;
-            let program = self.freeze(&store.graph, &[store.output])?;
-            let certificate = self.certify(&program);
-            Ok(Explanation::new(program, certificate).with_notes(store.notes.clone()))
-        };
-        let resources = self.resources();
-        let explanation = explain(resources)?;
-        let mut plan = |resources: Resources| -> Result<(Graph, Vec<_>)> {
-            let store = array.build_store_to(resources, to)?;
+            // those of the plan that would run
+            notes.get_or_insert_with(|| store.notes.clone());
             Ok((store.graph, vec![store.output]))
-        };
-        if let Some(refusal) = explanation.refusal() {
-            // a quota that does not do stays as it is
-            let named = advised(self, refusal, &mut plan).smallest_budget();
-            return Ok(match named {
-                Some(bytes) => explanation.naming(bytes),
-                None => explanation,
-            });
-        }
-        // in a smaller budget the array is cut into smaller chunks: one that was tried may be named
-        let smallest = explain(Resources {
-            budget_bytes: resources.budget_bytes.min(1 << 20),
-            ..resources
         })?;
-        let bytes = smallest.smallest_budget_bytes().next_multiple_of(1 << 20);
-        let Some(budgets) = self
-            .budgets()
-            .filter(|_| bytes < explanation.smallest_budget_bytes())
-        else {
-            return Ok(explanation);
-        };
-        let (graph, outputs) = plan(budgets.resources_at(bytes))?;
-        Ok(match budgets.needed_at(&graph, &outputs, bytes)? <= bytes {
-            true => explanation.naming(bytes),
-            false => explanation,
-        })
+        Ok(explanation.with_notes(notes.unwrap_or_default()))
     }
 }

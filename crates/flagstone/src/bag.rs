@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use flagstone_bag::{Bag, BagItem, Collected, Computed, Portable, Repeated, Source, Stage};
-use flagstone_graph::{Block, Graph, Layer, LayerId, Result};
+use flagstone_graph::{Block, Graph, Layer, Result};
 
-use crate::compute::Compute;
 use crate::compute::sealed::Sealed;
+use crate::compute::{Compute, Planner};
 use crate::persist::{Persist, start};
 use crate::session::Session;
 
@@ -19,8 +19,8 @@ impl<T: 'static> Compute for BagItem<T> {
         self.compute_with(session)
     }
 
-    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
-        Ok(vec![self.lower(graph)?])
+    fn planner<'a>(&'a self, _: &'a Session) -> Result<Planner<'a>> {
+        Ok(Box::new(move |graph, _| Ok(vec![self.lower(graph)?])))
     }
 
     fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<T>> {
@@ -37,8 +37,8 @@ impl<T: Portable> Compute for Collected<T> {
         self.compute_with(session)
     }
 
-    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
-        Ok(vec![self.lower(graph)?])
+    fn planner<'a>(&'a self, _: &'a Session) -> Result<Planner<'a>> {
+        Ok(Box::new(move |graph, _| Ok(vec![self.lower(graph)?])))
     }
 
     fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<Vec<T>>> {
@@ -59,8 +59,9 @@ where
         self.compute_with(session)
     }
 
-    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
-        self.collect().push(graph, session)
+    fn planner<'a>(&'a self, _: &'a Session) -> Result<Planner<'a>> {
+        let collected = self.collect();
+        Ok(Box::new(move |graph, _| Ok(vec![collected.lower(graph)?])))
     }
 
     fn read(&self, blocks: Vec<Vec<Block>>, session: &Session) -> Option<Result<Vec<T>>> {

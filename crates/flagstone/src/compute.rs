@@ -1,6 +1,6 @@
 //! Everything that can be computed, alone or together.
 
-use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Lazy, Result};
+use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Lazy, Resources, Result, advised};
 
 use crate::session::Session;
 
@@ -8,6 +8,9 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 use sealed::Sealed;
+
+/// Puts a collection into a graph; returns the layers whose blocks are its result.
+pub(crate) type Planner<'a> = Box<dyn Fn(&mut Graph, Resources) -> Result<Vec<LayerId>> + 'a>;
 
 /// Collections and lazy values, references to them, and tuples of references.
 ///
@@ -36,15 +39,16 @@ pub trait Compute: Sealed {
     /// As [`Session::compute`].
     fn compute_on(&self, session: &Session) -> Result<Self::Output>;
 
+    /// What puts it into graphs, for any budget. What depends on the data is counted once, now.
     #[doc(hidden)]
-    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>>;
+    fn planner<'a>(&'a self, session: &'a Session) -> Result<Planner<'a>>;
 
     /// Whether it can be computed in one graph with others. A dataframe is computed by itself: it
     /// may have to look twice at its files.
     #[doc(hidden)]
     const SHARES: bool = true;
 
-    /// Reads the result from the blocks of the layers that `push` returned, where `SHARES`.
+    /// Reads the result from the blocks of the layers that the planner returned, where `SHARES`.
     #[doc(hidden)]
     fn read(&self, _blocks: Vec<Vec<Block>>, _session: &Session) -> Option<Result<Self::Output>> {
         None
@@ -62,8 +66,8 @@ impl<C: Compute> Compute for &C {
         (**self).compute_on(session)
     }
 
-    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
-        (**self).push(graph, session)
+    fn planner<'a>(&'a self, session: &'a Session) -> Result<Planner<'a>> {
+        (**self).planner(session)
     }
 
     fn read(&self, blocks: Vec<Vec<Block>>, session: &Session) -> Option<Result<Self::Output>> {
@@ -80,8 +84,8 @@ impl<T: Clone + Send + Sync + 'static> Compute for Lazy<T> {
         self.compute_with(session)
     }
 
-    fn push(&self, graph: &mut Graph, _: &Session) -> Result<Vec<LayerId>> {
-        Ok(vec![self.push_into(graph)])
+    fn planner<'a>(&'a self, _: &'a Session) -> Result<Planner<'a>> {
+        Ok(Box::new(move |graph, _| Ok(vec![self.push_into(graph)])))
     }
 
     fn read(&self, blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<T>> {
@@ -101,17 +105,27 @@ macro_rules! tuples {
             const SHARES: bool = false;
 
             fn compute_on(&self, session: &Session) -> Result<Self::Output> {
-                let mut graph = Graph::new();
-                let mut outputs = Vec::new();
-                let mut ends = Vec::new();
                 // what is computed by itself is left out of the shared graph
-                $(
-                    if $name::SHARES {
-                        outputs.extend(self.$index.push(&mut graph, session)?);
+                let planners = [$(match $name::SHARES {
+                    true => Some(self.$index.planner(session)?),
+                    false => None,
+                }),*];
+                let mut ends = Vec::new();
+                let mut plan = |resources: Resources| -> Result<(Graph, Vec<LayerId>)> {
+                    let (mut graph, mut outputs) = (Graph::new(), Vec::new());
+                    ends.clear();
+                    for planner in &planners {
+                        if let Some(planner) = planner {
+                            outputs.extend(planner(&mut graph, resources)?);
+                        }
+                        ends.push(outputs.len());
                     }
-                    ends.push(outputs.len());
-                )*
-                let mut blocks = session.execute(&graph, &outputs)?.into_iter();
+                    Ok((graph, outputs))
+                };
+                let (graph, outputs) = plan(session.resources())?;
+                let blocks = session.execute(&graph, &outputs);
+                let blocks = blocks.map_err(|refusal| advised(session, refusal, &mut plan))?;
+                let mut blocks = blocks.into_iter();
                 let mut start = 0;
                 let mut ends = ends.into_iter();
                 let values = ($({
@@ -128,10 +142,15 @@ macro_rules! tuples {
                 Ok(values)
             }
 
-            fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
-                let mut outputs = Vec::new();
-                $(outputs.extend(self.$index.push(graph, session)?);)*
-                Ok(outputs)
+            fn planner<'a>(&'a self, session: &'a Session) -> Result<Planner<'a>> {
+                let planners = [$(self.$index.planner(session)?),*];
+                Ok(Box::new(move |graph, resources| {
+                    let mut outputs = Vec::new();
+                    for planner in &planners {
+                        outputs.extend(planner(graph, resources)?);
+                    }
+                    Ok(outputs)
+                }))
             }
         }
     };

@@ -25,7 +25,13 @@ impl Explanation {
         }
     }
 
-    /// The smallest budget that works: for this plan, or for the one that a smaller budget would
+    /// The same with the smallest budget for which a plan was tried.
+    pub(crate) fn naming(mut self, budget_bytes: u64) -> Self {
+        self.smallest_budget_bytes = budget_bytes;
+        self
+    }
+
+    /// The smallest budget that works: for this plan, or for the one that another budget would
     /// be given.
     ///
     /// ```
@@ -74,12 +80,6 @@ impl Explanation {
     /// The same with what its planner has to say of it.
     pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
         self.notes = notes;
-        self
-    }
-
-    /// The same with the smallest budget that works, where that is another plan's.
-    pub(crate) fn naming(mut self, budget_bytes: u64) -> Self {
-        self.smallest_budget_bytes = budget_bytes;
         self
     }
 }

@@ -9,11 +9,11 @@ use flagstone_frame::{
     BATCH_ROWS, DataFrame, Output, ParquetOptions, Partition, PartitionSource, RowFormat,
     RowOptions, Scan, WriteReport,
 };
-use flagstone_graph::{Error, Graph, Inputs, Layer, LayerId, Result, TaskContext};
+use flagstone_graph::{Error, Graph, Inputs, Layer, Result, TaskContext};
 use flagstone_scheduler::Persisted;
 
-use crate::compute::Compute;
 use crate::compute::sealed::Sealed;
+use crate::compute::{Compute, Planner};
 use crate::explain::Explanation;
 use crate::persist::{Persist, start};
 use crate::session::Session;
@@ -29,8 +29,10 @@ impl Compute for DataFrame {
         self.compute_with(session)
     }
 
-    fn push(&self, graph: &mut Graph, session: &Session) -> Result<Vec<LayerId>> {
-        Ok(vec![self.build(graph, session)?])
+    fn planner<'a>(&'a self, session: &'a Session) -> Result<Planner<'a>> {
+        Ok(Box::new(move |graph, resources| {
+            Ok(vec![self.build_collected(graph, session, resources)?])
+        }))
     }
 }
 

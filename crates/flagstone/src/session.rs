@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{Block, Budgets, Execute, Graph, LayerId, Program, Resources, Result};
+use flagstone_graph::{
+    Block, Budgets, Execute, Graph, LayerId, Plan, Program, Resources, Result, advised,
+    smallest_that_works,
+};
 use flagstone_scheduler::{CancelToken, Certificate, Observer, Persisted, Stats, Trace};
 
 use crate::compute::Compute;
@@ -115,7 +118,8 @@ impl Session {
         self.inner.persist(graph, outputs)
     }
 
-    /// What computing a collection takes: layers, tasks, certified peak, predicted I/O and spill.
+    /// What computing a collection takes: layers, tasks, certified peak, predicted I/O and spill, and
+    /// the smallest budget for which a plan was tried and fits.
     ///
     /// ```
     /// use flagstone::{Array, Session};
@@ -129,11 +133,32 @@ impl Session {
     /// # Errors
     /// A mistake in how the collection was made.
     pub fn explain<C: Compute>(&self, collection: C) -> Result<Explanation> {
-        let mut graph = Graph::new();
-        let outputs = collection.push(&mut graph, self)?;
-        let program = self.inner.freeze(&graph, &outputs)?;
-        let certificate = self.inner.certify(&program);
-        Ok(Explanation::new(program, certificate))
+        let planner = collection.planner(self)?;
+        self.explained(&mut |resources| {
+            let mut graph = Graph::new();
+            let outputs = planner(&mut graph, resources)?;
+            Ok((graph, outputs))
+        })
+    }
+
+    /// Explains a plan; the smallest budget is one that was tried.
+    pub(crate) fn explained(&self, plan: Plan<'_>) -> Result<Explanation> {
+        let (graph, outputs) = plan(self.resources())?;
+        let program = self.freeze(&graph, &outputs);
+        let program = program.map_err(|refusal| advised(self, refusal, plan))?;
+        let certificate = self.certify(&program);
+        let explanation = Explanation::new(program, certificate);
+        let smallest = match explanation.refusal() {
+            Some(refusal) => advised(self, refusal, plan).smallest_budget(),
+            None => {
+                let named = explanation.smallest_budget_bytes();
+                Some(smallest_that_works(self, named, plan))
+            }
+        };
+        Ok(match smallest {
+            Some(bytes) => explanation.naming(bytes),
+            None => explanation,
+        })
     }
 
     /// The certificate of a program that [`freeze`](Self::freeze) made.

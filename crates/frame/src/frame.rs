@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_expr::Expr;
-use flagstone_graph::{Error, Execute, Graph, LayerId, Result, SerialExecutor};
+use flagstone_graph::{Error, Execute, Graph, LayerId, Resources, Result, SerialExecutor};
 use flagstone_io::IntoPaths;
 
 use crate::ops::collect::Collect;
@@ -361,6 +361,21 @@ impl DataFrame {
         let lowered = self.lower(execute)?;
         let schema = lowered.schema.clone();
         lowered.strict().push(graph, Arc::new(Collect { schema }))
+    }
+
+    /// Pushes the layers that [`compute_with`](Self::compute_with) would run first, so that their needs
+    /// can be certified before it does. They are not to be run themselves: the terminal looks again
+    /// where the files hold more than their heads showed.
+    ///
+    /// # Errors
+    /// The first mistake, with its source line.
+    pub fn build_collected(
+        &self,
+        graph: &mut Graph,
+        execute: &dyn Execute,
+        resources: Resources,
+    ) -> Result<LayerId> {
+        terminal::build_collected(self, graph, execute, resources)
     }
 
     /// Pushes the layer that writes this frame's rows as they come, so that its needs can be

@@ -38,6 +38,16 @@ pub fn advised(executor: &dyn Execute, refusal: Error, plan: Plan<'_>) -> Error 
     }
 }
 
+/// The smallest budget that works for a computation whose plan fits the executor's own: in whole
+/// mebibytes, one for which `plan` was tried. `named` is what the plan that fits would need, were it
+/// kept.
+pub fn smallest_that_works(executor: &dyn Execute, named: u64, plan: Plan<'_>) -> u64 {
+    match executor.budgets() {
+        Some(budgets) => Search::new(budgets, plan).below(named),
+        None => named,
+    }
+}
+
 struct Search<'s, 'p> {
     budgets: &'s dyn Budgets,
     plan: Plan<'p>,
@@ -85,7 +95,7 @@ impl<'s, 'p> Search<'s, 'p> {
             }
         }
         // plans took too long to find it from below
-        let mut high = match high {
+        let high = match high {
             Some(high) => high,
             None if named == 0 => return None,
             None => {
@@ -101,15 +111,32 @@ impl<'s, 'p> Search<'s, 'p> {
                 return Some(high);
             }
         };
+        Some(self.between(low, high))
+    }
+
+    /// From a budget that works down.
+    fn below(&mut self, named: u64) -> u64 {
+        let own = self.budgets.budget_bytes();
+        match named.next_multiple_of(STEP) {
+            near if near < own && self.works(near) => self.between(0, near),
+            near if near < own => self.between(near, own),
+            _ => self.between(0, own),
+        }
+    }
+
+    /// The least that works, of what is tried between a budget that is too small and one that works.
+    fn between(&mut self, mut low: u64, mut high: u64) -> u64 {
         while high - low > STEP && self.may_go_on() {
             let middle = low + ((high - low) / 2).next_multiple_of(STEP);
+            if middle >= high {
+                break;
+            }
             match self.works(middle) {
-                _ if middle >= high => break,
                 true => high = middle,
                 false => low = middle,
             }
         }
-        Some(high)
+        high
     }
 }
 
@@ -161,6 +188,57 @@ mod tests {
         let ends = format!("too small; the smallest budget that works is {smallest} MiB");
         assert_eq!(error.message(), ends);
         Some(smallest)
+    }
+
+    #[test]
+    fn the_smallest_of_a_plan_that_fits_was_tried_too() {
+        struct Roomy(Needing);
+        impl Execute for Roomy {
+            fn resources(&self) -> Resources {
+                self.resources_at(self.budget_bytes())
+            }
+
+            fn execute(&self, _: &Graph, _: &[LayerId]) -> Result<Vec<Vec<Block>>> {
+                Ok(Vec::new())
+            }
+
+            fn budgets(&self) -> Option<&dyn Budgets> {
+                Some(self)
+            }
+        }
+        impl Budgets for Roomy {
+            fn budget_bytes(&self) -> u64 {
+                64 * STEP + 1
+            }
+
+            fn resources_at(&self, budget_bytes: u64) -> Resources {
+                self.0.resources_at(budget_bytes)
+            }
+
+            fn needed_at(&self, graph: &Graph, outputs: &[LayerId], bytes: u64) -> Result<u64> {
+                self.0.needed_at(graph, outputs, bytes)
+            }
+        }
+        let smallest = |needed: fn(u64) -> u64, named| {
+            let plan: Plan<'_> = &mut |_| Ok((Graph::new(), Vec::new()));
+            smallest_that_works(&Roomy(Needing(needed)), named, plan)
+        };
+        // less than the plan that fits needs, as smaller budgets have smaller plans
+        assert_eq!(
+            smallest(|budget| budget / 2 + 3 * STEP, 30 * STEP),
+            6 * STEP
+        );
+        // more, as the plan for what it needs is another
+        let grows = |budget| {
+            if budget < 40 * STEP {
+                41 * STEP
+            } else {
+                20 * STEP
+            }
+        };
+        assert_eq!(smallest(grows, 20 * STEP), 40 * STEP);
+        // nothing but the budget itself
+        assert_eq!(smallest(|_| 64 * STEP + 1, 64 * STEP + 1), 64 * STEP + 1);
     }
 
     #[test]

@@ -108,6 +108,11 @@ impl Graph {
         &self.nodes[id.index()].layer
     }
 
+    /// The line of the user's program that asked for a layer.
+    pub fn location(&self, id: LayerId) -> Option<&'static Location<'static>> {
+        self.nodes[id.index()].location
+    }
+
     /// The layers that a layer reads.
     pub fn inputs(&self, id: LayerId) -> &[LayerId] {
         &self.nodes[id.index()].inputs

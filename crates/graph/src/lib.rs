@@ -34,7 +34,7 @@ mod token;
 mod unwind;
 mod walk;
 
-pub use advice::{Plan, advised};
+pub use advice::{Plan, advised, smallest_that_works};
 pub use block::{Block, BlockData, Codec, Inputs, Unit, Value, round_trip};
 pub use context::{Counter, ScratchFile, SerialHost, TaskContext, TaskHost};
 pub use delayed::{Arguments, Delayed, Lazy, compute_all, delayed, lazy};

@@ -44,6 +44,11 @@ impl Shared {
         }
     }
 
+    /// More tasks than a plan of this session may have.
+    pub(crate) fn planned_tasks_max(&self) -> u64 {
+        (self.capacity / PLAN_SHARE + PLAN_BYTES_FREE) / PLANNED_TASK_BYTES
+    }
+
     /// Freezes a graph.
     pub(crate) fn freeze(
         self: &Arc<Self>,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use flagstone_graph::{
-    Block, Budgets, Certainty, Error, ErrorKind, Execute, Graph, LayerId, Program, Resources,
-    Result,
+    Block, Budgets, Certainty, Error, ErrorKind, Execute, Footprint, Graph, LayerId, Program,
+    Resources, Result,
 };
 use parking_lot::Mutex;
 
@@ -266,15 +266,35 @@ impl Session {
         Ok(())
     }
 
-    /// Refuses to collect a result whose known size does not fit, before anything runs.
-    fn refuse_large_result(&self, program: &Program) -> Result<()> {
+    /// Refuses to collect a result whose known size does not fit, before anything is planned: what
+    /// was asked for is too large, whatever a plan for it would be.
+    fn refuse_large_result(&self, graph: &Graph, outputs: &[LayerId]) -> Result<()> {
         let shared = self.shared();
-        let bytes = result_bytes(program);
+        let count = |&output: &LayerId| u64::from(graph.layer(output).task_count());
+        if outputs.iter().map(count).sum::<u64>() > shared.planned_tasks_max() {
+            return Ok(()); // not even their plan fits, and it is refused
+        }
+        let footprints = outputs.iter().flat_map(|&output| {
+            let layer = graph.layer(output);
+            (0..layer.task_count()).map(|task| layer.footprint(task))
+        });
+        let bytes = exact_bytes(footprints);
         if bytes <= shared.capacity {
             return Ok(());
         }
         let refusal = Error::large_result(bytes, shared.ledger.budget());
-        let needed = self.certify(program).minimum_budget_bytes();
+        let refusal =
+            outputs
+                .iter()
+                .fold(refusal, |refusal, &output| match graph.location(output) {
+                    Some(location) => refusal.with_location(location),
+                    None => refusal,
+                });
+        let Ok(program) = self.freeze(graph, outputs) else {
+            shared.check_cancelled()?;
+            return Err(refusal);
+        };
+        let needed = self.certify(&program).minimum_budget_bytes();
         let with_result = bytes.saturating_add(shared.fixed.for_budget(bytes).total());
         Err(refusal.with_smallest_budget(needed.max(with_result)))
     }
@@ -331,7 +351,8 @@ impl Budgets for Session {
         let fixed_of = |budget| shared.fixed.for_budget(budget).total();
         let certificate = certify(&program, budget_bytes, fixed_of, &|| shared.is_cancelled());
         shared.check_cancelled()?;
-        let result = result_bytes(&program);
+        let outputs = program.outputs().iter().flatten();
+        let result = exact_bytes(outputs.map(|&task| program.footprint(task)));
         let fixed = shared.fixed.for_budget(budget_bytes);
         let (data_bytes, quota) = (certificate.data_bytes(), fixed.asked_quota());
         let quota = Quota::new(&program, budget_bytes, data_bytes, quota);
@@ -347,11 +368,9 @@ impl Budgets for Session {
     }
 }
 
-/// The bytes of a result whose size is known.
-fn result_bytes(program: &Program) -> u64 {
-    let outputs = program.outputs().iter().flatten();
-    let footprints = outputs.map(|&task| program.footprint(task));
-    let exact = footprints.filter(|own| own.certainty == Certainty::Exact);
+/// The bytes of those outputs whose size is known.
+fn exact_bytes(outputs: impl Iterator<Item = Footprint>) -> u64 {
+    let exact = outputs.filter(|own| own.certainty == Certainty::Exact);
     exact.fold(0u64, |sum, own| sum.saturating_add(own.output_bytes))
 }
 
@@ -366,8 +385,8 @@ impl Execute for Session {
 
     fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>> {
         self.refuse_nested()?;
+        self.refuse_large_result(graph, outputs)?;
         let program = self.freeze(graph, outputs)?;
-        self.refuse_large_result(&program)?;
         let id = self.submit_program(program, false)?;
         let result = self.shared().collect(id);
         match result {

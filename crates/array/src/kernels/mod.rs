@@ -6,5 +6,6 @@ pub(crate) mod fold;
 pub(crate) mod folds;
 pub(crate) mod gemm;
 pub(crate) mod map;
+pub(crate) mod norm;
 pub(crate) mod tiles;
 pub(crate) mod turn;

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use super::pad::Pad;
 use crate::array::Array;
 use crate::element::Element;
-use crate::grid::ChunkGrid;
+use crate::grid::{ChunkGrid, can_cut};
 use crate::later::early;
 use crate::layers::{BlockPlace, MapBlocks, OfBlock, Overlap, Overlapped};
 
@@ -125,7 +125,7 @@ impl<T: Element> Array<T> {
             array.map_any_blocks(&block, (&shape, &result), Arc::clone(&function))
         });
         let overlap = Overlap::none(self.ndim());
-        if shape.len() != result.len() || result.contains(&0) {
+        if !can_cut(shape, result) {
             return Array::invalid(format!(
                 "an array of shape {shape:?} cannot be made of blocks of shape {result:?}"
             ));
@@ -225,16 +225,9 @@ impl<T: Element> Array<T> {
             padded: margin.boundary != Boundary::None,
         });
         let overlap = Overlap(overlap.collect());
-        let block: Vec<usize> = block.iter().map(|&length| length.max(1)).collect();
-        let results = ChunkGrid::new(self.shape(), &block);
+        let results = ChunkGrid::new(self.shape(), block);
         let operand = self.with_margins(&margins);
-        self.blocks(
-            "map_overlap",
-            &block,
-            (overlap, &operand),
-            results,
-            function,
-        )
+        self.blocks("map_overlap", block, (overlap, &operand), results, function)
     }
 
     /// The array padded by its margins.
@@ -263,7 +256,7 @@ impl<T: Element> Array<T> {
         if let Some(mistake) = operand.node.mistake() {
             return Array::keep(mistake.clone());
         }
-        if block.len() != self.ndim() || block.contains(&0) {
+        if !can_cut(self.shape(), block) {
             return Array::invalid(format!(
                 "an array of shape {:?} cannot be cut into blocks of shape {block:?}",
                 self.shape()

@@ -177,10 +177,8 @@ impl<U: Element> Blockwise<U> {
         function: OfBlocks<U>,
         location: &'static Location<'static>,
     ) -> Array<U> {
-        if operands
-            .iter()
-            .any(|operand| operand.0.uncounted().is_some())
-        {
+        let is_early = |node: &Node| node.mistake().is_some() || node.uncounted().is_some();
+        if operands.iter().any(|operand| is_early(&operand.0)) {
             let nodes: Vec<&Arc<Node>> = operands.iter().map(|operand| &operand.0).collect();
             let letters: Vec<Vec<char>> = operands.iter().map(|of| of.1.clone()).collect();
             return Array::after(&nodes, move |inputs| {
@@ -223,9 +221,7 @@ impl<U: Element> Blockwise<U> {
         let mut axes = Vec::with_capacity(operands.len());
         for OperandNode(node, names) in operands {
             let distinct = |i: usize| !names[..i].contains(&names[i]);
-            if node.mistake().is_none()
-                && (names.len() != node.ndim() || !(0..names.len()).all(distinct))
-            {
+            if names.len() != node.ndim() || !(0..names.len()).all(distinct) {
                 return Err(format!(
                     "an operand of shape {:?} needs as many different letters, not {:?}",
                     node.shape,
@@ -282,7 +278,10 @@ impl<U: Element> Blockwise<U> {
                     "no operand has the index '{letter}': give its length with `becomes`"
                 ));
             };
-            if block == Some(0) || other.is_some_and(|of| of.2 == 0) {
+            let nothing = |length: usize, block: usize| block == 0 && length > 0;
+            if block.is_some_and(|block| nothing(length, block))
+                || other.is_some_and(|of| nothing(of.1, of.2))
+            {
                 return Err(format!(
                     "the index '{letter}' cannot be cut into blocks of length 0"
                 ));

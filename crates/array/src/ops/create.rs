@@ -566,14 +566,18 @@ pub fn meshgrid_xy<T: Element>(axes: &[&Array<T>]) -> Vec<Array<T>> {
 /// Arrays spread over a grid, each along its own axis.
 #[track_caller]
 fn grid_of<T: Element>(axes: &[&Array<T>], places: &[usize]) -> Vec<Array<T>> {
+    if axes.iter().any(|axis| axis.is_early()) {
+        let later = |at: usize| {
+            let places = places.to_vec();
+            Array::after_all(axes, move |axes| grid_of(axes, &places).swap_remove(at))
+        };
+        return (0..axes.len()).map(later).collect();
+    }
     let mut shape = vec![1; axes.len()];
     for (axis, &place) in axes.iter().zip(places) {
         shape[place] = axis.len();
     }
     let spread = |(axis, &place): (&&Array<T>, &usize)| {
-        if axis.node.mistake().is_some() {
-            return (*axis).clone();
-        }
         if axis.ndim() != 1 {
             return Array::invalid(format!(
                 "an axis of a grid is one-dimensional, but has the shape {:?}",

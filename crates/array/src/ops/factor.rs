@@ -84,7 +84,7 @@ fn tower<T: Float>(array: &Array<T>) -> Tower {
 impl Tower {
     /// Q times a square matrix.
     fn times<T: Float>(&self, top: &Array<f64>) -> Array<T> {
-        let columns = top.shape().get(1).copied().unwrap_or(0);
+        let columns = top.node.shape.get(1).copied().unwrap_or(0);
         let mut factors = top.clone();
         for level in (1..self.levels.len()).rev() {
             let (parts, stacked) = &self.levels[level];

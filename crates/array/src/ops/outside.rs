@@ -156,12 +156,8 @@ impl<T: Element> Array<T> {
         resources: Resources,
         rows: Option<usize>,
     ) -> Result<RowBlocks> {
-        self.check()?;
-        let Some(&count) = self.shape().first() else {
-            let error = Error::invalid(match self.has_shape() {
-                true => "an array without axes has no rows",
-                false => "how many rows there are depends on the data: call `counted_with` first",
-            });
+        let Some(&count) = self.try_shape()?.first() else {
+            let error = Error::invalid("an array without axes has no rows");
             return Err(error.with_location(self.node.location));
         };
         let plan = Plan::new(resources);

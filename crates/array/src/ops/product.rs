@@ -11,6 +11,7 @@ use super::reduce::Real;
 use crate::array::Array;
 use crate::element::{Element, Float};
 use crate::kernels::map::unary;
+use crate::kernels::norm::Euclidean;
 use crate::later::early;
 use crate::layers::Batches;
 use crate::lower::Product;
@@ -253,22 +254,23 @@ impl<T: Element> Array<T> {
 }
 
 impl<T: Element> Array<T> {
-    /// The Euclidean norms along axes: over `..` the Frobenius norm. Those of integers and booleans
-    /// are computed in `f64`.
+    /// The Euclidean norms along axes: over `..` the Frobenius norm. Of integers and booleans they are
+    /// `f64`. Squares are summed in double precision, and scaled where they would be too large or too
+    /// small for it: a norm that is a number of its type is that number, where NumPy, which squares in
+    /// the type itself, has infinity or nought.
     ///
     /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![[3.0, 4.0], [0.0, 0.0]]);
-    /// assert_eq!(x.norm(1).compute_with(&SerialExecutor)?, array![5.0, 0.0].into_dyn());
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::SerialExecutor;
+    /// use ndarray::arr1;
+    ///
+    /// let far = Array::from_ndarray(arr1(&[3e30f32, 4e30]).into_dyn());
+    /// assert_eq!(far.norm(0).compute_with(&SerialExecutor)?[[]], 5e30);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
     pub fn norm(&self, axes: impl IntoAxes) -> Array<Real<T>> {
-        let roots = promoted::<T, Real<T>>(self).square().sum_axis(axes);
-        let kernel = unary("root", |x: Real<T>| x.map_f64(f64::sqrt));
-        Array::apply(kernel, &[&roots.node])
+        promoted::<T, Real<T>>(self).fold(axes, Euclidean::new())
     }
 
     /// The means along an axis, weighted; the weights are broadcast, or, one-dimensional, those of

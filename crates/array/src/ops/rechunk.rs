@@ -27,7 +27,8 @@ use crate::node::{Lower, Node, Op};
 /// assert_eq!(chunks([100, -1].into()).counts(), [10, 1]);
 /// assert_eq!(chunks((300, 20).into()).chunk_lengths(0), [300, 300, 300, 100]);
 /// assert_eq!(chunks(Chunks::from((300, 20)).balanced()).chunk_shape(), [250, 18]);
-/// assert_eq!(chunks(Chunks::bytes(8 << 10)).chunk_shape(), [32, 32]);
+/// assert_eq!(chunks(Chunks::bytes(8 << 10)).chunk_shape(), [14, 70]);
+/// assert_eq!(chunks(Chunks::cubes(8 << 10)).chunk_shape(), [32, 32]);
 /// assert_eq!(chunks(Chunks::lists([vec![400, 600], vec![70]])).counts(), [2, 1]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,7 @@ enum Spec {
     /// The length of every chunk.
     Lists(Vec<Vec<usize>>),
     Bytes(u64),
+    Cubes(u64),
     Auto,
 }
 
@@ -70,17 +72,26 @@ impl Chunks {
         Chunks::new(Spec::Auto)
     }
 
-    /// Chunks of at most so many bytes, of about equal lengths along all axes.
+    /// Chunks of at most so many bytes, whole along the last axes as far as they fit: of a table some
+    /// rows, of a stack of images (`[n, height, width, 3]`) some images, and where one does not fit
+    /// some of its rows. Each is one stretch of the array in C order.
     ///
     /// ```
-    /// # use flagstone_array::Array;
-    /// use flagstone_array::Chunks;
-    /// let x = Array::<f64>::ones(&[100, 100]).rechunk(Chunks::bytes(20_000));
-    /// let shape = x.chunks().unwrap().chunk_shape();
-    /// assert!(shape[0] * shape[1] * 8 <= 20_000);
+    /// use flagstone_array::{Array, Chunks};
+    ///
+    /// let images = Array::<u8>::zeros(&[1000, 480, 640, 3]);
+    /// let chunks = |bytes| images.rechunk(Chunks::bytes(bytes)).chunks().cloned().unwrap();
+    /// assert_eq!(chunks(4 << 20).chunk_shape(), [4, 480, 640, 3]);
+    /// assert_eq!(chunks(256 << 10).chunk_shape(), [1, 136, 640, 3]);
     /// ```
     pub fn bytes(bytes: u64) -> Self {
         Chunks::new(Spec::Bytes(bytes))
+    }
+
+    /// Chunks of at most so many bytes, of about equal lengths along all axes (those that are shorter
+    /// are whole): for what is read along every one of them.
+    pub fn cubes(bytes: u64) -> Self {
+        Chunks::new(Spec::Cubes(bytes))
     }
 
     /// Lengths along some axes, as (axis, length); the others are not cut.
@@ -95,7 +106,8 @@ impl Chunks {
         Chunks::new(Spec::Along(lengths.into_iter().collect()))
     }
 
-    /// The length of every chunk, axis by axis.
+    /// The length of every chunk, axis by axis. Empty chunks, as dask has them after a filter, are
+    /// left out; an axis without elements has one.
     ///
     /// ```
     /// # use flagstone_array::Array;
@@ -150,6 +162,7 @@ impl Chunks {
         let length = |axis: usize, wanted: isize| match wanted {
             -1 => Ok(shape[axis].max(1)),
             wanted if wanted > 0 => Ok(wanted as usize),
+            0 if shape[axis] == 0 => Ok(1),
             _ => Err(wrong()),
         };
         let mut chunk = match &self.spec {
@@ -175,7 +188,8 @@ impl Chunks {
                 return ChunkGrid::irregular(shape, lists);
             }
             Spec::Axes(_) | Spec::Lists(_) => return Err(wrong()),
-            Spec::Bytes(bytes) => even(shape, (*bytes / item as u64).max(1) as usize),
+            Spec::Bytes(bytes) => trailing(shape, (*bytes / item as u64).max(1) as usize),
+            Spec::Cubes(bytes) => even(shape, (*bytes / item as u64).max(1) as usize),
             Spec::Auto => even(shape, (auto / item as u64).max(1) as usize),
         };
         if self.balanced {
@@ -186,6 +200,19 @@ impl Chunks {
         }
         Ok(ChunkGrid::new(shape, &chunk))
     }
+}
+
+/// Lengths whose product is at most `most`, whole from the last axis on.
+fn trailing(shape: &[usize], most: usize) -> Vec<usize> {
+    let mut rest = most;
+    let mut along = |&length: &usize| {
+        let chunk = length.clamp(1, rest.max(1));
+        rest /= chunk;
+        chunk
+    };
+    let mut chunk: Vec<usize> = shape.iter().rev().map(&mut along).collect();
+    chunk.reverse();
+    chunk
 }
 
 /// Lengths whose product is at most `most`, as equal as the shape allows.
@@ -324,8 +351,12 @@ impl<T: Element> Array<T> {
     /// assert!(x.chunks().is_none());
     /// assert_eq!(x.rechunk(200).chunks().unwrap().counts(), [2, 1]);
     /// ```
+    ///
+    /// # Panics
+    /// As [`Array::shape`].
+    #[track_caller]
     pub fn chunks(&self) -> Option<&ChunkGrid> {
-        match &self.node.op {
+        match &self.known().op {
             Op::Layer { lower, .. } => lower.chunks(),
             _ => None,
         }

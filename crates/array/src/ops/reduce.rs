@@ -23,7 +23,7 @@ pub(crate) type Real<T> = <T as Promote<T>>::Quotient;
 
 impl<T: Element> Array<T> {
     #[track_caller]
-    fn fold<F: Fold<In = T>>(&self, axes: impl IntoAxes, fold: F) -> Array<F::Out> {
+    pub(super) fn fold<F: Fold<In = T>>(&self, axes: impl IntoAxes, fold: F) -> Array<F::Out> {
         self.fold_shared(axes.into_axes(), Arc::new(fold))
     }
 

@@ -265,7 +265,7 @@ impl<T: Element> Array<T> {
     /// A mistake in how the array was built, a target that does not fit it, and an output that
     /// cannot be written.
     pub fn build_store_to(&self, resources: Resources, to: &StoreTo<'_>) -> Result<BuiltStore> {
-        self.check()?;
+        self.try_shape()?;
         let (path, in_place) = to.place();
         inputs::check(&self.node, path, in_place)?;
         let mut graph = Graph::new();

@@ -349,6 +349,12 @@ fn segments(
         end += part.shape[axis];
         ends.push(end);
     }
+    // nothing is read of those, but they are leaves: see `Fused::needed`
+    let unread = |part: &&Arc<Node>| part.shape[axis] == 0 && part.is_checked_when_run();
+    for part in parts.iter().filter(unread) {
+        let (view, shape) = (View::identity(&part.shape), part.shape.clone());
+        tape(lowering, leaves, part, view, shape, depth + 1)?;
+    }
     let part_of = |place: usize| ends.partition_point(|&end| end <= place);
     let mut segments = Segments {
         axis: *out,

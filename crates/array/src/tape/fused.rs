@@ -30,6 +30,9 @@ impl Fused {
 
     /// The blocks that a region needs, each once, as (leaf, chunk). `first` is the leaf whose
     /// blocks come first.
+    ///
+    /// Of a leaf without elements nothing is read, but it is needed: what it was made of may be
+    /// wrong (places outside an axis), as it would be with elements.
     pub(crate) fn needed(
         &self,
         region: &[Range<usize>],
@@ -44,6 +47,11 @@ impl Fused {
                 }
             }
         });
+        for (leaf, of) in self.leaves.iter().enumerate() {
+            if of.grid.shape().contains(&0) && seen.insert((leaf, 0)) {
+                needed.push((leaf, 0));
+            }
+        }
         if let Some(first) = first {
             needed.sort_by_key(|&(leaf, _)| leaf != first);
         }

@@ -7,7 +7,7 @@ use super::chunks::chosen;
 use super::metadata::Described;
 use crate::dtype::DType;
 use crate::element::{Element, Wide};
-use crate::grid::ChunkGrid;
+use crate::grid::{ChunkGrid, can_cut};
 use crate::node::Node;
 
 /// Version of the Zarr format.
@@ -57,7 +57,7 @@ pub struct ZarrOptions {
     /// array's size. They never depend on the budget.
     pub chunks: Option<Vec<usize>>,
     /// The lengths of the chunks along every axis, where they are not of one shape; then `chunks` and
-    /// `shards` are not given. Such chunks are an extension of version 3 of the format
+    /// `shards` are not given. Empty chunks are left out. Such chunks are an extension of version 3 of the format
     /// (`rectilinear`) that not every program reads.
     pub chunk_lengths: Option<Vec<Vec<usize>>>,
     /// The shape of shards, in which chunks lie together in one file: multiples of the chunks.
@@ -114,7 +114,7 @@ impl ZarrOptions {
         }
         for (name, lengths) in [("chunks", &self.chunks), ("shards", &self.shards)] {
             if let Some(lengths) = lengths
-                && (lengths.len() != shape.len() || lengths.contains(&0))
+                && !can_cut(shape, lengths)
             {
                 return Err(format!(
                     "an array of shape {shape:?} cannot be stored in {name} of {lengths:?}"
@@ -149,7 +149,7 @@ impl ZarrOptions {
         match shards
             .iter()
             .zip(chunks)
-            .all(|(shard, chunk)| shard % chunk == 0)
+            .all(|(&shard, &chunk)| shard.max(1) % chunk.max(1) == 0)
         {
             true => Ok(()),
             false => Err(format!(
@@ -277,8 +277,9 @@ impl ZarrOptions {
         };
         let codecs: Vec<Value> = std::iter::once(bytes).chain(compressor).collect();
         let (stored, codecs) = match &self.shards {
-            None => (chunks, json!(codecs)),
+            None => (chunks.to_vec(), json!(codecs)),
             Some(shards) => {
+                let shards: Vec<usize> = shards.iter().map(|&length| length.max(1)).collect();
                 let configuration = json!({
                     "chunk_shape": chunks,
                     "codecs": codecs,
@@ -286,7 +287,7 @@ impl ZarrOptions {
                     "index_location": "end",
                 });
                 let sharding = json!({"name": "sharding_indexed", "configuration": configuration});
-                (&shards[..], json!([sharding]))
+                (shards, json!([sharding]))
             }
         };
         json!({

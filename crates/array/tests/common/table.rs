@@ -95,7 +95,7 @@ pub fn reductions_and_orders(make: Make<'_>, [rows, columns]: [usize; 2], visit:
         x.apply_along_axis(0, 1, |line: &[f64], out: &mut [f64]| out[0] = line[0]);
         integers.flatnonzero(); integers.argwhere();
     }
-    visit.see("nonzero", integers.nonzero().remove(1));
+    visit.see("nonzero", integers.nonzero().pop().unwrap());
     visit.see("unique_counts", x.unique_counts().1);
     visit.see("unique_inverse", x.unique_inverse().1);
     visit.see("histogram", x.histogram(Bins::Range(9, -12.0, 12.0)).0);

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use flagstone_graph::{Error, ErrorKind, Execute, FreezeOptions, Graph, LayerId, Result};
+use flagstone_graph::{
+    Error, ErrorKind, Execute, FreezeOptions, Graph, LayerId, Resources, Result,
+};
 
 use crate::frame::DataFrame;
 use crate::ops::collect::{Collect, ConcatLayer, CountRows};
@@ -174,24 +176,37 @@ fn explain_groups(error: Error, groups: bool) -> Error {
     Error::new(ErrorKind::NeedsMemory, message).with_source(error)
 }
 
+/// Pushes what puts all rows into one batch.
+fn push_collected(lowered: Lowered, graph: &mut Graph, budget_bytes: u64) -> Result<LayerId> {
+    let schema = lowered.schema.clone();
+    let sink = Collect {
+        schema: schema.clone(),
+    };
+    let rows = lowered.push(graph, Arc::new(sink))?;
+    let concat = ConcatLayer {
+        schema,
+        partition_count: graph.layer(rows).task_count(),
+        budget_bytes,
+    };
+    Ok(graph.push(concat, &[rows]))
+}
+
+/// The same for a frame, as [`collect`] would run it first.
+pub(crate) fn build_collected(
+    frame: &DataFrame,
+    graph: &mut Graph,
+    execute: &dyn Execute,
+    resources: Resources,
+) -> Result<LayerId> {
+    push_collected(lower(frame, execute)?, graph, resources.budget_bytes)
+}
+
 pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<RecordBatch> {
     let budget_bytes = execute.resources().budget_bytes;
     let attempt = |lowered: Lowered| {
         let schema = lowered.schema.clone();
         let mut graph = Graph::new();
-        let rows = lowered.push(
-            &mut graph,
-            Arc::new(Collect {
-                schema: schema.clone(),
-            }),
-        )?;
-        let partition_count = graph.layer(rows).task_count();
-        let concat = ConcatLayer {
-            schema: schema.clone(),
-            partition_count,
-            budget_bytes,
-        };
-        let whole = graph.push(concat, &[rows]);
+        let whole = push_collected(lowered, &mut graph, budget_bytes)?;
         let blocks = execute.execute(&graph, &[whole])?;
         let block = blocks.into_iter().flatten().next();
         let partition = block
