@@ -248,7 +248,10 @@ impl Output {
         if !self.partial.set_stage(Stage::Publishing) {
             return Err(gone(path));
         }
-        let old = fs::symlink_metadata(target).ok();
+        let old = match fs::symlink_metadata(target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            old => Some(old.map_err(|cause| Error::os("read", target, cause))?),
+        };
         match old {
             None => match rename(path, target, Mode::NoReplace) {
                 Err(error) if is_unsupported(&error) => fs::rename(path, target).map_err(failed)?,
@@ -268,7 +271,7 @@ impl Output {
                 // the names are swapped: the old output is now called partial
                 Ok(()) => {
                     self.published = true;
-                    sync(parent)?;
+                    sync_name(parent, target, Some(path))?;
                     return remove(path).map_err(|cause| in_place(path, cause));
                 }
                 Err(error) if is_unsupported(&error) => {
@@ -279,7 +282,7 @@ impl Output {
                         return Err(failed(error));
                     }
                     self.published = true;
-                    sync(parent)?;
+                    sync_name(parent, target, Some(aside))?;
                     return remove(aside).map_err(|cause| in_place(aside, cause));
                 }
                 Err(error) => return Err(failed(error)),
@@ -287,7 +290,7 @@ impl Output {
             Some(_) => fs::rename(path, target).map_err(failed)?,
         }
         self.published = true;
-        sync(parent)
+        sync_name(parent, target, None)
     }
 }
 
@@ -313,7 +316,10 @@ fn check_same(file: &File, path: &Path) -> Result<(), Error> {
     let own = file
         .metadata()
         .map_err(|cause| Error::os("read", path, cause))?;
-    let there = fs::symlink_metadata(path).map_err(|_| gone(path))?;
+    let there = fs::symlink_metadata(path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => gone(path),
+        _ => Error::os("read", path, cause),
+    })?;
     match (own.dev(), own.ino()) == (there.dev(), there.ino()) {
         true => Ok(()),
         false => Err(gone(path)),
@@ -400,9 +406,29 @@ fn rename(_: &Path, _: &Path, _: Mode) -> io::Result<()> {
 }
 
 fn sync(path: &Path) -> Result<(), Error> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|cause| Error::os("sync", path, cause))
+    sync_at(path).map_err(|cause| Error::os("sync", path, cause))
+}
+
+fn sync_at(path: &Path) -> io::Result<()> {
+    File::open(path).and_then(|file| file.sync_all())
+}
+
+/// Makes a name that was just given last. Where that fails, the output is there all the same, and an
+/// old one that it has replaced is kept: the system may still bring back its name.
+fn sync_name(parent: &Path, target: &Path, old: Option<&Path>) -> Result<(), Error> {
+    sync_at(parent).map_err(|cause| {
+        let mut message = format!(
+            "the new output is in place and complete, but its directory could not be synced \
+             ({cause}): if the machine stops now, the name may be lost"
+        );
+        if let Some(old) = old {
+            message += &format!(
+                "; the old output is kept as {}: remove it yourself",
+                old.display()
+            );
+        }
+        Error::new(ErrorKind::Io, message).at_path(target)
+    })
 }
 
 /// Syncs every file in a directory: one by one, or the whole file system where there are so many

@@ -266,3 +266,18 @@ fn a_slash_at_the_end_of_a_name_does_not_matter() {
     assert_eq!(names(dir.path()), ["f", "out"]);
     assert_eq!(names(&dir.path().join("out")), ["new"]);
 }
+
+#[test]
+fn a_directory_that_cannot_be_looked_at_is_not_called_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = dir.path().join("x".repeat(300));
+    let message = |target: &Path| AtomicFile::create(target, PLAIN).unwrap_err().to_string();
+    let said = message(&long.join("out"));
+    assert!(said.contains("File name too long"), "{said}");
+    assert!(!said.contains("does not exist"), "{said}");
+    let said = message(&dir.path().join("none").join("out"));
+    assert!(said.contains("does not exist; create it first"), "{said}");
+    fs::write(dir.path().join("file"), "").unwrap();
+    let said = message(&dir.path().join("file").join("out"));
+    assert!(said.contains("it is not a directory"), "{said}");
+}

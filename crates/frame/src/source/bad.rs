@@ -232,7 +232,8 @@ impl Quarantine {
         let path = self.directory.path();
         let failed = |error| file_error("read", path, error);
         let is_empty = std::fs::read_dir(path).map_err(failed)?.next().is_none();
-        if is_empty && !self.target.exists() {
+        let failed = |error| file_error("read", &self.target, error);
+        if is_empty && !self.target.try_exists().map_err(failed)? {
             return Ok(());
         }
         self.directory.commit().map_err(io_error)?;
