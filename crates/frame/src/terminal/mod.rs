@@ -65,20 +65,6 @@ impl Met {
     }
 }
 
-/// The frame over its source, ready to run.
-///
-/// When the session's budget is too small even to look at the heads of the files, they are looked
-/// at one by one outside of it (a few MiB, once): the plan that follows then says the budget that
-/// all of it needs, rather than the user climbing there by one refusal after the other.
-fn lower(frame: &DataFrame, execute: &dyn Execute) -> Result<Lowered> {
-    match frame.lower(execute) {
-        Err(error) if error.kind() == ErrorKind::Budget => {
-            frame.lower(&flagstone_graph::SerialExecutor)
-        }
-        lowered => lowered,
-    }
-}
-
 /// What a pass wrote with the schema that was known, to be mended with the wider one.
 struct Mend<'a, T> {
     value: &'a T,
@@ -99,7 +85,7 @@ fn run<T>(
 ) -> Result<(T, Met)> {
     let mut met = Met::default();
     loop {
-        let lowered = lower(frame, execute)?;
+        let lowered = frame.lower(execute)?;
         let (source, groups) = (lowered.source.clone(), lowered.has_groups());
         let before = lowered.columns();
         met.stage(&source)?;
@@ -233,7 +219,7 @@ pub(crate) fn explain(
     execute: &dyn Execute,
     push: impl FnOnce(&mut Graph) -> Result<LayerId>,
 ) -> Result<String> {
-    let source = lower(frame, execute)?.source;
+    let source = frame.lower(execute)?.source;
     let plan = planned(|| {
         let plan = logical::checked(&frame.node, &source)?;
         Ok(plan.display_indent().to_string())

@@ -12,7 +12,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
 use flagstone_io::{AtomicDir, OutputOptions};
 
-use super::{Mend, Met, count_rows, lower, run};
+use super::{Mend, Met, count_rows, run};
 use crate::error::{file_error, io_error};
 use crate::frame::DataFrame;
 use crate::ops::pipeline::Sink;
@@ -122,7 +122,7 @@ pub(crate) fn build_write(
     execute: &dyn Execute,
     output: &Output,
 ) -> Result<LayerId> {
-    let lowered = lower(frame, execute)?;
+    let lowered = frame.lower(execute)?;
     output.check(&lowered.schema)?;
     let schema = output.file_schema(&lowered.schema);
     lowered.push(graph, output.sink(schema, Path::new(".")))
@@ -143,11 +143,11 @@ pub(crate) fn write(
         );
         return Err(Error::invalid(message));
     }
-    let lowered = lower(frame, execute)?;
+    let lowered = frame.lower(execute)?;
     if lowered.schema.fields().is_empty() {
         find_columns(frame, execute)?;
     }
-    let lowered = lower(frame, execute)?;
+    let lowered = frame.lower(execute)?;
     output.check(&lowered.schema)?;
     let metadata = lowered.source.metadata();
     let directory = AtomicDir::create(path, output.options()).map_err(io_error)?;
