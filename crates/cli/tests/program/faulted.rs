@@ -274,3 +274,39 @@ fn a_call_that_fails_while_a_product_replaces_an_old_one_is_told() {
     });
     scenario.check("c.npy");
 }
+
+#[test]
+fn an_output_that_does_not_get_its_name_says_where_its_bad_records_are() {
+    let arguments = [
+        "convert",
+        "@/0.json",
+        "--to",
+        "@/out",
+        "--on-bad-record",
+        "quarantine",
+        "--memory",
+        "64MiB",
+    ];
+    let scenario = Scenario::new(&arguments, |work| {
+        lines(work, 1);
+        let path = work.join("0.json");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text + "{\"id\":\n").unwrap();
+    });
+    let (ran, renames) = scenario.run("rename", 0, 0);
+    ran.ok();
+    fs::remove_dir_all(scenario.place.path("work/out")).unwrap();
+    fs::remove_dir_all(scenario.place.path("work/out.bad")).unwrap();
+    // the last of them is the output's
+    let (ran, _) = scenario.run("rename", renames, libc::EIO);
+    ran.failed(
+        1,
+        &[
+            "/out: cannot rename",
+            "bad records of this run are in",
+            "/out.bad",
+        ],
+    );
+    let files: Vec<_> = tree(&scenario.place.path("work")).into_keys().collect();
+    assert_eq!(files, ["/0.json", "/out.bad/part-00000.jsonl", "/spill/"]);
+}

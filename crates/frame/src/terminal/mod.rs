@@ -3,6 +3,7 @@
 mod write;
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -59,9 +60,9 @@ impl Met {
         Ok(())
     }
 
-    /// Gives the quarantine its name.
-    fn commit(&mut self) -> Result<()> {
-        self.quarantine.take().map_or(Ok(()), Quarantine::commit)
+    /// Gives the quarantine its name, and says that, if there is anything in it.
+    fn commit(&mut self) -> Result<Option<PathBuf>> {
+        self.quarantine.take().map_or(Ok(None), Quarantine::commit)
     }
 }
 

@@ -165,9 +165,20 @@ pub(crate) fn write(
     let sizes = job.assemble(schema.clone(), &partitions, metadata)?;
     let schema = Arc::new(Schema::new(without_members(schema.fields())));
     job.remove_scratch(sizes.len())?;
-    met.commit()?;
+    let apart = met.commit()?;
     let target = directory.target().to_owned();
-    directory.commit().map_err(io_error)?;
+    directory.commit().map_err(|error| {
+        let error = io_error(error);
+        match apart {
+            // before the output, which is never there without them
+            Some(apart) => {
+                let (message, apart) = (error.message(), apart.display());
+                let message = format!("{message}; bad records of this run are in {apart}");
+                error.with_message(message)
+            }
+            None => error,
+        }
+    })?;
     let groups = partitions.iter().flat_map(|written| &written.row_groups);
     Ok(WriteReport {
         files: (0..sizes.len())
