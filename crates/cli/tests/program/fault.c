@@ -5,6 +5,8 @@
  * FAULT_ERROR the error's number
  * FAULT_ROOT  the directory
  * FAULT_COUNT the file that gets the number of calls, outside of the directory
+ *
+ * FAULT_SHORT: reads and writes below the directory take less than they could, or are interrupted, now and then.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -24,8 +26,9 @@
 
 static const char *call, *root;
 static long nth;
-static int error;
+static int error, is_short;
 static atomic_long count;
+static __thread unsigned seed;
 static _Atomic char is_below[FDS_MAX];
 
 __attribute__((constructor)) static void begin(void) {
@@ -34,6 +37,22 @@ __attribute__((constructor)) static void begin(void) {
     root = getenv("FAULT_ROOT");
     nth = (text = getenv("FAULT_NTH")) ? atol(text) : 0;
     error = (text = getenv("FAULT_ERROR")) ? atoi(text) : EIO;
+    is_short = getenv("FAULT_SHORT") != NULL;
+}
+
+static unsigned next(void) {
+    if (!seed) seed = (unsigned)(unsigned long)&seed | 1;
+    seed ^= seed << 13;
+    seed ^= seed >> 17;
+    return seed ^= seed << 5;
+}
+static int interrupted(int concerned) {
+    if (!is_short || !concerned || next() % 5) return 0;
+    errno = EINTR;
+    return 1;
+}
+static size_t some(int concerned, size_t n) {
+    return is_short && concerned && n > 1 && next() % 3 == 0 ? 1 + next() % n : n;
 }
 
 __attribute__((destructor)) static void end(void) {
@@ -97,17 +116,29 @@ OPEN(open64)
 OPENAT(openat)
 OPENAT(openat64)
 
+#define TRANSFER(name, kind, buffer, at, ats, atn)           \
+    ssize_t name(int fd, buffer b, size_t n ats) {           \
+        REAL(ssize_t, name, int, buffer, size_t at);         \
+        int marked = open_below(fd);                         \
+        if (fails(kind, marked) || interrupted(marked)) return -1; \
+        return real(fd, b, some(marked, n) atn);             \
+    }
+#define NOTHING
+#define AT , off_t
+#define ATS , off_t at
+#define ATN , at
+TRANSFER(read, "read", void *, NOTHING, NOTHING, NOTHING)
+TRANSFER(pread64, "read", void *, AT, ATS, ATN)
+TRANSFER(write, "write", const void *, NOTHING, NOTHING, NOTHING)
+TRANSFER(pwrite64, "write", const void *, AT, ATS, ATN)
+
 #define ON_FD(result, name, kind, fd, parameters, arguments, ...) \
     result name parameters {                                 \
         REAL(result, name, __VA_ARGS__);                     \
         if (fails(kind, open_below(fd))) return -1;          \
         return real arguments;                               \
     }
-ON_FD(ssize_t, read, "read", fd, (int fd, void *b, size_t n), (fd, b, n), int, void *, size_t)
-ON_FD(ssize_t, pread64, "read", fd, (int fd, void *b, size_t n, off_t at), (fd, b, n, at), int, void *, size_t, off_t)
 ON_FD(ssize_t, readv, "read", fd, (int fd, const struct iovec *v, int n), (fd, v, n), int, const struct iovec *, int)
-ON_FD(ssize_t, write, "write", fd, (int fd, const void *b, size_t n), (fd, b, n), int, const void *, size_t)
-ON_FD(ssize_t, pwrite64, "write", fd, (int fd, const void *b, size_t n, off_t at), (fd, b, n, at), int, const void *, size_t, off_t)
 ON_FD(ssize_t, writev, "write", fd, (int fd, const struct iovec *v, int n), (fd, v, n), int, const struct iovec *, int)
 ON_FD(int, fsync, "sync", fd, (int fd), (fd), int)
 ON_FD(int, fdatasync, "sync", fd, (int fd), (fd), int)
@@ -115,7 +146,8 @@ ON_FD(int, fstat64, "stat", fd, (int fd, struct stat64 *s), (fd, s), int, struct
 
 ssize_t copy_file_range(int from, off_t *f, int to, off_t *t, size_t n, unsigned flags) {
     REAL(ssize_t, copy_file_range, int, off_t *, int, off_t *, size_t, unsigned);
-    if (fails("write", open_below(from) || open_below(to))) return -1;
+    int marked = open_below(from) || open_below(to);
+    if (fails("write", marked) || interrupted(marked)) return -1;
     return real(from, f, to, t, n, flags);
 }
 

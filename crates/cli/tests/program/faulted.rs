@@ -85,13 +85,18 @@ impl Scenario {
     }
 
     fn run(&self, call: &str, nth: usize, error: i32) -> (Ran, usize) {
+        let call = [("FAULT_CALL", call)];
+        self.run_with(&call, nth, error)
+    }
+
+    fn run_with(&self, more: &[(&str, &str)], nth: usize, error: i32) -> (Ran, usize) {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let count = self.place.path("count");
         let mut command = self.place.command(&arguments);
         command
             .env("LD_PRELOAD", &self.library)
             .env("FAULT_ROOT", self.place.path("work"))
-            .env("FAULT_CALL", call)
+            .envs(more.iter().copied())
             .env("FAULT_NTH", nth.to_string())
             .env("FAULT_ERROR", error.to_string())
             .env("FAULT_COUNT", &count)
@@ -118,6 +123,12 @@ impl Scenario {
         let after = tree(&work);
         assert_ne!(after, before, "nothing was written");
         again();
+        for _ in 0..3 {
+            let (ran, _) = self.run_with(&[("FAULT_SHORT", "1")], 0, 0);
+            ran.ok();
+            assert_eq!(tree(&work), after, "short reads and writes");
+            again();
+        }
         let mut failed = 0;
         for call in CALLS {
             let (ran, count) = self.run(call, 0, 0);
