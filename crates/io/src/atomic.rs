@@ -298,8 +298,10 @@ impl Drop for Output {
     fn drop(&mut self) {
         self.reserve = None;
         if !self.published && !self.options.keep_partial {
-            // nobody is left to report to; the next run to this target sweeps it
-            let _ = remove(&self.partial.path);
+            // what failed once may not fail again; nobody is left to report to, and the next run to
+            // this target sweeps it
+            let removed = remove(&self.partial.path);
+            let _ = removed.or_else(|_| remove(&self.partial.path));
         }
         self.partial.release();
     }

@@ -321,3 +321,19 @@ fn an_output_that_does_not_get_its_name_says_where_its_bad_records_are() {
     let files: Vec<_> = tree(&scenario.place.path("work")).into_keys().collect();
     assert_eq!(files, ["/0.json", "/out.bad/part-00000.jsonl", "/spill/"]);
 }
+
+#[test]
+fn an_explanation_leaves_nothing_although_a_call_fails_while_it_cleans_up() {
+    let arguments = ["explain", "convert", "@/0.json", "--to", "@/out"];
+    let scenario = Scenario::new(&arguments, |work| lines(work, 1));
+    let work = scenario.place.path("work");
+    let before = tree(&work);
+    for call in CALLS {
+        let (ran, count) = scenario.run(call, 0, 0);
+        ran.ok();
+        for nth in 1..=count {
+            let (ran, _) = scenario.run(call, nth, libc::EIO);
+            assert_eq!(tree(&work), before, "the {nth}th {call}: {}", ran.err);
+        }
+    }
+}
