@@ -246,3 +246,27 @@ fn a_persisted_dataframe_is_read_once_and_spilled_when_memory_is_short() {
     drop(kept);
     assert_eq!(session.granted_bytes(), idle);
 }
+
+#[test]
+fn what_a_refused_persist_names_is_enough_for_all_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv: String = (0..2000).map(|i| format!("{i},{}\n", i % 7)).collect();
+    let csv = write(dir.path(), "t.csv", format!("id,kind\n{csv}"));
+    let json = write(dir.path(), "t.json", events(0..2000));
+    let frames: [&dyn Fn() -> DataFrame; 2] = [
+        &|| DataFrame::read_csv([&csv], CsvOptions::default()),
+        &|| DataFrame::read_json([&json], flagstone::JsonOptions::default()),
+    ];
+    for frame in frames {
+        let refused = session(1, 2).persist(&frame()).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::Budget, "{refused}");
+        let smallest = refused.smallest_budget().unwrap();
+        let named = flagstone::Session::builder()
+            .memory_bytes(smallest)
+            .threads(2)
+            .build()
+            .unwrap();
+        let kept = named.persist(&frame()).unwrap();
+        drop(kept);
+    }
+}

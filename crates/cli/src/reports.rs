@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -124,10 +125,11 @@ fn writable(path: &Path) -> Result<(), Failure> {
                     cannot(&format!("{} may not be written to", parent.display()))
                 }
                 Ok(_) => Ok(()),
-                Err(_) => cannot(&format!(
+                Err(error) if error.kind() == ErrorKind::NotFound => cannot(&format!(
                     "the directory {} does not exist; create it first",
                     parent.display()
                 )),
+                Err(error) => cannot(&format!("{}: {}", parent.display(), reason(&error))),
             }
         }
     }

@@ -7,6 +7,8 @@ mod budget;
 mod common;
 #[path = "program/disk.rs"]
 mod disk;
+#[path = "program/faulted.rs"]
+mod faulted;
 #[path = "program/input.rs"]
 mod input;
 #[path = "program/output.rs"]

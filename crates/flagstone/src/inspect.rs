@@ -32,15 +32,19 @@ impl ArrayFormat {
         let named = path
             .extension()
             .is_some_and(|e| e.eq_ignore_ascii_case("zarr"));
-        let described = |name| path.join(name).is_file();
-        let zarr = match path.is_dir() {
-            true => {
+        // what cannot be looked at is taken for a description: its reader says what is wrong
+        let described = |name| match std::fs::metadata(path.join(name)) {
+            Ok(found) => found.is_file(),
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        };
+        let zarr = match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
                 named
                     || [".zarray", ".zgroup", "zarr.json"]
                         .into_iter()
                         .any(described)
             }
-            false => named && !path.is_file(),
+            found => named && !found.is_ok_and(|found| found.is_file()),
         };
         if zarr {
             ArrayFormat::Zarr

@@ -1,7 +1,10 @@
 //! Turning the errors of libraries into ours. The crate's error is the graph's: a mistake in how a
 //! frame was built and a task's failure reach the user by the same road.
 
+use std::error::Error as StdError;
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
@@ -90,7 +93,7 @@ pub(crate) fn parquet_error(error: ParquetError) -> Error {
     let ParquetError::External(inner) = &error else {
         return Error::failed(error);
     };
-    match inner.downcast_ref::<std::io::Error>() {
+    match inner.downcast_ref::<io::Error>() {
         Some(cause) => {
             let (kind, message) = (kind_of(cause), cause.to_string());
             Error::new(kind, message).with_source(error)
@@ -118,17 +121,98 @@ pub(crate) fn io_error(error: flagstone_io::Error) -> Error {
     }
 }
 
-pub(crate) fn file_error(what: &str, path: &std::path::Path, error: std::io::Error) -> Error {
-    Error::new(
-        kind_of(&error),
-        format!("cannot {what} {}: {error}", path.display()),
-    )
-    .with_source(error)
+/// What the system says of a file. An error that names its file already stays as it is.
+pub(crate) fn file_error(what: &str, path: &Path, error: io::Error) -> Error {
+    let kind = kind_of(&error);
+    let message = match told(&error) {
+        Some(told) => told.to_string(),
+        None => format!("cannot {what} {}: {error}", path.display()),
+    };
+    Error::new(kind, message).with_source(error)
 }
 
-fn kind_of(error: &std::io::Error) -> ErrorKind {
+/// The error of a library that read a scratch file, or that wrote what it had read: the file that it
+/// is about is named, by the library's [`Named`](crate::sink::named::Named) writer or here.
+pub(crate) fn scratch_error<E>(path: &Path, error: E) -> Error
+where
+    E: StdError + Send + Sync + 'static,
+{
+    let cause = system_error(&error);
+    let kind = cause.map_or(ErrorKind::Failed, kind_of);
+    let message = match (cause, cause.and_then(told)) {
+        (_, Some(told)) => told.to_string(),
+        (Some(cause), None) => format!("cannot read {}: {cause}", path.display()),
+        (None, None) => {
+            let reason = error.to_string();
+            let reason = lower_case(without_category(&reason));
+            format!("cannot read {}: {reason}", path.display())
+        }
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+/// A scratch file in which less is than was written: somebody has cut it short.
+pub(crate) fn ended(path: &Path) -> Error {
+    let path = path.display();
+    let message = format!("{path} ends before all that was written to it: somebody has changed it");
+    Error::new(ErrorKind::Failed, message)
+}
+
+/// An error of the operating system with the file it is about, which goes through libraries as it is.
+#[derive(Debug)]
+pub(crate) struct Told(String);
+
+impl Told {
+    /// The system's error while doing `what` to `path`.
+    pub(crate) fn io(what: &str, path: &Path, error: &io::Error) -> io::Error {
+        let told = Told(format!("cannot {what} {}: {error}", path.display()));
+        io::Error::new(error.kind(), told)
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Told {}
+
+fn told(error: &io::Error) -> Option<&Told> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// What the operating system said, behind the errors of libraries.
+pub(crate) fn system_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e io::Error> {
+    let mut error = Some(error);
+    while let Some(this) = error {
+        match this.downcast_ref::<io::Error>() {
+            Some(cause) if cause.raw_os_error().is_some() || told(cause).is_some() => {
+                return Some(cause);
+            }
+            _ => error = this.source(),
+        }
+    }
+    None
+}
+
+/// A message of the Parquet library without what it puts before it.
+pub(crate) fn without_category(message: &str) -> &str {
+    let mut message = message;
+    for category in [
+        "Parquet argument error: ",
+        "External: ",
+        "Parquet error: ",
+        "Parquet error: ",
+    ] {
+        message = message.strip_prefix(category).unwrap_or(message);
+    }
+    message
+}
+
+fn kind_of(error: &io::Error) -> ErrorKind {
     match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::OutOfDisk,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::OutOfDisk,
         _ => ErrorKind::Failed,
     }
 }

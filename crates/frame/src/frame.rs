@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_expr::Expr;
-use flagstone_graph::{Error, Execute, Graph, LayerId, Resources, Result, SerialExecutor};
+use flagstone_graph::{
+    Error, ErrorKind, Execute, Graph, LayerId, Resources, Result, SerialExecutor,
+};
 use flagstone_io::IntoPaths;
 
 use crate::ops::collect::Collect;
@@ -321,13 +323,18 @@ impl DataFrame {
         Ok(source.notes())
     }
 
+    /// The frame over its source, ready to run.
+    ///
+    /// When the session's budget is too small even to look at the heads of the files, they are looked
+    /// at one by one outside of it (a few MiB, once): the plan that follows then says the budget that
+    /// all of it needs, rather than the user climbing there by one refusal after the other.
     pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
-        let node = &*self.node;
-        let source = node
-            .origin()
-            .open(execute)
-            .map_err(|error| self.locate_source(error))?;
-        self.lower_over(&source)
+        let origin = self.node.origin();
+        let source = match origin.open(execute) {
+            Err(error) if error.kind() == ErrorKind::Budget => origin.open(&SerialExecutor),
+            opened => opened,
+        };
+        self.lower_over(&source.map_err(|error| self.locate_source(error))?)
     }
 
     /// The same over a source that is open.

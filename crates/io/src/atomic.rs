@@ -287,8 +287,15 @@ impl Output {
         if !self.partial.set_stage(Stage::Publishing) {
             return Err(gone(path));
         }
-        let is_dir = fs::symlink_metadata(from).map_err(|_| gone(from))?.is_dir();
-        let old = fs::symlink_metadata(target).ok();
+        let is_dir = fs::symlink_metadata(from).map_err(|cause| match cause.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => gone(from),
+            _ => Error::os("read", from, cause),
+        })?;
+        let is_dir = is_dir.is_dir();
+        let old = match fs::symlink_metadata(target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            old => Some(old.map_err(|cause| Error::os("read", target, cause))?),
+        };
         match old {
             None => match rename(from, target, Mode::NoReplace) {
                 Err(error) if is_unsupported(&error) => fs::rename(from, target).map_err(failed)?,
@@ -308,7 +315,7 @@ impl Output {
                 // the names are swapped: the old output is now called partial
                 Ok(()) => {
                     self.published = true;
-                    sync(parent)?;
+                    sync_name(parent, target, Some(path))?;
                     return remove(path).map_err(|cause| in_place(from, cause));
                 }
                 Err(error) if is_unsupported(&error) => {
@@ -319,7 +326,7 @@ impl Output {
                         return Err(failed(error));
                     }
                     self.published = true;
-                    sync(parent)?;
+                    sync_name(parent, target, Some(aside))?;
                     let removed = remove(aside).and_then(|()| remove(path));
                     return removed.map_err(|cause| in_place(aside, cause));
                 }
@@ -332,7 +339,7 @@ impl Output {
             // an empty directory; the next run to this target sweeps what cannot be removed now
             let _ = remove(path);
         }
-        sync(parent)
+        sync_name(parent, target, None)
     }
 }
 
@@ -340,8 +347,10 @@ impl Drop for Output {
     fn drop(&mut self) {
         self.reserve = None;
         if !self.published && !self.options.keep_partial {
-            // nobody is left to report to; the next run to this target sweeps it
-            let _ = remove(&self.partial.path);
+            // what failed once may not fail again; nobody is left to report to, and the next run to
+            // this target sweeps it
+            let removed = remove(&self.partial.path);
+            let _ = removed.or_else(|_| remove(&self.partial.path));
         }
         self.partial.release();
     }
@@ -358,7 +367,10 @@ fn check_same(file: &File, path: &Path) -> Result<(), Error> {
     let own = file
         .metadata()
         .map_err(|cause| Error::os("read", path, cause))?;
-    let there = fs::symlink_metadata(path).map_err(|_| gone(path))?;
+    let there = fs::symlink_metadata(path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => gone(path),
+        _ => Error::os("read", path, cause),
+    })?;
     match (own.dev(), own.ino()) == (there.dev(), there.ino()) {
         true => Ok(()),
         false => Err(gone(path)),
@@ -445,9 +457,29 @@ fn rename(_: &Path, _: &Path, _: Mode) -> io::Result<()> {
 }
 
 fn sync(path: &Path) -> Result<(), Error> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|cause| Error::os("sync", path, cause))
+    sync_at(path).map_err(|cause| Error::os("sync", path, cause))
+}
+
+fn sync_at(path: &Path) -> io::Result<()> {
+    File::open(path).and_then(|file| file.sync_all())
+}
+
+/// Makes a name that was just given last. Where that fails, the output is there all the same, and an
+/// old one that it has replaced is kept: the system may still bring back its name.
+fn sync_name(parent: &Path, target: &Path, old: Option<&Path>) -> Result<(), Error> {
+    sync_at(parent).map_err(|cause| {
+        let mut message = format!(
+            "the new output is in place and complete, but its directory could not be synced \
+             ({cause}): if the machine stops now, the name may be lost"
+        );
+        if let Some(old) = old {
+            message += &format!(
+                "; the old output is kept as {}: remove it yourself",
+                old.display()
+            );
+        }
+        Error::new(ErrorKind::Io, message).at_path(target)
+    })
 }
 
 /// Syncs every file in a directory: one by one, or the whole file system where there are so many

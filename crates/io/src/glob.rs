@@ -76,7 +76,7 @@ fn walk(at: PathBuf, parts: &[Part], found: &mut Vec<PathBuf>) -> Result<(), Err
         Part::Literal(name) => {
             let path = at.join(name);
             // a name that ends the pattern must exist; in between, the next step finds out
-            if !rest.is_empty() || fs::symlink_metadata(&path).is_ok() {
+            if !rest.is_empty() || look(&path, fs::symlink_metadata(&path))?.is_some() {
                 walk(path, rest, found)?;
             }
         }
@@ -104,13 +104,31 @@ fn walk(at: PathBuf, parts: &[Part], found: &mut Vec<PathBuf>) -> Result<(), Err
             }
             paths.sort_unstable();
             for path in paths {
-                if rest.is_empty() || path.is_dir() {
+                if rest.is_empty()
+                    || look(&path, fs::metadata(&path))?.is_some_and(|found| found.is_dir())
+                {
                     walk(path, rest, found)?;
                 }
             }
         }
     }
     Ok(())
+}
+
+/// What is at a path, if there is anything; a link that leads in a circle is nothing. What cannot be
+/// looked at may well be a file that was meant, so it is an error, not left out.
+fn look(path: &Path, found: io::Result<fs::Metadata>) -> Result<Option<fs::Metadata>, Error> {
+    match found {
+        Err(error) if is_nothing(&error) || error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        found => found
+            .map(Some)
+            .map_err(|cause| Error::os("read", path, cause)),
+    }
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    kinds.contains(&error.kind())
 }
 
 /// The directories below `at` that are not links: links could lead in circles.
@@ -135,14 +153,7 @@ fn read_dir(at: &Path) -> Result<Vec<fs::DirEntry>, Error> {
     };
     let failed = |cause| Error::os("list", here, cause);
     let entries = match fs::read_dir(here) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(Vec::new());
-        }
+        Err(error) if is_nothing(&error) => return Ok(Vec::new()),
         entries => entries.map_err(failed)?,
     };
     entries.map(|entry| entry.map_err(failed)).collect()
@@ -204,6 +215,16 @@ mod tests {
                 one("c/5.json")
             ]
         );
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_an_error_and_not_left_out() {
+        let dir = tree();
+        std::os::unix::fs::symlink("circle", dir.path().join("circle")).unwrap();
+        assert_eq!(found(dir.path(), "c*/5.json"), [PathBuf::from("c/5.json")]);
+        let long = "x".repeat(300);
+        let error = list(&format!("{}/[c]/{long}", dir.path().display())).unwrap_err();
+        assert!(error.to_string().contains("File name too long"), "{error}");
     }
 
     #[test]

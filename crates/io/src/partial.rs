@@ -111,10 +111,7 @@ impl Partial {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         };
-        if !parent.is_dir() {
-            let message = "the directory to write into does not exist; create it first";
-            return Err(Error::new(ErrorKind::NotFound, message).at_path(&parent));
-        }
+        check_parent(&parent)?;
         sweep(&parent, &name, &target)?;
         let beside = |word: &str| parent.join(beside(&name, word, std::process::id()));
         let (path, aside) = (beside("partial"), beside("replaced"));
@@ -154,6 +151,23 @@ impl Partial {
     }
 }
 
+/// What is written into has to be a directory.
+fn check_parent(parent: &Path) -> Result<(), Error> {
+    let (kind, message) = match fs::metadata(parent) {
+        Ok(metadata) if metadata.is_dir() => return Ok(()),
+        Ok(_) => (
+            ErrorKind::NotAFile,
+            "it is not a directory, so nothing can be written into it; name another",
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (
+            ErrorKind::NotFound,
+            "the directory to write into does not exist; create it first",
+        ),
+        Err(cause) => return Err(Error::os("read", parent, cause)),
+    };
+    Err(Error::new(kind, message).at_path(parent))
+}
+
 fn beside(name: &OsStr, word: &str, pid: u32) -> OsString {
     let mut beside = OsString::from(".");
     beside.push(name);
@@ -173,7 +187,7 @@ fn sweep(parent: &Path, name: &OsStr, target: &Path) -> Result<(), Error> {
         if !is_abandoned(pid, &path) {
             continue;
         }
-        if word == "replaced" && fs::symlink_metadata(target).is_err() {
+        if word == "replaced" && is_missing(target)? {
             // the process died between the two renames: the old output is still the output
             fs::rename(&path, target).map_err(|cause| Error::os("restore", &path, cause))?;
             continue;
@@ -181,6 +195,16 @@ fn sweep(parent: &Path, name: &OsStr, target: &Path) -> Result<(), Error> {
         remove(&path).map_err(|cause| Error::os("remove", &path, cause))?;
     }
     Ok(())
+}
+
+/// Whether there is nothing of a name; what cannot be looked at may well be there.
+fn is_missing(path: &Path) -> Result<bool, Error> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        found => found
+            .map(|_| false)
+            .map_err(|cause| Error::os("read", path, cause)),
+    }
 }
 
 /// Reads `.NAME.partial-PID` and `.NAME.replaced-PID`.

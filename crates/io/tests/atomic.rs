@@ -313,3 +313,18 @@ fn a_directory_of_one_file_may_become_that_file() {
         assert!(names(dir.path()).is_empty());
     }
 }
+
+#[test]
+fn a_directory_that_cannot_be_looked_at_is_not_called_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = dir.path().join("x".repeat(300));
+    let message = |target: &Path| AtomicFile::create(target, PLAIN).unwrap_err().to_string();
+    let said = message(&long.join("out"));
+    assert!(said.contains("File name too long"), "{said}");
+    assert!(!said.contains("does not exist"), "{said}");
+    let said = message(&dir.path().join("none").join("out"));
+    assert!(said.contains("does not exist; create it first"), "{said}");
+    fs::write(dir.path().join("file"), "").unwrap();
+    let said = message(&dir.path().join("file").join("out"));
+    assert!(said.contains("it is not a directory"), "{said}");
+}

@@ -90,6 +90,13 @@ impl Chunks {
 
     /// Chunks of at most so many bytes, of about equal lengths along all axes (those that are shorter
     /// are whole): for what is read along every one of them.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::Chunks;
+    /// let x = Array::<f64>::ones(&[100, 100]).rechunk(Chunks::cubes(8 * 50 * 50));
+    /// assert_eq!(x.chunks().unwrap().chunk_shape(), [50, 50]);
+    /// ```
     pub fn cubes(bytes: u64) -> Self {
         Chunks::new(Spec::Cubes(bytes))
     }

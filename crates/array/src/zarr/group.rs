@@ -58,11 +58,12 @@ pub fn create_zarr_group(path: impl AsRef<Path>, version: ZarrVersion) -> Result
         ZarrVersion::V2 => (".zgroup", json!({"zarr_format": 2})),
     };
     let described = path.join(group.0);
-    if path.join(".zarray").exists() {
+    // what cannot be looked at may be there, and is not written over
+    if path.join(".zarray").try_exists().map_err(failed)? {
         let error = std::io::Error::other("it is an array, not a group");
         return Err(failed(error));
     }
-    if described.exists() {
+    if described.try_exists().map_err(failed)? {
         let text = fs::read(&described).map_err(failed)?;
         let json: Value = serde_json::from_slice(&text).unwrap_or_default();
         return match json["node_type"] == "array" {

@@ -290,7 +290,13 @@ fn join_parts(
 
 fn append(to: &Path, from: &Path) -> io::Result<()> {
     let mut to = OpenOptions::new().append(true).open(to)?;
-    io::copy(&mut File::open(from)?, &mut to)?;
+    let mut part = File::open(from)?;
+    // where the system copies it does not go on by itself; both files know how far it came
+    while let Err(error) = io::copy(&mut part, &mut to) {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
     fs::remove_file(from)
 }
 

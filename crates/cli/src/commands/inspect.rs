@@ -1,6 +1,7 @@
 //! `flagstone inspect`: what a file is, from as little of it as possible.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
@@ -12,7 +13,7 @@ use flagstone::{
 use crate::args::Inspect;
 use crate::commands::reading;
 use crate::out::{escaped, print};
-use crate::run::{Failure, say};
+use crate::run::{Failure, reason, say};
 use crate::signals;
 
 pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
@@ -27,10 +28,11 @@ pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
         }
         return npy(path);
     }
-    if path.is_dir() && ArrayFormat::of(path) == ArrayFormat::Zarr && args.reading.from.is_none() {
+    let is_directory = args.reading.from.is_none() && is_directory(path)?;
+    if is_directory && ArrayFormat::of(path) == ArrayFormat::Zarr {
         return zarr(path);
     }
-    if path.is_dir() && args.reading.from.is_none() {
+    if is_directory {
         return directory(path, args);
     }
     let inputs = std::slice::from_ref(&args.path);
@@ -46,6 +48,24 @@ pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
             full(args, &session, inputs, format)
         }
     }
+}
+
+/// Whether there is a directory; no directory if there is nothing, such as a pattern.
+fn is_directory(path: &Path) -> Result<bool, Failure> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(found.is_dir()),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => {
+                Ok(false)
+            }
+            _ => Err(unreadable(path, &error)),
+        },
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let reason = reason(error);
+    Failure::Other(format!("cannot read {}: {reason}", path.display()))
 }
 
 /// What footers, heads and, with --full, all rows are read in.
@@ -156,7 +176,7 @@ fn zarr(path: &Path) -> Result<(), Failure> {
 fn directory(path: &Path, args: &Inspect) -> Result<(), Failure> {
     let reading = &args.reading;
     let failed = |error| {
-        let reason = crate::run::reason(&error);
+        let reason = reason(&error);
         Failure::Other(format!("cannot list {}: {reason}", path.display()))
     };
     // files by the format that their names say; others, such as a README, stand aside
@@ -165,7 +185,12 @@ fn directory(path: &Path, args: &Inspect) -> Result<(), Failure> {
         let entry = entry.map_err(failed)?.path();
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
         // through links, as reading them goes
-        let is_file = std::fs::metadata(&entry).is_ok_and(|meta| meta.is_file());
+        let is_file = match std::fs::metadata(&entry) {
+            Ok(meta) => meta.is_file(),
+            // a link to nothing
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(unreadable(&entry, &error)),
+        };
         if !is_file || name.starts_with(['.', '_']) {
             continue;
         }

@@ -6,6 +6,7 @@
 //! the bytes that reading the source with the wider schema would have given.
 
 use std::fs::File;
+use std::path::Path;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
@@ -14,7 +15,7 @@ use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Result, TaskContext
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::parquet::{ParquetSink, Written, scratch_path};
-use crate::error::{arrow_error, file_error, parquet_error};
+use crate::error::{arrow_error, ended, file_error, scratch_error};
 use crate::ops::pipeline::{Drain, Sink};
 use crate::partition::batch_bytes;
 use crate::schema::shape::reshape_members;
@@ -66,8 +67,12 @@ impl Layer for AdaptLayer {
         let file = File::open(&source).map_err(failed)?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)
             .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-            .map_err(parquet_error)?;
-        let mut rows = Rows { reader, left: None };
+            .map_err(|error| scratch_error(&source, error))?;
+        let mut rows = Rows {
+            path: &source,
+            reader,
+            left: None,
+        };
         let mut drain = Box::new(self.sink.write_to(target.clone(), ctx)?);
         let mut lease = ctx.reserve(0)?;
         for &count in &written.batches {
@@ -84,12 +89,13 @@ impl Layer for AdaptLayer {
 }
 
 /// Rows of a file in batches of given lengths.
-struct Rows {
+struct Rows<'p> {
+    path: &'p Path,
     reader: ParquetRecordBatchReader,
     left: Option<RecordBatch>,
 }
 
-impl Rows {
+impl Rows<'_> {
     fn next(&mut self, count: usize) -> Result<RecordBatch> {
         let mut parts: Vec<RecordBatch> = Vec::new();
         let mut missing = count;
@@ -97,8 +103,8 @@ impl Rows {
             let batch = match (self.left.take(), parts.last()) {
                 (Some(batch), _) => batch,
                 (None, _) => match self.reader.next() {
-                    Some(batch) => batch.map_err(arrow_error)?,
-                    None => break,
+                    Some(batch) => batch.map_err(|error| scratch_error(self.path, error))?,
+                    None => return Err(ended(self.path)),
                 },
             };
             let rows = batch.num_rows();

@@ -20,8 +20,9 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::parquet::{Counted, Named, ParquetOptions, RowGroup, scratch_path, writer_options};
-use crate::error::{arrow_error, file_error, parquet_error};
+use super::named::{Counted, Named};
+use super::parquet::{ParquetOptions, RowGroup, scratch_path, writer_options};
+use crate::error::{file_error, parquet_error, scratch_error};
 use crate::source::parquet::annotations::file_type;
 
 /// Row groups below this size are put together.
@@ -194,9 +195,9 @@ impl AssembleLayer {
             let file = File::open(&source).map_err(|error| file_error("read", &source, error))?;
             let reader = ParquetRecordBatchReaderBuilder::try_new(file)
                 .and_then(|builder| builder.with_row_groups(vec![group]).build())
-                .map_err(parquet_error)?;
+                .map_err(|error| scratch_error(&source, error))?;
             for batch in reader {
-                let batch = batch.map_err(arrow_error)?;
+                let batch = batch.map_err(|error| scratch_error(&source, error))?;
                 let held = writer.memory_size() as u64;
                 lease.ensure(held + 2 * crate::partition::batch_bytes(&batch))?;
                 writer.write(&batch).map_err(parquet_error)?;
@@ -209,6 +210,7 @@ impl AssembleLayer {
 
 /// A scratch file being copied from.
 struct Scratch {
+    path: PathBuf,
     file: File,
     reader: SerializedFileReader<File>,
 }
@@ -217,9 +219,10 @@ impl Scratch {
     fn open(path: &Path) -> Result<Self> {
         let failed = |error| file_error("read", path, error);
         let file = File::open(path).map_err(failed)?;
-        let reader =
-            SerializedFileReader::new(file.try_clone().map_err(failed)?).map_err(parquet_error)?;
-        Ok(Scratch { file, reader })
+        let reader = SerializedFileReader::new(file.try_clone().map_err(failed)?)
+            .map_err(|error| scratch_error(path, error))?;
+        let path = path.to_owned();
+        Ok(Scratch { path, file, reader })
     }
 
     fn footer_bytes(&self) -> u64 {
@@ -246,7 +249,7 @@ impl Scratch {
             };
             target
                 .append_column(&self.file, close)
-                .map_err(parquet_error)?;
+                .map_err(|error| scratch_error(&self.path, error))?;
         }
         target.close().map_err(parquet_error)?;
         Ok(())

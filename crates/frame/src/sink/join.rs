@@ -4,7 +4,7 @@
 //! and written again, because an Arrow file ends with the places of its batches.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
@@ -15,10 +15,11 @@ use flagstone_graph::{
 };
 
 use super::assemble::{Unit, files};
-use super::parquet::{Counted, Named, RowGroup, scratch_path};
+use super::named::{Counted, Named};
+use super::parquet::{RowGroup, scratch_path};
 use super::rows::{RowFormat, RowOptions};
 use super::text::CsvText;
-use crate::error::{arrow_error, file_error};
+use crate::error::{arrow_error, ended, file_error, scratch_error};
 use crate::partition::batch_bytes;
 
 const COPY_BYTES: usize = 256 << 10;
@@ -100,8 +101,21 @@ impl JoinLayer {
             out.write_all(packed.as_deref().unwrap_or(&header))
                 .map_err(failed)?;
         }
-        self.for_each_piece(task, ctx, |reader, piece, _| {
-            std::io::copy(&mut reader.take(piece.bytes), out).map_err(failed)?;
+        self.for_each_piece(task, ctx, |reader, piece, scratch| {
+            let mut left = piece.bytes;
+            while left > 0 {
+                let bytes = match reader.fill_buf() {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    bytes => bytes.map_err(|error| file_error("read", scratch, error))?,
+                };
+                if bytes.is_empty() {
+                    return Err(ended(scratch));
+                }
+                let count = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                out.write_all(&bytes[..count]).map_err(failed)?;
+                reader.consume(count);
+                left -= count as u64;
+            }
             Ok(())
         })
     }
@@ -111,15 +125,19 @@ impl JoinLayer {
         let mut writer =
             FileWriter::try_new_with_options(out, &self.schema, options).map_err(arrow_error)?;
         let mut lease = ctx.reserve(0)?;
-        self.for_each_piece(task, ctx, |reader, piece, _| {
+        self.for_each_piece(task, ctx, |reader, piece, scratch| {
             lease.ensure(3 * piece.bytes + (64 << 10))?;
-            let stream = StreamReader::try_new(reader.take(piece.bytes), None);
-            for batch in stream.map_err(arrow_error)? {
-                let batch = batch.map_err(arrow_error)?;
+            let failed = |error| scratch_error(scratch, error);
+            let mut piece = reader.take(piece.bytes);
+            for batch in StreamReader::try_new(&mut piece, None).map_err(failed)? {
+                let batch = batch.map_err(failed)?;
                 lease.ensure(3 * batch_bytes(&batch) + (64 << 10))?;
                 writer.write(&batch).map_err(arrow_error)?;
             }
-            Ok(())
+            match piece.limit() {
+                0 => Ok(()),
+                _ => Err(ended(scratch)),
+            }
         })?;
         writer.finish().map_err(arrow_error)
     }

@@ -5,6 +5,7 @@ pub(crate) mod assemble;
 mod dictionary;
 pub(crate) mod join;
 pub(crate) mod json;
+pub(crate) mod named;
 pub(crate) mod parquet;
 pub(crate) mod rows;
 mod text;

@@ -8,13 +8,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{Block, Counter, Error, Footprint, Result, TaskContext};
+use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
 use flagstone_memory::Lease;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -23,6 +22,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use super::adapt::adapt;
+use super::named::Named;
 use crate::error::{file_error, parquet_error};
 use crate::ops::pipeline::{Drain, Sink};
 use crate::schema::shape::with_members;
@@ -225,43 +225,6 @@ pub(crate) struct Writing<'a> {
     writer: Option<ArrowWriter<Named>>,
     batches: Vec<u32>,
     lease: Lease,
-}
-
-/// A file whose errors name it.
-pub(crate) struct Named {
-    pub(crate) file: File,
-    pub(crate) path: PathBuf,
-}
-
-impl Write for Named {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes).map_err(|error| {
-            let message = format!("cannot write {}: {error}", self.path.display());
-            io::Error::new(error.kind(), message)
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-/// The same for a file of the output: its bytes count as written. Scratch does not.
-pub(crate) struct Counted<'a> {
-    pub(crate) file: Named,
-    pub(crate) ctx: &'a TaskContext<'a>,
-}
-
-impl Write for Counted<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.ctx.count(Counter::BytesWritten, written as u64);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
 }
 
 /// What writing a slice may allocate before the writer's own count of its memory can be asked:

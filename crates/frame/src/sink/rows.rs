@@ -19,7 +19,8 @@ use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
 use flagstone_memory::Lease;
 
 use super::adapt::adapt;
-use super::parquet::{Named, RowGroup, Written, scratch_path};
+use super::named::Named;
+use super::parquet::{RowGroup, Written, scratch_path};
 use super::text::{CsvText, JsonText, TextWriter};
 use crate::error::{arrow_error, file_error};
 use crate::ops::pipeline::{Drain, Sink};

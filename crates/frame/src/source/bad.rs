@@ -226,20 +226,22 @@ impl Quarantine {
         Ok(())
     }
 
-    /// Gives the directory its name, if there is anything in it; otherwise there is none, also when
-    /// an earlier run left one.
-    pub(crate) fn commit(self) -> Result<()> {
+    /// Gives the directory its name, if there is anything in it, and says that; otherwise there is
+    /// none, also when an earlier run left one.
+    pub(crate) fn commit(self) -> Result<Option<PathBuf>> {
         let path = self.directory.path();
         let failed = |error| file_error("read", path, error);
         let is_empty = std::fs::read_dir(path).map_err(failed)?.next().is_none();
-        if is_empty && !self.target.exists() {
-            return Ok(());
+        let failed = |error| file_error("read", &self.target, error);
+        if is_empty && !self.target.try_exists().map_err(failed)? {
+            return Ok(None);
         }
         self.directory.commit().map_err(io_error)?;
         if is_empty {
             let failed = |error| file_error("remove", &self.target, error);
             std::fs::remove_dir(&self.target).map_err(failed)?;
+            return Ok(None);
         }
-        Ok(())
+        Ok(Some(self.target))
     }
 }

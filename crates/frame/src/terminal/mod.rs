@@ -3,6 +3,7 @@
 mod write;
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -61,23 +62,9 @@ impl Met {
         Ok(())
     }
 
-    /// Gives the quarantine its name.
-    fn commit(&mut self) -> Result<()> {
-        self.quarantine.take().map_or(Ok(()), Quarantine::commit)
-    }
-}
-
-/// The frame over its source, ready to run.
-///
-/// When the session's budget is too small even to look at the heads of the files, they are looked
-/// at one by one outside of it (a few MiB, once): the plan that follows then says the budget that
-/// all of it needs, rather than the user climbing there by one refusal after the other.
-fn lower(frame: &DataFrame, execute: &dyn Execute) -> Result<Lowered> {
-    match frame.lower(execute) {
-        Err(error) if error.kind() == ErrorKind::Budget => {
-            frame.lower(&flagstone_graph::SerialExecutor)
-        }
-        lowered => lowered,
+    /// Gives the quarantine its name, and says that, if there is anything in it.
+    fn commit(&mut self) -> Result<Option<PathBuf>> {
+        self.quarantine.take().map_or(Ok(None), Quarantine::commit)
     }
 }
 
@@ -101,7 +88,7 @@ fn run<T>(
 ) -> Result<(T, Met)> {
     let mut met = Met::default();
     loop {
-        let lowered = lower(frame, execute)?;
+        let lowered = frame.lower(execute)?;
         let (source, groups) = (lowered.source.clone(), lowered.has_groups());
         let before = lowered.columns();
         met.stage(&source)?;
@@ -198,7 +185,7 @@ pub(crate) fn build_collected(
     execute: &dyn Execute,
     resources: Resources,
 ) -> Result<LayerId> {
-    push_collected(lower(frame, execute)?, graph, resources.budget_bytes)
+    push_collected(frame.lower(execute)?, graph, resources.budget_bytes)
 }
 
 pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<RecordBatch> {
@@ -248,7 +235,7 @@ pub(crate) fn explain(
     execute: &dyn Execute,
     push: impl FnOnce(&mut Graph) -> Result<LayerId>,
 ) -> Result<String> {
-    let source = lower(frame, execute)?.source;
+    let source = frame.lower(execute)?.source;
     let plan = planned(|| {
         let plan = logical::checked(&frame.node, &source)?;
         Ok(plan.display_indent().to_string())

@@ -16,7 +16,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
 use flagstone_io::{AtomicDir, OutputOptions};
 
-use super::{Mend, Met, count_rows, lower, run};
+use super::{Mend, Met, count_rows, run};
 use crate::error::{file_error, io_error};
 use crate::frame::DataFrame;
 use crate::ops::pipeline::Sink;
@@ -166,7 +166,7 @@ pub(crate) fn build_write(
     execute: &dyn Execute,
     output: &Output,
 ) -> Result<LayerId> {
-    let lowered = lower(frame, execute)?;
+    let lowered = frame.lower(execute)?;
     output.check(&lowered.schema)?;
     let schema = output.file_schema(&lowered.schema);
     lowered.push(graph, output.sink(schema, Path::new(".")))
@@ -187,11 +187,11 @@ pub(crate) fn write(
         );
         return Err(Error::invalid(message));
     }
-    let lowered = lower(frame, execute)?;
+    let lowered = frame.lower(execute)?;
     if lowered.schema.fields().is_empty() {
         find_columns(frame, execute)?;
     }
-    let lowered = lower(frame, execute)?;
+    let lowered = frame.lower(execute)?;
     output.check(&lowered.schema)?;
     let metadata = lowered.source.metadata();
     let is_file_path = output.is_file_path(path);
@@ -210,21 +210,29 @@ pub(crate) fn write(
     let sizes = job.assemble(schema.clone(), &partitions, metadata)?;
     let schema = Arc::new(Schema::new(without_members(schema.fields())));
     job.remove_scratch(sizes.len())?;
-    met.commit()?;
+    let apart = met.commit()?;
     let target = directory.target().to_owned();
-    let files = match is_file_path && sizes.len() == 1 {
-        true => {
-            directory
-                .commit_file(output.file_name(0))
-                .map_err(io_error)?;
-            vec![target]
-        }
-        false => {
-            directory.commit().map_err(io_error)?;
+    let named = match is_file_path && sizes.len() == 1 {
+        true => directory
+            .commit_file(output.file_name(0))
+            .map(|()| vec![target]),
+        false => directory.commit().map(|()| {
             let name = |i| target.join(output.file_name(i));
             (0..sizes.len()).map(name).collect()
-        }
+        }),
     };
+    let files = named.map_err(|error| {
+        let error = io_error(error);
+        match apart {
+            // before the output, which is never there without them
+            Some(apart) => {
+                let (message, apart) = (error.message(), apart.display());
+                let message = format!("{message}; bad records of this run are in {apart}");
+                error.with_message(message)
+            }
+            None => error,
+        }
+    })?;
     let groups = partitions.iter().flat_map(|written| &written.row_groups);
     Ok(WriteReport {
         files,

@@ -40,7 +40,7 @@ pub(crate) struct Scratch {
     /// Of the quota.
     claimed_bytes: u64,
     /// A page could not be written: nothing after it has its place.
-    failed: Option<io::ErrorKind>,
+    failed: Option<(io::ErrorKind, String)>,
 }
 
 impl Scratch {
@@ -61,8 +61,11 @@ impl Scratch {
 
     /// Writes full pages after those that are there.
     fn write(&mut self, pages: &[u8]) -> Result<()> {
-        let written = match self.failed {
-            Some(kind) => Err(io::Error::new(kind, "writing failed before")),
+        let written = match &self.failed {
+            Some((kind, cause)) => {
+                let again = format!("a page before could not be written ({cause})");
+                Err(io::Error::new(*kind, again))
+            }
             None => self.store.claim(pages.len() as u64).and_then(|()| {
                 self.claimed_bytes += pages.len() as u64;
                 let at = (self.pages * PAGE) as u64;
@@ -72,7 +75,8 @@ impl Scratch {
         match written {
             Ok(()) => self.pages += pages.len() / PAGE,
             Err(error) => {
-                self.failed = Some(error.kind());
+                self.failed
+                    .get_or_insert_with(|| (error.kind(), error.to_string()));
                 return Err(self.store.error("write to", error));
             }
         }
@@ -185,6 +189,33 @@ mod tests {
     /// A file in memory, of which a byte may be another when it is read.
     #[derive(Clone, Default)]
     struct Flipping(Arc<Mutex<(Vec<u8>, Option<usize>)>>);
+
+    /// A file that can be made and not written.
+    struct Full;
+
+    impl SpillFile for Full {
+        fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Err(io::Error::from_raw_os_error(5))
+        }
+
+        fn read_exact_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+
+        fn punch(&self, _: u64, _: u64) {}
+    }
+
+    #[test]
+    fn what_is_written_after_a_failure_fails_with_its_cause() {
+        let medium = Box::new(Flipping::default());
+        let store = Arc::new(SpillStore::new(medium, u64::MAX, PAGE));
+        let mut file = Scratch::new(store, Box::new(Full));
+        for _ in 0..3 {
+            let error = file.append(&[0; 2 * PAGE]).unwrap_err();
+            assert!(error.to_string().contains("os error 5"), "{error}");
+        }
+        assert!(file.append(b"x").is_err());
+    }
 
     impl SpillFile for Flipping {
         fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

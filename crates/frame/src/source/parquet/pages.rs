@@ -81,9 +81,11 @@ fn header_at(
         buffer.resize(len.min(left), 0);
         let mut read = 0;
         while read < buffer.len() {
-            match file.read_at(&mut buffer[read..], at + read as u64)? {
-                0 => break,
-                count => read += count,
+            match file.read_at(&mut buffer[read..], at + read as u64) {
+                Ok(0) => break,
+                Ok(count) => read += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         match page_header(&buffer[..read]) {

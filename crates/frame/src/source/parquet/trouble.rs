@@ -10,7 +10,7 @@ use std::path::Path;
 use flagstone_graph::{Error, ErrorKind, Result};
 use parquet::errors::ParquetError;
 
-use crate::error::{lower_case, parquet_error};
+use crate::error::{lower_case, parquet_error, system_error, without_category};
 
 /// Calls a decoder; a panic of it becomes an error as any other.
 pub(super) fn caught<T>(
@@ -48,14 +48,11 @@ fn located(path: &Path, place: &str, error: Error) -> Error {
     if error.kind() != ErrorKind::Failed {
         return error;
     }
-    let mut reason = error.message();
-    for category in [
-        "Parquet argument error: ",
-        "External: ",
-        "Parquet error: ",
-        "Parquet error: ",
-    ] {
-        reason = reason.strip_prefix(category).unwrap_or(reason);
+    let reason = without_category(error.message());
+    // what the system says of the disk says nothing of the file; some decoders keep only its words
+    if system_error(&error).is_some() || reason.contains(" (os error ") {
+        let message = format!("cannot read {}: {reason}", path.display());
+        return Error::failed(message).with_source(error);
     }
     let unsupported = [
         "NYI: ",

@@ -1,0 +1,47 @@
+//! Files whose errors name them, also behind a library that only passes errors on.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use flagstone_graph::{Counter, TaskContext};
+
+use crate::error::Told;
+
+/// A file whose errors name it.
+pub(crate) struct Named {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+}
+
+impl Write for Named {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| match error.kind() {
+            // tried again by who writes
+            io::ErrorKind::Interrupted => error,
+            _ => Told::io("write", &self.path, &error),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// The same for a file of the output: its bytes count as written. Scratch does not.
+pub(crate) struct Counted<'a> {
+    pub(crate) file: Named,
+    pub(crate) ctx: &'a TaskContext<'a>,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.ctx.count(Counter::BytesWritten, written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
