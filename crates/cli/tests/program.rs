@@ -17,5 +17,7 @@ mod output;
 mod pattern;
 #[path = "program/reports.rs"]
 mod reports;
+#[path = "program/scripts.rs"]
+mod scripts;
 #[path = "program/signals.rs"]
 mod signals;
