@@ -54,6 +54,20 @@ fn a_parquet_file_of_twenty_thousand_columns_takes_as_little() {
     assert_eq!((report.rows, report.schema.fields().len()), (10, 20_000));
     let peak = session.stats().ledger_peak_bytes;
     assert!(peak < 110 << 20, "{peak}");
+    // all of its columns at once have a decoder each, whose decompressor no allocator of ours sees
+    let back = DataFrame::read_parquet(&report.files);
+    let error = back.compute_with(&session).unwrap_err();
+    assert!(
+        error
+            .smallest_budget()
+            .is_some_and(|bytes| bytes > 500 << 20),
+        "{error}"
+    );
+    let few = back
+        .select(["c0", "c19999"])
+        .compute_with(&session)
+        .unwrap();
+    assert_eq!((few.num_rows(), few.num_columns()), (10, 2));
 }
 
 fn session_write(
