@@ -20,7 +20,18 @@ fn main() -> ExitCode {
     signals::ignore_file_size_limit();
     quiet_panics();
     let cli = Cli::parse(); // usage errors end with 2
-    let result = match cli.command {
+    let result = signals::token().and_then(|_| run(cli.command));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            run::say(format_args!("{failure}"));
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), run::Failure> {
+    match command {
         Command::Convert(args) => commands::convert::run(&args),
         Command::Matmul(args) => commands::matmul::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
@@ -31,13 +42,6 @@ fn main() -> ExitCode {
         Command::Explain {
             command: Explained::Matmul(args),
         } => commands::matmul::explain(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            run::say(format_args!("{failure}"));
-            ExitCode::from(failure.code())
-        }
     }
 }
 

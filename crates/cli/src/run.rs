@@ -123,7 +123,7 @@ pub(crate) fn explaining(common: &Common, output: &Output) -> Result<Session, Fa
             "{flag} is about a run, and explain runs nothing: leave it out"
         )));
     }
-    session(common, CancelToken::new())
+    session(common, signals::token()?)
 }
 
 /// Prints an explanation, and ends as the run would that does not fit its budget.
@@ -144,9 +144,7 @@ pub(crate) fn with_session<T>(
     reports::check(common, files)?;
     let sampler = Sampler::start();
     let start = Instant::now();
-    let token = CancelToken::new();
-    signals::cancel_on_signal(token.clone())
-        .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
+    let token = signals::token()?;
     let (session, result) = match session(common, token) {
         Ok(session) => {
             let result = work(&session);

@@ -3,6 +3,7 @@
 //! is not waited for: unfinished output is removed here, and the process ends.
 
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
@@ -10,10 +11,26 @@ use flagstone::CancelToken;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::run::Failure;
+
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
-/// Starts watching. The thread lives as long as the process.
-pub(crate) fn cancel_on_signal(token: CancelToken) -> io::Result<()> {
+/// What a signal cancels. Watching starts when this is first asked for: before the files are looked
+/// for, which takes a while where they are many.
+pub(crate) fn token() -> Result<CancelToken, Failure> {
+    static TOKEN: OnceLock<Result<CancelToken, String>> = OnceLock::new();
+    let token = TOKEN.get_or_init(|| {
+        let token = CancelToken::new();
+        match watch(token.clone()) {
+            Ok(()) => Ok(token),
+            Err(error) => Err(format!("cannot watch signals: {error}")),
+        }
+    });
+    token.clone().map_err(Failure::Other)
+}
+
+/// The thread lives as long as the process.
+fn watch(token: CancelToken) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     std::thread::Builder::new()
         .name("flagstone-signals".into())

@@ -48,6 +48,24 @@ fn wide(path: &Path) {
     }
 }
 
+/// So many columns that the encoders of all of them are what is held, of numbers and of text.
+fn wider(path: &Path, text: bool) {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    let columns = 5000;
+    let line = |field: &dyn Fn(usize) -> String| {
+        let fields: Vec<String> = (0..columns).map(field).collect();
+        fields.join(",")
+    };
+    writeln!(out, "{}", line(&|i| format!("c{i}"))).unwrap();
+    for row in 0..60 {
+        let field = |i: usize| match text {
+            true => format!("text {}", (i * 7919 + row * 104_729) % 1000),
+            false => ((i * 7919 + row * 104_729) % 100_000).to_string(),
+        };
+        writeln!(out, "{}", line(&field)).unwrap();
+    }
+}
+
 /// A few fields of many megabytes among short ones.
 fn skewed(path: &Path) {
     let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
@@ -82,7 +100,15 @@ fn the_heap_stays_below_what_the_ledger_granted() {
     wide(&dir.path().join("wide.csv"));
     skewed(&dir.path().join("skewed.csv"));
     strange(&dir.path().join("strange.json"));
-    for name in ["wide.csv", "skewed.csv", "strange.json"] {
+    wider(&dir.path().join("numbers.csv"), false);
+    wider(&dir.path().join("texts.csv"), true);
+    for name in [
+        "wide.csv",
+        "skewed.csv",
+        "strange.json",
+        "numbers.csv",
+        "texts.csv",
+    ] {
         let path = dir.path().join(name);
         let frame = match name.ends_with(".json") {
             true => DataFrame::read_json([path], JsonOptions::default()),

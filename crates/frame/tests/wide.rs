@@ -3,7 +3,7 @@
 mod common;
 
 use common::write;
-use flagstone_frame::{CsvOptions, DataFrame, RowFormat, RowOptions};
+use flagstone_frame::{CsvOptions, DataFrame, JsonOptions, ParquetOptions, RowFormat, RowOptions};
 use flagstone_graph::SerialExecutor;
 use flagstone_scheduler::Session;
 
@@ -37,6 +37,111 @@ fn twenty_thousand_columns_take_a_few_kibibytes_each() {
     assert_eq!(report.rows, 10);
     let peak = session.stats().ledger_peak_bytes;
     assert!(peak < 160 << 20, "{peak}");
+}
+
+#[test]
+fn a_parquet_file_of_twenty_thousand_columns_takes_as_little() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "wide.csv", &table(20_000, 10));
+    let session = Session::builder()
+        .memory_bytes(128 << 20)
+        .threads(1)
+        .build()
+        .unwrap();
+    let frame = DataFrame::read_csv([&path], CsvOptions::csv());
+    let out = dir.path().join("wide.parquet");
+    let report = session_write(&frame, &session, &out, &ParquetOptions::default());
+    assert_eq!((report.rows, report.schema.fields().len()), (10, 20_000));
+    let peak = session.stats().ledger_peak_bytes;
+    assert!(peak < 110 << 20, "{peak}");
+    // all of its columns at once have a decoder each, whose decompressor no allocator of ours sees
+    let back = DataFrame::read_parquet(&report.files);
+    let error = back.compute_with(&session).unwrap_err();
+    assert!(
+        error
+            .smallest_budget()
+            .is_some_and(|bytes| bytes > 500 << 20),
+        "{error}"
+    );
+    let few = back
+        .select(["c0", "c19999"])
+        .compute_with(&session)
+        .unwrap();
+    assert_eq!((few.num_rows(), few.num_columns()), (10, 2));
+}
+
+fn session_write(
+    frame: &DataFrame,
+    session: &Session,
+    out: &std::path::Path,
+    options: &ParquetOptions,
+) -> flagstone_frame::WriteReport {
+    frame.write_parquet_with(session, out, options).unwrap()
+}
+
+#[test]
+fn columns_that_are_encoded_one_after_the_other_hold_the_same_values() {
+    let dir = tempfile::tempdir().unwrap();
+    // narrow tables are encoded with all columns at once, wide ones column by column
+    for columns in [40, 400] {
+        let mut paths = Vec::new();
+        for file in 0..3 {
+            let record = |row: usize| {
+                let field = |i: usize| match (i + row) % 7 {
+                    0 => None,
+                    _ => Some(match i % 6 {
+                        0 => format!("\"k{i}\":{}", row * i),
+                        1 => format!(
+                            "\"k{i}\":\"{:x}\"",
+                            (row * 600 + i + file).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                        ),
+                        2 => format!("\"k{i}\":{{\"a\":{row},\"b\":[{i},null,{file}]}}"),
+                        3 => format!("\"k{i}\":{}", row % 2 == 0),
+                        4 => format!("\"k{i}\":{}.5", row + i),
+                        _ => format!("\"k{i}\":[\"x\",\"{}\"]", "y".repeat(row % 5)),
+                    }),
+                };
+                let fields: Vec<String> = (0..columns).filter_map(field).collect();
+                format!("{{{}}}\n", fields.join(","))
+            };
+            let text: String = (0..200).map(record).collect();
+            // a type that is seen late: what was written is cast
+            let late = format!("{{\"k0\":{}.25,\"new\":1}}\n", file);
+            let text = match file {
+                2 => text + &format!("{{\"k0\":1}}{}\n", " ".repeat(400)).repeat(2500) + &late,
+                _ => text,
+            };
+            paths.push(write(dir.path(), &format!("{columns}-{file}.json"), &text));
+        }
+        let frame = DataFrame::read_json(&paths, JsonOptions::default());
+        let options = ParquetOptions {
+            target_bytes: 64 << 10,
+            ..ParquetOptions::default()
+        };
+        let session = Session::builder()
+            .memory("512 MiB")
+            .threads(2)
+            .build()
+            .unwrap();
+        let out = dir.path().join(format!("out-{columns}"));
+        let report = session_write(&frame, &session, &out, &options);
+        assert_eq!(report.rows, 3101);
+        let (files, widened) = (report.files.len(), report.widened.len());
+        assert!(
+            files > columns / 300 && widened > 0,
+            "{files} files, {widened} widened"
+        );
+        let back = DataFrame::read_parquet(&report.files);
+        let (frame, back) = (frame.select_sql("*"), back.select_sql("*"));
+        let wanted = frame.compute_with(&session).unwrap();
+        let found = back.compute_with(&session).unwrap();
+        assert_eq!(found.schema().fields(), wanted.schema().fields());
+        for (name, (a, b)) in
+            (wanted.schema().fields().iter()).zip(wanted.columns().iter().zip(found.columns()))
+        {
+            assert!(a == b, "{columns} columns: {name}");
+        }
+    }
 }
 
 #[test]

@@ -52,9 +52,30 @@ pub fn binary(head: &[u8]) -> Option<&'static str> {
         return Some("a tar archive");
     }
     let start = &head[..head.len().min(ZEROS_BYTES)];
-    start
-        .contains(&0)
-        .then_some("binary data (or UTF-16 without a mark)")
+    if !start.contains(&0) {
+        return None;
+    }
+    // every other byte of Latin text in UTF-16 is a zero
+    let zeros = |odd: usize| {
+        start
+            .iter()
+            .skip(odd)
+            .step_by(2)
+            .filter(|b| **b == 0)
+            .count()
+    };
+    let half = start.len() / 2;
+    Some(match (zeros(0), zeros(1)) {
+        (0, high) if 4 * high >= 3 * half => {
+            "binary data, or rather UTF-16 without a mark: `iconv -f UTF-16LE -t UTF-8` makes UTF-8 \
+             of it"
+        }
+        (high, 0) if 4 * high >= 3 * half => {
+            "binary data, or rather UTF-16 without a mark: `iconv -f UTF-16BE -t UTF-8` makes UTF-8 \
+             of it"
+        }
+        _ => "binary data (or UTF-16 without a mark)",
+    })
 }
 
 /// Whether it is not only that the last character is cut off.
@@ -77,6 +98,11 @@ mod tests {
             ("caf\u{e9},b\n".as_bytes(), None),
             (b"caf\xe9,b\n", None),
             (b"a\0,\0b\0\n\0", Some("binary data")),
+            (
+                b"\0a\0,\0b\0\n",
+                Some("binary data, or rather UTF-16 without a mark: `iconv -f UTF-16BE"),
+            ),
+            (b"a,b\n\0\x01\x02\x03", Some("binary data (or")),
             (b"", None),
         ] {
             let found = binary(head);

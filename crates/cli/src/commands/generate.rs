@@ -23,9 +23,7 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
         )));
     }
     let failed = |error: flagstone_io::Error| Failure::Other(error.to_string());
-    let token = CancelToken::new();
-    signals::cancel_on_signal(token.clone())
-        .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
+    let token = signals::token()?;
     let directory = AtomicDir::create(&args.to, OutputOptions::default()).map_err(failed)?;
     remove_on_signal(token, directory.path().to_owned());
     let made = datasets::generate(args.kind, args.size, args.seed, directory.path(), threads)

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
 use flagstone::{
-    ArrayFormat, BadRecords, CancelToken, InputFormat, Session, format_bytes, format_count,
-    inspect_npy, inspect_parquet_with, inspect_zarr, pattern_of, zarr_members,
+    ArrayFormat, BadRecords, InputFormat, Session, format_bytes, format_count, inspect_npy,
+    inspect_parquet_with, inspect_zarr, pattern_of, zarr_members,
 };
 
 use crate::args::Inspect;
@@ -70,10 +70,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 
 /// What footers, heads and, with --full, all rows are read in.
 fn session(args: &Inspect) -> Result<Session, Failure> {
-    let token = CancelToken::new();
-    signals::cancel_on_signal(token.clone())
-        .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
-    let mut builder = Session::builder().cancel_token(token);
+    let mut builder = Session::builder().cancel_token(signals::token()?);
     if let Some(bytes) = args.memory {
         builder = builder.memory_bytes(bytes);
     }

@@ -798,3 +798,42 @@ fn all_of_a_file_is_looked_at_when_asked_for() {
     // the heads of files are looked at within the budget, too
     place.run(&["inspect", "a.csv", "--memory", "64MiB"]).ok();
 }
+
+#[test]
+fn text_of_two_bytes_a_character_is_refused_with_what_to_do() {
+    let place = Place::new();
+    let text = "id,name\n1,caf\u{e9}\n";
+    let wide = |to_bytes: fn(u16) -> [u8; 2], mark: bool| -> Vec<u8> {
+        let mark = mark.then_some(0xfeff);
+        mark.into_iter()
+            .chain(text.encode_utf16())
+            .flat_map(to_bytes)
+            .collect()
+    };
+    place.write("marked.csv", wide(u16::to_le_bytes, true));
+    place.write("little.csv", wide(u16::to_le_bytes, false));
+    place.write("big.csv", wide(u16::to_be_bytes, false));
+    for (file, more, advice) in [
+        ("marked.csv", &[][..], "iconv -f UTF-16 -t UTF-8"),
+        ("little.csv", &[], "iconv -f UTF-16LE -t UTF-8"),
+        ("big.csv", &[], "iconv -f UTF-16BE -t UTF-8"),
+        (
+            "little.csv",
+            &["--encoding", "utf-16le"],
+            "iconv -f UTF-16LE -t UTF-8",
+        ),
+        (
+            "big.csv",
+            &["--encoding", "utf-16be"],
+            "iconv -f UTF-16BE -t UTF-8",
+        ),
+        (
+            "big.csv",
+            &["--encoding", "shift_jis"],
+            "iconv -f Shift_JIS -t UTF-8",
+        ),
+    ] {
+        let convert = [&["convert", file, "--to", "out"], more].concat();
+        place.fails(1, &convert, &[advice]);
+    }
+}

@@ -10,7 +10,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use flagstone_graph::{
     Block, Counter, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
 };
@@ -21,7 +21,9 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
 use super::named::{Counted, Named};
-use super::parquet::{ParquetOptions, RowGroup, scratch_path, writer_options};
+use super::parquet::{
+    ParquetOptions, RowGroup, column_count, encoders_bytes, is_wide, scratch_path, writer_options,
+};
 use crate::error::{file_error, parquet_error, scratch_error};
 use crate::source::parquet::annotations::file_type;
 
@@ -32,9 +34,17 @@ const WRITE_BYTES: usize = 256 << 10;
 /// A row group of the output: one from a scratch file, or several to be made one.
 pub(crate) type Unit = Vec<(u32, usize)>;
 
-/// Which row groups go together, in order.
-pub(crate) fn units(partitions: &[Vec<RowGroup>], options: &ParquetOptions) -> Vec<(Unit, u64)> {
-    let small_bytes = SMALL_BYTES.min(options.row_group_bytes() as u64 / 2);
+/// Which row groups go together, in order. Those of wide tables stay as they are: encoding them again
+/// would take all columns at once.
+pub(crate) fn units(
+    partitions: &[Vec<RowGroup>],
+    options: &ParquetOptions,
+    schema: &Schema,
+) -> Vec<(Unit, u64)> {
+    let small_bytes = match is_wide(schema) {
+        true => 0,
+        false => SMALL_BYTES.min(options.row_group_bytes() as u64 / 2),
+    };
     let mut units: Vec<(Unit, u64)> = Vec::new();
     let mut open = false;
     for (task, groups) in partitions.iter().enumerate() {
@@ -104,10 +114,18 @@ impl Layer for AssembleLayer {
     fn deps(&self, _: u32, _: &mut Deps<'_>) {}
 
     fn footprint(&self, task: u32) -> Footprint {
-        let columns = self.schema.flattened_fields().len() as u64;
-        let groups = self.files[task as usize].len() as u64 + 1;
+        let columns = column_count(&self.schema);
+        let units = &self.files[task as usize];
+        let groups = units.len() as u64 + 1;
+        // several row groups are encoded again as one
+        let merges = units.iter().any(|unit| unit.len() > 1);
+        let encoders = if merges {
+            encoders_bytes(&self.schema)
+        } else {
+            0
+        };
         Footprint::estimated(64)
-            .with_scratch(WRITE_BYTES as u64 + groups * columns * 1024 + (2 << 20))
+            .with_scratch(WRITE_BYTES as u64 + groups * columns * 1024 + encoders + (2 << 20))
             .resident()
     }
 
@@ -186,10 +204,11 @@ impl AssembleLayer {
             file,
             path: path.clone(),
         };
-        // few rows: what a dictionary would cost does not matter
+        // few rows: what a dictionary would cost beside its values does not matter
+        let encoders = encoders_bytes(&self.schema);
+        let mut lease = ctx.reserve(encoders)?;
         let mut writer = ArrowWriter::try_new_with_options(named, self.schema.clone(), options)
             .map_err(parquet_error)?;
-        let mut lease = ctx.reserve(0)?;
         for &(partition, group) in unit {
             let source = scratch_path(&self.directory, partition);
             let file = File::open(&source).map_err(|error| file_error("read", &source, error))?;
@@ -199,7 +218,8 @@ impl AssembleLayer {
             for batch in reader {
                 let batch = batch.map_err(|error| scratch_error(&source, error))?;
                 let held = writer.memory_size() as u64;
-                lease.ensure(held + 2 * crate::partition::batch_bytes(&batch))?;
+                let wanted = held + 2 * crate::partition::batch_bytes(&batch);
+                lease.ensure(wanted.max(encoders))?;
                 writer.write(&batch).map_err(parquet_error)?;
             }
         }
@@ -271,7 +291,7 @@ mod tests {
             let groups: Vec<Vec<RowGroup>> = sizes.iter()
                 .map(|sizes| sizes.iter().map(|&bytes| RowGroup { rows: 1, bytes }).collect())
                 .collect();
-            let units = units(&groups, &options);
+            let units = units(&groups, &options, &Schema::empty());
             let all: Vec<(u32, usize)> = units.iter().flat_map(|(unit, _)| unit.clone()).collect();
             let wanted: Vec<(u32, usize)> = groups.iter().enumerate()
                 .flat_map(|(task, groups)| (0..groups.len()).map(move |i| (task as u32, i)))

@@ -2,6 +2,7 @@
 
 pub(crate) mod adapt;
 pub(crate) mod assemble;
+mod columns;
 mod dictionary;
 pub(crate) mod join;
 pub(crate) mod json;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
 use flagstone_memory::Lease;
 use parquet::arrow::ArrowWriter;
@@ -22,6 +22,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use super::adapt::adapt;
+use super::columns::ColumnWise;
 use super::named::Named;
 use crate::error::{file_error, parquet_error};
 use crate::ops::pipeline::{Drain, Sink};
@@ -31,8 +32,15 @@ use crate::source::parquet::annotations::file_type;
 /// A row group may end after so many rows of a batch.
 const SLICE_ROWS: usize = 1024;
 
-/// What the encoder of a column takes before it has seen a value.
-const COLUMN_BYTES: u64 = 4 << 10;
+/// What the encoder of a column takes beside its values: the table of its dictionary (4096 places),
+/// its levels, its pages, and the state of a compressor. Measured.
+const ENCODER_BYTES: u64 = 128 << 10;
+/// The part of it that the writer's own count of its memory does not have: the compressor's.
+const COMPRESSOR_BYTES: u64 = 48 << 10;
+/// So many columns are encoded at once; those of wider tables one after the other.
+const COLUMNS_AT_ONCE_MAX: u64 = 256;
+/// What a writer keeps of a column for each row group that it has finished.
+const FINISHED_BYTES: u64 = 1 << 10;
 
 /// How the pages of a Parquet file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,6 +122,29 @@ impl ParquetOptions {
     }
 }
 
+/// Whether the columns of a table are so many that they are encoded one after the other.
+pub(crate) fn is_wide(schema: &Schema) -> bool {
+    column_count(schema) > COLUMNS_AT_ONCE_MAX
+}
+
+/// What the encoders take that there are at once, before they have seen a value and beside it, and
+/// what is kept of all columns.
+pub(crate) fn encoders_bytes(schema: &Schema) -> u64 {
+    let at_once = match is_wide(schema) {
+        false => column_count(schema),
+        true => {
+            let alone = |field: &Arc<Field>| column_count(&Schema::new(vec![field.clone()]));
+            schema.fields().iter().map(alone).max().unwrap_or(0)
+        }
+    };
+    at_once * ENCODER_BYTES + column_count(schema) * FINISHED_BYTES
+}
+
+/// How many columns a table has, with all members.
+pub(crate) fn column_count(schema: &Schema) -> u64 {
+    schema.flattened_fields().len() as u64
+}
+
 /// One row group in a scratch file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowGroup {
@@ -189,16 +220,11 @@ impl Sink for ParquetSink {
     }
 
     fn footprint(&self) -> Footprint {
-        // a row group in progress, and a page and a dictionary for each column
-        let columns = self.schema.flattened_fields().len() as u64;
-        let pages = columns * (64 << 10);
+        // a row group in progress beside what each column takes
+        let encoders = encoders_bytes(&self.schema);
         Footprint::estimated(4096)
-            .with_scratch(self.options.row_group_bytes() as u64 + pages)
+            .with_scratch(self.options.row_group_bytes() as u64 + encoders)
             .resident()
-    }
-
-    fn assumption(&self) -> Option<String> {
-        Some("encoding a column holds less than 64 KiB beside its row group".into())
     }
 }
 
@@ -213,6 +239,7 @@ impl ParquetSink {
             path,
             writer: None,
             batches: Vec::new(),
+            finished_bytes: 0,
             lease: ctx.reserve(0)?,
         })
     }
@@ -222,9 +249,17 @@ impl ParquetSink {
 pub(crate) struct Writing<'a> {
     sink: &'a ParquetSink,
     path: PathBuf,
-    writer: Option<ArrowWriter<Named>>,
+    writer: Option<Encoder>,
     batches: Vec<u32>,
+    /// What the writer keeps of row groups that are in the file.
+    finished_bytes: u64,
     lease: Lease,
+}
+
+/// Columns together, or one after the other.
+enum Encoder {
+    Together(Box<ArrowWriter<Named>>),
+    Columns(ColumnWise),
 }
 
 /// What writing a slice may allocate before the writer's own count of its memory can be asked:
@@ -239,6 +274,27 @@ fn writing_bytes(slice: &RecordBatch) -> Result<u64> {
     Ok(bytes)
 }
 
+impl Writing<'_> {
+    /// Leases what encoding the columns of the rows that wait takes, one after the other: what
+    /// `writing_bytes` says of a slice, for the longest of them.
+    fn lease_columns(&mut self) -> Result<()> {
+        if let Some(Encoder::Columns(writer)) = &self.writer {
+            let held = writer.held_bytes() + self.finished_bytes;
+            let column = 5 * writer.largest_column_bytes()? + (1 << 20);
+            let encoders = encoders_bytes(&self.sink.schema);
+            self.lease.ensure(held + column + encoders)?;
+        }
+        Ok(())
+    }
+
+    fn flush_columns(&mut self) -> Result<()> {
+        match &mut self.writer {
+            Some(Encoder::Columns(writer)) => writer.flush().map_err(parquet_error),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Drain for Writing<'_> {
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
         let batch = match batch.schema().fields() == self.sink.schema.fields() {
@@ -251,37 +307,64 @@ impl Drain for Writing<'_> {
                 // truncates what an earlier attempt of this task may have left
                 let file = File::create(&self.path)
                     .map_err(|error| file_error("create", &self.path, error))?;
+                let schema = Arc::clone(&self.sink.schema);
                 let properties = self.sink.options.properties_for(&batch);
-                let options = writer_options(&self.sink.schema, properties)?;
                 let named = Named {
                     file,
                     path: self.path.clone(),
                 };
-                // each column's encoder and its buffers, before anything is written
-                let columns = self.sink.schema.flattened_fields().len() as u64;
-                self.lease.ensure(columns * COLUMN_BYTES)?;
-                let schema = Arc::clone(&self.sink.schema);
-                let writer = ArrowWriter::try_new_with_options(named, schema, options);
-                none.insert(writer.map_err(parquet_error)?)
+                // encoders and their buffers, before anything is written
+                self.lease.ensure(encoders_bytes(&schema))?;
+                none.insert(match is_wide(&schema) {
+                    true => Encoder::Columns(ColumnWise::new(named, schema, properties)?),
+                    false => {
+                        let options = writer_options(&schema, properties)?;
+                        let writer = ArrowWriter::try_new_with_options(named, schema, options);
+                        Encoder::Together(Box::new(writer.map_err(parquet_error)?))
+                    }
+                })
             }
         };
         self.batches.push(batch.num_rows() as u32);
-        for start in (0..batch.num_rows()).step_by(SLICE_ROWS) {
-            let slice = batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start));
-            let held = writer.memory_size() as u64;
-            self.lease.ensure(held + writing_bytes(&slice)?)?;
-            writer.write(&slice).map_err(parquet_error)?;
-            if writer.in_progress_size() >= self.sink.options.row_group_bytes() {
-                writer.flush().map_err(parquet_error)?;
+        let row_group_bytes = self.sink.options.row_group_bytes();
+        let group_bytes = column_count(&self.sink.schema) * FINISHED_BYTES;
+        match writer {
+            Encoder::Together(writer) => {
+                let compressors = column_count(&self.sink.schema) * COMPRESSOR_BYTES;
+                for start in (0..batch.num_rows()).step_by(SLICE_ROWS) {
+                    let slice = batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start));
+                    let held = writer.memory_size() as u64 + self.finished_bytes + compressors;
+                    self.lease.ensure(held + writing_bytes(&slice)?)?;
+                    writer.write(&slice).map_err(parquet_error)?;
+                    if writer.in_progress_size() >= row_group_bytes {
+                        writer.flush().map_err(parquet_error)?;
+                        self.finished_bytes += group_bytes;
+                    }
+                }
+            }
+            Encoder::Columns(writer) => {
+                let held = writer.push(batch) + self.finished_bytes;
+                self.lease
+                    .ensure(held + encoders_bytes(&self.sink.schema))?;
+                if writer.held_bytes() >= row_group_bytes as u64 {
+                    self.lease_columns()?;
+                    self.flush_columns()?;
+                    self.finished_bytes += group_bytes;
+                }
             }
         }
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Block> {
+    fn finish(mut self: Box<Self>) -> Result<Block> {
         let mut row_groups = Vec::new();
+        self.lease_columns()?;
         if let Some(writer) = self.writer {
-            let metadata = writer.close().map_err(parquet_error)?;
+            let metadata = match writer {
+                Encoder::Together(writer) => writer.close(),
+                Encoder::Columns(writer) => writer.close(),
+            };
+            let metadata = metadata.map_err(parquet_error)?;
             row_groups = metadata
                 .row_groups()
                 .iter()

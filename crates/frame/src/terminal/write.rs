@@ -351,7 +351,7 @@ impl Job<'_> {
         let target_bytes = self.output.target_bytes();
         let layer = match self.output {
             Output::Parquet(options) => {
-                let units = units(&groups, options);
+                let units = units(&groups, options, &schema);
                 let bytes = units.iter().map(|(_, bytes)| bytes).sum();
                 let layer = AssembleLayer {
                     schema,

@@ -165,10 +165,13 @@ impl CsvOptions {
             _ if encoding == UTF_8 => Ok(None),
             // delimiters, quotes and line ends are found by their bytes
             _ if encoding.is_single_byte() => Ok(Some(encoding)),
-            _ => Err(Error::invalid(format!(
-                "delimited text in {} is not read: convert it to UTF-8 first, for example with iconv",
-                encoding.name()
-            ))),
+            _ => {
+                let name = encoding.name();
+                Err(Error::invalid(format!(
+                    "delimited text in {name} is not read: convert it to UTF-8 first, for example \
+                     with iconv -f {name} -t UTF-8"
+                )))
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use parquet::basic::Compression;
 use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::thrift::{Wrong, page_header};
@@ -19,10 +20,21 @@ const HEADER_BYTES_MAX: usize = 1 << 20;
 /// Most writers end a page when it has a mebibyte, some values late.
 const USUAL_BYTES: u64 = (1 << 20) + (64 << 10);
 
+/// What the decoder of a column takes beside its pages: itself, and the state of a decompressor, which
+/// has one of a compressor beside it. Measured, with 20,000 columns: 6 and 28 KiB.
+fn decoder_bytes(codec: Compression) -> u64 {
+    match codec {
+        Compression::UNCOMPRESSED => 6 << 10,
+        Compression::SNAPPY => 8 << 10,
+        _ => 28 << 10,
+    }
+}
+
 /// Bytes that the pages of a column take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Pages {
-    /// The dictionary and the largest page, as stored and as decoded: held while the column is read.
+    /// The dictionary and the largest page, as stored and as decoded, and their decoder: held while
+    /// the column is read.
     pub(super) held_bytes: u64,
     /// The larger of both, decoded: it is there twice for a moment, or as a batch.
     pub(super) largest_bytes: u64,
@@ -62,8 +74,10 @@ pub(super) fn look(
         page = page.max(uncompressed.min(USUAL_BYTES));
         stored = stored.max(compressed.min(USUAL_BYTES));
     }
+    let decoder = decoder_bytes(column.compression());
+    let held = [page, stored, decoder];
     Ok(Pages {
-        held_bytes: dictionary.saturating_add(page).saturating_add(stored),
+        held_bytes: held.into_iter().fold(dictionary, u64::saturating_add),
         largest_bytes: dictionary.max(page),
         dictionary_bytes: dictionary,
     })
