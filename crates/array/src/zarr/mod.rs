@@ -6,6 +6,7 @@
 
 mod bounded;
 mod chunks;
+mod given;
 mod group;
 mod inspect;
 mod lock;
