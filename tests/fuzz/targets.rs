@@ -229,10 +229,17 @@ fn zarr_descriptions() {
     };
     x.store_zarr_with(&SerialExecutor, &path, &options).unwrap();
     let v3 = std::fs::read(path.join("zarr.json")).unwrap();
+    // the same chunks with their lengths
+    let mut json: serde_json::Value = serde_json::from_slice(&v3).unwrap();
+    json["chunk_grid"] = serde_json::json!({
+        "name": "rectilinear",
+        "configuration": {"kind": "inline", "chunk_shapes": [[3, 3], [[4, 2]]]},
+    });
+    let given = json.to_string().into_bytes();
     run(&Target {
         name: "zarr",
         file: "zarr.json",
-        seeds: vec![v3],
+        seeds: vec![v3, given],
         words: &[
             b"NaN",
             b"null",

@@ -61,3 +61,32 @@ fn keeping_an_array_names_a_budget_that_works() {
     let kept = session.persist(&product).unwrap();
     session.compute(&kept.sum()).unwrap();
 }
+
+/// How many distinct values there are is found by a first pass: a refusal of that one speaks for what
+/// follows, too.
+#[test]
+fn the_budget_that_a_first_pass_names_holds_what_follows_it() {
+    let x = Array::<f64>::random_uniform(&[600_000], 0.0, 1.0, 7);
+    let run = |array: &Array<f64>, bytes| session(bytes).compute(array);
+    for (name, array) in [
+        ("values", x.unique()),
+        ("places", x.unique_inverse().1.cast()),
+    ] {
+        let error = run(&array, MIB).unwrap_err();
+        let smallest = error.smallest_budget().unwrap();
+        if let Err(error) = run(&array, smallest) {
+            panic!("{name} at {smallest}: {error}");
+        }
+        // what depends on the data may need less
+        let message = error.to_string();
+        assert!(
+            message.contains("is enough where it is short; the smallest"),
+            "{name}: {message}"
+        );
+    }
+    let few = (x * 5.0).floor().unique();
+    let error = run(&few, MIB).unwrap_err().to_string();
+    let (_, short) = error.split_once("depends on the data: ").unwrap();
+    let short = flagstone::parse_bytes(short.split(" is enough").next().unwrap()).unwrap();
+    assert_eq!(run(&few, short).unwrap().len(), 5);
+}

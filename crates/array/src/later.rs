@@ -16,11 +16,13 @@
 //! returns the array with its shape. Operations that were not made for arrays without shape are a
 //! mistake that says so.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Execute, Result};
+use flagstone_graph::{Block, Budgets, Error, Execute, Graph, LayerId, Resources, Result};
+use flagstone_memory::format_budget;
 
 use crate::array::Array;
 use crate::element::Element;
@@ -36,6 +38,12 @@ pub(crate) trait Later: Send + Sync {
     /// # Errors
     /// Those of the first pass.
     fn resolve(&self, inputs: &[Arc<Node>], executor: &dyn Execute) -> Result<Arc<Node>>;
+
+    /// A node like the longest that may take this one's place, to plan with: it cannot be computed.
+    /// `None` where nothing is known of it.
+    fn longest(&self, _inputs: &[Arc<Node>]) -> Option<Arc<Node>> {
+        None
+    }
 }
 
 /// An operation on arrays without shape, to be called again when they have one.
@@ -48,6 +56,10 @@ impl<F: Fn(&[Arc<Node>]) -> Arc<Node> + Send + Sync> Later for Replay<F> {
 
     fn resolve(&self, inputs: &[Arc<Node>], _: &dyn Execute) -> Result<Arc<Node>> {
         Ok((self.0)(inputs))
+    }
+
+    fn longest(&self, inputs: &[Arc<Node>]) -> Option<Arc<Node>> {
+        Some((self.0)(inputs))
     }
 }
 
@@ -142,16 +154,116 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// A mistake in how the array was built, and those of the pass.
     pub fn counted_with(&self, executor: &dyn Execute) -> Result<Array<T>> {
-        let node = resolve(&self.node, executor)?;
-        match node.mistake() {
-            Some(mistake) => Err(mistake.error()),
-            None => Ok(Array::of_node(node)),
+        let node = resolve(&self.node, &|later, inputs| {
+            later.resolve(inputs, executor).map(Some)
+        })?;
+        match node {
+            Some(node) => match node.mistake() {
+                Some(mistake) => Err(mistake.error()),
+                None => Ok(Array::of_node(node)),
+            },
+            None => Err(Error::invalid("an array was not counted")),
+        }
+    }
+
+    /// The same for a computation that goes on to [`push_whole`](Self::push_whole): when the pass is
+    /// refused, the budget that is named holds what follows, too, whatever the length turns out to be.
+    ///
+    /// # Errors
+    /// As [`counted_with`](Self::counted_with).
+    pub fn counted_whole_with(&self, executor: &dyn Execute) -> Result<Array<T>> {
+        if self.has_shape() {
+            return self.counted_with(executor);
+        }
+        let longest = resolve(&self.node, &|later, inputs| Ok(later.longest(inputs)))?;
+        let Some(longest) = longest.filter(|node| node.mistake().is_none()) else {
+            return self.counted_with(executor);
+        };
+        let longest = Array::<T>::of_node(longest);
+        let whole = Whole {
+            executor,
+            rest: &|resources| {
+                let mut graph = Graph::new();
+                let layer = longest.push_whole(&mut graph, resources)?;
+                Ok((graph, vec![layer]))
+            },
+            first: Cell::new(None),
+        };
+        self.counted_with(&whole)
+            .map_err(|refusal| whole.told(refusal))
+    }
+}
+
+/// What the rest of a computation is at a budget.
+type Rest<'r> = &'r dyn Fn(Resources) -> Result<(Graph, Vec<LayerId>)>;
+
+/// An executor of first passes, of which a budget is asked for that holds the rest as well.
+struct Whole<'e> {
+    executor: &'e dyn Execute,
+    rest: Rest<'e>,
+    /// The smallest budget that was enough for a pass.
+    first: Cell<Option<u64>>,
+}
+
+impl Whole<'_> {
+    /// A refusal that says what less is enough for.
+    fn told(&self, refusal: Error) -> Error {
+        match (self.first.get(), refusal.smallest_budget()) {
+            (Some(first), Some(named)) if first < named => refusal.with_sentence(&format!(
+                "how long the result is depends on the data: {} is enough where it is short",
+                format_budget(first)
+            )),
+            _ => refusal,
         }
     }
 }
 
-/// The node with everything counted that it is made of.
-fn resolve(root: &Arc<Node>, executor: &dyn Execute) -> Result<Arc<Node>> {
+impl Execute for Whole<'_> {
+    fn resources(&self) -> Resources {
+        self.executor.resources()
+    }
+
+    fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>> {
+        self.executor.execute(graph, outputs)
+    }
+
+    fn budgets(&self) -> Option<&dyn Budgets> {
+        self.executor.budgets().map(|_| self as &dyn Budgets)
+    }
+}
+
+impl Budgets for Whole<'_> {
+    fn budget_bytes(&self) -> u64 {
+        self.executor.budgets().map_or(0, Budgets::budget_bytes)
+    }
+
+    fn resources_at(&self, budget_bytes: u64) -> Resources {
+        match self.executor.budgets() {
+            Some(budgets) => budgets.resources_at(budget_bytes),
+            None => self.executor.resources(),
+        }
+    }
+
+    fn needed_at(&self, graph: &Graph, outputs: &[LayerId], budget_bytes: u64) -> Result<u64> {
+        let Some(budgets) = self.executor.budgets() else {
+            return Ok(0);
+        };
+        let first = budgets.needed_at(graph, outputs, budget_bytes)?;
+        if first <= budget_bytes {
+            let least = self.first.get().unwrap_or(u64::MAX);
+            self.first.set(Some(least.min(budget_bytes)));
+        }
+        let (graph, outputs) = (self.rest)(budgets.resources_at(budget_bytes))?;
+        let rest = budgets.needed_at(&graph, &outputs, budget_bytes)?;
+        Ok(first.max(rest))
+    }
+}
+
+/// Makes a node of a later one and its operands, if it can.
+type Resolve<'r> = &'r dyn Fn(&dyn Later, &[Arc<Node>]) -> Result<Option<Arc<Node>>>;
+
+/// The node with everything known that it is made of; `None` where `make` had nothing.
+fn resolve(root: &Arc<Node>, make: Resolve<'_>) -> Result<Option<Arc<Node>>> {
     // by address: the root keeps all of them alive
     let mut done: HashMap<*const Node, Arc<Node>> = HashMap::new();
     let mut stack = vec![Arc::clone(root)];
@@ -180,17 +292,22 @@ fn resolve(root: &Arc<Node>, executor: &dyn Execute) -> Result<Arc<Node>> {
             .collect();
         let mut made = match known.iter().find(|input| input.mistake().is_some()) {
             Some(mistaken) => Arc::clone(mistaken),
-            None => at_line(later.resolve(&known, executor)?, node.location),
+            None => match make(&**later, &known)? {
+                Some(made) => at_line(made, node.location),
+                None => return Ok(None),
+            },
         };
         // an operation that has to be counted itself
         if matches!(made.op, Op::Later { .. }) {
-            made = resolve(&made, executor)?;
+            match resolve(&made, make)? {
+                Some(counted) => made = counted,
+                None => return Ok(None),
+            }
         }
         done.insert(key, made);
     }
-    Ok(done
-        .remove(&Arc::as_ptr(root))
-        .unwrap_or_else(|| Arc::clone(root)))
+    let counted = done.remove(&Arc::as_ptr(root));
+    Ok(Some(counted.unwrap_or_else(|| Arc::clone(root))))
 }
 
 /// A node that was made now, with the line of the user's program where it was asked for.

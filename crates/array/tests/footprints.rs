@@ -359,3 +359,68 @@ fn a_product_at_its_smallest_budget_finishes_every_time() {
         assert_eq!(product.compute_with(&session).unwrap(), expected);
     }
 }
+
+/// What a description says is kept only where an array needs it.
+#[test]
+fn descriptions_of_strangers_take_little_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let grid = |lengths: &str| {
+        format!(
+            r#""chunk_grid": {{"name": "rectilinear", "configuration": {{"kind": "inline",
+            "chunk_shapes": {lengths}}}}}"#
+        )
+    };
+    let two = grid("[[1, 2]]");
+    let members: String = (0..10_000).map(|i| format!("\"k{i}\": 1, ")).collect();
+    for (name, length, more) in [
+        (
+            "lengths",
+            393_216,
+            grid(&format!("[[{}1, 2]]", "1, 2, ".repeat(131_071))),
+        ),
+        (
+            "attributes",
+            3,
+            format!("{two}, \"attributes\": [{}1]", "1, ".repeat(2_000_000)),
+        ),
+        (
+            "extension",
+            3,
+            format!(
+                "{two}, \"x\": {{\"must_understand\": false, \"y\": [{}1]}}",
+                "{}, ".repeat(1_000_000)
+            ),
+        ),
+        (
+            "members",
+            3,
+            format!("{two}, \"x\": {{{members} \"must_understand\": false}}"),
+        ),
+        (
+            "values",
+            3,
+            format!(
+                "{two}, \"dimension_names\": [{}null]",
+                "null, ".repeat(1_000_000)
+            ),
+        ),
+    ] {
+        let path = directory.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        let json = format!(
+            r#"{{"zarr_format": 3, "node_type": "array", "shape": [{length}], "fill_value": 0,
+            "data_type": "uint8", {more}, "codecs": ["bytes"],
+            "chunk_key_encoding": {{"name": "default", "configuration": {{"separator": "/"}}}}}}"#
+        );
+        std::fs::write(path.join("zarr.json"), json).unwrap();
+        begin();
+        let opened = Array::<u8>::open_zarr(&path);
+        let peak = peak();
+        assert_eq!(
+            opened.check().is_ok(),
+            name != "values",
+            "{name}: {opened:?}"
+        );
+        assert!(peak < 16 << 20, "{name}: {peak} bytes");
+    }
+}

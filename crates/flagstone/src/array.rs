@@ -26,7 +26,7 @@ impl<T: Element> Compute for Array<T> {
     }
 
     fn planner<'a>(&'a self, session: &'a Session) -> Result<Planner<'a>> {
-        let array = self.counted_with(session)?;
+        let array = self.counted_whole_with(session)?;
         Ok(Box::new(move |graph, resources| {
             Ok(vec![array.push_whole(graph, resources)?])
         }))

@@ -138,6 +138,20 @@ impl Error {
         self
     }
 
+    /// The same with a sentence more, before the smallest budget that the message may end with.
+    pub fn with_sentence(mut self, sentence: &str) -> Self {
+        let sentence = format!("; {sentence}");
+        let at = self
+            .0
+            .smallest
+            .map_or(self.0.message.len(), |(_, before)| before);
+        self.0.message.insert_str(at, &sentence);
+        if let Some((_, before)) = &mut self.0.smallest {
+            *before += sentence.len();
+        }
+        self
+    }
+
     /// The same kind with another message; what was wanted and available stays.
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.0.smallest = None;

@@ -43,17 +43,10 @@ impl<T: Element> FoundOnce<T> {
         *found = Arc::downgrade(&table);
         Ok(table)
     }
-}
 
-impl<T: Element> Later for FoundOnce<T> {
-    fn name(&self) -> &'static str {
-        "unique"
-    }
-
-    fn resolve(&self, inputs: &[Arc<Node>], executor: &dyn Execute) -> Result<Arc<Node>> {
-        let table = self.table(&inputs[0], executor)?;
+    fn column(&self, table: Arc<DistinctTable>) -> Arc<Node> {
         let shape = vec![table.len()];
-        Ok(match self.counts {
+        match self.counts {
             true => {
                 let column = DistinctColumn::<i64>::counts::<T>(table);
                 Array::<i64>::make(shape, Op::Source(Arc::new(column))).node
@@ -62,7 +55,21 @@ impl<T: Element> Later for FoundOnce<T> {
                 let column = DistinctColumn::<T>::values(table);
                 Array::<T>::make(shape, Op::Source(Arc::new(column))).node
             }
-        })
+        }
+    }
+}
+
+impl<T: Element> Later for FoundOnce<T> {
+    fn name(&self) -> &'static str {
+        "unique"
+    }
+
+    fn resolve(&self, inputs: &[Arc<Node>], executor: &dyn Execute) -> Result<Arc<Node>> {
+        Ok(self.column(self.table(&inputs[0], executor)?))
+    }
+
+    fn longest(&self, inputs: &[Arc<Node>]) -> Option<Arc<Node>> {
+        Some(self.column(Arc::new(DistinctTable::claimed(inputs[0].len()))))
     }
 }
 

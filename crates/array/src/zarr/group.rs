@@ -8,6 +8,7 @@ use flagstone_graph::Result;
 use serde_json::{Value, json};
 
 use super::ZarrVersion;
+use super::metadata::read_json;
 use crate::layers::write_failed;
 
 fn write_json(path: &Path, json: &Value) -> Result<()> {
@@ -64,9 +65,8 @@ pub fn create_zarr_group(path: impl AsRef<Path>, version: ZarrVersion) -> Result
         return Err(failed(error));
     }
     if described.try_exists().map_err(failed)? {
-        let text = fs::read(&described).map_err(failed)?;
-        let json: Value = serde_json::from_slice(&text).unwrap_or_default();
-        return match json["node_type"] == "array" {
+        let read = read_json(&described)?;
+        return match read.is_some_and(|read| read.json["node_type"] == "array") {
             true => Err(failed(std::io::Error::other("it is an array, not a group"))),
             false => Ok(()),
         };

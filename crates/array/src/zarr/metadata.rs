@@ -1,14 +1,15 @@
 //! What a directory says of itself: a Zarr array, a group of them, or neither.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use flagstone_graph::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zarrs::array::ArrayMetadata;
 
-use super::bounded::without_attributes;
+use super::bounded::{Description, read_description};
+use super::given::GivenLengths;
 use super::options::v3_name;
 use super::spelling::{complete_v2, complete_v3, quoted_words};
 use crate::dtype::DType;
@@ -24,6 +25,8 @@ pub(crate) struct Described {
     pub(crate) metadata: ArrayMetadata,
     /// The same as it stands in the file, but for what other programs spell another way.
     pub(crate) json: Value,
+    /// The lengths of chunks, where they are given: in their place `metadata` has chunks of one shape.
+    pub(crate) given: Option<GivenLengths>,
 }
 
 impl Described {
@@ -31,7 +34,11 @@ impl Described {
     ///
     /// # Errors
     /// What no description has, as a sentence that names the member.
-    pub(crate) fn new(mut json: Value, version_3: bool) -> std::result::Result<Self, String> {
+    pub(crate) fn new(
+        mut json: Value,
+        version_3: bool,
+        given: Option<GivenLengths>,
+    ) -> std::result::Result<Self, String> {
         match version_3 {
             true => {
                 let item = item_bytes(&json);
@@ -40,9 +47,20 @@ impl Described {
             false => complete_v2(&mut json),
         }
         check_members(&json, version_3)?;
+        let grid = &json["chunk_grid"];
+        let inline = grid["name"] == "rectilinear" && grid["configuration"]["kind"] == "inline";
+        let given = given.filter(|_| version_3 && inline);
+        let mut known = json.clone();
+        if given.is_some() {
+            let axes = json["shape"].as_array().map_or(0, Vec::len);
+            known["chunk_grid"] = json!({
+                "name": "regular",
+                "configuration": {"chunk_shape": vec![1; axes]},
+            });
+        }
         let metadata = match version_3 {
-            true => serde_json::from_value(json.clone()).map(ArrayMetadata::V3),
-            false => serde_json::from_value(json.clone()).map(ArrayMetadata::V2),
+            true => serde_json::from_value(known).map(ArrayMetadata::V3),
+            false => serde_json::from_value(known).map(ArrayMetadata::V2),
         };
         let metadata = metadata.map_err(|error| plain(&error.to_string()))?;
         if let ArrayMetadata::V3(metadata) = &metadata {
@@ -54,7 +72,11 @@ impl Described {
                 ));
             }
         }
-        Ok(Described { metadata, json })
+        Ok(Described {
+            metadata,
+            json,
+            given,
+        })
     }
 }
 
@@ -160,7 +182,11 @@ pub(super) fn plain(message: &str) -> String {
     }
 }
 
-fn read_json(path: &Path) -> Result<Option<Value>> {
+/// Reads a file that describes something.
+///
+/// # Errors
+/// A file that cannot be read, is longer than a description, or is none.
+pub(super) fn read_json(path: &Path) -> Result<Option<Description>> {
     let failed = |error: io::Error| unreadable(path, error);
     let mut file = match flagstone_io::open_regular(path) {
         Ok(file) => file,
@@ -172,15 +198,26 @@ fn read_json(path: &Path) -> Result<Option<Value>> {
         let message = format!("its {length} bytes are more than a description of an array has");
         return Err(failure(path, &message, None));
     }
-    let mut text = Vec::new();
-    file.read_to_end(&mut text).map_err(failed)?;
-    let parsed = without_attributes(&text).or_else(|error| {
+    let parsed = match read_description(BufReader::new(&file)) {
+        Err(error) if error.is_io() => return Err(failed(error.into())),
         // Python's writers have words for what JSON cannot say
-        without_attributes(&quoted_words(&text)).map_err(|_| error)
-    });
-    parsed
-        .map(Some)
-        .map_err(|error| failure(path, &format!("it is not JSON: {error}"), None))
+        Err(error) if error.is_syntax() => {
+            let mut text = Vec::new();
+            file.seek(SeekFrom::Start(0)).map_err(failed)?;
+            file.take(METADATA_BYTES_MAX)
+                .read_to_end(&mut text)
+                .map_err(failed)?;
+            read_description(&quoted_words(&text)[..]).map_err(|_| error)
+        }
+        parsed => parsed,
+    };
+    parsed.map(Some).map_err(|error| {
+        let message = match error.is_data() {
+            true => format!("it does not describe a Zarr array: {error}"),
+            false => format!("it is not JSON: {error}"),
+        };
+        failure(path, &message, None)
+    })
 }
 
 /// Reads the description of the array in a directory, of version 3 or 2 of the format.
@@ -188,20 +225,20 @@ fn read_json(path: &Path) -> Result<Option<Value>> {
 /// # Errors
 /// A directory that is missing or holds something else; of a group, with the arrays in it.
 pub(crate) fn describe(path: &Path) -> Result<Described> {
-    let parse = |json: Value, name: &str| {
-        Described::new(json, name == "zarr.json").map_err(|message| {
+    let parse = |read: Description, name: &str| {
+        Described::new(read.json, name == "zarr.json", read.given).map_err(|message| {
             let message = format!("it does not describe a Zarr array: {message}");
             failure(&path.join(name), &message, None)
         })
     };
-    if let Some(json) = read_json(&path.join("zarr.json"))? {
-        return match json["node_type"] == "group" {
+    if let Some(read) = read_json(&path.join("zarr.json"))? {
+        return match read.json["node_type"] == "group" {
             true => Err(is_group(path)),
-            false => parse(json, "zarr.json"),
+            false => parse(read, "zarr.json"),
         };
     }
-    if let Some(json) = read_json(&path.join(".zarray"))? {
-        return parse(json, ".zarray");
+    if let Some(read) = read_json(&path.join(".zarray"))? {
+        return parse(read, ".zarray");
     }
     match fs::metadata(path) {
         Err(error) => Err(unreadable(path, error)),

@@ -7,6 +7,7 @@
 mod bounded;
 mod boxes;
 mod chunks;
+mod given;
 mod group;
 mod inspect;
 mod lock;

@@ -4,6 +4,7 @@ use flagstone_io::OutputOptions;
 use serde_json::{Value, json};
 
 use super::chunks::chosen;
+use super::given::{GivenLengths, LISTED_MAX};
 use super::metadata::Described;
 use crate::dtype::DType;
 use crate::element::{Element, Wide};
@@ -133,6 +134,12 @@ impl ZarrOptions {
                     ));
                 }
             };
+            if !cut.is_regular() && cut.counts().iter().any(|&count| count > LISTED_MAX) {
+                return Err(format!(
+                    "at most {LISTED_MAX} chunks along an axis have lengths of their own, not {:?}",
+                    cut.counts()
+                ));
+            }
             if self.version == ZarrVersion::V2 && !cut.is_regular() {
                 return Err("version 2 of Zarr has only chunks of one shape".to_owned());
             }
@@ -208,7 +215,8 @@ impl ZarrOptions {
             ZarrVersion::V2 => self.v2(T::DTYPE, shape, &chunks, fill),
             ZarrVersion::V3 => self.v3(T::DTYPE, shape, &chunks, fill),
         };
-        if !grid.is_regular() {
+        let given = (!grid.is_regular()).then(|| GivenLengths::of(grid));
+        if given.is_some() {
             let lists: Vec<_> = (0..shape.len())
                 .map(|axis| grid.chunk_lengths(axis))
                 .collect();
@@ -217,7 +225,7 @@ impl ZarrOptions {
                 "configuration": {"kind": "inline", "chunk_shapes": lists},
             });
         }
-        Described::new(json, self.version == ZarrVersion::V3)
+        Described::new(json, self.version == ZarrVersion::V3, given)
     }
 
     fn v2(&self, dtype: DType, shape: &[usize], chunks: &[usize], fill: Value) -> Value {

@@ -93,7 +93,7 @@ impl ReadParts for ReadZarr {
 /// The pieces that are read at once.
 fn pieces(stored: &Stored, plan: &Plan) -> ChunkGrid {
     let grid = &stored.grid;
-    if !grid.is_regular() {
+    if !grid.is_regular() || stored.has_given_chunks() {
         return grid.clone();
     }
     let chunk = stored.largest_shape();

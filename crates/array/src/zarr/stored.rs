@@ -16,6 +16,7 @@ use serde_json::Value;
 use zarrs::array::{Array as Zarr, ArrayCreateError, ArrayMetadata, Codec, DataType, data_type};
 
 use super::boxes::{Place, copy_box, fill_box};
+use super::given::{GivenGrid, LISTED_MAX};
 use super::metadata::{Described, describe, plain, short};
 use super::packing::Packing;
 use super::shards::Shards;
@@ -35,6 +36,9 @@ pub(crate) struct Stored {
     pub(crate) shards: Option<Shards>,
     pub(crate) version: u8,
     zarr: Zarr<()>,
+    /// How long the last chunks are as they are stored, where lengths are given; `zarr` knows nothing
+    /// of those.
+    last: Option<Vec<usize>>,
     /// Identifies the content, with the path and the description.
     modified: Option<std::time::SystemTime>,
 }
@@ -75,7 +79,11 @@ impl Stored {
         described: Described,
         modified: Option<std::time::SystemTime>,
     ) -> std::result::Result<Stored, String> {
-        let Described { metadata, json } = described;
+        let Described {
+            metadata,
+            json,
+            given,
+        } = described;
         let version = match &metadata {
             ArrayMetadata::V3(metadata) => {
                 if !metadata.storage_transformers.is_empty() {
@@ -114,14 +122,21 @@ impl Stored {
         if packing.fill().len() != dtype.size() {
             return Err("its fill value is not an element".to_owned());
         }
-        let grid = grid(&zarr)?;
+        let (grid, last) = match &given {
+            Some(given) => {
+                let GivenGrid { grid, last } = given.grid(&shape_of(&zarr)?)?;
+                (grid, Some(last))
+            }
+            None => (grid(&zarr)?, None),
+        };
         let shards = match version {
             3 => Shards::described(&json, &zarr, dtype)?,
             _ => None,
         };
         if let Some(shards) = &shards {
             let fits = |(&shard, &inner): (&usize, &usize)| inner > 0 && shard % inner == 0;
-            let whole = grid.is_regular()
+            let whole = last.is_none()
+                && grid.is_regular()
                 && shards.inner.len() == grid.shape().len()
                 && shard_shape(&zarr, &grid)
                     .iter()
@@ -131,7 +146,7 @@ impl Stored {
                 return Err("its shards are not made of whole chunks".to_owned());
             }
         }
-        Ok(Stored {
+        let stored = Stored {
             path: path.to_owned(),
             dtype,
             grid,
@@ -139,8 +154,24 @@ impl Stored {
             shards,
             version,
             zarr,
+            last,
             modified,
-        })
+        };
+        let largest = stored.largest_shape();
+        let counted = largest
+            .iter()
+            .try_fold(dtype.size(), |bytes, &length| bytes.checked_mul(length));
+        match counted.is_some_and(|bytes| bytes <= isize::MAX as usize) {
+            true => Ok(stored),
+            false => Err(format!(
+                "its chunks of shape {largest:?} are larger than this machine can count"
+            )),
+        }
+    }
+
+    /// Whether the lengths of chunks are given, one by one.
+    pub(crate) fn has_given_chunks(&self) -> bool {
+        self.last.is_some()
     }
 
     /// The file that describes the array, in its directory.
@@ -154,6 +185,14 @@ impl Stored {
 
     /// The shape of a chunk as it is stored: those at the ends are stored whole.
     pub(crate) fn stored_shape(&self, coords: &[usize]) -> Vec<usize> {
+        if let Some(last) = &self.last {
+            let counts = self.grid.counts();
+            let along = |axis: usize| match coords[axis] + 1 == counts[axis] {
+                true => last[axis],
+                false => self.grid.span(axis, coords[axis]).len(),
+            };
+            return (0..coords.len()).map(along).collect();
+        }
         if self.grid.is_regular() {
             return shard_shape(&self.zarr, &self.grid);
         }
@@ -164,6 +203,10 @@ impl Stored {
 
     /// The shape of the largest stored chunk.
     pub(crate) fn largest_shape(&self) -> Vec<usize> {
+        if let Some(last) = &self.last {
+            let longest = self.grid.chunk_shape().iter().zip(last);
+            return longest.map(|(&longest, &last)| longest.max(last)).collect();
+        }
         match self.grid.is_regular() {
             true => shard_shape(&self.zarr, &self.grid),
             false => self.grid.chunk_shape().to_vec(),
@@ -295,6 +338,14 @@ impl Stored {
     pub(crate) fn hash(&self, hasher: &mut TokenHasher) {
         hasher.str(&self.path.to_string_lossy());
         hasher.str(&format!("{:?} {:?}", self.zarr.metadata(), self.modified));
+        if let Some(last) = &self.last {
+            for axis in 0..last.len() {
+                let lengths = self.grid.chunk_lengths(axis).into_iter();
+                lengths.chain([last[axis]]).for_each(|length| {
+                    hasher.u64(length as u64);
+                });
+            }
+        }
     }
 }
 
@@ -359,10 +410,7 @@ fn shard_shape(zarr: &Zarr<()>, grid: &ChunkGrid) -> Vec<usize> {
     }
 }
 
-/// Chunks of one axis that a grid may list: their lengths are held.
-const LISTED_MAX: usize = 1 << 20;
-
-fn grid(zarr: &Zarr<()>) -> std::result::Result<ChunkGrid, String> {
+fn shape_of(zarr: &Zarr<()>) -> std::result::Result<Vec<usize>, String> {
     let too_large = |_| "it is larger than this machine can count".to_owned();
     let shape: std::result::Result<Vec<usize>, _> = zarr
         .shape()
@@ -371,6 +419,12 @@ fn grid(zarr: &Zarr<()>) -> std::result::Result<ChunkGrid, String> {
         .collect();
     let shape = shape.map_err(too_large)?;
     crate::ops::check_shape(&shape)?;
+    Ok(shape)
+}
+
+/// The grid as the library has it.
+fn grid(zarr: &Zarr<()>) -> std::result::Result<ChunkGrid, String> {
+    let shape = shape_of(zarr)?;
     let mut lists = Vec::new();
     let mut regular = Vec::new();
     for (axis, &length) in shape.iter().enumerate() {

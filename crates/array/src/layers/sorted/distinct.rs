@@ -286,6 +286,12 @@ impl DistinctTable {
         Ok(DistinctTable { parts, before })
     }
 
+    /// A table of so many values that nobody found: to plan with what comes after it.
+    pub(crate) fn claimed(len: usize) -> Self {
+        let (parts, before) = (Vec::new(), vec![0, len]);
+        DistinctTable { parts, before }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.before[self.before.len() - 1]
