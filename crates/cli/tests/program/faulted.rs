@@ -150,7 +150,8 @@ impl Scenario {
                     let work = work.to_str().unwrap();
                     let ran = ran.failed(1, &["error: ", work]);
                     let said = ran.err.to_lowercase();
-                    let hidden = call == "stat" && said.contains(".scratch-");
+                    // the Parquet library asks once more how long a file is, and takes no answer for 0
+                    let hidden = call == "stat" && said.contains("parquet file too small");
                     assert!(said.contains("input/output error") || hidden, "{at}");
                     for story in STORIES {
                         assert!(!ran.err.contains(story), "{at}");

@@ -70,6 +70,22 @@ fn statistics_are_written_also_when_interrupted() {
     );
 }
 
+/// A busy machine may take long to start a program: waits until it watches for a signal.
+fn wait_until_caught(child: &Child, signal: i32) {
+    let status = format!("/proc/{}/status", child.id());
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(60) {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        if caught.is_some_and(|mask| mask >> (signal - 1) & 1 == 1) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("the program does not watch for the signal {signal}");
+}
+
 #[test]
 fn a_second_signal_exits_at_once() {
     let place = Place::new();
@@ -99,7 +115,8 @@ fn a_signal_while_the_plan_is_made_is_answered_soon() {
     }
     let before = place.names().len();
     let child = place.start(&["convert", "*.json", "--to", "out", "--threads", "1"]);
-    std::thread::sleep(Duration::from_millis(150));
+    wait_until_caught(&child, libc::SIGTERM);
+    std::thread::sleep(Duration::from_millis(100));
     send(&child, libc::SIGTERM);
     let start = Instant::now();
     finish(child).failed(143, &["terminated"]);

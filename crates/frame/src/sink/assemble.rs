@@ -20,7 +20,7 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::named::{Counted, Named};
+use super::named::{Counted, Named, open_scratch};
 use super::parquet::{ParquetOptions, RowGroup, scratch_path, writer_options};
 use crate::error::{file_error, parquet_error, scratch_error};
 use crate::source::parquet::annotations::file_type;
@@ -192,7 +192,7 @@ impl AssembleLayer {
         let mut lease = ctx.reserve(0)?;
         for &(partition, group) in unit {
             let source = scratch_path(&self.directory, partition);
-            let file = File::open(&source).map_err(|error| file_error("read", &source, error))?;
+            let file = open_scratch(&source)?;
             let reader = ParquetRecordBatchReaderBuilder::try_new(file)
                 .and_then(|builder| builder.with_row_groups(vec![group]).build())
                 .map_err(|error| scratch_error(&source, error))?;
@@ -218,7 +218,7 @@ struct Scratch {
 impl Scratch {
     fn open(path: &Path) -> Result<Self> {
         let failed = |error| file_error("read", path, error);
-        let file = File::open(path).map_err(failed)?;
+        let file = open_scratch(path)?;
         let reader = SerializedFileReader::new(file.try_clone().map_err(failed)?)
             .map_err(|error| scratch_error(path, error))?;
         let path = path.to_owned();
