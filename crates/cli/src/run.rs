@@ -119,7 +119,14 @@ pub(crate) fn explaining(common: &Common, output: &Output) -> Result<Session, Fa
             "{flag} is about a run, and explain runs nothing: leave it out"
         )));
     }
-    session(common, CancelToken::new())
+    let token = CancelToken::new();
+    watch_signals(&token)?;
+    session(common, token)
+}
+
+fn watch_signals(token: &CancelToken) -> Result<(), Failure> {
+    signals::cancel_on_signal(token.clone())
+        .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))
 }
 
 /// Prints an explanation, and ends as the run would that does not fit its budget.
@@ -141,8 +148,7 @@ pub(crate) fn with_session<T>(
     let sampler = Sampler::start();
     let start = Instant::now();
     let token = CancelToken::new();
-    signals::cancel_on_signal(token.clone())
-        .map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
+    watch_signals(&token)?;
     let (session, result) = match session(common, token) {
         Ok(session) => {
             let result = work(&session);
