@@ -67,7 +67,8 @@ pub(crate) fn for_each(
     };
     std::thread::scope(|scope| {
         for _ in 1..threads.min(count) {
-            scope.spawn(work);
+            // those that can be started do all of it
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });

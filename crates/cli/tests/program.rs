@@ -7,6 +7,7 @@ mod budget;
 mod common;
 #[path = "program/disk.rs"]
 mod disk;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[path = "program/faulted.rs"]
 mod faulted;
 #[path = "program/input.rs"]

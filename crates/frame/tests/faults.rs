@@ -13,7 +13,9 @@ use flagstone_frame::{
     BadRecords, DataFrame, Error, ErrorKind, JsonOptions, Output, ParquetOptions, PartitionSource,
     Result, RowFormat, RowOptions, Scan,
 };
-use flagstone_graph::{Inputs, TaskContext};
+use flagstone_graph::{
+    Block, Execute, Graph, Inputs, LayerId, Resources, SerialExecutor, TaskContext,
+};
 use flagstone_scheduler::{CancelToken, Session};
 
 /// Gives many batches, and calls `at` before each.
@@ -160,4 +162,49 @@ fn a_failed_run_leaves_no_quarantine_and_keeps_an_earlier_one() {
     write(&bad, "mine.txt", "keep");
     let error = frame.count_with(&session).unwrap_err();
     assert!(error.message().contains("other files"), "{error}");
+}
+
+/// Runs as the reference does, and lets somebody else finish an output first.
+struct Late<'a>(&'a Path);
+
+impl Execute for Late<'_> {
+    fn resources(&self) -> Resources {
+        SerialExecutor.resources()
+    }
+
+    fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>> {
+        let blocks = SerialExecutor.execute(graph, outputs);
+        let begun = |name: &str| names(self.0).iter().any(|n| n.starts_with(name));
+        if !begun(".out.partial-") || !begun(".bad.partial-") || begun("out") {
+            return blocks;
+        }
+        for (directory, name) in [("out", "part-00000.parquet"), ("bad", "part-00000.jsonl")] {
+            let directory = self.0.join(directory);
+            std::fs::create_dir(&directory).unwrap();
+            write(&directory, name, "theirs");
+        }
+        blocks
+    }
+}
+
+#[test]
+fn bad_records_beside_an_output_that_was_there_first_are_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "a.json", "{\"a\":1}\noops\n{\"a\":2}\n");
+    let options = JsonOptions {
+        bad_records: BadRecords::Quarantine(dir.path().join("bad")),
+        ..JsonOptions::default()
+    };
+    let frame = DataFrame::read_json([&path], options);
+    let output = Output::Parquet(ParquetOptions::default());
+    let late = Late(dir.path());
+    let error = frame
+        .write_with(&late, dir.path().join("out"), &output)
+        .unwrap_err();
+    assert!(error.message().contains("exists already"), "{error}");
+    for theirs in ["out/part-00000.parquet", "bad/part-00000.jsonl"] {
+        let text = std::fs::read_to_string(dir.path().join(theirs)).unwrap();
+        assert_eq!(text, "theirs");
+    }
+    assert_eq!(names(dir.path()), ["a.json", "bad", "out"]);
 }

@@ -171,6 +171,22 @@ impl AtomicDir {
         &self.output.partial.target
     }
 
+    /// Whether the name is still to be had, for those who do more than this at the end: somebody may
+    /// have taken it since [`create`](Self::create), and may take it still.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] when the target has appeared meanwhile, and what the file system says.
+    pub fn check_target(&self) -> Result<(), Error> {
+        let target = self.target();
+        match fs::symlink_metadata(target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::os("read", target, error)),
+            Ok(_) if self.output.options.overwrite => Ok(()),
+            Ok(found) if found.is_dir() && is_empty_dir(target)? => Ok(()),
+            Ok(_) => Err(exists(target)),
+        }
+    }
+
     /// Syncs every file in it and gives the directory its name.
     ///
     /// # Errors

@@ -328,3 +328,19 @@ fn a_directory_that_cannot_be_looked_at_is_not_called_missing() {
     let said = message(&dir.path().join("file").join("out"));
     assert!(said.contains("it is not a directory"), "{said}");
 }
+
+#[test]
+fn a_name_that_somebody_has_taken_meanwhile_is_known_before_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("out");
+    let plain = AtomicDir::create(&target, PLAIN).unwrap();
+    plain.check_target().unwrap();
+    fs::create_dir(&target).unwrap();
+    plain.check_target().unwrap();
+    fs::write(target.join("part-0"), "").unwrap();
+    let taken = plain.check_target().unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::Exists);
+    drop(plain);
+    let over = AtomicDir::create(&target, OVERWRITE).unwrap();
+    over.check_target().unwrap();
+}

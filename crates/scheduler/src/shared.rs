@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) spill: OnceLock<std::result::Result<Arc<SpillStore>, String>>,
     pub(crate) make_medium: Mutex<Option<MakeMedium>>,
     pub(crate) fixed: Fixed,
-    pub(crate) pool: OnceLock<rayon::ThreadPool>,
+    pub(crate) pool: OnceLock<Option<rayon::ThreadPool>>,
     pub(crate) recorders: Vec<Recorder>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) cancel: CancelToken,
@@ -169,15 +169,17 @@ impl Shared {
         self.spill_store()?.read(extent)
     }
 
-    /// The pool for inner parallelism. Its threads only ever run what [`lend`](Self::lend) allows.
-    pub(crate) fn pool(&self) -> &rayon::ThreadPool {
-        self.pool.get_or_init(|| {
+    /// The pool for inner parallelism, where its threads can be started. They only ever run what
+    /// [`lend`](Self::lend) allows.
+    pub(crate) fn pool(&self) -> Option<&rayon::ThreadPool> {
+        let pool = self.pool.get_or_init(|| {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(self.threads)
                 .thread_name(|index| format!("flagstone-inner-{index}"))
                 .build()
-                .expect("the threads of a small pool can be started")
-        })
+                .ok()
+        });
+        pool.as_ref()
     }
 
     /// Takes up to `wanted` idle workers out of service.

@@ -19,6 +19,7 @@ mod read;
 mod shards;
 mod spelling;
 mod stored;
+mod threads;
 mod write;
 
 pub use group::create_zarr_group;

@@ -16,6 +16,8 @@ use zarrs::array::{
 };
 use zarrs::config::global_config;
 
+use super::threads::alone;
+
 /// What codecs hold beside their input and output when they decode: tables and windows.
 const DECODER_BYTES: u64 = 256 << 10;
 /// The same when they encode, at most; less for small chunks. Of zstd it is known better.
@@ -93,9 +95,9 @@ impl Packing {
         data_type: DataType,
         fill: FillValue,
         item: usize,
-    ) -> Self {
-        let options = global_config().codec_options().with_concurrent_target(1);
-        Packing {
+    ) -> Result<Self, String> {
+        let options = alone(|| global_config().codec_options())?.with_concurrent_target(1);
+        Ok(Packing {
             native: is_native(&chain, item),
             zstd_level: zstd_level(&chain),
             chain,
@@ -103,7 +105,7 @@ impl Packing {
             fill,
             item,
             options,
-        }
+        })
     }
 
     /// Whether the elements lie in the file as they lie in memory, in C order.

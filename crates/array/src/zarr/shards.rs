@@ -60,13 +60,13 @@ impl Shards {
                 zarr.data_type().clone(),
                 zarr.fill_value().clone(),
                 dtype.size(),
-            ),
+            )?,
             index: Packing::new(
                 chain("index_codecs")?,
                 data_type::uint64(),
                 u64::MAX.into(),
                 8,
-            ),
+            )?,
             index_at_end: configuration["index_location"] != "start",
         }))
     }

@@ -20,6 +20,7 @@ use super::given::{GivenGrid, LISTED_MAX};
 use super::metadata::{Described, describe, plain, short};
 use super::packing::Packing;
 use super::shards::Shards;
+use super::threads::alone;
 use crate::dtype::DType;
 use crate::element::sanitise;
 use crate::grid::{ChunkGrid, Region, lengths, too_many_axes};
@@ -100,7 +101,7 @@ impl Stored {
         if let Some(message) = too_many_axes(axes) {
             return Err(message);
         }
-        let zarr = Zarr::new_with_metadata(Arc::new(()), "/", metadata)
+        let zarr = alone(|| Zarr::new_with_metadata(Arc::new(()), "/", metadata))?
             .map_err(|error| refused(&error, &json, version))?;
         let dtype = DType::ALL
             .into_iter()
@@ -118,7 +119,7 @@ impl Stored {
             zarr.data_type().clone(),
             zarr.fill_value().clone(),
             dtype.size(),
-        );
+        )?;
         if packing.fill().len() != dtype.size() {
             return Err("its fill value is not an element".to_owned());
         }

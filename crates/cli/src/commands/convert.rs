@@ -187,6 +187,9 @@ fn check_sql(
         return Ok(());
     };
     check(text).map_err(|error| {
+        if error.kind() != ErrorKind::Invalid {
+            return Failure::Run(error);
+        }
         // the library names the text, as the flag does
         let named = format!("the SQL text {text:?} is wrong: ");
         let reason = error.message().trim_start_matches(&named);

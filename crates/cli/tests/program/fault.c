@@ -1,7 +1,7 @@
 /* Loaded before the C library: lets the n-th call of one kind fail that concerns a file below a directory.
  *
- * FAULT_CALL  open, read, write, sync, rename, unlink, stat, list or mkdir
- * FAULT_NTH   which one of them fails, the first is 1; 0 counts them only
+ * FAULT_CALL  open, read, write, sync, rename, unlink, stat, list or mkdir, or thread for the start of any
+ * FAULT_NTH   which one of them fails, the first is 1; -1 and so on: all from there; 0 counts them only
  * FAULT_ERROR the error's number
  * FAULT_ROOT  the directory
  * FAULT_COUNT the file that gets the number of calls, outside of the directory
@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -79,7 +80,8 @@ static int opened(int fd, int marked) {
 /* Whether this call is the one that fails. */
 static int fails(const char *kind, int concerned) {
     if (!concerned || !call || strcmp(call, kind) != 0) return 0;
-    if (++count != nth) return 0;
+    long number = ++count;
+    if (nth < 0 ? number < -nth : number != nth) return 0;
     errno = error;
     return 1;
 }
@@ -192,4 +194,10 @@ struct dirent64 *readdir64(DIR *dir) {
     REAL(struct dirent64 *, readdir64, DIR *);
     if (fails("list", open_below(dirfd(dir)))) return NULL;
     return real(dir);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *own) {
+    REAL(int, pthread_create, pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    if (fails("thread", 1)) return EAGAIN;
+    return real(thread, attributes, run, own);
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -36,18 +37,24 @@ fn library(place: &Path) -> PathBuf {
     library
 }
 
-/// Every file below a directory with its bytes; directories without files end in `/`.
-fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    fn add(at: &Path, name: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+/// Every file below a directory with its length and a hash of its bytes; directories without files end
+/// in `/`.
+fn tree(dir: &Path) -> BTreeMap<String, (usize, u64)> {
+    fn add(at: &Path, name: &str, files: &mut BTreeMap<String, (usize, u64)>) {
         let entries: Vec<_> = fs::read_dir(at).unwrap().map(Result::unwrap).collect();
         if entries.is_empty() && !name.is_empty() {
-            files.insert(format!("{name}/"), Vec::new());
+            files.insert(format!("{name}/"), (0, 0));
         }
         for entry in entries {
             let name = format!("{name}/{}", entry.file_name().to_str().unwrap());
             match entry.file_type().unwrap().is_dir() {
                 true => add(&entry.path(), &name, files),
-                false => drop(files.insert(name, fs::read(entry.path()).unwrap())),
+                false => {
+                    let bytes = fs::read(entry.path()).unwrap();
+                    let mut hasher = DefaultHasher::new();
+                    hasher.write(&bytes);
+                    files.insert(name, (bytes.len(), hasher.finish()));
+                }
             }
         }
     }
@@ -65,17 +72,24 @@ struct Scenario {
 impl Scenario {
     /// Arguments may begin with `@`: the directory whose files' calls fail.
     fn new(arguments: &[&str], fill: impl FnOnce(&Path)) -> Scenario {
+        let mut scenario = Scenario::plain(arguments, fill);
+        let spill = scenario.place.path("work/spill");
+        let spill = spill.to_str().unwrap().to_owned();
+        for more in ["--spill-dir", &spill, "--threads", "2"] {
+            scenario.arguments.push(more.to_owned());
+        }
+        scenario
+    }
+
+    /// The same without a directory for spilling.
+    fn plain(arguments: &[&str], fill: impl FnOnce(&Path)) -> Scenario {
         let place = Place::new();
         let work = place.path("work");
         fs::create_dir_all(work.join("spill")).unwrap();
         fill(&work);
         let work = work.to_str().unwrap();
-        let mut arguments: Vec<_> = (arguments.iter())
-            .map(|argument| argument.replacen('@', work, 1))
-            .collect();
-        for more in ["--spill-dir", &format!("{work}/spill"), "--threads", "2"] {
-            arguments.push(more.to_owned());
-        }
+        let arguments = (arguments.iter()).map(|argument| argument.replacen('@', work, 1));
+        let arguments = arguments.collect();
         let library = library(&place.path(""));
         Scenario {
             place,
@@ -84,12 +98,12 @@ impl Scenario {
         }
     }
 
-    fn run(&self, call: &str, nth: usize, error: i32) -> (Ran, usize) {
+    fn run(&self, call: &str, nth: isize, error: i32) -> (Ran, usize) {
         let call = [("FAULT_CALL", call)];
         self.run_with(&call, nth, error)
     }
 
-    fn run_with(&self, more: &[(&str, &str)], nth: usize, error: i32) -> (Ran, usize) {
+    fn run_with(&self, more: &[(&str, &str)], nth: isize, error: i32) -> (Ran, usize) {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let count = self.place.path("count");
         let mut command = self.place.command(&arguments);
@@ -140,7 +154,7 @@ impl Scenario {
                 .step_by(step)
                 .chain((count > 0).then_some(1));
             for nth in places {
-                let (ran, _) = self.run(call, nth, libc::EIO);
+                let (ran, _) = self.run(call, nth as isize, libc::EIO);
                 let at = format!("the {nth}th {call} of {count}: {}", ran.err);
                 let mut left = tree(&work);
                 if ran.code == Some(0) {
@@ -150,7 +164,8 @@ impl Scenario {
                     let work = work.to_str().unwrap();
                     let ran = ran.failed(1, &["error: ", work]);
                     let said = ran.err.to_lowercase();
-                    let hidden = call == "stat" && said.contains(".scratch-");
+                    // the Parquet library asks once more how long a file is, and takes no answer for 0
+                    let hidden = call == "stat" && said.contains("parquet file too small");
                     assert!(said.contains("input/output error") || hidden, "{at}");
                     for story in STORIES {
                         assert!(!ran.err.contains(story), "{at}");
@@ -309,7 +324,7 @@ fn an_output_that_does_not_get_its_name_says_where_its_bad_records_are() {
     fs::remove_dir_all(scenario.place.path("work/out")).unwrap();
     fs::remove_dir_all(scenario.place.path("work/out.bad")).unwrap();
     // the last of them is the output's
-    let (ran, _) = scenario.run("rename", renames, libc::EIO);
+    let (ran, _) = scenario.run("rename", renames as isize, libc::EIO);
     ran.failed(
         1,
         &[
@@ -332,8 +347,79 @@ fn an_explanation_leaves_nothing_although_a_call_fails_while_it_cleans_up() {
         let (ran, count) = scenario.run(call, 0, 0);
         ran.ok();
         for nth in 1..=count {
-            let (ran, _) = scenario.run(call, nth, libc::EIO);
+            let (ran, _) = scenario.run(call, nth as isize, libc::EIO);
             assert_eq!(tree(&work), before, "the {nth}th {call}: {}", ran.err);
         }
     }
+}
+
+#[test]
+fn threads_that_cannot_be_started_are_told_or_done_without() {
+    let place = Place::new();
+    matrix(&place.path("a.npy"), 60, 1);
+    place
+        .run(&["matmul", "a.npy", "a.npy", "--to", "a.zarr"])
+        .ok();
+    let fill = |work: &Path| {
+        matrix(&work.join("a.npy"), 60, 1);
+        copy(&place.path("a.zarr"), &work.join("a.zarr"));
+        lines(work, 2);
+    };
+    let product = ["matmul", "@/a.zarr", "@/a.npy", "--to", "@/out"];
+    let convert = ["convert", "@/*.json", "--to", "@/out", "--where", "id > 3"];
+    let scenarios = [
+        Scenario::new(&product, fill),
+        Scenario::new(&convert, fill),
+        Scenario::plain(&["inspect", "@/a.zarr"], fill),
+        Scenario::plain(
+            &[
+                "generate",
+                "logs",
+                "--size",
+                "64KiB",
+                "--threads",
+                "3",
+                "--to",
+                "@/out",
+            ],
+            fill,
+        ),
+    ];
+    for scenario in scenarios {
+        let work = scenario.place.path("work");
+        let before = tree(&work);
+        let (ran, count) = scenario.run("thread", 0, 0);
+        ran.ok();
+        let out = work.join("out");
+        let after = tree(&work);
+        for nth in (1..=count as isize).flat_map(|nth| [nth, -nth]) {
+            match out.is_dir() {
+                true => fs::remove_dir_all(&out).unwrap(),
+                false => drop(fs::remove_file(&out)),
+            }
+            let (ran, _) = scenario.run("thread", nth, 0);
+            match ran.code {
+                Some(0) => assert_eq!(tree(&work), after, "thread {nth}"),
+                _ => {
+                    ran.failed(1, &["error: ", "Resource temporarily unavailable"]);
+                    assert_eq!(tree(&work), before, "thread {nth}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_thread_is_enough_to_look_at_a_zarr_array() {
+    let place = Place::new();
+    matrix(&place.path("a.npy"), 60, 1);
+    place
+        .run(&["matmul", "a.npy", "a.npy", "--to", "a.zarr"])
+        .ok();
+    let scenario = Scenario::plain(&["inspect", "@/a.zarr"], |work| {
+        copy(&place.path("a.zarr"), &work.join("a.zarr"));
+    });
+    let (ran, threads) = scenario.run("thread", 0, 0);
+    ran.ok();
+    assert_eq!(threads, 1);
 }

@@ -163,19 +163,30 @@ fn a_signal_while_the_plan_is_made_is_answered_soon() {
         place.write(&format!("{part}.json"), records(3).as_bytes());
     }
     let before = place.names().len();
-    let child = place.start(&["convert", "*.json", "--to", "out", "--threads", "1"]);
-    until_watching(&child);
-    std::thread::sleep(Duration::from_millis(100));
-    send(&child, libc::SIGTERM);
-    let start = Instant::now();
-    finish(child).failed(143, &["terminated"]);
-    // the machine may be busy; without an answer this takes as long as the run
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
-    assert_eq!(place.names().len(), before);
+    let convert = [
+        "explain",
+        "convert",
+        "*.json",
+        "--to",
+        "out",
+        "--threads",
+        "1",
+    ];
+    for arguments in [&convert[1..], &convert] {
+        let child = place.start(arguments);
+        until_watching(&child);
+        std::thread::sleep(Duration::from_millis(100));
+        send(&child, libc::SIGTERM);
+        let start = Instant::now();
+        finish(child).failed(143, &["terminated"]);
+        // the machine may be busy; without an answer this takes as long as the run
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
+        assert_eq!(place.names().len(), before);
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@
 //! their scratch files, not from the source, and written in batches of the same rows, which gives
 //! the bytes that reading the source with the wider schema would have given.
 
-use std::fs::File;
 use std::path::Path;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -14,6 +13,7 @@ use arrow::datatypes::{Fields, SchemaRef};
 use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Result, TaskContext};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use super::named::open_scratch;
 use super::parquet::{ParquetSink, Written, scratch_path};
 use crate::error::{arrow_error, ended, file_error, scratch_error};
 use crate::ops::pipeline::{Drain, Sink};
@@ -63,8 +63,7 @@ impl Layer for AdaptLayer {
         }
         let source = scratch_path(&self.sink.directory, *partition);
         let target = source.with_extension("cast");
-        let failed = |error| file_error("read", &source, error);
-        let file = File::open(&source).map_err(failed)?;
+        let file = open_scratch(&source)?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)
             .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
             .map_err(|error| scratch_error(&source, error))?;

@@ -20,7 +20,7 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::named::{Counted, Named};
+use super::named::{Counted, Named, open_scratch};
 use super::parquet::{
     ParquetOptions, RowGroup, column_count, encoders_bytes, is_wide, scratch_path, writer_options,
 };
@@ -211,7 +211,7 @@ impl AssembleLayer {
             .map_err(parquet_error)?;
         for &(partition, group) in unit {
             let source = scratch_path(&self.directory, partition);
-            let file = File::open(&source).map_err(|error| file_error("read", &source, error))?;
+            let file = open_scratch(&source)?;
             let reader = ParquetRecordBatchReaderBuilder::try_new(file)
                 .and_then(|builder| builder.with_row_groups(vec![group]).build())
                 .map_err(|error| scratch_error(&source, error))?;
@@ -238,7 +238,7 @@ struct Scratch {
 impl Scratch {
     fn open(path: &Path) -> Result<Self> {
         let failed = |error| file_error("read", path, error);
-        let file = File::open(path).map_err(failed)?;
+        let file = open_scratch(path)?;
         let reader = SerializedFileReader::new(file.try_clone().map_err(failed)?)
             .map_err(|error| scratch_error(path, error))?;
         let path = path.to_owned();

@@ -2,11 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use flagstone_graph::{Counter, TaskContext};
+use flagstone_graph::{Counter, Result, TaskContext};
 
-use crate::error::Told;
+use crate::error::{Told, file_error};
+
+/// Opens a scratch file to read it as Parquet. The library takes a file that does not say how long it is
+/// for an empty one, so that is asked here first.
+pub(crate) fn open_scratch(path: &Path) -> Result<File> {
+    let file = File::open(path).and_then(|file| file.metadata().map(|_| file));
+    file.map_err(|error| file_error("read", path, error))
+}
 
 /// A file whose errors name it.
 pub(crate) struct Named {

@@ -210,6 +210,8 @@ pub(crate) fn write(
     let sizes = job.assemble(schema.clone(), &partitions, metadata)?;
     let schema = Arc::new(Schema::new(without_members(schema.fields())));
     job.remove_scratch(sizes.len())?;
+    // or bad records of this run would take the place of those beside the output that is there
+    directory.check_target().map_err(io_error)?;
     let apart = met.commit()?;
     let target = directory.target().to_owned();
     let named = match is_file_path && sizes.len() == 1 {

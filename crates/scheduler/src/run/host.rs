@@ -134,7 +134,10 @@ impl TaskHost for Host<'_> {
         };
         // This thread is an outsider of the pool: it works on `body` and then waits, and never
         // picks up anything else while it waits.
-        self.shared.pool().in_place_scope(|scope| {
+        let Some(pool) = self.shared.pool() else {
+            return work();
+        };
+        pool.in_place_scope(|scope| {
             for _ in 0..lent {
                 scope.spawn(|_| work());
             }
