@@ -34,6 +34,7 @@ mod storing;
 mod tape;
 mod terminal;
 mod view;
+mod whole;
 mod zarr;
 
 pub use array::Array;
