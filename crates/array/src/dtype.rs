@@ -53,6 +53,12 @@ impl DType {
     ];
 
     /// Rust's name: `"f64"`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::DType;
+    /// assert_eq!(DType::F64.name(), "f64");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             DType::Bool => "bool",
@@ -70,6 +76,12 @@ impl DType {
     }
 
     /// NumPy's code without the byte order: `"f8"`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::DType;
+    /// assert_eq!(DType::F64.npy_code(), "f8");
+    /// ```
     pub fn npy_code(self) -> &'static str {
         match self {
             DType::Bool => "b1",
@@ -87,6 +99,13 @@ impl DType {
     }
 
     /// The type with this NumPy code, if arrays can hold it.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::DType;
+    /// assert_eq!(DType::from_npy_code("i4"), Some(DType::I32));
+    /// assert_eq!(DType::from_npy_code("O"), None);
+    /// ```
     pub fn from_npy_code(code: &str) -> Option<DType> {
         DType::ALL
             .into_iter()
@@ -94,6 +113,12 @@ impl DType {
     }
 
     /// Bytes of an element.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::DType;
+    /// assert_eq!(DType::I16.size(), 2);
+    /// ```
     pub fn size(self) -> usize {
         match self {
             DType::Bool | DType::I8 | DType::U8 => 1,
@@ -104,11 +129,23 @@ impl DType {
     }
 
     /// Whether it has fractions.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::DType;
+    /// assert!(DType::F32.is_float() && !DType::I32.is_float());
+    /// ```
     pub fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64)
     }
 
     /// Whether it is an integer with a sign.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::DType;
+    /// assert!(DType::I32.is_signed() && !DType::U32.is_signed());
+    /// ```
     pub fn is_signed(self) -> bool {
         matches!(self, DType::I8 | DType::I16 | DType::I32 | DType::I64)
     }

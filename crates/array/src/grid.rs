@@ -116,11 +116,23 @@ impl ChunkGrid {
     }
 
     /// Whether all chunks but those at the ends have one shape.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[10]);
+    /// assert!(x.rechunk([4]).chunks().unwrap().is_regular());
+    /// ```
     pub fn is_regular(&self) -> bool {
         self.cuts.is_none()
     }
 
     /// The lengths of the chunks along an axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[10]).rechunk([4]);
+    /// assert_eq!(x.chunks().unwrap().chunk_lengths(0), [4, 4, 2]);
+    /// ```
     pub fn chunk_lengths(&self, axis: usize) -> Vec<usize> {
         (0..self.counts[axis])
             .map(|coord| self.span(axis, coord).len())
@@ -147,22 +159,46 @@ impl ChunkGrid {
     }
 
     /// The array's shape.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[10, 6]).rechunk([4, 3]);
+    /// assert_eq!(x.chunks().unwrap().shape(), [10, 6]);
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The shape of every chunk but those at the ends of the axes; of chunks of many lengths, the
     /// longest along each axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[10, 6]).rechunk([4, 3]);
+    /// assert_eq!(x.chunks().unwrap().chunk_shape(), [4, 3]);
+    /// ```
     pub fn chunk_shape(&self) -> &[usize] {
         &self.chunk
     }
 
     /// How many chunks there are along each axis.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[10, 6]).rechunk([4, 3]);
+    /// assert_eq!(x.chunks().unwrap().counts(), [3, 2]);
+    /// ```
     pub fn counts(&self) -> &[usize] {
         &self.counts
     }
 
     /// How many chunks there are.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[10, 6]).rechunk([4, 3]);
+    /// assert_eq!(x.chunks().unwrap().len(), 6);
+    /// ```
     pub fn len(&self) -> usize {
         self.counts.iter().product()
     }
@@ -173,6 +209,12 @@ impl ChunkGrid {
     }
 
     /// A chunk's coordinates.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[10, 6]).rechunk([4, 3]);
+    /// assert_eq!(x.chunks().unwrap().coords(3), [1, 1]);
+    /// ```
     pub fn coords(&self, mut chunk: usize) -> Vec<usize> {
         let mut coords = vec![0; self.counts.len()];
         for (coord, &count) in coords.iter_mut().zip(&self.counts).rev() {

@@ -16,17 +16,16 @@
 //! returns the array with its shape. Operations that were not made for arrays without shape are a
 //! mistake that says so.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Budgets, Error, Execute, Graph, LayerId, Resources, Result};
-use flagstone_memory::format_budget;
+use flagstone_graph::{Error, Execute, Graph, Result};
 
 use crate::array::Array;
 use crate::element::Element;
 use crate::node::{Node, Op};
+use crate::whole::Whole;
 
 /// A node that can be made once something was computed.
 pub(crate) trait Later: Send + Sync {
@@ -132,6 +131,14 @@ impl<T: Element> Array<T> {
 
     /// Whether the shape is known. It is not for arrays whose lengths depend on the data, until
     /// they are counted.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::ones(&[10]);
+    /// assert!(x.has_shape());
+    /// // how many are left depends on the data
+    /// assert!(!x.extract(&x.map(|x| x > 0.5)).has_shape());
+    /// ```
     pub fn has_shape(&self) -> bool {
         !matches!(self.node.op, Op::Later { .. })
     }
@@ -180,82 +187,14 @@ impl<T: Element> Array<T> {
             return self.counted_with(executor);
         };
         let longest = Array::<T>::of_node(longest);
-        let whole = Whole {
-            executor,
-            rest: &|resources| {
-                let mut graph = Graph::new();
-                let layer = longest.push_whole(&mut graph, resources)?;
-                Ok((graph, vec![layer]))
-            },
-            first: Cell::new(None),
+        let rest = |resources| {
+            let mut graph = Graph::new();
+            let layer = longest.push_whole(&mut graph, resources)?;
+            Ok((graph, vec![layer]))
         };
+        let whole = Whole::new(executor, &rest);
         self.counted_with(&whole)
             .map_err(|refusal| whole.told(refusal))
-    }
-}
-
-/// What the rest of a computation is at a budget.
-type Rest<'r> = &'r dyn Fn(Resources) -> Result<(Graph, Vec<LayerId>)>;
-
-/// An executor of first passes, of which a budget is asked for that holds the rest as well.
-struct Whole<'e> {
-    executor: &'e dyn Execute,
-    rest: Rest<'e>,
-    /// The smallest budget that was enough for a pass.
-    first: Cell<Option<u64>>,
-}
-
-impl Whole<'_> {
-    /// A refusal that says what less is enough for.
-    fn told(&self, refusal: Error) -> Error {
-        match (self.first.get(), refusal.smallest_budget()) {
-            (Some(first), Some(named)) if first < named => refusal.with_sentence(&format!(
-                "how long the result is depends on the data: {} is enough where it is short",
-                format_budget(first)
-            )),
-            _ => refusal,
-        }
-    }
-}
-
-impl Execute for Whole<'_> {
-    fn resources(&self) -> Resources {
-        self.executor.resources()
-    }
-
-    fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>> {
-        self.executor.execute(graph, outputs)
-    }
-
-    fn budgets(&self) -> Option<&dyn Budgets> {
-        self.executor.budgets().map(|_| self as &dyn Budgets)
-    }
-}
-
-impl Budgets for Whole<'_> {
-    fn budget_bytes(&self) -> u64 {
-        self.executor.budgets().map_or(0, Budgets::budget_bytes)
-    }
-
-    fn resources_at(&self, budget_bytes: u64) -> Resources {
-        match self.executor.budgets() {
-            Some(budgets) => budgets.resources_at(budget_bytes),
-            None => self.executor.resources(),
-        }
-    }
-
-    fn needed_at(&self, graph: &Graph, outputs: &[LayerId], budget_bytes: u64) -> Result<u64> {
-        let Some(budgets) = self.executor.budgets() else {
-            return Ok(0);
-        };
-        let first = budgets.needed_at(graph, outputs, budget_bytes)?;
-        if first <= budget_bytes {
-            let least = self.first.get().unwrap_or(u64::MAX);
-            self.first.set(Some(least.min(budget_bytes)));
-        }
-        let (graph, outputs) = (self.rest)(budgets.resources_at(budget_bytes))?;
-        let rest = budgets.needed_at(&graph, &outputs, budget_bytes)?;
-        Ok(first.max(rest))
     }
 }
 

@@ -40,6 +40,7 @@ mod storing;
 mod tape;
 mod terminal;
 mod view;
+mod whole;
 #[cfg(feature = "zarr")]
 mod zarr;
 

@@ -78,7 +78,8 @@ impl Session {
         array.store_npy_with(self, path)
     }
 
-    /// The same with options.
+    /// Computes an array into an npy file as the options say: whether an earlier file of this name is
+    /// replaced, and whether an unfinished one is kept.
     ///
     /// ```
     /// use flagstone::{Array, OutputOptions, Session};
@@ -123,7 +124,8 @@ impl Session {
         self.store_zarr_with(array, path, &ZarrOptions::default())
     }
 
-    /// The same with options: version, chunks, shards, compression.
+    /// Computes an array into a new Zarr array of the version, chunks, shards and compression that the
+    /// options name.
     ///
     /// ```
     /// use flagstone::{Array, Session, ZarrOptions};

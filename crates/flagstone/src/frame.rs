@@ -122,7 +122,8 @@ impl Session {
         self.write_parquet_with(frame, path, &ParquetOptions::default())
     }
 
-    /// The same with options.
+    /// Writes a dataframe to Parquet files as the options say: compression, the size of files and row
+    /// groups, whether earlier output is replaced.
     ///
     /// ```
     /// use flagstone::{CsvOptions, DataFrame, ParquetCompression, ParquetOptions, Session};

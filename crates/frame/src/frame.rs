@@ -496,7 +496,7 @@ impl DataFrame {
         terminal::write(self, execute, path.as_ref(), &output)
     }
 
-    /// The same for any kind of output.
+    /// Writes all rows in any format.
     ///
     /// # Errors
     /// As [`write_rows_with`](Self::write_rows_with).

@@ -49,7 +49,7 @@ impl Program {
         dot
     }
 
-    /// The same picture as SVG.
+    /// The layers and how they read each other, as SVG.
     ///
     /// # Errors
     /// Kind `Invalid` when the layout fails.

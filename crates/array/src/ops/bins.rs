@@ -127,7 +127,8 @@ impl<T: Element> Array<T> {
         (density(&counts.cast(), &edges), edges)
     }
 
-    /// The same of weighted elements.
+    /// The density of the weights of the elements in each bin, whose integral over all bins is 1, and
+    /// the edges.
     ///
     /// ```
     /// # use flagstone_array::Array;

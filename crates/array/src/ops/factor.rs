@@ -152,7 +152,8 @@ impl<T: Float> Array<T> {
         (tower.times(&turned), r)
     }
 
-    /// The same as [`Array::qr`], by the name of its algorithm.
+    /// The QR factors of a matrix by a tree over its rows, as [`Array::qr`] computes them; named for the
+    /// algorithm.
     ///
     /// ```
     /// # use flagstone_array::Array;

@@ -38,6 +38,13 @@ pub enum Index {
 
 impl Index {
     /// `start:stop:step`, each of which may be left out.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// use flagstone_array::Index;
+    /// let x = Array::<i64>::arange(0, 10, 1).index([Index::slice(Some(2), None, 3)]);
+    /// assert_eq!(x.shape(), [3]);
+    /// ```
     pub fn slice(start: Option<isize>, stop: Option<isize>, step: isize) -> Self {
         Index::Slice { start, stop, step }
     }
@@ -62,6 +69,16 @@ impl Index {
     }
 
     /// `::-1`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// use flagstone_array::Index;
+    /// let x = Array::<i64>::arange(0, 3, 1).index([Index::reversed()]);
+    /// assert_eq!(x.compute_with(&SerialExecutor)?, array![2, 1, 0].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn reversed() -> Self {
         Index::slice(None, None, -1)
     }

@@ -340,7 +340,8 @@ impl<T: Element> Array<T> {
         self.quantiles(&[q], axes).squeeze_first()
     }
 
-    /// The same of a percentage.
+    /// The value below which so many percent of the elements along axes lie, exactly: see
+    /// [`Array::quantile`].
     ///
     /// ```
     /// # use flagstone_array::Array;
@@ -499,7 +500,8 @@ impl<T: Float> Array<T> {
             .squeeze_first()
     }
 
-    /// The same of a percentage; see [`Array::nanquantile`].
+    /// The value below which so many percent of the elements that are numbers lie; see
+    /// [`Array::nanquantile`].
     ///
     /// ```
     /// # use flagstone_array::Array;

@@ -129,7 +129,8 @@ impl<T: Element> Array<T> {
         })
     }
 
-    /// The same with a weight for each value of the list: how likely it is beside the others.
+    /// Elements drawn from a list with replacement, with a weight for each value of the list: how likely
+    /// it is beside the others.
     /// Another number of weights than of values, a weight that is negative or not finite, and weights
     /// that are all zero are a mistake.
     ///

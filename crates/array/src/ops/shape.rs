@@ -53,7 +53,8 @@ impl<T: Element> Array<T> {
         self.viewed(shape, View::permuted(self.shape(), axes))
     }
 
-    /// The same as [`Array::permuted`], by NumPy's name.
+    /// The array with its axes in the given order: axis `i` of the result is axis `axes[i]`. NumPy's name
+    /// of [`Array::permuted`].
     ///
     /// ```
     /// # use flagstone_array::Array;
@@ -320,7 +321,8 @@ impl<T: Element> Array<T> {
         Array::make(shape.to_vec(), Op::Reshape { of })
     }
 
-    /// The same as [`Array::reshape`] with one length, `-1`, that follows from the others.
+    /// The elements in C order under another shape, of which one length may be `-1`: it follows from the
+    /// others.
     ///
     /// ```
     /// use flagstone_array::Array;

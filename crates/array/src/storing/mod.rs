@@ -140,7 +140,8 @@ impl<T: Element> Array<T> {
         self.store_npy_options_with(executor, path, OutputOptions::default())
     }
 
-    /// The same with options.
+    /// Computes the array into an npy file as the options say: whether an earlier file of this name is
+    /// replaced, and whether an unfinished one is kept.
     ///
     /// # Errors
     /// As [`Array::store_npy_with`].

@@ -72,7 +72,7 @@ where
         self.captures_with(pattern, BadRecords::Fail)
     }
 
-    /// As [`Bag::captures`]; lines that do not match, or whose groups do not fit the record type,
+    /// The lines that match a pattern as records, as [`Bag::captures`] makes them; lines that do not match, or whose groups do not fit the record type,
     /// are treated as asked.
     #[track_caller]
     pub fn captures_with<T>(&self, pattern: &str, policy: BadRecords) -> Bag<Captures<S, T>>

@@ -35,7 +35,8 @@ impl<S: Stage> Bag<S> {
         self.collected(heap_bytes)
     }
 
-    /// As [`Bag::collect`], for items that know their size better than serde sees it.
+    /// All items, as partitions that can be spilled, for items that know their size better than serde
+    /// sees it.
     ///
     /// ```
     /// # use flagstone_bag::Bag;

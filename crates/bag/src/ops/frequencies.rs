@@ -111,7 +111,7 @@ impl<S> Bag<S>
 where
     S: for<'a> Stage<Item<'a> = &'a str>,
 {
-    /// As [`Bag::frequencies`], of text that is borrowed: a `String` is made for every different
+    /// Every different text with how often it occurs, in the order of first appearance: a `String` is made for every different
     /// text, not for every item.
     #[track_caller]
     pub fn frequencies_str(&self) -> Bag<Frequencies<String>> {
@@ -125,7 +125,7 @@ where
         counted.by_first_seen(step, |item, count| (item, count))
     }
 
-    /// As [`Bag::distinct`], of text that is borrowed.
+    /// Every different text once, in the order of first appearance; it is borrowed until it is kept.
     #[track_caller]
     pub fn distinct_str(&self) -> Bag<Distinct<String>> {
         let step = Step {

@@ -77,7 +77,7 @@ impl Bag<()> {
         read_with(paths, JsonOptions::default(), "read_json")
     }
 
-    /// As [`Bag::read_json`], from several paths or patterns, with options.
+    /// The records of JSON-lines files as values of a type that serde can read, as the options say.
     #[track_caller]
     pub fn read_json_with<T, I>(paths: I, options: JsonOptions) -> Bag<Source<ReadJson<T, Typed>>>
     where
@@ -109,7 +109,7 @@ impl Bag<()> {
         read_with(paths, JsonOptions::default(), "read_json_values")
     }
 
-    /// As [`Bag::read_json_values`], from several paths or patterns, with options.
+    /// The values of JSON-lines files, whatever they are, read as the options say.
     #[track_caller]
     pub fn read_json_values_with(
         paths: impl IntoPaths,

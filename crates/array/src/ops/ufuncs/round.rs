@@ -164,7 +164,7 @@ impl<T: Element> Array<T> {
         self.clip_to(&Array::scalar(low), &Array::scalar(high))
     }
 
-    /// The same between two arrays, which are broadcast; not-a-number where one of them is.
+    /// The elements held between those of two arrays, which are broadcast; not-a-number where one of them is.
     ///
     /// ```
     /// # use flagstone_array::Array;
