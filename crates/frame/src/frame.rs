@@ -300,7 +300,9 @@ impl DataFrame {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn schema_with(&self, execute: &dyn Execute) -> Result<SchemaRef> {
-        let lowered = self.lower(execute)?;
+        // no plan follows that would say what it needs
+        let source = self.node.origin().open(execute);
+        let lowered = self.lower_over(&source.map_err(|error| self.locate_source(error))?)?;
         Ok(Arc::new(Schema::new(lowered.schema.fields().clone())))
     }
 
@@ -325,13 +327,19 @@ impl DataFrame {
 
     /// The frame over its source, ready to run.
     ///
-    /// When the session's budget is too small even to look at the heads of the files, they are looked
-    /// at one by one outside of it (a few MiB, once): the plan that follows then says the budget that
-    /// all of it needs, rather than the user climbing there by one refusal after the other.
+    /// When the session's budget is a little too small even to look at the heads of the files, they are
+    /// looked at one by one outside of it, once: the plan that follows then says the budget that all of
+    /// it needs, rather than the user climbing there by one refusal after the other. Heads that need
+    /// more are refused.
     pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
+        const OUTSIDE_BYTES_MAX: u64 = 16 << 20;
+        let is_little = |error: &Error| {
+            let smallest = error.smallest_budget();
+            error.kind() == ErrorKind::Budget && smallest.is_some_and(|b| b <= OUTSIDE_BYTES_MAX)
+        };
         let origin = self.node.origin();
         let source = match origin.open(execute) {
-            Err(error) if error.kind() == ErrorKind::Budget => origin.open(&SerialExecutor),
+            Err(error) if is_little(&error) => origin.open(&SerialExecutor),
             opened => opened,
         };
         self.lower_over(&source.map_err(|error| self.locate_source(error))?)
