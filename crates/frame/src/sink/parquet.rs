@@ -34,6 +34,9 @@ const SLICE_ROWS: usize = 1024;
 /// What the encoder of a column takes before it has seen a value.
 const COLUMN_BYTES: u64 = 4 << 10;
 
+/// What writing takes beside the values of a slice and what is in progress: see [`writing_bytes`].
+const WRITING_BYTES: u64 = 1 << 20;
+
 /// How the pages of a Parquet file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ParquetCompression {
@@ -189,11 +192,12 @@ impl Sink for ParquetSink {
     }
 
     fn footprint(&self) -> Footprint {
-        // a row group in progress, and a page and a dictionary for each column
+        // a row group in progress, a page and a dictionary for each column, and a slice that is added
         let columns = self.schema.flattened_fields().len() as u64;
         let pages = columns * (64 << 10);
+        let row_group = self.options.row_group_bytes() as u64;
         Footprint::estimated(4096)
-            .with_scratch(self.options.row_group_bytes() as u64 + pages)
+            .with_scratch(row_group + pages + WRITING_BYTES)
             .resident()
     }
 
@@ -231,7 +235,7 @@ pub(crate) struct Writing<'a> {
 /// the values in a dictionary, encoded, in a page that is compressed, and as the bounds of the page
 /// and of the row group. Measured with a counting allocator on fields of megabytes.
 fn writing_bytes(slice: &RecordBatch) -> Result<u64> {
-    let mut bytes = 1 << 20;
+    let mut bytes = WRITING_BYTES;
     for column in slice.columns() {
         let own = column.to_data().get_slice_memory_size();
         bytes += 5 * own.map_err(crate::error::arrow_error)? as u64;
