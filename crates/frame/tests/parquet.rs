@@ -7,6 +7,7 @@ use arrow::datatypes::Int64Type;
 use common::write;
 use flagstone_frame::{DataFrame, JsonOptions, ParquetOptions, col, count_all, lit, min, sum};
 use flagstone_graph::{Counter, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially};
+use flagstone_scheduler::Session;
 
 /// A directory of several files and row groups, `n` ascending.
 fn table(dir: &std::path::Path, rows: i64) -> DataFrame {
@@ -97,4 +98,32 @@ fn broken_files_are_named() {
         .check()
         .unwrap_err();
     assert!(error.message().contains("x.parquet"), "{error}");
+}
+
+#[test]
+fn files_of_any_size_are_written_within_the_budget_that_a_refusal_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let frame = table(dir.path(), 50_000);
+    for (number, target_bytes) in [1, 4 << 10, 1 << 20, 8 << 20, 128 << 20]
+        .into_iter()
+        .enumerate()
+    {
+        let options = ParquetOptions {
+            target_bytes,
+            overwrite: true,
+            ..ParquetOptions::default()
+        };
+        let out = dir.path().join(format!("o{number}"));
+        let written = |budget_bytes: u64| {
+            let session = Session::builder().memory_bytes(budget_bytes).threads(2);
+            frame.write_parquet_with(&session.build().unwrap(), &out, &options)
+        };
+        let refused = written(200_000).unwrap_err();
+        let smallest = refused.smallest_budget().unwrap();
+        for budget_bytes in [smallest, smallest + 1000, smallest + smallest / 2] {
+            let report = written(budget_bytes);
+            let report = report.unwrap_or_else(|error| panic!("{target_bytes}: {error}"));
+            assert_eq!(report.rows, 50_000);
+        }
+    }
 }

@@ -132,7 +132,10 @@ impl Certificate {
     /// Why the program cannot run in this budget, or with the session's spill quota, if it cannot.
     /// An estimate refuses nothing: the run finds out.
     pub fn refusal(&self, program: &Program) -> Option<Error> {
-        if self.minimum_budget_bytes() <= self.budget_bytes {
+        // what the session takes for itself grows with its budget, once by a step: a smaller budget
+        // may be enough where this one is not
+        let needed = self.program_bytes.saturating_add(self.minimum_data_bytes);
+        if needed.saturating_add(self.fixed_bytes) <= self.budget_bytes {
             return self.quota.and_then(|quota| quota.refusal());
         }
         let (rank, bytes) = self.worst.unwrap_or((0, 0));
@@ -258,15 +261,28 @@ pub(crate) fn certify(
     }
     certificate.minimum_data_bytes = certificate.worst.map_or(0, |(_, bytes)| bytes);
     let needed = program_bytes + certificate.minimum_data_bytes;
-    let mut minimum = needed.saturating_add(fixed_of(needed));
-    while fixed_of(minimum).saturating_add(needed) > minimum {
-        minimum = fixed_of(minimum).saturating_add(needed);
-    }
-    certificate.minimum_budget_bytes = minimum;
+    certificate.minimum_budget_bytes = smallest_budget(needed, fixed_of);
     if let Some(heap) = heap {
         (certificate.spill_bytes, certificate.reload_bytes) = (heap.spilled, heap.reloaded);
     }
     certificate
+}
+
+/// The smallest budget that leaves what is needed beside what the session takes of it, in whole mebibytes
+/// too: so it is told.
+fn smallest_budget(needed: u64, fixed_of: impl Fn(u64) -> u64) -> u64 {
+    const STEP: u64 = 1 << 20;
+    let lacks = |budget: u64| fixed_of(budget).saturating_add(needed) > budget;
+    let mut budget = needed.saturating_add(fixed_of(needed));
+    loop {
+        while lacks(budget) {
+            budget = fixed_of(budget).saturating_add(needed);
+        }
+        match budget.checked_next_multiple_of(STEP) {
+            Some(told) if lacks(told) => budget = told + 1,
+            _ => return budget,
+        }
+    }
 }
 
 /// The largest of many numbers up to each rank, rounded up: a step for each that is a part in 64
@@ -408,4 +424,28 @@ fn program_bytes(program: &Program) -> u64 {
     12 + program.task_count() as u64 * (12 + Tasks::BYTES_PER_TASK)
         + program.edge_count() as u64 * 8
         + outputs as u64 * 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixed::Fixed;
+
+    #[test]
+    fn the_smallest_budget_is_enough_and_so_are_the_mebibytes_it_is_told_in() {
+        const MIB: u64 = 1 << 20;
+        for threads in [1, 2, 3, 8, 64] {
+            let fixed_of = |budget| Fixed::for_session(budget, threads, u64::MAX, false).total();
+            // a session takes more for itself from 32 MiB on, at once
+            let about = 32 * MIB - fixed_of(32 * MIB);
+            let near = (0..400).map(|i| about - 200_000 + i * 1000);
+            for needed in near.chain((0..100).map(|i| i * 777_777)) {
+                let smallest = smallest_budget(needed, fixed_of);
+                for budget in [smallest, smallest.next_multiple_of(MIB)] {
+                    let left = budget - fixed_of(budget);
+                    assert!(needed <= left, "{threads}: {needed} of {left} at {budget}");
+                }
+            }
+        }
+    }
 }

@@ -42,6 +42,9 @@ const COLUMNS_AT_ONCE_MAX: u64 = 256;
 /// What a writer keeps of a column for each row group that it has finished.
 const FINISHED_BYTES: u64 = 1 << 10;
 
+/// What writing takes beside the values of a slice and what is in progress: see [`writing_bytes`].
+const WRITING_BYTES: u64 = 1 << 20;
+
 /// How the pages of a Parquet file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ParquetCompression {
@@ -220,10 +223,11 @@ impl Sink for ParquetSink {
     }
 
     fn footprint(&self) -> Footprint {
-        // a row group in progress beside what each column takes
+        // a row group in progress beside what each column takes, and a slice that is added
         let encoders = encoders_bytes(&self.schema);
+        let row_group = self.options.row_group_bytes() as u64;
         Footprint::estimated(4096)
-            .with_scratch(self.options.row_group_bytes() as u64 + encoders)
+            .with_scratch(row_group + encoders + WRITING_BYTES)
             .resident()
     }
 }
@@ -266,7 +270,7 @@ enum Encoder {
 /// the values in a dictionary, encoded, in a page that is compressed, and as the bounds of the page
 /// and of the row group. Measured with a counting allocator on fields of megabytes.
 fn writing_bytes(slice: &RecordBatch) -> Result<u64> {
-    let mut bytes = 1 << 20;
+    let mut bytes = WRITING_BYTES;
     for column in slice.columns() {
         let own = column.to_data().get_slice_memory_size();
         bytes += 5 * own.map_err(crate::error::arrow_error)? as u64;
@@ -280,7 +284,7 @@ impl Writing<'_> {
     fn lease_columns(&mut self) -> Result<()> {
         if let Some(Encoder::Columns(writer)) = &self.writer {
             let held = writer.held_bytes() + self.finished_bytes;
-            let column = 5 * writer.largest_column_bytes()? + (1 << 20);
+            let column = 5 * writer.largest_column_bytes()? + WRITING_BYTES;
             let encoders = encoders_bytes(&self.sink.schema);
             self.lease.ensure(held + column + encoders)?;
         }
