@@ -19,13 +19,12 @@ fn printed(command: &str, place: &Path) -> String {
         .args(["-c", &format!("{command} 2>&1")])
         .current_dir(place)
         .env("PATH", path)
-        .env("FLAGSTONE_SPILL_DIR", place)
         .env("LC_ALL", "C")
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    // how long it took is another thing each time
-    let mut lines: Vec<String> = text.lines().map(without_time).collect();
+    let text = text.replace(&place.display().to_string(), "<here>");
+    let mut lines: Vec<String> = text.lines().map(the_same_each_time).collect();
     match output.status.code() {
         Some(0) => {}
         code => lines.push(format!("[exit {}]", code.unwrap_or(-1))),
@@ -33,19 +32,39 @@ fn printed(command: &str, place: &Path) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// A line with `<time>` for each number of seconds.
-fn without_time(line: &str) -> String {
-    let is_time = |word: &str| {
-        let number = word.trim_end_matches([',', '.', ')', ';']);
-        number.strip_suffix('s').is_some_and(|number| {
-            number.parse::<f64>().is_ok() && number.contains(|c: char| c.is_ascii_digit())
-        })
-    };
-    let words = line.split(' ').map(|word| match is_time(word) {
-        true => "<time>",
-        false => word,
+/// A line without what is another each time: seconds, what a run held, and the hashes of tasks.
+fn the_same_each_time(line: &str) -> String {
+    let peak = [", peak ", "; peak "].iter().find_map(|word| {
+        let at = line.find(word)? + word.len();
+        let of = line[at..].find(" of ")? + at;
+        Some(format!("{}<bytes>{}", &line[..at], &line[of..]))
+    });
+    let line = peak.as_deref().unwrap_or(line);
+    let words = line.split(' ').map(|word| {
+        let number = word.trim_end_matches([',', '.', ')', ';', ':']);
+        let seconds = number.strip_suffix('s').map(str::parse::<f64>);
+        match seconds {
+            Some(Ok(_)) => "<time>".to_owned(),
+            _ => without_hash(word),
+        }
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// `read-csv-9d06be[0]` as `read-csv-<hash>[0]`.
+fn without_hash(word: &str) -> String {
+    const HASH_LEN: usize = 6;
+    for (at, _) in word.match_indices('-') {
+        let rest = &word[at + 1..];
+        let hash = rest.get(..HASH_LEN).unwrap_or_default();
+        if hash.len() == HASH_LEN
+            && hash.bytes().all(|b| b.is_ascii_hexdigit())
+            && rest[HASH_LEN..].starts_with('[')
+        {
+            return format!("{}-<hash>{}", &word[..at], &rest[HASH_LEN..]);
+        }
+    }
+    word.to_owned()
 }
 
 #[test]
