@@ -139,6 +139,13 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     files
 }
 
+/// The Rust files below a folder in which there are some.
+fn found_sources(folder: &str) -> Vec<(String, String)> {
+    let files = sources(folder);
+    assert!(!files.is_empty(), "there is no Rust in {folder}");
+    files
+}
+
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -220,7 +227,7 @@ fn every_dependency_is_used() {
 
 #[test]
 fn kernels_know_no_graph() {
-    for (file, code) in KERNELS.into_iter().flat_map(sources) {
+    for (file, code) in KERNELS.into_iter().flat_map(found_sources) {
         for (at, _) in code.match_indices("flagstone_graph::") {
             let rest = &code[at + "flagstone_graph::".len()..];
             let names = match rest.strip_prefix('{') {
@@ -269,16 +276,16 @@ fn has_unsafe(code: &str) -> bool {
 /// Public functions without an example that runs, crate by crate: none of these numbers may grow.
 const WITHOUT_EXAMPLE: [(&str, usize); 4] = [
     ("crates/flagstone", 13),
-    ("crates/array", 50),
-    ("crates/bag", 55),
-    ("crates/frame", 24),
+    ("crates/array", 35),
+    ("crates/bag", 54),
+    ("crates/frame", 22),
 ];
 
 #[test]
 fn public_functions_have_examples() {
     for (folder, most) in WITHOUT_EXAMPLE {
         let mut without = Vec::new();
-        for (file, code) in sources(&format!("{folder}/src")) {
+        for (file, code) in found_sources(&format!("{folder}/src")) {
             let (mut has_example, mut is_hidden) = (false, false);
             for line in code.lines().map(str::trim_start) {
                 match line {

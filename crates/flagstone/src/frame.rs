@@ -41,7 +41,7 @@ impl Persist for DataFrame {
 
     #[track_caller]
     fn persist_on(&self, session: &Session) -> Result<DataFrame> {
-        let schema = self.schema_with(session)?;
+        let schema = self.planned_schema_with(session)?;
         let mut graph = Graph::new();
         let layer = self.build(&mut graph, session)?;
         let handle = start(session, &graph, layer)?;
@@ -216,6 +216,7 @@ impl Session {
         path: impl AsRef<Path>,
         output: &Output,
     ) -> Result<Explanation> {
+        frame.check_target(path.as_ref())?;
         let mut graph = Graph::new();
         let layer = frame.build_write(&mut graph, self, output)?;
         output.check_target(path.as_ref())?;

@@ -85,7 +85,7 @@ impl Session {
         collection.compute_on(self)
     }
 
-    /// Starts computing a bag or a dataframe and returns at once with the same collection over the
+    /// Starts computing an array, a bag or a dataframe and returns at once with the same collection over the
     /// results. Its blocks stay in the session, are spilled when memory is short, and are released
     /// when the last handle on the returned collection is dropped; dropping it earlier cancels what
     /// is unfinished.

@@ -306,6 +306,23 @@ impl DataFrame {
         Ok(Arc::new(Schema::new(lowered.schema.fields().clone())))
     }
 
+    /// The columns, for a plan that follows: what little looking at the heads takes may be outside of the
+    /// budget, and the refusal of the plan says what all of it needs.
+    #[doc(hidden)]
+    pub fn planned_schema_with(&self, execute: &dyn Execute) -> Result<SchemaRef> {
+        let lowered = self.lower(execute)?;
+        Ok(Arc::new(Schema::new(lowered.schema.fields().clone())))
+    }
+
+    /// Refuses an output that would replace what the frame is read from.
+    ///
+    /// # Errors
+    /// The input that it would replace.
+    #[doc(hidden)]
+    pub fn check_target(&self, path: &Path) -> Result<()> {
+        crate::terminal::check_inputs(self, path)
+    }
+
     /// What was found about the files that nobody had said: what ends their lines, names that were
     /// made unique.
     ///

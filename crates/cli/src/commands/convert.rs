@@ -54,31 +54,51 @@ pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
     explained(&plan, &explanation)
 }
 
-/// What the name of the output says: its format, and whether it is compressed.
-fn of_name(to: &Path) -> (Option<Format>, bool) {
+/// What the name of an output says.
+#[derive(Default)]
+struct Named {
+    format: Option<Format>,
+    is_packed: bool,
+    has_tabs: bool,
+    /// It ends as files do of a format, or of a compression, that is not written.
+    is_strange: bool,
+}
+
+fn of_name(to: &Path) -> Named {
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     let name = name.to_ascii_lowercase();
     let (plain, is_packed) = match name.strip_suffix(".zst") {
         Some(plain) => (plain, true),
         None => (name.as_str(), false),
     };
-    let format = match plain
-        .rsplit_once('.')
-        .map_or("", |(_, extension)| extension)
-    {
+    let extension = plain.rsplit_once('.').map_or("", |(_, end)| end);
+    let format = match extension {
         "parquet" if !is_packed => Some(Format::Parquet),
-        "csv" => Some(Format::Csv),
+        "csv" | "tsv" | "tab" => Some(Format::Csv),
         "json" | "jsonl" | "ndjson" => Some(Format::Json),
         "arrow" | "ipc" | "feather" if !is_packed => Some(Format::Arrow),
         _ => None,
     };
-    (format, is_packed && format.is_some())
+    let strange = ["gz", "bz2", "xz", "zip", "txt", "avro", "orc", "xlsx"];
+    Named {
+        format,
+        is_packed: is_packed && format.is_some(),
+        has_tabs: matches!(extension, "tsv" | "tab"),
+        is_strange: format.is_none() && (is_packed || strange.contains(&extension)),
+    }
 }
 
 /// What is written, as the flags say, and where they do not, the name of the output.
 fn output(args: &Convert) -> Result<Output, Failure> {
-    let (named, is_packed) = of_name(&args.output.to);
-    let format = match args.format.or(named).unwrap_or(Format::Parquet) {
+    let named = of_name(&args.output.to);
+    if named.is_strange && args.format.is_none() {
+        return Err(Failure::Usage(format!(
+            "--to {}: files that are called so are not written; choose a name that ends in .parquet, .csv, \
+             .tsv, .json or .arrow (text also with .zst), or say --format for a directory of this name",
+            args.output.to.display()
+        )));
+    }
+    let format = match args.format.or(named.format).unwrap_or(Format::Parquet) {
         Format::Parquet => {
             let compression = match args.compression {
                 None | Some(Compression::Zstd) => ParquetCompression::Zstd,
@@ -98,7 +118,7 @@ fn output(args: &Convert) -> Result<Output, Failure> {
     };
     let compression = match args.compression {
         Some(Compression::Zstd) => RowCompression::Zstd,
-        None if is_packed => RowCompression::Zstd,
+        None if named.is_packed => RowCompression::Zstd,
         None | Some(Compression::None) => RowCompression::None,
         Some(Compression::Snappy) => {
             let message = "only Parquet is compressed with snappy; say --compression zstd or none";
@@ -110,6 +130,7 @@ fn output(args: &Convert) -> Result<Output, Failure> {
         target_bytes: args.partition_bytes,
         overwrite: args.output.overwrite,
         keep_partial: args.output.keep_partial,
+        delimiter: if named.has_tabs { b'\t' } else { b',' },
         ..RowOptions::new(format)
     }))
 }
@@ -290,7 +311,7 @@ fn summary(args: &Convert, session: &Session, report: &WriteReport) {
         format_bytes(report.bytes),
         args.output.to.display(),
         // a name such as x.parquet may have become either
-        match report.files.len() > 1 && of_name(&args.output.to).0.is_some() {
+        match report.files.len() > 1 && of_name(&args.output.to).format.is_some() {
             true => " (a directory)",
             false => "",
         }

@@ -260,7 +260,11 @@ fn sampled(
 ) -> Result<(), Failure> {
     let reading = &args.reading;
     let frame = reading::frame(inputs, reading, format, BadRecords::Fail);
-    let schema = frame.schema_with(session)?;
+    let schema = match args.full {
+        // a run follows, which says what all of it needs
+        true => frame.planned_schema_with(session)?,
+        false => frame.schema_with(session)?,
+    };
     let files = flagstone::list_files(inputs)?;
     let bytes: u64 = files.iter().map(|(_, len)| len).sum();
     print(format_args!(

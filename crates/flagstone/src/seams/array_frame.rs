@@ -188,7 +188,7 @@ impl Session {
     ) -> Result<Array<T>> {
         let names: Vec<String> = columns.into_iter().map(Into::into).collect();
         let frame = frame.select(names.iter().map(flagstone_frame::col));
-        for field in frame.schema_with(self)?.fields() {
+        for field in frame.planned_schema_with(self)?.fields() {
             let data_type = field.data_type();
             let is_text = data_type.is_string() || data_type.is_binary() || data_type.is_nested();
             if is_text {

@@ -35,7 +35,7 @@ impl Session {
     ) -> Result<Bag<Source<FromBlocks<T>>>> {
         let frame = match RecordKeys::of::<T>() {
             RecordKeys::Fields(fields) => {
-                let schema = frame.schema_with(self)?;
+                let schema = frame.planned_schema_with(self)?;
                 let has = |name: &&str| schema.column_with_name(name).is_some();
                 let columns: Vec<_> = fields.iter().copied().filter(has).map(col).collect();
                 frame.select(columns)

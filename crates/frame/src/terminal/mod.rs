@@ -21,7 +21,7 @@ use crate::source::bad::Quarantine;
 use crate::source::{Outcome, PartitionSource, Widening};
 
 pub use write::{Output, WriteReport};
-pub(crate) use write::{build_write, write};
+pub(crate) use write::{build_write, check_inputs, write};
 
 /// What a run says beside its result.
 #[derive(Default)]

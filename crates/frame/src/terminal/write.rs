@@ -172,6 +172,19 @@ pub(crate) fn build_write(
     lowered.push(graph, output.sink(schema, Path::new(".")))
 }
 
+/// Refuses an output that would replace an input.
+pub(crate) fn check_inputs(frame: &DataFrame, path: &Path) -> Result<()> {
+    let Some(input) = frame.node.origin().file_in(path)? else {
+        return Ok(());
+    };
+    let message = format!(
+        "the output {} would replace its own input {}; choose another name",
+        path.display(),
+        input.display()
+    );
+    Err(Error::invalid(message))
+}
+
 pub(crate) fn write(
     frame: &DataFrame,
     execute: &dyn Execute,
@@ -179,14 +192,7 @@ pub(crate) fn write(
     output: &Output,
 ) -> Result<WriteReport> {
     // mistakes come before anything is touched on disk
-    if let Some(input) = frame.node.origin().file_in(path)? {
-        let message = format!(
-            "the output {} would replace its own input {}; choose another name",
-            path.display(),
-            input.display()
-        );
-        return Err(Error::invalid(message));
-    }
+    check_inputs(frame, path)?;
     let lowered = frame.lower(execute)?;
     if lowered.schema.fields().is_empty() {
         find_columns(frame, execute)?;
