@@ -69,7 +69,7 @@ fn panics<T: Element>(array: &Array<T>, part: &str) {
     ];
     for (name, question) in questions {
         let question = std::panic::AssertUnwindSafe(question);
-        let payload = std::panic::catch_unwind(|| question()).expect_err(name);
+        let payload = std::panic::catch_unwind(question).expect_err(name);
         let message = payload
             .downcast_ref::<String>()
             .cloned()

@@ -499,7 +499,7 @@ fn the_last_of_given_chunks_has_its_own_length() {
         assert_eq!(values(&path).unwrap(), [1.0, 2.0, 3.0, 4.0], "{lengths}");
         let twice = ndarray::arr1(&[2.0, 4.0, 6.0, 8.0]).into_dyn();
         let twice = Array::from_ndarray(twice);
-        let region = StoreTo::ZarrRegion(&path, &[0..4]);
+        let region = StoreTo::ZarrRegion(&path, std::slice::from_ref(&(0..4)));
         twice.store_with(&SerialExecutor, &region).unwrap();
         assert_eq!(values(&path).unwrap(), [2.0, 4.0, 6.0, 8.0], "{lengths}");
     }

@@ -96,7 +96,7 @@ fn columns_that_are_encoded_one_after_the_other_hold_the_same_values() {
                             (row * 600 + i + file).wrapping_mul(0x9e37_79b9_7f4a_7c15)
                         ),
                         2 => format!("\"k{i}\":{{\"a\":{row},\"b\":[{i},null,{file}]}}"),
-                        3 => format!("\"k{i}\":{}", row % 2 == 0),
+                        3 => format!("\"k{i}\":{}", row.is_multiple_of(2)),
                         4 => format!("\"k{i}\":{}.5", row + i),
                         _ => format!("\"k{i}\":[\"x\",\"{}\"]", "y".repeat(row % 5)),
                     }),

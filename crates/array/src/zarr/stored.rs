@@ -340,9 +340,9 @@ impl Stored {
         hasher.str(&self.path.to_string_lossy());
         hasher.str(&format!("{:?} {:?}", self.zarr.metadata(), self.modified));
         if let Some(last) = &self.last {
-            for axis in 0..last.len() {
+            for (axis, &length) in last.iter().enumerate() {
                 let lengths = self.grid.chunk_lengths(axis).into_iter();
-                lengths.chain([last[axis]]).for_each(|length| {
+                lengths.chain([length]).for_each(|length| {
                     hasher.u64(length as u64);
                 });
             }

@@ -263,7 +263,7 @@ pub(crate) struct Writing<'a> {
 /// Columns together, or one after the other.
 enum Encoder {
     Together(Box<ArrowWriter<Named>>),
-    Columns(ColumnWise),
+    Columns(Box<ColumnWise>),
 }
 
 /// What writing a slice may allocate before the writer's own count of its memory can be asked:
@@ -320,7 +320,10 @@ impl Drain for Writing<'_> {
                 // encoders and their buffers, before anything is written
                 self.lease.ensure(encoders_bytes(&schema))?;
                 none.insert(match is_wide(&schema) {
-                    true => Encoder::Columns(ColumnWise::new(named, schema, properties)?),
+                    true => {
+                        let columns = ColumnWise::new(named, schema, properties)?;
+                        Encoder::Columns(Box::new(columns))
+                    }
                     false => {
                         let options = writer_options(&schema, properties)?;
                         let writer = ArrowWriter::try_new_with_options(named, schema, options);

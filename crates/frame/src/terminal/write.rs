@@ -107,7 +107,7 @@ impl Output {
             Output::Parquet(_) => &["parquet"][..],
             Output::Rows(options) => options.extensions(),
         };
-        !has_slash && extensions.iter().any(|extension| ends(&extension)) && !is_empty_dir(path)
+        !has_slash && extensions.iter().any(ends) && !is_empty_dir(path)
     }
 
     fn open(&self, path: &Path, options: OutputOptions) -> Result<AtomicDir> {
