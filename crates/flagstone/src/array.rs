@@ -1,19 +1,18 @@
 //! Arrays in a session: computing, keeping and storing them.
 
 use std::path::Path;
-use std::sync::Arc;
 
 #[cfg(feature = "zarr")]
 use flagstone_array::ZarrOptions;
 use flagstone_array::{Array, Element, StoreTo};
-use flagstone_graph::{Block, Execute, Graph, Layer, Result, advised};
+use flagstone_graph::{Block, Execute, Graph, Result, advised};
 use flagstone_io::OutputOptions;
 use ndarray::ArrayD;
 
 use crate::compute::sealed::Sealed;
 use crate::compute::{Compute, Planner};
 use crate::explain::Explanation;
-use crate::persist::{Persist, start};
+use crate::persist::{Persist, push_kept, start};
 use crate::session::Session;
 
 impl<T: Element> Sealed for Array<T> {}
@@ -52,10 +51,7 @@ impl<T: Element> Persist for Array<T> {
                 Ok((graph, vec![layer]))
             })
         })?;
-        Ok(Array::from_layer(grid, move |graph| {
-            let layer = Arc::clone(&handle) as Arc<dyn Layer>;
-            Ok(graph.push_at(layer, &[], None))
-        }))
+        Ok(Array::from_layer(grid, push_kept(handle)))
     }
 }
 

@@ -1,13 +1,11 @@
 //! Bags in a session: computing and keeping them.
 
-use std::sync::Arc;
-
 use flagstone_bag::{Bag, BagItem, Collected, Computed, Portable, Repeated, Source, Stage};
-use flagstone_graph::{Block, Graph, Layer, Result};
+use flagstone_graph::{Block, Graph, Result};
 
 use crate::compute::sealed::Sealed;
 use crate::compute::{Compute, Planner};
-use crate::persist::{Persist, start};
+use crate::persist::{Persist, push_kept, start};
 use crate::session::Session;
 
 impl<T> Sealed for BagItem<T> {}
@@ -77,10 +75,7 @@ impl<T: Portable + Repeated> Persist for Collected<T> {
         let mut graph = Graph::new();
         let layer = self.lower(&mut graph)?;
         let handle = start(session, &graph, layer)?;
-        Ok(Bag::from_layer(move |graph| {
-            let layer = Arc::clone(&handle) as Arc<dyn Layer>;
-            Ok(graph.push_at(layer, &[], None))
-        }))
+        Ok(Bag::from_layer(push_kept(handle)))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(any(feature = "array", feature = "bag"))]
+use flagstone_graph::Layer;
 use flagstone_graph::{Error, Graph, LayerId, Result};
 use flagstone_scheduler::Persisted;
 
@@ -22,4 +24,12 @@ pub(crate) fn start(session: &Session, graph: &Graph, layer: LayerId) -> Result<
     let handle = session.persist_graph(graph, &[layer])?.pop();
     let nothing = || Error::invalid("nothing to persist");
     handle.map(Arc::new).ok_or_else(nothing)
+}
+
+/// Puts kept blocks into later graphs, as a layer that reads nothing.
+#[cfg(any(feature = "array", feature = "bag"))]
+pub(crate) fn push_kept(
+    handle: Arc<Persisted>,
+) -> impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + 'static {
+    move |graph| Ok(graph.push_at(Arc::clone(&handle) as Arc<dyn Layer>, &[], None))
 }

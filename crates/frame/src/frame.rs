@@ -301,17 +301,14 @@ impl DataFrame {
     /// As [`check`](Self::check).
     pub fn schema_with(&self, execute: &dyn Execute) -> Result<SchemaRef> {
         // no plan follows that would say what it needs
-        let source = self.node.origin().open(execute);
-        let lowered = self.lower_over(&source.map_err(|error| self.locate_source(error))?)?;
-        Ok(Arc::new(Schema::new(lowered.schema.fields().clone())))
+        Ok(fields_of(&self.lower_over(&self.open(execute)?)?))
     }
 
     /// The columns, for a plan that follows: what little looking at the heads takes may be outside of the
     /// budget, and the refusal of the plan says what all of it needs.
     #[doc(hidden)]
     pub fn planned_schema_with(&self, execute: &dyn Execute) -> Result<SchemaRef> {
-        let lowered = self.lower(execute)?;
-        Ok(Arc::new(Schema::new(lowered.schema.fields().clone())))
+        Ok(fields_of(&self.lower(execute)?))
     }
 
     /// Refuses an output that would replace what the frame is read from.
@@ -337,9 +334,13 @@ impl DataFrame {
     /// # Errors
     /// As [`notes`](Self::notes).
     pub fn notes_with(&self, execute: &dyn Execute) -> Result<Vec<String>> {
+        Ok(self.open(execute)?.notes())
+    }
+
+    /// The frame's source, its files listed and their heads looked at.
+    fn open(&self, execute: &dyn Execute) -> Result<Arc<dyn PartitionSource>> {
         let source = self.node.origin().open(execute);
-        let source = source.map_err(|error| self.locate_source(error))?;
-        Ok(source.notes())
+        source.map_err(|error| self.locate_source(error))
     }
 
     /// The frame over its source, ready to run.
@@ -354,12 +355,11 @@ impl DataFrame {
             let smallest = error.smallest_budget();
             error.kind() == ErrorKind::Budget && smallest.is_some_and(|b| b <= OUTSIDE_BYTES_MAX)
         };
-        let origin = self.node.origin();
-        let source = match origin.open(execute) {
-            Err(error) if is_little(&error) => origin.open(&SerialExecutor),
-            opened => opened,
+        let source = match self.open(execute) {
+            Err(error) if is_little(&error) => self.open(&SerialExecutor)?,
+            opened => opened?,
         };
-        self.lower_over(&source.map_err(|error| self.locate_source(error))?)
+        self.lower_over(&source)
     }
 
     /// The same over a source that is open.
@@ -602,6 +602,11 @@ impl GroupBy {
             }),
         }
     }
+}
+
+/// The columns that a plan gives, without what its planner notes of them.
+fn fields_of(lowered: &lower::Lowered) -> SchemaRef {
+    Arc::new(Schema::new(lowered.schema.fields().clone()))
 }
 
 /// What a column or a group key may be written as: a column's name, or an expression.

@@ -303,11 +303,7 @@ impl Output {
         if !self.partial.set_stage(Stage::Publishing) {
             return Err(gone(path));
         }
-        let is_dir = fs::symlink_metadata(from).map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => gone(from),
-            _ => Error::os("read", from, cause),
-        })?;
-        let is_dir = is_dir.is_dir();
+        let is_dir = look_at_unfinished(from)?.is_dir();
         let old = match fs::symlink_metadata(target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             old => Some(old.map_err(|cause| Error::os("read", target, cause))?),
@@ -378,15 +374,20 @@ fn gone(path: &Path) -> Error {
     Error::new(ErrorKind::Io, message).at_path(path)
 }
 
+/// What lies under the name of unfinished output, which has to be there.
+fn look_at_unfinished(path: &Path) -> Result<fs::Metadata, Error> {
+    fs::symlink_metadata(path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => gone(path),
+        _ => Error::os("read", path, cause),
+    })
+}
+
 /// Refuses output under whose name something else lies by now, or nothing.
 fn check_same(file: &File, path: &Path) -> Result<(), Error> {
     let own = file
         .metadata()
         .map_err(|cause| Error::os("read", path, cause))?;
-    let there = fs::symlink_metadata(path).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => gone(path),
-        _ => Error::os("read", path, cause),
-    })?;
+    let there = look_at_unfinished(path)?;
     match (own.dev(), own.ino()) == (there.dev(), there.ino()) {
         true => Ok(()),
         false => Err(gone(path)),
