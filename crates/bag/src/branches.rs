@@ -115,7 +115,7 @@ mod tests {
     use flagstone_memory::Unlimited;
 
     use super::*;
-    use crate::stored::Stored;
+    use flagstone_exchange::Stored;
 
     #[test]
     fn parts_of_different_types_come_back_in_order() {

@@ -37,9 +37,9 @@ use crate::bag::Bag;
 use crate::branch::name_of;
 use crate::mark::Mark;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, ItemOrder, Root, Stage, Step, Want};
 use crate::sweep::Sweeps;
+use flagstone_exchange::heap_bytes;
 
 /// Says where an item comes from, when somebody asks.
 pub type Asked<'a> = dyn Fn() -> Option<Mark> + 'a;

@@ -36,29 +36,37 @@ impl Counter {
     ];
 }
 
-/// A file for state that does not fit: written and read at offsets, gone when dropped.
+/// Where bytes lie in a scratch file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScratchRange {
+    /// A number of the file's own: whoever appended has it, and nobody else makes one.
+    pub start: u64,
+    /// How many bytes there are.
+    pub len: u64,
+}
+
+/// A file for state that does not fit, gone when dropped.
+///
+/// Threads append to it at once. What is appended stays in memory while there is room for it, and goes
+/// to the disk when somebody else needs that: a file says where bytes are found again, not that they
+/// were written.
 pub trait ScratchFile: Send + Sync {
-    /// Appends bytes and returns where they start.
+    /// Appends bytes and says where they lie. `turn` says when they are read, among what is appended to
+    /// this file: what has the highest turn leaves memory first.
     ///
     /// # Errors
     /// A full disk or quota, or another I/O error.
-    fn append(&mut self, bytes: &[u8]) -> Result<u64>;
+    fn append(&self, bytes: &[u8], turn: u32) -> Result<ScratchRange>;
 
-    /// Says that nothing is appended for now: what the file holds in memory of its end goes to disk,
-    /// and what is appended later may start further on.
+    /// Fills `buffer` with what lies in `range` from its byte `from` on.
     ///
     /// # Errors
-    /// As [`append`](Self::append).
-    fn seal(&mut self) -> Result<()> {
-        Ok(())
-    }
+    /// An I/O error, a buffer that reaches beyond the range, bytes that are not what was written, and a
+    /// range that was [freed](Self::free).
+    fn read(&self, range: ScratchRange, from: u64, buffer: &mut [u8]) -> Result<()>;
 
-    /// Fills `buffer` from `offset`.
-    ///
-    /// # Errors
-    /// An I/O error, the end of the file before the buffer is full, and bytes that are not what was
-    /// written.
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()>;
+    /// Gives the room of a range back, in memory or on the disk: nobody reads it any more.
+    fn free(&self, range: ScratchRange);
 }
 
 /// What an executor offers to the tasks it runs.
@@ -238,8 +246,7 @@ impl TaskHost for SerialHost {
     fn scratch_file(&self) -> Result<Box<dyn ScratchFile>> {
         Ok(Box::new(MemoryFile {
             memory: self.memory.clone(),
-            parts: Vec::new(),
-            len: 0,
+            parts: Mutex::default(),
         }))
     }
 }
@@ -247,36 +254,39 @@ impl TaskHost for SerialHost {
 /// A scratch file for hosts without a disk.
 struct MemoryFile {
     memory: Unlimited,
-    parts: Vec<(u64, Vec<u8>, Lease)>,
-    len: u64,
+    /// What was appended, by its number; none where it was freed.
+    parts: Mutex<Vec<Option<(Vec<u8>, Lease)>>>,
+}
+
+impl MemoryFile {
+    fn parts<T>(&self, body: impl FnOnce(&mut Vec<Option<(Vec<u8>, Lease)>>) -> T) -> T {
+        body(&mut self.parts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl ScratchFile for MemoryFile {
-    fn append(&mut self, bytes: &[u8]) -> Result<u64> {
-        let lease = self.memory.reserve(bytes.len() as u64)?;
-        let start = self.len;
-        self.parts.push((start, bytes.to_vec(), lease));
-        self.len += bytes.len() as u64;
-        Ok(start)
+    fn append(&self, bytes: &[u8], _: u32) -> Result<ScratchRange> {
+        let len = bytes.len() as u64;
+        let part = (bytes.to_vec(), self.memory.reserve(len)?);
+        let start = self.parts(|parts| {
+            parts.push(Some(part));
+            parts.len() as u64 - 1
+        });
+        Ok(ScratchRange { start, len })
     }
 
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let at = offset + filled as u64;
-            let part = self.parts.partition_point(|(start, ..)| *start <= at);
-            let source = part
-                .checked_sub(1)
-                .and_then(|i| self.parts[i].1.get((at - self.parts[i].0) as usize..))
-                .filter(|source| !source.is_empty())
-                .ok_or_else(|| {
-                    Error::failed(std::io::Error::from(std::io::ErrorKind::UnexpectedEof))
-                })?;
-            let n = source.len().min(buffer.len() - filled);
-            buffer[filled..filled + n].copy_from_slice(&source[..n]);
-            filled += n;
-        }
-        Ok(())
+    fn read(&self, range: ScratchRange, from: u64, buffer: &mut [u8]) -> Result<()> {
+        let copied = self.parts(|parts| {
+            let (bytes, _) = parts.get(range.start as usize)?.as_ref()?;
+            let bytes = bytes.get(from as usize..)?.get(..buffer.len())?;
+            buffer.copy_from_slice(bytes);
+            Some(())
+        });
+        copied.ok_or_else(|| Error::failed(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)))
+    }
+
+    fn free(&self, range: ScratchRange) {
+        self.parts(|parts| parts.get_mut(range.start as usize).map(Option::take));
     }
 }
 
@@ -291,15 +301,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scratch_file_reads_back_across_appends() {
+    fn a_scratch_file_gives_back_what_was_appended_until_it_is_freed() {
         let host = SerialHost::new();
-        let mut file = host.scratch_file().unwrap();
-        assert_eq!(file.append(b"abc").unwrap(), 0);
-        assert_eq!(file.append(b"defg").unwrap(), 3);
-        let mut buffer = [0; 5];
-        file.read_exact_at(&mut buffer, 1).unwrap();
-        assert_eq!(&buffer, b"bcdef");
-        assert!(file.read_exact_at(&mut buffer, 3).is_err());
+        let file = host.scratch_file().unwrap();
+        let (first, second) = (
+            file.append(b"abc", 0).unwrap(),
+            file.append(b"defg", 1).unwrap(),
+        );
+        let mut buffer = [0; 3];
+        file.read(second, 1, &mut buffer).unwrap();
+        assert_eq!(&buffer, b"efg");
+        assert!(file.read(second, 2, &mut buffer).is_err());
+        file.free(second);
+        assert!(file.read(second, 0, &mut buffer).is_err());
+        file.read(first, 0, &mut buffer).unwrap();
+        assert_eq!((&buffer, host.memory().granted_bytes()), (b"abc", 3));
         drop(file);
         assert_eq!(host.memory().granted_bytes(), 0);
     }

@@ -30,13 +30,14 @@ mod program;
 mod quality;
 mod sequence;
 mod shapes;
+mod spool;
 mod token;
 mod unwind;
 mod walk;
 
 pub use advice::{Plan, advised, smallest_that_works};
 pub use block::{Block, BlockData, Codec, Inputs, Unit, Value, round_trip};
-pub use context::{Counter, ScratchFile, SerialHost, TaskContext, TaskHost};
+pub use context::{Counter, ScratchFile, ScratchRange, SerialHost, TaskContext, TaskHost};
 pub use delayed::{Arguments, Delayed, Lazy, compute_all, delayed, lazy};
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{Budgets, Execute, Resources, SerialExecutor, run_serially};
@@ -50,5 +51,6 @@ pub use planning::{PLANNED_EDGE_BYTES, PLANNED_KEPT_BYTES, PLANNED_TASK_BYTES, W
 pub use program::{FreezeOptions, Program};
 pub use quality::{KEYS_MAX, KeySeen, Qualities, Quality, ValueType};
 pub use shapes::{FAN_IN, OneToOne};
+pub use spool::Spool;
 pub use token::{Token, TokenHasher};
 pub use unwind::{catch, drop_quietly};

@@ -48,7 +48,7 @@ impl<T: Element> FoundOnce<T> {
         let shape = vec![table.len()];
         match self.counts {
             true => {
-                let column = DistinctColumn::<i64>::counts::<T>(table);
+                let column = DistinctColumn::<i64>::counts(table);
                 Array::<i64>::make(shape, Op::Source(Arc::new(column))).node
             }
             false => {

@@ -12,9 +12,9 @@ use crate::item::Lower;
 use crate::ops::keep::{File, Keep};
 use crate::ops::partition::Held;
 use crate::run::Run;
-use crate::size::{HeapSize, heap_bytes};
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Repeated, Stored, handed_over};
+use flagstone_exchange::{HeapSize, heap_bytes};
+use flagstone_exchange::{Portable, Repeated, Stored, handed_over};
 
 impl<S: Stage> Bag<S> {
     /// All items, as partitions that can be spilled; their sizes are measured through serde.

@@ -9,7 +9,7 @@ use crate::bag::Bag;
 use crate::item::BagItem;
 use crate::ops::collect::Collected;
 use crate::stage::Stage;
-use crate::stored::{Portable, Repeated};
+use flagstone_exchange::{Portable, Repeated};
 
 impl<S: Stage> Bag<S> {
     /// Every partition as a lazy vector. They share the bag's layers when they are computed

@@ -10,10 +10,10 @@ use crate::bag::Bag;
 use crate::branch::Sink;
 use crate::item::BagItem;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step, Stop};
-use crate::stored::{Portable, Repeated, Stored, handed_over, take_or_copy};
 use crate::tree::Merge;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated, Stored, handed_over, take_or_copy};
 
 /// How many items pass at least until the heap of a state is measured again.
 const MEASURE_EVERY: u64 = 1024;

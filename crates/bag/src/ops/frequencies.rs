@@ -9,7 +9,7 @@ use crate::bag::Bag;
 use crate::keyed::Keying;
 use crate::sorted::Sorted;
 use crate::stage::{Source, Stage, Step};
-use crate::stored::Portable;
+use flagstone_exchange::Portable;
 
 /// The stage of [`Bag::frequencies`].
 pub type Frequencies<T> = Counted<T>;

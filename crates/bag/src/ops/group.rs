@@ -9,11 +9,11 @@ use crate::bag::Bag;
 use crate::keyed::{Keyed, Keying, Seen};
 use crate::ops::each::{Map, Mapping};
 use crate::ops::frequencies::Counted;
-use crate::size::heap_bytes;
 use crate::sorted::Sorted;
 use crate::stage::{Source, Stage, Step};
-use crate::stored::{Portable, Repeated};
 use crate::then::Then;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated};
 
 /// The stage of [`Bag::foldby`].
 pub type FoldBy<K, A> = Source<Sorted<u64, (K, A)>>;

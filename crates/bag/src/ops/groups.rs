@@ -15,11 +15,11 @@ use serde::ser::{Error as _, Serialize, Serializer};
 
 use crate::bag::Bag;
 use crate::keyed::{KeyRows, Keyed, Keying, Seen};
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Source, Stage, Step};
 use crate::store::{Cursor, Store};
-use crate::stored::{Portable, Repeated};
 use crate::then::{At, Then, Work};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated};
 
 /// The stage of [`Bag::groupby_map`].
 pub type GroupByMap<K, T, F, R> = Then<Source<Keyed<Groups<K, T>>>, EachGroup<F, R>>;

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bag::Bag;
 use crate::keyed::{KeyRows, Keyed, Keying, Seen};
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Source, Stage, Step};
 use crate::store::Store;
-use crate::stored::{Portable, Repeated};
 use crate::then::{At, Then, Work};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated};
 
 /// Of a key that does not fit, so many pairs of one item are made at a time ...
 const BATCH: usize = 1024;

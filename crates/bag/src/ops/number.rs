@@ -9,7 +9,7 @@ use crate::bag::Bag;
 use crate::item::BagItem;
 use crate::ops::fold::FoldStep;
 use crate::stage::Stage;
-use crate::stored::Portable;
+use flagstone_exchange::Portable;
 
 /// A number that can be summed up. Integers fail on overflow rather than wrap.
 #[diagnostic::on_unimplemented(

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::bag::Bag;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Stage};
 use crate::then::{At, Then, Work};
+use flagstone_exchange::heap_bytes;
 
 /// The stage of [`Bag::map_partitions`].
 pub type MapPartitions<S, F, T, I> = Then<S, WholePartitions<F, T, I>>;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use flagstone_exchange::grow;
 use flagstone_graph::{Result, TaskContext};
 use flagstone_memory::{Lease, NeedsMemory};
 
@@ -61,21 +62,6 @@ impl Piece {
             Some(_) => Err(io::ErrorKind::OutOfMemory.into()),
         }
     }
-}
-
-/// Grows a buffer to the first of these capacities that can be leased, and leases what it then has.
-pub(crate) fn grow(
-    bytes: &mut Vec<u8>,
-    capacities: [usize; 2],
-    lease: &mut Lease,
-) -> std::result::Result<(), NeedsMemory> {
-    // while it grows, the old buffer lives beside the new one
-    let old = bytes.capacity();
-    let mut leased = |new: usize| lease.ensure((new + old) as u64).map(|()| new);
-    let new = leased(capacities[0]).or_else(|_| leased(capacities[1]))?;
-    bytes.reserve_exact(new - bytes.len());
-    lease.shrink_to(bytes.capacity() as u64);
-    Ok(())
 }
 
 impl Write for Piece {

@@ -14,11 +14,11 @@ use crate::bag::{Bag, Mistake};
 use crate::branch::Sink;
 use crate::item::BagItem;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Stage, Step};
-use crate::stored::{Portable, Repeated, Stored, take_or};
 use crate::then::{At, Then, Work};
 use crate::tree::Merge;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated, Stored, take_or};
 
 /// The stage of [`Bag::random_sample`].
 pub type RandomSample<S> = Then<S, Sampling>;

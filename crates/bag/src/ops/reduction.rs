@@ -12,10 +12,10 @@ use crate::item::BagItem;
 use crate::ops::fold::state_footprint;
 use crate::ops::partition::Held;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Stored, handed_over, take_or_copy};
 use crate::tree::{Merge, reduce_by};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 
 impl<S: Stage> Bag<S> {
     /// Reduces every partition, as a whole, to a result, and then results, `fan_in` at a time in

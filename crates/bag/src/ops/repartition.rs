@@ -9,9 +9,10 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::{Bag, Mistake};
-use crate::sorted::{CutsOf, Load, Runs, Sorted, Split};
+use crate::sorted::{Runs, Sorted};
 use crate::stage::{Source, Stage, Step};
-use crate::stored::Portable;
+use flagstone_exchange::Portable;
+use flagstone_exchange::{CutsOf, Load, Split};
 
 /// The stage of [`Bag::repartition`].
 pub type Repartition<T> = Source<Sorted<u64, T>>;

@@ -17,11 +17,11 @@ use hashbrown::HashMap;
 use crate::bag::Bag;
 use crate::run::Run;
 use crate::seam::PartitionSource;
-use crate::size::heap_bytes;
 use crate::source::concat::Planner;
 use crate::source::with::{Gives, Lazies, With};
 use crate::stage::{Flow, Source, Stage, Step};
-use crate::stored::{Portable, Repeated};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated};
 
 /// The stage of [`Bag::join_small`].
 pub type JoinSmall<S, K, T, U, F> = Source<With<S, Small<K, U>, Matches<F>, (T, U)>>;

@@ -5,9 +5,10 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::Bag;
-use crate::sorted::{RANGES_MAX, Runs, Sorted, Split};
+use crate::sorted::{Runs, Sorted};
 use crate::stage::{Source, Stage, Step};
-use crate::stored::{Portable, Repeated};
+use flagstone_exchange::{Portable, Repeated};
+use flagstone_exchange::{RANGES_MAX, Split};
 
 /// The stage of [`Bag::sort_by`].
 pub type SortBy<K, T> = Source<Sorted<(K, u64), T>>;

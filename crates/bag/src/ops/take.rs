@@ -18,10 +18,10 @@ use crate::branch::{Branch, Chain, Sink, beside, name_of};
 use crate::item::BagItem;
 use crate::ops::partition::Held;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, ItemOrder, Root, Stage, Step, Stop, Want};
-use crate::stored::{Portable, Stored, handed_over, take_or_copy};
 use crate::sweep::Sweeps;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 
 /// What is declared for items: for few of them, and for any number. There may be fewer than are
 /// asked for.

@@ -15,10 +15,10 @@ use crate::branch::Sink;
 use crate::item::BagItem;
 use crate::ops::partition::Held;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Stored, handed_over, take_or_copy};
 use crate::tree::Merge;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 
 impl<S: Stage> Bag<S> {
     /// The `k` largest items, largest first. They are held in memory; where they do not fit,

@@ -20,7 +20,7 @@ use crate::branch::Sink;
 use crate::ops::piece::{PIECE_BYTES, Piece};
 use crate::run::{Run, io_error};
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::Stored;
+use flagstone_exchange::Stored;
 
 /// How text files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

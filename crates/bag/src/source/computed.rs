@@ -10,7 +10,7 @@ use crate::item::Lower;
 use crate::ops::keep::{KEPT_READING_BYTES, Written};
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
-use crate::stored::{Portable, Repeated, Stored};
+use flagstone_exchange::{Portable, Repeated, Stored};
 
 /// Items in the blocks of a layer that something else computes.
 pub struct Computed<T> {

@@ -10,7 +10,7 @@ use flagstone_graph::{Deps, Error, Graph, Inputs, LayerId, Lazy, Result};
 use crate::bag::{Bag, Mistake};
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, ItemOrder, Root, Source, Step, Want, push_all};
-use crate::stored::Repeated;
+use flagstone_exchange::Repeated;
 
 /// Items of iterators that a closure makes; see [`Bag::from_fn`].
 pub struct Made<F, I> {

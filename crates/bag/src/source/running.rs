@@ -15,10 +15,10 @@ use crate::ops::collect::Collected;
 use crate::ops::fold::state_footprint;
 use crate::run::Run;
 use crate::seam::PartitionSource;
-use crate::size::heap_bytes;
 use crate::source::concat::Planner;
 use crate::stage::{Consumer, Cost, Driven, ItemOrder, Root, Source, Stage, Step, Want};
-use crate::stored::{Portable, Repeated, Stored, take_or};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated, Stored, take_or};
 
 /// See [`Bag::accumulate`].
 pub struct Running<T, A> {

@@ -11,7 +11,7 @@ use crate::branch::{Branch, lower_alone};
 use crate::fork::Forks;
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
-use crate::stored::Repeated;
+use flagstone_exchange::Repeated;
 
 /// The values of a sequence; see [`Bag::from_sequence`].
 pub struct Sequence<T> {

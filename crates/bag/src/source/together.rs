@@ -15,7 +15,7 @@ use crate::run::Run;
 use crate::seam::PartitionSource;
 use crate::stage::{Consumer, Cost, Driven, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 use crate::store::{Cursor, READING_BYTES, Store, WRITING_BYTES};
-use crate::stored::{Portable, Repeated};
+use flagstone_exchange::{Portable, Repeated};
 
 impl<S: Stage> Bag<S> {
     /// The items of two bags in pairs. Both must have the same number of partitions, and equally

@@ -17,6 +17,7 @@ use super::state::{State, Tasks};
 use super::victims::Victims;
 use crate::certify::Certificate;
 use crate::memory::ledger::Ledger;
+use crate::spill::Scratched;
 use crate::trace::LayerStats;
 
 /// What of a run is read without the lock.
@@ -32,14 +33,6 @@ pub(crate) struct RunShared {
     pub(crate) headroom_bytes: u64,
     /// Held by the scratch files of its tasks, which may outlive it.
     pub(crate) scratched: Arc<Scratched>,
-}
-
-/// Bytes that tasks wrote to scratch files and read back: spilled like blocks, by the tasks
-/// themselves.
-#[derive(Default)]
-pub(crate) struct Scratched {
-    pub(crate) written: AtomicU64,
-    pub(crate) read: AtomicU64,
 }
 
 impl RunShared {

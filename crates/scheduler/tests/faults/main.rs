@@ -3,6 +3,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/medium.rs"]
+#[allow(dead_code)]
+mod medium;
+
 mod disk;
 
 use std::io;
@@ -14,67 +18,8 @@ use common::{Numbers, bits, random_graph};
 use flagstone_graph::{
     Block, Error, ErrorKind, Execute, Footprint, Graph, LayerId, OneToOne, Result, SerialExecutor,
 };
-use flagstone_scheduler::{CancelToken, Session, SpillFile, SpillMedium};
-
-/// A medium in memory that can fail or lie.
-#[derive(Default)]
-struct Faults {
-    writes: AtomicU64,
-    reads: AtomicU64,
-    /// Fails this write and every later one (0 = never).
-    fail_write: u64,
-    /// Flips a bit in this read (0 = never).
-    corrupt_read: u64,
-    kind: Option<io::ErrorKind>,
-}
-
-struct Medium(Arc<Faults>);
-struct File(Arc<Faults>, Mutex<Vec<u8>>);
-
-impl SpillMedium for Medium {
-    fn create(&self) -> io::Result<Box<dyn SpillFile>> {
-        Ok(Box::new(File(Arc::clone(&self.0), Mutex::default())))
-    }
-
-    fn free_bytes(&self) -> Option<u64> {
-        Some(12345)
-    }
-
-    fn describe(&self) -> String {
-        "the test medium".into()
-    }
-}
-
-impl SpillFile for File {
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let write = self.0.writes.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.0.fail_write != 0 && write >= self.0.fail_write {
-            return Err(self.0.kind.unwrap_or(io::ErrorKind::Other).into());
-        }
-        let mut file = self
-            .1
-            .lock()
-            .expect("no test thread panics while it writes");
-        let end = offset as usize + bytes.len();
-        if file.len() < end {
-            file.resize(end, 0);
-        }
-        file[offset as usize..end].copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let read = self.0.reads.fetch_add(1, Ordering::Relaxed) + 1;
-        let file = self.1.lock().expect("no test thread panics while it reads");
-        buffer.copy_from_slice(&file[offset as usize..offset as usize + buffer.len()]);
-        if self.0.corrupt_read == read {
-            buffer[0] ^= 4;
-        }
-        Ok(())
-    }
-
-    fn punch(&self, _: u64, _: u64) {}
-}
+use flagstone_scheduler::{CancelToken, Session};
+use medium::{Faults, Medium};
 
 /// Sources that must all be held at once: their sum is asked for last.
 fn wide(count: u32, length: usize) -> (Graph, LayerId, Vec<u64>) {
@@ -214,6 +159,7 @@ fn every_failing_spill_ends_in_an_error_or_the_right_result() {
         for n in (1..500).step_by(37) {
             let faults = Arc::new(Faults {
                 fail_write: n,
+                stays_full: true,
                 kind: Some(kind),
                 ..Faults::default()
             });

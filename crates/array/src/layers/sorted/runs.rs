@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 
 use flagstone_graph::{
-    Block, BlockData, Error, Footprint, Inputs, LayerId, Result, ScratchFile, TokenHasher,
+    Block, BlockData, Error, Footprint, Inputs, LayerId, Result, ScratchFile, ScratchRange,
+    TokenHasher,
 };
 use flagstone_memory::Memory;
 
@@ -22,8 +23,8 @@ const RUNS_MAX: usize = 512;
 
 /// One sorted run.
 pub(crate) struct Run<R> {
-    /// Where it starts in the file, in bytes.
-    pub(super) start: u64,
+    /// Where it lies in the file.
+    pub(super) range: ScratchRange,
     /// How many records it has.
     pub(crate) len: usize,
     /// How many of them are numbers, which come first.
@@ -43,8 +44,9 @@ pub(crate) struct Runs<R: Record> {
 impl<R: Record> Runs<R> {
     /// Fills `records` with those of a run from `from` on.
     pub(crate) fn read(&self, run: usize, from: usize, records: &mut [R]) -> Result<()> {
-        let offset = self.runs[run].start + (from * size_of::<R>()) as u64;
-        self.file.read_exact_at(bytes_of_mut(records), offset)
+        let from = (from * size_of::<R>()) as u64;
+        self.file
+            .read(self.runs[run].range, from, bytes_of_mut(records))
     }
 }
 
@@ -146,7 +148,7 @@ impl<K: Ranking> Piecewise for SortRuns<K> {
         );
         let mut buffer = buffer_in::<K::Record>(rows.len(), &piece.memory)?;
         let line = records_mut::<K::Record>(&mut buffer, rows.len());
-        let mut file = piece.ctx.scratch_file()?;
+        let file = piece.ctx.scratch_file()?;
         let mut runs = Vec::with_capacity(outer * inner);
         for o in 0..outer {
             for i in 0..inner {
@@ -164,7 +166,7 @@ impl<K: Ranking> Piecewise for SortRuns<K> {
                 kept.sort_unstable();
                 let step = self.step();
                 runs.push(Run {
-                    start: file.append(bytes_of(kept))?,
+                    range: file.append(bytes_of(kept), 0)?,
                     len,
                     known: known.min(len),
                     samples: kept.iter().skip(step - 1).step_by(step).copied().collect(),
@@ -172,7 +174,6 @@ impl<K: Ranking> Piecewise for SortRuns<K> {
             }
             piece.ctx.check_cancelled()?;
         }
-        file.seal()?;
         let step = self.step();
         Ok(Block::new(Runs { file, runs, step }))
     }

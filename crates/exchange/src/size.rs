@@ -51,6 +51,9 @@ fn allocation(bytes: u64) -> u64 {
 const VALUE_BYTES: u64 = size_of::<serde_json::Value>() as u64;
 const ENTRY_BYTES: u64 = 24;
 
+/// As what newtype a dynamic value shows itself to serializers, so that it is measured as one.
+pub const DYNAMIC: &str = "flagstone::Json";
+
 struct Sizer {
     heap: u64,
     /// Bytes that lie inside the container being measured, as far as serde shows them.
@@ -207,7 +210,7 @@ impl<'a> ser::Serializer for &'a mut Sizer {
         value: &T,
     ) -> Done {
         let outside = self.json;
-        self.json |= name == crate::json::NAME;
+        self.json |= name == DYNAMIC;
         value.serialize(&mut *self)?;
         self.json = outside;
         Ok(())

@@ -3,39 +3,61 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use flagstone_graph::{ErrorKind, Result, TaskContext};
+use flagstone_graph::{Error, ErrorKind, Result, ScratchRange, Spool, TaskContext};
 
-use super::Run;
-use super::runs::RunWriter;
-use crate::keyed::{Buffer, Bytes, Spool, decode};
-use crate::stage::{Flow, Stop};
+use crate::codec::decode;
+use crate::piece::{Buffer, Bytes};
+use crate::range::Run;
+use crate::runs::RunWriter;
 use crate::stored::Portable;
 
 /// When not all runs can be read at once, at most so many groups of them are merged first.
 const GROUPS_MAX: usize = 8;
 
 /// The ranks from one bound (included) to the other.
-pub(super) struct Range<'r, R> {
-    pub(super) from: Option<&'r R>,
-    pub(super) to: Option<&'r R>,
+pub struct RankRange<'r, R> {
+    /// Not the ranks below.
+    pub from: Option<&'r R>,
+    /// Not it, and none above.
+    pub to: Option<&'r R>,
 }
 
-impl<R> Clone for Range<'_, R> {
+impl<R> Clone for RankRange<'_, R> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<R> Copy for Range<'_, R> {}
+impl<R> Copy for RankRange<'_, R> {}
 
-/// Calls `each` with every record of a range, in order.
-pub(super) fn merge<R: Portable + Ord + Clone, T: Portable>(
+impl<R: Ord> RankRange<'_, R> {
+    /// Where those blocks of a run lie that no other range reads.
+    pub fn own(self, run: &[(R, Bytes)]) -> impl Iterator<Item = ScratchRange> {
+        let first = run.iter().enumerate();
+        first.filter_map(move |(i, (first, bytes))| {
+            // the block before the first of a later range is read for that, too
+            let from = self.from.is_none_or(|from| first >= from);
+            let next = run.get(i + 1);
+            let to = self
+                .to
+                .is_none_or(|to| next.is_some_and(|(next, _)| next < to));
+            bytes.range().filter(|_| from && to)
+        })
+    }
+}
+
+/// Calls `each` with every record of a range of some runs, in order. Where not all of them can be read
+/// at once, groups of them are merged first.
+///
+/// # Errors
+/// Those of `each`, of reading and writing, and of kind `NeedsMemory`.
+pub fn merge<R: Portable + Ord + Clone, T: Portable, E: From<Error>>(
     spool: &Spool,
     runs: &[&[(R, Bytes)]],
-    range: Range<'_, R>,
+    range: RankRange<'_, R>,
     ctx: &TaskContext<'_>,
-    each: &mut dyn FnMut(R, T) -> Flow,
-) -> Flow {
+    each: &mut dyn FnMut(R, T) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
     let cursors = runs
         .iter()
         .map(|run| Cursor::open(spool, run, range, ctx))
@@ -52,24 +74,24 @@ pub(super) fn merge<R: Portable + Ord + Clone, T: Portable>(
                 let mut lease = RunWriter::<R>::lease(ctx)?;
                 let mut writer = RunWriter::with(&longer, 0, &mut lease, ctx);
                 merge(spool, group, range, ctx, &mut |rank, row: T| {
-                    Ok(writer.push(&rank, &row)?)
+                    writer.push(&rank, &row)
                 })?;
                 let (run, bytes) = writer.finish()?;
-                listed.try_grow(bytes)?;
+                listed.try_grow(bytes).map_err(Error::from)?;
                 merged.push(run);
             }
             let merged: Vec<&[(R, Bytes)]> = merged.iter().map(Vec::as_slice).collect();
             merge(&longer, &merged, range, ctx, each)
         }
-        Err(error) => Err(Stop::Failed(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn merge_cursors<R: Portable + Ord, T: Portable>(
+fn merge_cursors<R: Portable + Ord, T: Portable, E: From<Error>>(
     mut cursors: Vec<Cursor<'_, R>>,
     ctx: &TaskContext<'_>,
-    each: &mut dyn FnMut(R, T) -> Flow,
-) -> Flow {
+    each: &mut dyn FnMut(R, T) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
     let mut heads = BinaryHeap::with_capacity(cursors.len());
     for (run, cursor) in cursors.iter_mut().enumerate() {
         if let Some((rank, row)) = cursor.next()? {
@@ -125,7 +147,7 @@ impl<R: Ord, T> Eq for Head<R, T> {}
 /// Reads a range of one run.
 struct Cursor<'a, R> {
     spool: &'a Spool,
-    range: Range<'a, R>,
+    range: RankRange<'a, R>,
     blocks: std::slice::Iter<'a, (R, Bytes)>,
     buffer: Buffer,
     /// What of the block was read: bytes up to here.
@@ -139,7 +161,7 @@ impl<'a, R: Portable + Ord> Cursor<'a, R> {
     fn open(
         spool: &'a Spool,
         run: &'a [(R, Bytes)],
-        range: Range<'a, R>,
+        range: RankRange<'a, R>,
         ctx: &TaskContext<'_>,
     ) -> Result<Cursor<'a, R>> {
         // the block before the first that starts past the bound may hold records past it, too

@@ -21,16 +21,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Portable for T {}
 
 /// What is given out more than once: a state that every partition begins with, an item that meets
 /// several others, a value in memory that is read whenever its bag is computed.
-///
-/// Records that are only read, ordered, taken or computed need not be `Clone`:
-///
-/// ```compile_fail,E0277
-/// #[derive(serde::Serialize, serde::Deserialize)]
-/// struct Event { id: u64 }
-/// let events = flagstone_bag::Bag::read_json::<Event>("*.json");
-/// let first = events.take(10);
-/// let drawn = events.choices(10, 7);  // one may be drawn several times
-/// ```
+/// Records that are only read, ordered, taken or computed need not be `Clone`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is needed more than once here, and cannot be cloned",
     label = "given out more than once",
@@ -43,13 +34,16 @@ impl<T: Clone> Repeated for T {}
 
 /// A value with its measured heap.
 #[derive(Debug)]
-pub(crate) struct Stored<T> {
-    pub(crate) value: T,
-    pub(crate) heap_bytes: u64,
+pub struct Stored<T> {
+    /// The value.
+    pub value: T,
+    /// What it holds beside itself.
+    pub heap_bytes: u64,
 }
 
 impl<T: Portable> Stored<T> {
-    pub(crate) fn block(value: T, heap_bytes: u64) -> Block {
+    /// As a block.
+    pub fn block(value: T, heap_bytes: u64) -> Block {
         Block::new(Stored { value, heap_bytes })
     }
 }
@@ -103,7 +97,7 @@ impl<T: Portable> Codec for SerdeCodec<T> {
 
 /// The value of a block, or where somebody else has the block too, a copy of it: written and read
 /// again as it would be if it were spilled, so that it need not be `Clone`.
-pub(crate) fn handed_over<T: Portable>(block: Block, of: &str) -> Result<T> {
+pub fn handed_over<T: Portable>(block: Block, of: &str) -> Result<T> {
     match block.take::<Stored<T>>() {
         Ok(stored) => Ok(stored.value),
         Err(block) => {
@@ -115,7 +109,7 @@ pub(crate) fn handed_over<T: Portable>(block: Block, of: &str) -> Result<T> {
 }
 
 /// The same of an input, with its heap; a copy's is leased.
-pub(crate) fn take_or_copy<T: Portable>(
+pub fn take_or_copy<T: Portable>(
     inputs: &mut Inputs<'_>,
     i: usize,
     copies: &mut Lease,
@@ -147,7 +141,7 @@ fn copied<T: Portable>(value: &T) -> Result<T> {
 }
 
 /// The value of an input and its heap, when this task is its last user; else what `copy` makes.
-pub(crate) fn take_or<T: Portable>(
+pub fn take_or<T: Portable>(
     inputs: &mut Inputs<'_>,
     i: usize,
     copy: impl FnOnce(&T, u64) -> Result<T>,

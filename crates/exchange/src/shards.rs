@@ -2,27 +2,25 @@
 
 use std::io::{self, Write};
 
-use flagstone_graph::{Error, Result, TaskContext};
+use flagstone_graph::{Error, Result, Spool, TaskContext};
 use flagstone_memory::{Lease, NeedsMemory};
 
-use super::exchange::Receipt;
-use super::record::Tail;
-use super::spool::{Bytes, Spool};
-use crate::ops::piece::grow;
+use crate::hash::Receipt;
+use crate::piece::Bytes;
 
 /// What a task collects until it writes: the least, for which room is leased at the start, and the
 /// most, if that can be had by the time there is so much.
 const BUFFER_BYTES_MIN: u64 = 128 << 10;
 const BUFFER_BYTES_MAX: u64 = 2 << 20;
 /// A shard is written when it alone has so much: whoever reads it back holds a piece at a time.
-pub(super) const PIECE_BYTES: usize = 256 << 10;
+pub const PIECE_BYTES: usize = 256 << 10;
 /// A record that is longer has its room leased before a buffer grows for it.
 const RECORD_BYTES: usize = 64 << 10;
 /// What the list of pieces takes at the start.
 const LISTED_BYTES: u64 = 16 << 10;
 
 /// The shards of one scatter task.
-pub(super) struct Shards {
+pub struct Shards {
     buffers: Vec<Vec<u8>>,
     buffered: u64,
     bytes_max: u64,
@@ -35,7 +33,11 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    pub(super) fn new(count: usize, ctx: &TaskContext<'_>) -> Result<Shards> {
+    /// Empty shards.
+    ///
+    /// # Errors
+    /// Of kind `NeedsMemory`.
+    pub fn new(count: usize, ctx: &TaskContext<'_>) -> Result<Shards> {
         Ok(Shards {
             buffers: vec![Vec::new(); count],
             buffered: 0,
@@ -48,7 +50,10 @@ impl Shards {
     }
 
     /// Appends what `write` writes to a shard; pieces are cut between calls, never inside one.
-    pub(super) fn write(
+    ///
+    /// # Errors
+    /// Those of `write` and of [`Spool::append`], and of kind `NeedsMemory`.
+    pub fn write(
         &mut self,
         shard: u32,
         spool: &Spool,
@@ -99,7 +104,7 @@ impl Shards {
             return Ok(());
         }
         self.buffered -= buffer.len() as u64;
-        self.keep(shard, spool.append(&buffer, ctx)?)
+        self.keep(shard, Bytes::append(spool, &buffer, shard as u32, ctx)?)
     }
 
     fn keep(&mut self, shard: usize, bytes: Bytes) -> Result<()> {
@@ -111,7 +116,10 @@ impl Shards {
     }
 
     /// All pieces. What is left in the buffers is not written when it is as small as this.
-    pub(super) fn finish(
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn finish(
         mut self,
         here_bytes_max: u64,
         spool: &Spool,
@@ -131,20 +139,27 @@ impl Shards {
         self.receipt.shrink_to_fit();
         Ok(self.receipt)
     }
-
-    /// What is in the buffers.
-    pub(super) fn buffered(&self) -> u64 {
-        self.buffered
-    }
 }
 
 /// The end of a shard's buffer, where a record is written.
-pub(super) struct Room<'s> {
+pub struct Room<'s> {
     bytes: &'s mut Vec<u8>,
     /// As far as this it grows in what is leased for all buffers.
     free: usize,
     long: &'s mut Lease,
     refused: Option<NeedsMemory>,
+}
+
+/// A writer to the end of a buffer.
+pub trait Tail: Write {
+    /// What was written, to be mended where it is.
+    fn bytes(&mut self) -> &mut Vec<u8>;
+}
+
+impl Tail for Vec<u8> {
+    fn bytes(&mut self) -> &mut Vec<u8> {
+        self
+    }
 }
 
 impl Tail for Room<'_> {
@@ -187,6 +202,24 @@ impl Write for Room<'_> {
     }
 }
 
+/// Grows a buffer to the first of these capacities that can be leased, and leases what it then has.
+///
+/// # Errors
+/// When not even the second can be had.
+pub fn grow(
+    bytes: &mut Vec<u8>,
+    capacities: [usize; 2],
+    lease: &mut Lease,
+) -> std::result::Result<(), NeedsMemory> {
+    // while it grows, the old buffer lives beside the new one
+    let old = bytes.capacity();
+    let mut leased = |new: usize| lease.ensure((new + old) as u64).map(|()| new);
+    let new = leased(capacities[0]).or_else(|_| leased(capacities[1]))?;
+    bytes.reserve_exact(new - bytes.len());
+    lease.shrink_to(bytes.capacity() as u64);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use flagstone_graph::SerialHost;
@@ -223,7 +256,7 @@ mod tests {
         let mut lens = [0; 4];
         for (shard, bytes) in &receipt {
             let mut buffer = Vec::new();
-            lens[*shard as usize] += spool.read(bytes, &mut buffer).unwrap().len();
+            lens[*shard as usize] += bytes.read(&spool, &mut buffer).unwrap().len();
         }
         assert_eq!(lens, [10, 130_000, (4 << 20) + 300_000, 0]);
     }
