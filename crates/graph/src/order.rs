@@ -12,7 +12,8 @@
 //! takes runs next (`x + x.T` then holds two blocks instead of half the matrix). A layer may
 //! suggest an order of its own. Each candidate's heap is simulated; the lowest peak is kept.
 
-use crate::error::Result;
+use flagstone_common::Result;
+
 use crate::footprints::Footprints;
 use crate::freeze::Kept;
 use crate::graph::Graph;

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use flagstone_common::{Error, Result, TaskContext};
+
 use crate::block::{Block, Inputs};
-use crate::context::TaskContext;
-use crate::error::{Error, Result};
 use crate::footprint::Footprint;
 use crate::graph::Node;
 use crate::id::TaskId;

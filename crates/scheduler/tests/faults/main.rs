@@ -4,6 +4,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod disk;
+#[path = "../../../graph/tests/common/shapes.rs"]
+mod shapes;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use common::{Numbers, bits, random_graph};
 use flagstone_graph::{
-    Block, Error, ErrorKind, Execute, Footprint, Graph, LayerId, OneToOne, Result, SerialExecutor,
+    Block, Error, ErrorKind, Execute, Footprint, Graph, LayerId, Result, SerialExecutor,
 };
 use flagstone_scheduler::{CancelToken, Session, SpillFile, SpillMedium};
+use shapes::{OneToOne, Reduce};
 
 /// A medium in memory that can fail or lie.
 #[derive(Default)]
