@@ -91,11 +91,6 @@ impl Block {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// Whether two blocks are the same value in memory.
-    pub fn same_as(&self, other: &Block) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// A block without content, for tasks that only have an effect.
     pub fn unit() -> Self {
         Block::new(Unit)

@@ -221,7 +221,6 @@ fn number(
         by_rank,
         ranks,
         peak_bytes,
-        largest,
         dep_offsets,
         deps,
         ..
@@ -277,6 +276,5 @@ fn number(
         output_bits,
         output_repeats,
         sequential_peak_bytes: peak_bytes,
-        largest,
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn order(
     let peaks = (!footprints.uniform).then(|| subtree_peaks(kept, &footprints));
     let mut best = Walk::new(tasks, peaks.as_deref(), true).finish()?;
     drop(peaks);
-    if kept.shared && best.peak_bytes > best.largest.1 {
+    if kept.shared && best.peak_bytes > best.largest_bytes {
         let eager = release_eagerly(tasks, &best.by_rank)?;
         if eager.peak_bytes < best.peak_bytes {
             best = eager;
