@@ -30,19 +30,16 @@
 use std::sync::Arc;
 
 use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use flagstone_io::AskOrigin;
 use serde::Serialize;
 
 use crate::aside::set_aside;
 use crate::bag::Bag;
 use crate::branch::name_of;
-use crate::mark::Mark;
 use crate::run::Run;
 use crate::stage::{Consumer, Flow, ItemOrder, Root, Stage, Step, Want};
 use crate::sweep::Sweeps;
 use flagstone_exchange::heap_bytes;
-
-/// Says where an item comes from, when somebody asks.
-pub type Asked<'a> = dyn Fn() -> Option<Mark> + 'a;
 
 /// A bag whose partitions can be run, with its chain's type forgotten.
 pub trait PartitionSource<T>: Send + Sync {
@@ -83,12 +80,12 @@ pub trait PartitionSource<T>: Send + Sync {
     ///
     /// # Errors
     /// As `for_each`.
-    fn for_each_marked(
+    fn for_each_with_origin(
         &self,
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(T, &Asked<'_>) -> Flow,
+        each: &mut dyn FnMut(T, &AskOrigin<'_>) -> Flow,
     ) -> Result<()>;
 
     /// As [`for_each`](Self::for_each), in batches of `len` items (the last of a partition may be
@@ -305,18 +302,18 @@ where
         self.drive(partition, inputs, ctx, |item, _| each(item), |_| ())
     }
 
-    fn for_each_marked(
+    fn for_each_with_origin(
         &self,
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(T, &Asked<'_>) -> Flow,
+        each: &mut dyn FnMut(T, &AskOrigin<'_>) -> Flow,
     ) -> Result<()> {
         self.drive(
             partition,
             inputs,
             ctx,
-            |item, run| each(item, &|| run.mark()),
+            |item, run| each(item, &|| run.origin()),
             |_| (),
         )
     }

@@ -4,9 +4,10 @@ mod common;
 
 use common::{Event, counted, events, gzip, small, write};
 use flagstone_bag::{
-    Asked, BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, PartitionSource, TextOptions,
+    BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, PartitionSource, TextOptions,
 };
 use flagstone_graph::{Counter, Execute, Graph, Inputs, SerialExecutor, SerialHost, TaskContext};
+use flagstone_io::AskOrigin;
 use serde_json::json;
 
 #[test]
@@ -399,16 +400,16 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
     let ctx = TaskContext::new(&host, &key);
     let mut kept = Vec::new();
     for partition in 0..source.partition_count() {
-        let each = &mut |line: String, mark: &Asked<'_>| {
+        let each = &mut |line: String, origin: &AskOrigin<'_>| {
             if line == "y" || line == "2000" {
-                kept.push(mark().unwrap());
+                kept.push(origin().unwrap());
             }
             Ok(())
         };
         let inputs = Inputs::new(&mut []);
-        PartitionSource::for_each_marked(&source, partition, inputs, &ctx, each).unwrap();
+        PartitionSource::for_each_with_origin(&source, partition, inputs, &ctx, each).unwrap();
     }
-    let said: Vec<String> = kept.iter().map(|mark| mark.says("new", &ctx)).collect();
+    let said: Vec<String> = kept.iter().map(|origin| origin.says("new", &ctx)).collect();
     let file = dir.path().join("a.txt");
     let (file, packed) = (file.display(), path.display());
     let byte = lines.find("\n2000\n").unwrap() + 1;
@@ -420,12 +421,12 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
     assert_eq!((kept[1].file(), kept[1].line(&ctx)), (&*path, Some(2001)));
     // what comes from no file has no such place
     let made = Bag::range(0..3, 1).partition_source(&mut Graph::new());
-    let none = &mut |_: u64, mark: &Asked<'_>| {
-        assert!(mark().is_none());
+    let none = &mut |_: u64, origin: &AskOrigin<'_>| {
+        assert!(origin().is_none());
         Ok(())
     };
     let inputs = Inputs::new(&mut []);
-    PartitionSource::for_each_marked(&made.unwrap(), 0, inputs, &ctx, none).unwrap();
+    PartitionSource::for_each_with_origin(&made.unwrap(), 0, inputs, &ctx, none).unwrap();
 }
 
 #[test]

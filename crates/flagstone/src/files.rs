@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flagstone_graph::{Error, Result};
+use flagstone_graph::Result;
 use flagstone_io::IntoPaths;
 
 /// The files that patterns name, in order, with their lengths in bytes.
@@ -16,7 +16,7 @@ use flagstone_io::IntoPaths;
 /// # Errors
 /// A pattern that names nothing, a file that is missing or cannot be read.
 pub fn list_files(patterns: impl IntoPaths) -> Result<Vec<(PathBuf, u64)>> {
-    let files = flagstone_io::expand(patterns.into_paths()).map_err(Error::failed)?;
+    let files = flagstone_io::expand(patterns.into_paths())?;
     Ok(files
         .into_iter()
         .map(|file| (file.path().to_owned(), file.len()))

@@ -93,7 +93,7 @@ pub use flagstone_graph::{
 };
 pub use flagstone_io::{BadRecords, IntoPaths, OutputOptions, pattern_of, remove_unfinished};
 pub use flagstone_memory::{
-    ParseBytesError, format_budget, format_bytes, format_count, parse_bytes,
+    Fault, ParseBytesError, format_budget, format_bytes, format_count, parse_bytes,
 };
 pub use flagstone_scheduler::{
     CancelToken, Certificate, Event, EventKind, LayerStats, Machine, Observer, Persisted, Progress,

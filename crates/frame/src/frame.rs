@@ -21,7 +21,7 @@ use crate::source::PartitionSource;
 use crate::source::batches::BatchSource;
 use crate::source::csv::CsvOptions;
 use crate::source::json::JsonOptions;
-use crate::source::open::{Format, Origin};
+use crate::source::open::{Format, FrameSource};
 use crate::source::records::Records;
 use crate::terminal;
 use crate::terminal::{Output, WriteReport};
@@ -96,7 +96,7 @@ impl DataFrame {
     pub(crate) fn files(paths: impl IntoPaths, format: Format) -> Self {
         let patterns = paths.into_paths();
         let opened = Mutex::new(None);
-        Self::make(Operation::Source(Origin::Files {
+        Self::make(Operation::Source(FrameSource::Files {
             patterns,
             format,
             opened,
@@ -125,7 +125,7 @@ impl DataFrame {
     /// Whatever can stream its partitions.
     #[track_caller]
     pub fn from_source(source: Arc<dyn PartitionSource>) -> Self {
-        Self::make(Operation::Source(Origin::Ready(source)))
+        Self::make(Operation::Source(FrameSource::Ready(source)))
     }
 
     /// Records that can be written as JSON, without a known schema: the first of them propose one,
@@ -134,7 +134,7 @@ impl DataFrame {
     #[track_caller]
     pub fn from_records(records: Arc<dyn Records>) -> Self {
         let opened = Mutex::new(None);
-        Self::make(Operation::Source(Origin::Records { records, opened }))
+        Self::make(Operation::Source(FrameSource::Records { records, opened }))
     }
 
     #[track_caller]
@@ -339,7 +339,7 @@ impl DataFrame {
 
     /// The frame's source, its files listed and their heads looked at.
     fn open(&self, execute: &dyn Execute) -> Result<Arc<dyn PartitionSource>> {
-        let source = self.node.origin().open(execute);
+        let source = self.node.source().open(execute);
         source.map_err(|error| self.locate_source(error))
     }
 

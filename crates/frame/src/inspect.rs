@@ -9,7 +9,6 @@ use flagstone_graph::{
 };
 use flagstone_io::{InputFile, IntoPaths};
 
-use crate::error::io_error;
 use crate::source::parquet::footer::{OldTimes, Opened, estimate, open};
 
 /// What the footers of Parquet files say.
@@ -88,7 +87,7 @@ pub fn inspect_parquet(paths: impl IntoPaths) -> Result<ParquetInfo> {
 /// # Errors
 /// As [`inspect_parquet`], and a footer that does not fit in the budget.
 pub fn inspect_parquet_with(paths: impl IntoPaths, execute: &dyn Execute) -> Result<ParquetInfo> {
-    let files = flagstone_io::expand(paths.into_paths()).map_err(io_error)?;
+    let files = flagstone_io::expand(paths.into_paths())?;
     let mut graph = Graph::new();
     let estimates = files.iter().map(estimate).collect();
     let layer = graph.push(InspectLayer { files, estimates }, &[]);

@@ -60,7 +60,7 @@ pub use source::bad::BadRecords;
 pub use source::csv::{CsvOptions, Sniff};
 pub use source::detect::InputFormat;
 pub use source::json::JsonOptions;
-pub use source::records::{AskPlace, BoundRecords, RecordPlace, Records};
+pub use source::records::{BoundRecords, Records};
 pub use source::{BATCH_ROWS, Bound, Outcome, PartitionSource, Scan, Widening};
 pub use summary::{ColumnSummary, Summary};
 pub use terminal::{Output, WriteReport};

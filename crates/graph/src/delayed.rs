@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
+use flagstone_common::{Error, Result, TaskContext};
+
 use crate::block::{Block, Inputs, Value};
-use crate::context::TaskContext;
-use crate::error::{Error, Result};
 use crate::exec::Execute;
 use crate::explicit::{ExplicitBuilder, Pick};
 use crate::footprint::Footprint;

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use flagstone_common::{Error, ErrorKind, Result, TaskContext};
+
 use crate::block::{Block, Inputs};
-use crate::context::TaskContext;
-use crate::error::{Error, ErrorKind, Result};
 use crate::footprint::Footprint;
 use crate::layer::{Deps, Layer};
 
@@ -173,7 +173,7 @@ impl Pick {
         Pick { tasks, footprint }
     }
 
-    /// The same from several layers: each task with the input slot of its layer.
+    /// One task for each of `tasks` of several layers, each with the input slot of its layer.
     pub fn of_inputs(tasks: Vec<(u32, u32)>, footprint: Footprint) -> Self {
         Pick { tasks, footprint }
     }

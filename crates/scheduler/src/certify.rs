@@ -117,7 +117,7 @@ impl Certificate {
         self.worst.map(|(rank, bytes)| (TaskId(rank), bytes))
     }
 
-    /// The same with what the spill quota of the session does to it.
+    /// Notes what the spill quota of the session does to it.
     pub(crate) fn with_quota(mut self, quota: Option<Quota>) -> Self {
         self.quota = quota;
         self

@@ -90,7 +90,7 @@ impl Persisted {
     }
 }
 
-/// As a layer of a later graph. The first question about a task's size waits for the computation.
+/// A layer of a later graph. The first question about a task's size waits for the computation.
 impl Layer for Persisted {
     fn name(&self) -> &str {
         "persisted"

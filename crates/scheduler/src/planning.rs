@@ -59,7 +59,7 @@ impl Shared {
         self.freeze_within(self.capacity, graph, outputs, options)
     }
 
-    /// The same as if the budget left so much for data.
+    /// Freezes a graph as if the budget left so much for data.
     pub(crate) fn freeze_within(
         self: &Arc<Self>,
         capacity: u64,

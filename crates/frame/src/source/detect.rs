@@ -6,13 +6,13 @@ use std::path::Path;
 
 use flagstone_graph::{Error, Result};
 use flagstone_io::{
-    BlockReader, ByteRange, ErrorKind, InputFile, IntoPaths, Io, LineLimit, ReadOptions, expand,
+    BlockReader, ByteRange, InputFile, IntoPaths, Io, LineLimit, ReadOptions, expand,
 };
-use flagstone_memory::{Memory, Unlimited};
+use flagstone_memory::{Fault, Memory, Unlimited};
 
 use crate::csv::ends::LINE_FEED;
 use crate::csv::split::{Format, Record, Splitter};
-use crate::error::{file_error, io_error};
+use crate::error::file_error;
 use crate::json::Sampler;
 use crate::schema::kind::Kind;
 
@@ -81,7 +81,7 @@ impl InputFormat {
                 add(format, pattern)?;
                 continue;
             }
-            for file in expand([pattern]).map_err(io_error)? {
+            for file in expand([pattern])? {
                 let format = match InputFormat::of_name(file.path()) {
                     Some(format) => Some(format),
                     None if file.is_empty() => continue,
@@ -120,11 +120,11 @@ fn of_head(file: &InputFile) -> Result<Option<InputFormat>> {
     };
     let io = Io::new(&memory);
     let range = ByteRange::whole(file.clone());
-    let mut reader = BlockReader::open(&range, &options, &io).map_err(io_error)?;
+    let mut reader = BlockReader::open(&range, &options, &io)?;
     match reader.next_block() {
         Ok(block) => block.map_or(Ok(None), |block| of_text(block.bytes, &memory)),
-        Err(error) if error.kind() == ErrorKind::LineTooLong => Ok(None),
-        Err(error) => Err(io_error(error)),
+        Err(error) if error.fault() == Some(Fault::LineTooLong) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flagstone_graph::{IoBytes, Quality, TaskContext};
-use flagstone_io::{BadRecords, ByteRange, Delimiter, InputFile, Io, LineNumbers, ReadOptions};
+use flagstone_io::{
+    BadRecords, ByteRange, Delimiter, InputFile, Io, LazyOrigin, LineNumbers, ReadOptions,
+};
 use flagstone_memory::{Unlimited, format_count};
 
 use super::open::Mixed;
-use super::records::RecordPlace;
 use super::{Outcome, PartitionSource, Widening};
 use crate::csv::ends::{CARRIAGE_RETURN, LINE_FEED};
 use crate::json::Widened;
@@ -65,7 +66,7 @@ pub(crate) struct PartitionLog {
     /// place from 1, or 0 for none.
     pub(crate) widened: Vec<(usize, Widened)>,
     /// Where records stand that are not read from ranges.
-    pub(crate) places: Vec<RecordPlace>,
+    pub(crate) places: Vec<LazyOrigin>,
     /// A piece may have begun or ended inside quotes.
     pub(crate) misaligned: bool,
 }

@@ -110,7 +110,7 @@ fn run<T>(
             };
             if let Some(mended) = mended {
                 let next = Arc::clone(next);
-                frame.node.origin().keep(next.clone());
+                frame.node.source().keep(next.clone());
                 result = Ok(mended);
                 outcome = next.outcome();
                 met.add(&outcome);
@@ -120,7 +120,7 @@ fn run<T>(
         if let Some(next) = outcome.next
             && !result.as_ref().is_err_and(is_final)
         {
-            frame.node.origin().keep(next);
+            frame.node.source().keep(next);
             continue;
         }
         return match result {

@@ -17,7 +17,7 @@ use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
 use flagstone_io::{AtomicDir, OutputOptions};
 
 use super::{Mend, Met, count_rows, run};
-use crate::error::{file_error, io_error};
+use crate::error::file_error;
 use crate::frame::DataFrame;
 use crate::ops::pipeline::Sink;
 use crate::plan::lower::Lowered;
@@ -115,7 +115,7 @@ impl Output {
             true => AtomicDir::create_or_file(path, options),
             false => AtomicDir::create(path, options),
         };
-        opened.map_err(io_error)
+        opened
     }
 
     fn check(&self, schema: &Schema) -> Result<()> {
@@ -174,7 +174,7 @@ pub(crate) fn build_write(
 
 /// Refuses an output that would replace an input.
 pub(crate) fn check_inputs(frame: &DataFrame, path: &Path) -> Result<()> {
-    let Some(input) = frame.node.origin().file_in(path)? else {
+    let Some(input) = frame.node.source().file_in(path)? else {
         return Ok(());
     };
     let message = format!(
@@ -217,7 +217,7 @@ pub(crate) fn write(
     let schema = Arc::new(Schema::new(without_members(schema.fields())));
     job.remove_scratch(sizes.len())?;
     // or bad records of this run would take the place of those beside the output that is there
-    directory.check_target().map_err(io_error)?;
+    directory.check_target()?;
     let apart = met.commit()?;
     let target = directory.target().to_owned();
     let named = match is_file_path && sizes.len() == 1 {
@@ -230,7 +230,6 @@ pub(crate) fn write(
         }),
     };
     let files = named.map_err(|error| {
-        let error = io_error(error);
         match apart {
             // before the output, which is never there without them
             Some(apart) => {

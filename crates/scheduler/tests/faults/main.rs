@@ -8,6 +8,8 @@ mod common;
 mod medium;
 
 mod disk;
+#[path = "../../../graph/tests/common/shapes.rs"]
+mod shapes;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use common::{Numbers, bits, random_graph};
 use flagstone_graph::{
-    Block, Error, ErrorKind, Execute, Footprint, Graph, LayerId, OneToOne, Result, SerialExecutor,
+    Block, Error, ErrorKind, Execute, Footprint, Graph, LayerId, Result, SerialExecutor,
 };
 use flagstone_scheduler::{CancelToken, Session};
 use medium::{Faults, Medium};
+use shapes::{OneToOne, Reduce};
 
 /// Sources that must all be held at once: their sum is asked for last.
 fn wide(count: u32, length: usize) -> (Graph, LayerId, Vec<u64>) {

@@ -5,8 +5,8 @@
 
 use encoding_rs::Encoding;
 use flagstone_graph::{Error, Result};
-use flagstone_io::{Place, binary};
-use flagstone_memory::{Memory, format_count};
+use flagstone_io::binary;
+use flagstone_memory::{Memory, Origin, format_count};
 
 use super::names;
 use super::options::CsvOptions;
@@ -310,7 +310,7 @@ impl<'a> Looking<'a> {
     fn wrong(&self, start: usize, at: usize, what: &str) -> Error {
         let start = start + self.first;
         let before = memchr::memchr_iter(self.format.line_end, &self.head.text[..start]);
-        let place = Place {
+        let place = Origin {
             file: Some(self.head.path),
             line: Some(1 + before.count() as u64),
             column: Some(at as u64 + 1),

@@ -15,7 +15,6 @@ use super::look::{Head, Look, Seen, look};
 use super::sniff::{Sniffed, sniff};
 use super::{CsvOptions, CsvSource, Sniff};
 use crate::csv::ends::CARRIAGE_RETURN;
-use crate::error::io_error;
 use crate::json::Mixing;
 use crate::schema::kind::Kind;
 use crate::source::open::{Mixed, partition};
@@ -231,10 +230,9 @@ impl Layer for SampleLayer {
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let file = &self.files[task as usize];
-        let cancelled = || ctx.is_cancelled();
         // what is looked at here is counted when it is read
-        let io = Io::new(ctx.memory()).cancelled(&cancelled);
-        let mut reader = DecompressingReader::open(file, &io).map_err(io_error)?;
+        let io = Io::of_task(ctx).uncounted();
+        let mut reader = DecompressingReader::open(file, &io)?;
         let (mut text, mut filled) = (Vec::<u8>::new(), 0);
         let mut lease = ctx.reserve(0)?;
         let mut wanted = self.head_bytes as usize;
@@ -248,7 +246,7 @@ impl Layer for SampleLayer {
             text.resize(wanted, 0);
             while filled < wanted {
                 ctx.check_cancelled()?;
-                match reader.read_bytes(&mut text[filled..]).map_err(io_error)? {
+                match reader.read_bytes(&mut text[filled..])? {
                     0 => break,
                     read => filled += read,
                 }

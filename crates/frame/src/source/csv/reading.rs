@@ -19,10 +19,10 @@ use crate::csv::column::{Column, rows_max};
 use crate::csv::ends;
 use crate::csv::given::takes;
 use crate::csv::split::{Format, Record, Splitter, unquote};
-use crate::error::{arrow_error, io_error};
+use crate::error::{arrow_error, line_error};
 use crate::json::Widened;
 use crate::schema::kind::Kind;
-use crate::source::bad::{BadSink, Place, Text};
+use crate::source::bad::{BadSink, Text, Unreadable};
 use crate::source::text::PartitionLog;
 use crate::source::{BATCH_ROWS, BATCH_TEXT_BYTES, PartitionSource, Scan};
 
@@ -128,7 +128,7 @@ impl<'a> Reading<'a> {
             delimiter: files.delimiter(&range.file),
             ..ReadOptions::default()
         };
-        let mut reader = BlockReader::open(range, &reading, io).map_err(io_error)?;
+        let mut reader = BlockReader::open(range, &reading, io)?;
         let mut skip_header = range.start == 0 && self.source.options.header;
         // lines before the header, in the first piece
         let mut to_skip = match range.start {
@@ -138,7 +138,7 @@ impl<'a> Reading<'a> {
         let mut carry = Carry::new(ctx.memory())?;
         let line_end = self.format.line_end;
         loop {
-            let block = reader.next_block().map_err(io_error)?;
+            let block = reader.next_block().map_err(line_error)?;
             let is_last = block.is_none();
             let rows_before = self.log.rows;
             match block {
@@ -290,7 +290,7 @@ impl<'a> Reading<'a> {
                     1 => (byte, what),
                     _ => (0, format!("{what} (the record goes over {lines} lines)")),
                 };
-                let place = Place {
+                let place = Unreadable {
                     range: at.range,
                     record: &bytes[start..end],
                     offset: offset + start as u64,

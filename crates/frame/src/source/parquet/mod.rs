@@ -35,7 +35,7 @@ use flagstone_memory::{format_bytes, format_count};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use self::footer::{OldTimes, Opened, open};
-use self::footers::{Footer, FooterLayer, Place};
+use self::footers::{Footer, FooterLayer, RowGroup};
 use self::leaves::{leaf_ranges, mask, wanted_leaves};
 use self::trouble::{caught, caught_parquet};
 use self::values::{Repeated, missing, refused_batch};
@@ -57,7 +57,7 @@ pub(crate) struct ParquetSource {
     files: Vec<InputFile>,
     /// Bytes of each file's footer.
     footers: Vec<u64>,
-    row_groups: Arc<Vec<Place>>,
+    row_groups: Arc<Vec<RowGroup>>,
     times: OldTimes,
     log: Mutex<BTreeMap<u32, Met>>,
     /// Partitions whose rows stand in the data-quality ledger from a reading before.
@@ -133,13 +133,13 @@ impl ParquetSource {
         next
     }
 
-    fn place_of(&self, partition: u32) -> (&Place, &Path) {
+    fn place_of(&self, partition: u32) -> (&RowGroup, &Path) {
         let place = &self.row_groups[partition as usize];
         (place, self.files[place.file].path())
     }
 
     /// What decoding the wanted leaves takes beside their batches, and what a batch takes.
-    fn pages(&self, place: &Place, leaves: &[usize]) -> (u64, u64) {
+    fn pages(&self, place: &RowGroup, leaves: &[usize]) -> (u64, u64) {
         let needs = || leaves.iter().filter_map(|&leaf| place.leaves.get(leaf));
         let held: u64 = needs().map(|need| need.held_bytes()).sum();
         let largest = needs().map(|need| need.largest_bytes()).max().unwrap_or(0);
@@ -403,7 +403,7 @@ impl ParquetSource {
     /// Leases what the headers of all wanted pages say, and looks at what is stored once.
     fn lease_pages(
         &self,
-        place: &Place,
+        place: &RowGroup,
         opened: &Opened,
         leaves: &[usize],
         ctx: &TaskContext<'_>,

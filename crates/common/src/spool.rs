@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// travels through the graph is where the bytes lie.
 ///
 /// ```
-/// use flagstone_graph::{SerialHost, Spool, TaskContext};
+/// use flagstone_common::{SerialHost, Spool, TaskContext};
 ///
 /// let (host, key) = (SerialHost::new(), || String::new());
 /// let ctx = TaskContext::new(&host, &key);
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 /// let mut bytes = [0; 4];
 /// spool.read(range, 15, &mut bytes)?;
 /// assert_eq!(&bytes, b"keys");
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 #[derive(Default)]
 pub struct Spool(OnceLock<Box<dyn ScratchFile>>);

@@ -21,7 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use flagstone_memory::format_count;
+use crate::bytes::format_count;
 
 /// How many different keys of a source are kept.
 pub const KEYS_MAX: usize = 1000;
@@ -110,7 +110,7 @@ impl ValueType {
         ValueType::Object,
     ];
 
-    /// As it is called in JSON, with numbers told apart.
+    /// Its name: that of JSON, with numbers told apart.
     pub fn name(self) -> &'static str {
         match self {
             ValueType::Null => "null",
@@ -191,8 +191,8 @@ impl Quality {
         self.keys.get_mut(name)
     }
 
-    /// The same, of the part of the source that has this number; whoever reads that part again
-    /// gives the same number.
+    /// Notes which part of the source this was seen in; whoever reads that part again gives the same
+    /// number.
     #[must_use]
     pub fn of_part(mut self, part: u64) -> Quality {
         let counts = self.counts();

@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// A place in the text of a file, as far as it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct Origin<'a> {
     /// The file.
     pub file: Option<&'a Path>,
     /// The line, from 1.
@@ -25,10 +25,10 @@ pub struct Place<'a> {
     pub byte: Option<u64>,
 }
 
-impl Place<'_> {
+impl Origin<'_> {
     /// What is so at this place: `a.json:3:9: the line is not JSON (byte 120 of the text)`.
     pub fn says(&self, what: &str) -> String {
-        let place = Place {
+        let place = Origin {
             byte: None,
             ..*self
         };
@@ -44,7 +44,7 @@ impl Place<'_> {
 }
 
 /// `a.json:3:9, byte 120 of the text`; nothing where no file is known.
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Origin<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(file) = self.file else {
             return Ok(());
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_place_says_what_is_known_of_it() {
-        let mut place = Place {
+        let mut place = Origin {
             file: Some(Path::new("a.json.gz")),
             line: Some(3),
             column: Some(9),
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(place.says("bad"), "a.json.gz: bad");
         place.file = Some(Path::new("a\u{1b}[31m\n.json"));
         assert_eq!(place.says("bad"), "a\\u{1b}[31m\\n.json: bad");
-        assert_eq!(Place::default().says("bad"), "bad");
-        assert_eq!(Place::default().to_string(), "");
+        assert_eq!(Origin::default().says("bad"), "bad");
+        assert_eq!(Origin::default().to_string(), "");
     }
 }

@@ -4,9 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flagstone_memory::{Account, Lease, Memory, NeedsMemory, Unlimited};
-
 use crate::error::{Error, Result};
+use crate::lease::{Account, Lease, Memory, Unlimited};
 use crate::quality::{Qualities, Quality};
 
 /// Quantities that tasks report while they run; the sums stand in the run's statistics.
@@ -130,10 +129,10 @@ impl<'a> TaskContext<'a> {
         self.host.is_cancelled()
     }
 
-    /// `Err` of kind `Cancelled` when the task should stop.
+    /// Asks whether the task should stop, for those who return errors.
     ///
     /// # Errors
-    /// See above.
+    /// Of kind `Cancelled`, when the task should stop.
     pub fn check_cancelled(&self) -> Result<()> {
         if self.is_cancelled() {
             Err(Error::cancelled())
@@ -287,12 +286,6 @@ impl ScratchFile for MemoryFile {
 
     fn free(&self, range: ScratchRange) {
         self.parts(|parts| parts.get_mut(range.start as usize).map(Option::take));
-    }
-}
-
-impl From<NeedsMemory> for Error {
-    fn from(needs: NeedsMemory) -> Self {
-        Error::needs_memory(needs)
     }
 }
 

@@ -34,7 +34,8 @@ pub struct TokenHasher {
 }
 
 impl TokenHasher {
-    pub(crate) fn new(name: &str) -> Self {
+    /// For graphs: begins the token of an operation of this name.
+    pub fn new(name: &str) -> Self {
         let mut hasher = TokenHasher {
             inner: Xxh3::new(),
             deterministic: true,
@@ -81,7 +82,8 @@ impl TokenHasher {
         self.u64(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) fn finish(self) -> (Token, bool) {
+    /// For graphs: the token, and whether another process would come to it too.
+    pub fn finish(self) -> (Token, bool) {
         (Token(self.inner.digest128()), self.deterministic)
     }
 }

@@ -1,58 +1,57 @@
-//! The error of everything that builds or runs a computation.
+//! The one error of the project: what went wrong, where in the data, in the computation and in the
+//! user's program.
+//!
+//! A reader knows the file, line and byte; the executor knows the task; the layer knows the line of
+//! the user's program that made it. Each adds what it knows to the same value on its way up, so
+//! nothing is wrapped and said twice.
 
+mod fault;
+mod kind;
+mod place;
+
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::Location;
+use std::path::PathBuf;
 
-use flagstone_memory::{NeedsMemory, format_bytes};
+use crate::bytes::format_bytes;
+use crate::lease::NeedsMemory;
+
+pub use fault::Fault;
+pub use kind::ErrorKind;
 
 /// The result of building or running a computation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong, where in the computation, and where in the user's program.
+/// What went wrong, where in the data, where in the computation, and where in the user's program.
+///
+/// Prints as `path:line:column: what happened (byte N of the text)`, leaving out what is not known
+/// (see [`Origin`](crate::Origin)), then the task and the line that made it.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    message: String,
+    fault: Option<Fault>,
+    /// One sentence, without its place and what is added behind it.
+    what: String,
+    /// What to do about it.
+    way_out: Cow<'static, str>,
+    /// The smallest budget that works.
+    smallest: Option<u64>,
+    /// All of these, with the place; none where there is but the sentence.
+    message: Option<String>,
+    path: Option<PathBuf>,
+    line: Option<u64>,
+    column: Option<u64>,
+    offset: Option<u64>,
+    /// The sentence names the place itself.
+    is_placed: bool,
     key: Option<String>,
     lineage: Vec<String>,
     location: Option<&'static Location<'static>>,
     needs: Option<NeedsMemory>,
-    /// The smallest budget that works, and how much of the message comes before it.
-    smallest: Option<(u64, usize)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-/// Categories of errors, each with its own policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The collection was built wrongly (shapes, types, names); nothing ran.
-    Invalid,
-    /// The graph has a cycle.
-    Cycle,
-    /// A task depends on one that does not exist.
-    MissingDependency,
-    /// The plan cannot run within the budget; nothing ran.
-    Budget,
-    /// A task could not grow within the budget, not even alone.
-    NeedsMemory,
-    /// A task returned an error: bad data, a file that cannot be read, a closure's own error.
-    Failed,
-    /// A closure panicked.
-    Panicked,
-    /// The computation was cancelled.
-    Cancelled,
-    /// The spill directory is full or over its quota.
-    OutOfDisk,
-    /// Spilled bytes could not be written, or did not read back as they were written.
-    Spill,
-    /// A terminal was called from inside a task of the same session.
-    Nested,
-    /// A task was given something else than its layer reads: a fault of the library, or of a graph
-    /// that was put together by hand.
-    Bug,
 }
 
 impl Error {
@@ -60,12 +59,20 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner {
             kind,
-            message: message.into(),
+            fault: None,
+            what: message.into(),
+            way_out: Cow::Borrowed(""),
+            smallest: None,
+            message: None,
+            path: None,
+            line: None,
+            column: None,
+            offset: None,
+            is_placed: false,
             key: None,
             lineage: Vec::new(),
             location: None,
             needs: None,
-            smallest: None,
             source: None,
         }))
     }
@@ -83,9 +90,7 @@ impl Error {
     /// A task's own error: what a layer returns for bad data or failed I/O.
     pub fn failed(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let source = source.into();
-        let mut error = Error::new(ErrorKind::Failed, source.to_string());
-        error.0.source = Some(source);
-        error
+        Error::new(ErrorKind::Failed, source.to_string()).with_source(source)
     }
 
     /// The computation was cancelled.
@@ -120,53 +125,47 @@ impl Error {
         error
     }
 
-    pub(crate) fn input(position: usize, wanted: &str) -> Self {
-        Error::invalid(format!("input {position} of the task is not {wanted}"))
+    /// Names the smallest budget that works: the message ends with it. Another one takes its place.
+    pub fn with_smallest_budget(self, bytes: u64) -> Self {
+        self.with(|inner| inner.smallest = Some(bytes))
     }
 
-    /// The same with the smallest budget that works, which the message ends with; another one takes
-    /// its place.
-    pub fn with_smallest_budget(mut self, bytes: u64) -> Self {
-        let before = self
-            .0
-            .smallest
-            .map_or(self.0.message.len(), |(_, before)| before);
-        self.0.message.truncate(before);
-        let named = flagstone_memory::format_budget(bytes);
-        self.0.message += &format!("; the smallest budget that works is {named}");
-        self.0.smallest = Some((bytes, before));
-        self
+    /// Adds a sentence, before the smallest budget that the message may end with.
+    pub fn with_sentence(self, sentence: &str) -> Self {
+        self.with(|inner| {
+            let ways_out = inner.way_out.to_mut();
+            ways_out.push_str("; ");
+            ways_out.push_str(sentence);
+        })
     }
 
-    /// The same with a sentence more, before the smallest budget that the message may end with.
-    pub fn with_sentence(mut self, sentence: &str) -> Self {
-        let sentence = format!("; {sentence}");
-        let at = self
-            .0
-            .smallest
-            .map_or(self.0.message.len(), |(_, before)| before);
-        self.0.message.insert_str(at, &sentence);
-        if let Some((_, before)) = &mut self.0.smallest {
-            *before += sentence.len();
-        }
-        self
+    /// Puts another message, which names the place itself, in place of the whole message. The kind,
+    /// the place as [`path`](Self::path) and its like tell it, and what was wanted and available
+    /// stay.
+    pub fn with_message(self, message: impl Into<String>) -> Self {
+        self.with(|inner| {
+            inner.what = message.into();
+            inner.way_out = Cow::Borrowed("");
+            inner.smallest = None;
+            inner.is_placed = true;
+        })
     }
 
-    /// The same kind with another message; what was wanted and available stays.
-    pub fn with_message(mut self, message: impl Into<String>) -> Self {
-        self.0.smallest = None;
-        self.0.message = message.into();
-        self
+    /// Adds what to do about it, behind the place: `"; leave it out"`. Another one takes its place,
+    /// and `""` leaves none.
+    #[must_use]
+    pub fn with_way_out(self, way_out: &'static str) -> Self {
+        self.with(|inner| inner.way_out = Cow::Borrowed(way_out))
     }
 
-    /// The same with what caused it.
+    /// Names what caused it.
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// The same with the task's key and its lineage (layer names from a source to the task). What
-    /// was set first stays: it is nearest to the cause.
+    /// Adds the task's key and its lineage (layer names from a source to the task). What was set
+    /// first stays: it is nearest to the cause.
     pub fn with_key(mut self, key: impl Into<String>, lineage: Vec<String>) -> Self {
         if self.0.key.is_none() {
             self.0.key = Some(key.into());
@@ -175,9 +174,15 @@ impl Error {
         self
     }
 
-    /// The same with the user's source line that made the layer. What was set first stays.
+    /// Adds the user's source line that made the layer. What was set first stays.
     pub fn with_location(mut self, location: &'static Location<'static>) -> Self {
         self.0.location.get_or_insert(location);
+        self
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(&mut self.0);
+        self.0.message = Some(self.0.told());
         self
     }
 
@@ -208,12 +213,12 @@ impl Error {
 
     /// The smallest budget that works, in bytes, for kind `Budget`.
     pub fn smallest_budget(&self) -> Option<u64> {
-        self.0.smallest.map(|(bytes, _)| bytes)
+        self.0.smallest
     }
 
-    /// The message without key, lineage and location.
+    /// The message with the place in the data, and without key, lineage and location.
     pub fn message(&self) -> &str {
-        &self.0.message
+        self.0.message.as_deref().unwrap_or(&self.0.what)
     }
 
     /// Whether the computation was cancelled rather than failed.
@@ -230,7 +235,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // what the user knows (a file, a column, an operation) comes first
-        f.write_str(&self.0.message)?;
+        f.write_str(self.message())?;
         if let Some(key) = &self.0.key {
             write!(f, " (in the task {key})")?;
         }
@@ -254,5 +259,11 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<NeedsMemory> for Error {
+    fn from(needs: NeedsMemory) -> Self {
+        Error::needs_memory(needs)
     }
 }
