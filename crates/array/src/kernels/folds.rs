@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::fold::Fold;
-use crate::element::{Element, Float};
+use crate::elements::element::{Element, Float};
 
 const LANES: usize = 8;
 

@@ -18,7 +18,7 @@
 use std::marker::PhantomData;
 
 use super::fold::Fold;
-use crate::element::Float;
+use crate::elements::element::Float;
 
 const LANES: usize = 8;
 /// 2^600

@@ -14,7 +14,7 @@
 //! in a chain need two of them.
 
 use super::map::Kernel;
-use crate::dtype::DType;
+use crate::elements::dtype::DType;
 
 /// Elements of a tile.
 pub(crate) const TILE: usize = 1024;
@@ -60,7 +60,7 @@ pub(crate) struct Target {
 pub(crate) struct Code<'a> {
     pub(crate) instructions: &'a [Instruction],
     /// Bytes of one element of each constant.
-    pub(crate) constants: &'a [crate::node::Constant],
+    pub(crate) constants: &'a [crate::elements::constant::Constant],
     pub(crate) registers: usize,
     /// What is copied where there are no instructions.
     pub(crate) result: Arg,

@@ -1,0 +1,112 @@
+//! Terminals: where an expression is lowered, executed, and its result handed out.
+
+use flagstone_graph::{Block, Execute, Graph, LayerId, Resources, Result, advised};
+use ndarray::ArrayD;
+
+use super::collect::{collect, collected, gathered};
+use crate::elements::element::Element;
+use crate::expr::array::Array;
+use crate::expr::lower::Lowering;
+use crate::grid::ChunkGrid;
+use crate::grid::plan::Plan;
+
+/// A built graph: what [`Array::build`] returns.
+pub struct Built {
+    /// The layers.
+    pub graph: Graph,
+    /// The layer whose blocks are the array's chunks.
+    pub output: LayerId,
+    /// How the chunks lie in the array.
+    pub grid: ChunkGrid,
+    /// What the plan has to say of itself, in sentences.
+    pub notes: Vec<String>,
+}
+
+impl<T: Element> Array<T> {
+    /// Lowers the array for an executor without running it.
+    ///
+    /// # Errors
+    /// A mistake in how the array was built.
+    pub fn build(&self, resources: Resources) -> Result<Built> {
+        let mut graph = Graph::new();
+        let mut lowering = Lowering::new(&mut graph, Plan::new(resources));
+        let lowered = lowering.lower_chunks(&self.node)?;
+        let notes = lowering.notes;
+        Ok(Built {
+            graph,
+            output: lowered.layer,
+            grid: lowered.grid,
+            notes,
+        })
+    }
+
+    /// Lowers the array into a graph that others share; also says how its chunks lie.
+    ///
+    /// # Errors
+    /// A mistake in how the array was built.
+    pub fn push_with(
+        &self,
+        graph: &mut Graph,
+        resources: Resources,
+    ) -> Result<(LayerId, ChunkGrid)> {
+        let lowered = Lowering::new(graph, Plan::new(resources)).lower_chunks(&self.node)?;
+        Ok((lowered.layer, lowered.grid))
+    }
+
+    /// Puts the chunks of a layer that [`Array::push_with`] made together, in memory that nobody
+    /// counts; see [`Array::push_whole`].
+    ///
+    /// # Errors
+    /// When they are not this layer's.
+    pub fn assemble(chunks: Vec<Block>, grid: &ChunkGrid) -> Result<ArrayD<T>> {
+        gathered(chunks, grid)
+    }
+
+    /// Lowers the array into a graph that others share, ending in a layer of one block that is the
+    /// whole array: its memory is part of the plan, and chunks are put in their places as they are
+    /// computed. [`Array::whole`] reads the block.
+    ///
+    /// # Errors
+    /// A mistake in how the array was built.
+    pub fn push_whole(&self, graph: &mut Graph, resources: Resources) -> Result<LayerId> {
+        self.try_shape()?;
+        let plan = Plan::new(resources).beside(self.nbytes());
+        let lowered = Lowering::new(graph, plan).lower_chunks(&self.node)?;
+        Ok(collect::<T>(graph, &lowered, self.node.location))
+    }
+
+    /// The array from the blocks of the layer that [`Array::push_whole`] made.
+    ///
+    /// # Errors
+    /// When they are not this layer's.
+    pub fn whole(&self, blocks: Vec<Block>) -> Result<ArrayD<T>> {
+        collected(blocks)
+    }
+
+    /// Computes the array and returns it as one in memory. The memory is part of the plan: chunks
+    /// are put in their places as they are computed.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1, 2]);
+    /// assert_eq!(x.compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A mistake in how the array was built, and those of the run.
+    pub fn compute_with(&self, executor: &dyn Execute) -> Result<ArrayD<T>> {
+        let array = self.counted_whole_with(executor)?;
+        let mut plan = |resources| {
+            let mut graph = Graph::new();
+            let layer = array.push_whole(&mut graph, resources)?;
+            Ok((graph, vec![layer]))
+        };
+        let (graph, outputs) = plan(executor.resources())?;
+        let blocks = executor.execute(&graph, &outputs);
+        let blocks = blocks.map_err(|refusal| advised(executor, refusal, &mut plan))?;
+        self.whole(blocks.into_iter().next().unwrap_or_default())
+    }
+}
