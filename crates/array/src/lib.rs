@@ -48,7 +48,7 @@ pub use families::axes::{Axes, IntoAxes, keep};
 pub use families::bins::Bins;
 pub use families::blocks::{Boundary, Margin};
 pub use families::blockwise::{Blocks, Blockwise, Operands};
-pub use families::create::{meshgrid, meshgrid_xy};
+pub use families::create::ranges::{meshgrid, meshgrid_xy};
 #[cfg(feature = "linalg")]
 pub use families::factor::Norm;
 pub use families::from_blocks::RowBlocks;
@@ -59,7 +59,8 @@ pub use grid::chunks::Chunks;
 pub use grid::place::BlockPlace;
 pub use kernels::gemm::gemm_kernel;
 pub use store::npy::inspect::{NpyInfo, inspect_npy};
-pub use store::storing::{BuiltStore, StoreTo};
+pub use store::storing::BuiltStore;
+pub use store::storing::targets::StoreTo;
 #[cfg(feature = "zarr")]
 pub use store::zarr::{
     group::create_zarr_group,

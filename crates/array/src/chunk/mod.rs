@@ -9,8 +9,9 @@ use std::sync::Arc;
 use flagstone_graph::{Block, BlockData, Codec, Error, Inputs, Result};
 use ndarray::{ArrayViewD, IxDyn};
 
+use crate::elements::bytes::{from_bytes, sanitise};
 use crate::elements::dtype::DType;
-use crate::elements::element::{Element, from_bytes, sanitise};
+use crate::elements::element::Element;
 use crate::grid::shape::NDIM_MAX;
 use buffer::Buffer;
 

@@ -15,7 +15,7 @@ impl Constant {
     pub(crate) fn new<T: Element>(value: T) -> Self {
         let mut bytes = [0; 8];
         let value = [value];
-        bytes[..size_of::<T>()].copy_from_slice(crate::elements::element::as_bytes(&value));
+        bytes[..size_of::<T>()].copy_from_slice(crate::elements::bytes::as_bytes(&value));
         Constant {
             dtype: T::DTYPE,
             bytes,

@@ -1,9 +1,7 @@
 //! Element types: what an array can hold.
 //!
 //! Integer arithmetic wraps and division by zero gives zero, as NumPy's does: no value of the data
-//! can make an operation panic. Elements are read from files and spilled as raw bytes; every bit
-//! pattern is a number, and bytes that are to be booleans are made 0 or 1 first
-//! ([`sanitise`]).
+//! can make an operation panic.
 
 use std::fmt::{Debug, Display};
 
@@ -11,30 +9,10 @@ use super::dtype::DType;
 use super::gemm::Gemm;
 use super::order::Order;
 use super::promote::Promote;
+use super::wide::Wide;
 
 mod sealed {
     pub trait Sealed {}
-}
-
-/// A number of any type, widened: the way from one element type to another.
-#[doc(hidden)]
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Wide {
-    Signed(i64),
-    Unsigned(u64),
-    Float(f64),
-}
-
-impl Wide {
-    /// The integer that it is, exactly; `None` of a float.
-    #[inline]
-    pub(crate) fn integer(self) -> Option<i128> {
-        match self {
-            Wide::Signed(value) => Some(value.into()),
-            Wide::Unsigned(value) => Some(value.into()),
-            Wide::Float(_) => None,
-        }
-    }
 }
 
 /// A number that arrays can hold.
@@ -367,49 +345,6 @@ impl Bits for bool {
     }
 }
 
-/// The bytes of a slice of elements.
-pub(crate) fn as_bytes<T: Element>(values: &[T]) -> &[u8] {
-    // SAFETY: the sealed elements are plain numbers without padding, and u8 has no alignment.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
-}
-
-/// The bytes of a slice of elements, to be filled with elements.
-pub(crate) fn as_bytes_mut<T: Element>(values: &mut [T]) -> &mut [u8] {
-    // SAFETY: as above; whoever fills bytes that are to be booleans makes them 0 or 1.
-    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
-}
-
-/// Bytes as elements; the bytes must be elements of this type (see [`sanitise`]), aligned.
-pub(crate) fn from_bytes<T: Element>(bytes: &[u8]) -> &[T] {
-    if bytes.is_empty() {
-        return &[];
-    }
-    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len().is_multiple_of(size_of::<T>()));
-    // SAFETY: aligned and whole, checked above; numbers have no invalid bit patterns, and whoever
-    // fills bytes that are to be booleans makes them 0 or 1.
-    unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
-}
-
-/// The same, to be written.
-pub(crate) fn from_bytes_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
-    if bytes.is_empty() {
-        return &mut [];
-    }
-    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len().is_multiple_of(size_of::<T>()));
-    let len = bytes.len() / size_of::<T>();
-    // SAFETY: as above, and the bytes are borrowed mutably.
-    unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), len) }
-}
-
-/// Makes bytes from outside valid elements: booleans become 0 or 1.
-pub(crate) fn sanitise(dtype: DType, bytes: &mut [u8]) {
-    if dtype == DType::Bool {
-        bytes
-            .iter_mut()
-            .for_each(|byte| *byte = u8::from(*byte != 0));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -444,12 +379,5 @@ mod tests {
         assert_eq!((f64::NAN.cast::<i32>(), 1e20.cast::<i64>()), (0, i64::MAX));
         assert_eq!((0.5f32.cast::<bool>(), true.cast::<f32>()), (true, 1.0));
         assert_eq!(u64::MAX.cast::<f64>(), u64::MAX as f64);
-    }
-
-    #[test]
-    fn bytes_become_booleans() {
-        let mut bytes = [0, 1, 2, 255];
-        sanitise(DType::Bool, &mut bytes);
-        assert_eq!(from_bytes::<bool>(&bytes), [false, true, true, true]);
     }
 }

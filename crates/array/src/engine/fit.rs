@@ -8,7 +8,7 @@ use flagstone_graph::Result;
 
 use crate::expr::lower::{Lowered, Lowering};
 use crate::expr::node::Node;
-use crate::fuse::build::Parts;
+use crate::fuse::leaves::Parts;
 use crate::fuse::tape::Fused;
 use crate::grid::ChunkGrid;
 

@@ -12,7 +12,8 @@ use flagstone_memory::Bounded;
 
 use super::evaluate::{coords, declared, evaluate_into};
 use crate::chunk::buffer::Buffer;
-use crate::elements::element::{Element, as_bytes_mut};
+use crate::elements::bytes::as_bytes_mut;
+use crate::elements::element::Element;
 use crate::fuse::tape::{Blocks, Fused};
 use crate::grid::{ChunkGrid, Region, volume};
 

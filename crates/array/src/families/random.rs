@@ -10,7 +10,8 @@ use flagstone_graph::{Result, TokenHasher};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::elements::element::{Element, Float, from_bytes_mut};
+use crate::elements::bytes::from_bytes_mut;
+use crate::elements::element::{Element, Float};
 use crate::expr::array::Array;
 use crate::expr::node::Op;
 use crate::expr::source::Source;

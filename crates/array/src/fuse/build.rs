@@ -6,56 +6,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, LayerId, Result};
+use flagstone_graph::{Error, ErrorKind, Result};
 
 use super::input::{Base, Input};
+use super::leaves::{Leaves, LookUp, Parts};
 use super::nested::{Reshaped, Segments};
-use super::scattered::Scattered;
-use super::tape::{Fused, Leaf, Tape};
+use super::registers::allocate;
+use super::tape::{Fused, Tape};
 use crate::elements::constant::Constant;
-use crate::elements::dtype::DType;
-use crate::expr::lower::Lowered;
 use crate::expr::node::{Node, Op};
 use crate::expr::view::{AxisView, View};
 use crate::grid::along::Along;
 use crate::kernels::map::Kernel;
 use crate::kernels::tiles::{Arg, Instruction};
-
-/// A fused expression and the layers of its leaves.
-pub(crate) struct Parts {
-    pub(crate) fused: Fused,
-    pub(crate) layers: Vec<Lowered>,
-}
-
-impl Parts {
-    pub(crate) fn inputs(&self) -> Vec<LayerId> {
-        self.layers.iter().map(|lowered| lowered.layer).collect()
-    }
-
-    pub(crate) fn set_leaf(&mut self, leaf: usize, lowered: Lowered) {
-        self.fused.leaves[leaf].grid = lowered.grid.clone();
-        self.fused.leaves[leaf].stride = lowered.stride;
-        self.layers[leaf] = lowered;
-    }
-}
-
-/// What a walk asks for that it cannot fuse: layers of blocks.
-pub(crate) trait LookUp {
-    /// The blocks of a node that several expressions may share.
-    ///
-    /// # Errors
-    /// Those of lowering it.
-    fn blocks(&mut self, node: &Arc<Node>) -> Result<Lowered>;
-
-    /// A list of the view whose places are from everywhere, where blocks of its own are to follow it.
-    fn scattered(&self, node: &Arc<Node>, view: &View) -> Option<Scattered>;
-
-    /// The blocks of a node that such a list wants, in its order.
-    ///
-    /// # Errors
-    /// Those of lowering them.
-    fn taken(&mut self, list: &Scattered, node: &Arc<Node>) -> Result<Lowered>;
-}
 
 /// Concatenations and reshapes inside each other, in one task. Each level is a call.
 const NESTED_MAX: usize = 200;
@@ -72,57 +35,6 @@ pub(crate) fn fuse(layers: &mut dyn LookUp, node: &Arc<Node>) -> Result<Parts> {
         },
         layers: leaves.layers,
     })
-}
-
-#[derive(Default)]
-struct Leaves {
-    leaves: Vec<Leaf>,
-    layers: Vec<Lowered>,
-    /// By the node's address; nodes are kept alive by the caller's handle.
-    numbers: HashMap<*const Node, usize>,
-    /// Rows that were taken in any order, by node, view and axis.
-    taken: HashMap<(*const Node, View, usize), usize>,
-}
-
-impl Leaves {
-    fn number(&mut self, layers: &mut dyn LookUp, node: &Arc<Node>) -> Result<usize> {
-        if let Some(&number) = self.numbers.get(&Arc::as_ptr(node)) {
-            return Ok(number);
-        }
-        let lowered = layers.blocks(node)?;
-        let slot = self.push(lowered, node.dtype);
-        self.numbers.insert(Arc::as_ptr(node), slot);
-        Ok(slot)
-    }
-
-    fn push(&mut self, lowered: Lowered, dtype: DType) -> usize {
-        let slot = self.layers.len();
-        self.leaves.push(Leaf {
-            slot,
-            grid: lowered.grid.clone(),
-            stride: lowered.stride,
-            dtype,
-        });
-        self.layers.push(lowered);
-        slot
-    }
-
-    /// The rows that a list wants of a node.
-    fn taken(
-        &mut self,
-        layers: &mut dyn LookUp,
-        node: &Arc<Node>,
-        (view, list): (&View, &Scattered),
-    ) -> Result<usize> {
-        let key = (Arc::as_ptr(node), view.clone(), list.axis);
-        if let Some(&number) = self.taken.get(&key) {
-            return Ok(number);
-        }
-        let lowered = layers.taken(list, node)?;
-        let number = self.push(lowered, node.dtype);
-        self.taken.insert(key, number);
-        Ok(number)
-    }
 }
 
 /// A step of the walk.
@@ -273,42 +185,6 @@ fn tape(
         registers,
         result,
     })
-}
-
-/// Renumbers registers so that one is used again after its last reader. An instruction never fills
-/// a register that it reads.
-fn allocate(instructions: &mut [Instruction]) -> usize {
-    let mut last_use = vec![0; instructions.len()];
-    for (i, instruction) in instructions.iter().enumerate() {
-        for arg in &instruction.args {
-            if let Arg::Register(register) = arg {
-                last_use[*register] = i;
-            }
-        }
-    }
-    let mut free: Vec<usize> = Vec::new();
-    let mut count = 0;
-    let mut physical = vec![0; instructions.len()];
-    for (i, instruction) in instructions.iter_mut().enumerate() {
-        let register = free.pop().unwrap_or_else(|| {
-            count += 1;
-            count - 1
-        });
-        physical[i] = register;
-        instruction.register = register;
-        let mut freed = Vec::new();
-        for arg in &mut instruction.args {
-            if let Arg::Register(virtual_register) = arg {
-                let of = *virtual_register;
-                *arg = Arg::Register(physical[of]);
-                if last_use[of] == i && !freed.contains(&physical[of]) {
-                    freed.push(physical[of]);
-                }
-            }
-        }
-        free.extend(freed);
-    }
-    count
 }
 
 /// The part of a concatenation that has place `at`, and the place there.

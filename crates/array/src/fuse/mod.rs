@@ -17,8 +17,10 @@
 pub(crate) mod build;
 pub(crate) mod fused;
 pub(crate) mod input;
+pub(crate) mod leaves;
 pub(crate) mod needs;
 pub(crate) mod nested;
+pub(crate) mod registers;
 pub(crate) mod room;
 pub(crate) mod scattered;
 pub(crate) mod tape;

@@ -156,7 +156,7 @@ impl Tape {
         let slab = self.slab(&lengths);
         let slabs = self.slabs(&Within::all(region));
         let mut tiles = Buffer::<u64>::leased(self.tile_bytes() as usize / 8, scope.memory)?;
-        let tiles = crate::elements::element::as_bytes_mut(&mut tiles);
+        let tiles = crate::elements::bytes::as_bytes_mut(&mut tiles);
         let mut held: Vec<Held> = Vec::new();
         held.resize_with(self.inputs.len(), Held::default);
         let room = Room {

@@ -179,7 +179,7 @@ pub(crate) fn merge_block<F: Fold>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::folds::Sum;
+    use crate::kernels::folds::sum::Sum;
 
     fn canonical(parts: &[f64]) -> f64 {
         match parts {

@@ -32,7 +32,8 @@ use crate::elements::dtype::DType;
 use crate::expr::lower::{Lowered, Lowering};
 use crate::expr::node::Node;
 use crate::expr::view::View;
-use crate::fuse::build::{Parts, fuse};
+use crate::fuse::build::fuse;
+use crate::fuse::leaves::Parts;
 use crate::grid::ChunkGrid;
 use steps::{Step, describe, describe_read, parts_read, steps};
 

@@ -9,7 +9,7 @@ use flagstone_graph::{
 
 use super::{Layout, SharedFile};
 use crate::chunk::buffer::Buffer;
-use crate::elements::element::{as_bytes, as_bytes_mut};
+use crate::elements::bytes::{as_bytes, as_bytes_mut};
 use crate::engine::evaluate::declared;
 use crate::engine::piecewise::{Piece, Piecewise};
 use crate::fuse::tape::Fused;

@@ -9,8 +9,8 @@ use super::rows::AllSegments;
 use super::{Layout, SharedFile};
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;
+use crate::elements::bytes::as_bytes_mut;
 use crate::elements::dtype::DType;
-use crate::elements::element::as_bytes_mut;
 use crate::engine::evaluate::{coords, declared};
 use crate::grid::{lengths, volume};
 

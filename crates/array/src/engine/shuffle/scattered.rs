@@ -13,7 +13,7 @@ use crate::expr::lower::{Lowered, Lowering};
 use crate::expr::node::{Node, Op};
 use crate::expr::source::Order;
 use crate::expr::view::{AxisView, View};
-use crate::fuse::build::LookUp;
+use crate::fuse::leaves::LookUp;
 use crate::fuse::scattered::Scattered;
 use crate::grid::along::Along;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use flagstone_graph::{Result, TokenHasher};
 
 use super::Source;
-use crate::elements::element::{Element, from_bytes_mut};
+use crate::elements::bytes::from_bytes_mut;
+use crate::elements::element::Element;
 use crate::expr::array::Array;
 use crate::expr::node::Op;
 use crate::grid::along::Along;

@@ -4,7 +4,8 @@ use flagstone_graph::{Result, TokenHasher};
 use ndarray::{ArcArray, IxDyn};
 
 use super::{Resident, Source};
-use crate::elements::element::{Element, from_bytes_mut};
+use crate::elements::bytes::from_bytes_mut;
+use crate::elements::element::Element;
 use crate::grid::along::Along;
 
 /// Shares the caller's array.

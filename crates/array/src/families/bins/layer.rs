@@ -20,7 +20,7 @@ use crate::families::reduce::layer::folded_grid;
 use crate::fuse::tape::Fused;
 use crate::grid::{ChunkGrid, Region, span, volume};
 use crate::kernels::fold::Tree;
-use crate::kernels::folds::Sum;
+use crate::kernels::folds::sum::Sum;
 
 /// Leaves have as many elements, or a few times as many as there are bins.
 const LEAF_MIN: usize = 1 << 14;

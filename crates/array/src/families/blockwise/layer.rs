@@ -11,7 +11,8 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;
-use crate::elements::element::{Element, from_bytes};
+use crate::elements::bytes::from_bytes;
+use crate::elements::element::Element;
 use crate::engine::lowering::check_count;
 use crate::engine::piecewise::{Piece, Piecewise, Tasks};
 use crate::expr::lower::{Lower, Lowered, Lowering};

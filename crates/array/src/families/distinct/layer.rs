@@ -13,7 +13,8 @@ use flagstone_graph::{
 };
 
 use crate::chunk::buffer::Buffer;
-use crate::elements::element::{Element, as_bytes, as_bytes_mut};
+use crate::elements::bytes::{as_bytes, as_bytes_mut};
+use crate::elements::element::Element;
 use crate::elements::order::{Key, Record};
 use crate::engine::evaluate::declared;
 use crate::engine::lowering::check_count;
@@ -368,10 +369,7 @@ impl<T: Element> Source for DistinctColumn<T> {
     }
 
     fn read(&self, window: &[Along], out: &mut [u8]) -> Result<u64> {
-        let (along, out) = (
-            &window[0],
-            crate::elements::element::from_bytes_mut::<T>(out),
-        );
+        let (along, out) = (&window[0], crate::elements::bytes::from_bytes_mut::<T>(out));
         let mut at = 0;
         while at < along.len() {
             let from = along.at(at);

@@ -1,5 +1,7 @@
 //! Factors of matrices of which one side fits in memory: QR, singular values, and norms.
 
+pub(crate) mod apply;
+pub(crate) mod svd;
 pub(crate) mod tsqr;
 
 use std::marker::PhantomData;
@@ -9,7 +11,9 @@ use super::axes::IntoAxes;
 use crate::elements::element::Float;
 use crate::expr::array::Array;
 use crate::expr::deferred::early;
-use tsqr::{Apply, Factor, Parts as RowParts, SquareSvd, Tails};
+use apply::Apply;
+use svd::SquareSvd;
+use tsqr::{Factor, Parts as RowParts, Tails};
 
 /// Parts that one node of the tree above the leaves takes together.
 const FAN_IN: usize = 4;

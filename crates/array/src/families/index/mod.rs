@@ -1,5 +1,7 @@
 //! Indexing: what stands between the brackets, and what it picks.
 
+pub(crate) mod assign;
+pub(crate) mod plan;
 pub(crate) mod select;
 pub(crate) mod slice;
 

@@ -13,7 +13,7 @@ use crate::engine::lowering::{check_count, leaf_alone};
 use crate::expr::lower::{Lower, Lowered, Lowering};
 use crate::expr::node::{Node, Op};
 use crate::expr::view::View;
-use crate::fuse::build::Parts;
+use crate::fuse::leaves::Parts;
 use crate::fuse::tape::Fused;
 use crate::grid::ChunkGrid;
 use crate::kernels::gemm::{BLOCK, call_depth, gemm_kernel};

@@ -30,6 +30,7 @@ use flagstone_graph::{
 
 use super::panel::Panel;
 use super::plan::ProductPlan;
+use super::tile::{DIAGONAL_EDGE, Kind, Part, Tile, TileBlock, above_diagonal, mirror};
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;
 use crate::elements::element::Element;
@@ -38,10 +39,6 @@ use crate::engine::evaluate::{coords, declared};
 use crate::fuse::tape::{Blocks, Fused};
 use crate::grid::{ChunkGrid, volume};
 use crate::kernels::gemm::{BLOCK, block_edge, call_depth};
-
-/// Columns of the blocks on the diagonal of a symmetric product: half of the last square of each is
-/// work for nothing.
-const DIAGONAL_EDGE: usize = 64;
 
 /// More than this is not fetched in one go: it may be gone again before it is read.
 const ADVISED_BYTES_MAX: usize = 256 << 20;
@@ -61,25 +58,6 @@ pub(crate) struct MatrixProduct<T: Element> {
     /// Threads that may load at once.
     pub(crate) threads: usize,
     pub(crate) element: PhantomData<fn() -> T>,
-}
-
-/// One task: the part of C and the part of k.
-struct Part {
-    rows: Range<usize>,
-    columns: Range<usize>,
-    depth: Range<usize>,
-    first: bool,
-    kind: Kind,
-}
-
-/// Where a tile lies in a symmetric product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Above the diagonal, or the product is not symmetric.
-    Full,
-    Diagonal,
-    /// Below: not computed.
-    Omitted,
 }
 
 impl<T: Element> MatrixProduct<T> {
@@ -248,44 +226,6 @@ impl<T: Element> MatrixProduct<T> {
                 b: panels.right.operand(k, columns.clone()),
             });
         }
-    }
-}
-
-/// Rows and columns of a tile.
-type TileBlock = [Range<usize>; 2];
-
-/// Blocks that cover a square tile, but for most of what is below its diagonal: that is copied from
-/// above. They are narrow, as the kernel packs the columns of a block for its rows, and many, so that
-/// threads end together.
-fn above_diagonal(edge: usize) -> Vec<TileBlock> {
-    let mut blocks = Vec::new();
-    for row in (0..edge).step_by(BLOCK) {
-        let (diagonal, mut column) = ((row + BLOCK).min(edge), row);
-        while column < edge {
-            let (wide, rows_end) = match column < diagonal {
-                true => (DIAGONAL_EDGE, (column + DIAGONAL_EDGE).min(diagonal)),
-                false => (2 * DIAGONAL_EDGE, diagonal),
-            };
-            let columns = column..(column + wide).min(edge);
-            column = columns.end;
-            blocks.push([row..rows_end, columns]);
-        }
-    }
-    blocks
-}
-
-/// The tile, written by several threads, each in blocks of its own.
-struct Tile<T> {
-    start: *mut T,
-    columns: usize,
-}
-
-// SAFETY: threads write disjoint blocks; see `MatrixProduct::run`.
-unsafe impl<T: Send> Sync for Tile<T> {}
-
-impl<T> Tile<T> {
-    fn at(&self, row: usize, column: usize) -> *mut T {
-        self.start.wrapping_add(row * self.columns + column)
     }
 }
 
@@ -515,19 +455,5 @@ impl<T: Element> Layer for MatrixProduct<T> {
             }
         }
         IoBytes { read, written: 0 }
-    }
-}
-
-/// Copies what is above the diagonal of a square matrix below it, by square blocks.
-fn mirror<T: Element>(values: &mut [T], edge: usize) {
-    const STEP: usize = 64;
-    for row_block in (0..edge).step_by(STEP) {
-        for column_block in (row_block..edge).step_by(STEP) {
-            for row in row_block..(row_block + STEP).min(edge) {
-                for column in column_block.max(row + 1)..(column_block + STEP).min(edge) {
-                    values[column * edge + row] = values[row * edge + column];
-                }
-            }
-        }
     }
 }

@@ -13,8 +13,9 @@ use flagstone_graph::{Counter, Result, TaskContext};
 use flagstone_memory::Memory;
 
 use crate::chunk::buffer::Buffer;
+use crate::elements::bytes::as_bytes_mut;
 use crate::elements::dtype::DType;
-use crate::elements::element::{Element, as_bytes_mut};
+use crate::elements::element::Element;
 use crate::elements::gemm::Operand;
 use crate::engine::evaluate::evaluate_into;
 use crate::expr::source::Order;

@@ -15,7 +15,8 @@ use flagstone_graph::{
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;
-use crate::elements::element::{Element, as_bytes_mut, from_bytes};
+use crate::elements::bytes::{as_bytes_mut, from_bytes};
+use crate::elements::element::Element;
 use crate::engine::evaluate::coords;
 use crate::engine::piecewise::{Piece, Piecewise};
 use crate::fuse::tape::{Fused, Scope};

@@ -3,6 +3,8 @@
 //! Axes are named as in [`IntoAxes`]: `0`, `-1`, `[0, 2]`, `..` for all, `keep(0)` for one that
 //! stays with length 1. The order in which elements are combined follows from the shape alone.
 
+pub(crate) mod extremes;
+pub(crate) mod known;
 pub(crate) mod layer;
 pub(crate) mod lower;
 
@@ -15,10 +17,9 @@ use crate::elements::promote::Real;
 use crate::expr::array::Array;
 use crate::expr::deferred::early;
 use crate::kernels::fold::Fold;
-use crate::kernels::folds::{
-    KnownMean, Moment, Moments, Position, Simple, Spread, Sum, greater, greater_known, lesser,
-    lesser_known,
-};
+use crate::kernels::folds::extremes::Simple;
+use crate::kernels::folds::moments::{Moment, Moments};
+use crate::kernels::folds::sum::Sum;
 use lower::Reduction;
 
 impl<T: Element> Array<T> {
@@ -56,12 +57,6 @@ impl<T: Element> Array<T> {
                 .fold(result, |result, &axis| result.expand_dims(axis as isize)),
             false => result,
         }
-    }
-
-    /// A fold that needs at least one element.
-    #[track_caller]
-    fn extreme<F: Fold<In = T>>(&self, axes: impl IntoAxes, fold: F) -> Array<F::Out> {
-        self.extreme_shared(axes.into_axes(), Arc::new(fold))
     }
 
     #[track_caller]
@@ -205,111 +200,6 @@ impl<T: Element> Array<T> {
         self.fold(axes, moments(Moment::Deviation, ddof, false))
     }
 
-    /// The smallest elements along axes; not-a-number if there is one. An empty axis is a mistake.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
-    /// assert_eq!(x.min(0).compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn min(&self, axes: impl IntoAxes) -> Array<T> {
-        self.extreme(axes, Simple::new("min", T::HIGHEST, |x: T| x, lesser))
-    }
-
-    /// The largest elements along axes; not-a-number if there is one. An empty axis is a mistake.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
-    /// assert_eq!(x.max(1).compute_with(&SerialExecutor)?, array![5, 4].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn max(&self, axes: impl IntoAxes) -> Array<T> {
-        self.extreme(axes, Simple::new("max", T::LOWEST, |x: T| x, greater))
-    }
-
-    /// The distances of the largest elements from the smallest. An empty axis is a mistake.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
-    /// assert_eq!(x.ptp(..).compute_with(&SerialExecutor)?[[]], 4);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn ptp(&self, axes: impl IntoAxes) -> Array<T> {
-        self.extreme(axes, Spread(PhantomData))
-    }
-
-    /// Where the smallest element along an axis is (over `..`: among all in C order): the first of
-    /// equal ones, or the first that is not a number. An empty axis is a mistake.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
-    /// assert_eq!(x.argmin(0).compute_with(&SerialExecutor)?, array![0, 1].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn argmin(&self, axis: impl IntoAxes) -> Array<i64> {
-        self.position(axis, false, false)
-    }
-
-    /// Where the largest element along an axis is (over `..`: among all in C order): the first of
-    /// equal ones, or the first that is not a number. An empty axis is a mistake.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
-    /// assert_eq!(x.argmax(..).compute_with(&SerialExecutor)?[[]], 1);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn argmax(&self, axis: impl IntoAxes) -> Array<i64> {
-        self.position(axis, true, false)
-    }
-
-    #[track_caller]
-    fn position(&self, axes: impl IntoAxes, largest: bool, skip: bool) -> Array<i64> {
-        let axes = axes.into_axes();
-        early!(self; |array| array.position(axes.clone(), largest, skip));
-        let (places, keep) = match axes.resolve(self.shape()) {
-            Ok(resolved) => resolved,
-            Err(message) => return Array::invalid(message),
-        };
-        let element = PhantomData;
-        let fold = Position {
-            largest,
-            skip,
-            element,
-        };
-        match places.len() {
-            1 => self.extreme(axes, fold),
-            count if count == self.ndim() => {
-                let shape = vec![1; if keep { count } else { 0 }];
-                self.ravel().extreme(0, fold).reshape(&shape)
-            }
-            _ => Array::invalid(format!(
-                "places are found along one axis or all, not along {places:?} of an array of shape \
-                 {:?}",
-                self.shape()
-            )),
-        }
-    }
-
     /// Whether any element along axes is not zero.
     ///
     /// ```
@@ -371,157 +261,4 @@ fn moments<T, R>(moment: Moment, ddof: usize, skip: bool) -> Moments<T, R> {
 }
 
 /// Reductions that leave out what is not a number.
-impl<T: Float> Array<T> {
-    /// The sums of the elements that are numbers; 0 where there is none.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![1.0, f64::NAN, 2.0]);
-    /// assert_eq!(x.nansum(0).compute_with(&SerialExecutor)?[[]], 3.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nansum(&self, axes: impl IntoAxes) -> Array<T> {
-        let known = |x: T| if x.is_not_a_number() { T::ZERO } else { x };
-        self.fold(axes, Simple::new("nansum", T::ZERO, known, T::plus))
-    }
-
-    /// The products of the elements that are numbers; 1 where there is none.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![3.0, f64::NAN, 2.0]);
-    /// assert_eq!(x.nanprod(0).compute_with(&SerialExecutor)?[[]], 6.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nanprod(&self, axes: impl IntoAxes) -> Array<T> {
-        let known = |x: T| if x.is_not_a_number() { T::ONE } else { x };
-        self.fold(axes, Simple::new("nanprod", T::ONE, known, T::times))
-    }
-
-    /// The means of the elements that are numbers; not a number where there is none.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![1.0, f64::NAN, 2.0]);
-    /// assert_eq!(x.nanmean(0).compute_with(&SerialExecutor)?[[]], 1.5);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nanmean(&self, axes: impl IntoAxes) -> Array<T> {
-        self.fold(axes, KnownMean::<T, T>(PhantomData))
-    }
-
-    /// The variances of the elements that are numbers; see [`Array::var_ddof`].
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![1.0, f64::NAN, 3.0]);
-    /// assert_eq!(x.nanvar(0, 0).compute_with(&SerialExecutor)?[[]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nanvar(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
-        self.fold(axes, moments::<T, T>(Moment::Variance, ddof, true))
-    }
-
-    /// The standard deviations of the elements that are numbers; see [`Array::var_ddof`].
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![1.0, f64::NAN, 5.0]);
-    /// assert_eq!(x.nanstd(0, 0).compute_with(&SerialExecutor)?[[]], 2.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nanstd(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
-        self.fold(axes, moments::<T, T>(Moment::Deviation, ddof, true))
-    }
-
-    /// The smallest of the elements that are numbers; not a number where there is none.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
-    /// assert_eq!(x.nanmin(0).compute_with(&SerialExecutor)?[[]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nanmin(&self, axes: impl IntoAxes) -> Array<T> {
-        self.extreme(axes, Simple::new("nanmin", T::NAN, |x: T| x, lesser_known))
-    }
-
-    /// The largest of the elements that are numbers; not a number where there is none.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
-    /// assert_eq!(x.nanmax(0).compute_with(&SerialExecutor)?[[]], 5.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nanmax(&self, axes: impl IntoAxes) -> Array<T> {
-        self.extreme(axes, Simple::new("nanmax", T::NAN, |x: T| x, greater_known))
-    }
-
-    /// The distances of the largest numbers from the smallest; not a number where there is none.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
-    /// assert_eq!(x.nanptp(0).compute_with(&SerialExecutor)?[[]], 4.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nanptp(&self, axes: impl IntoAxes) -> Array<T> {
-        let axes = axes.into_axes();
-        self.nanmax(axes.clone()) - self.nanmin(axes)
-    }
-
-    /// Where the smallest number along an axis is; -1 where nothing is a number.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
-    /// assert_eq!(x.nanargmin(0).compute_with(&SerialExecutor)?[[]], 1);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nanargmin(&self, axis: impl IntoAxes) -> Array<i64> {
-        self.position(axis, false, true)
-    }
-
-    /// Where the largest number along an axis is; -1 where nothing is a number.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
-    /// assert_eq!(x.nanargmax(0).compute_with(&SerialExecutor)?[[]], 2);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn nanargmax(&self, axis: impl IntoAxes) -> Array<i64> {
-        self.position(axis, true, true)
-    }
-}
+impl<T: Float> Array<T> {}

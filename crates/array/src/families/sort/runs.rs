@@ -15,7 +15,7 @@ use crate::engine::lowering::check_count;
 use crate::engine::piecewise::{Piece, Piecewise, Tasks};
 use crate::expr::lower::Lowering;
 use crate::expr::node::Node;
-use crate::fuse::build::Parts;
+use crate::fuse::leaves::Parts;
 use crate::fuse::tape::Fused;
 use crate::grid::{ChunkGrid, volume};
 

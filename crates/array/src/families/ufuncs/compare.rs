@@ -3,7 +3,7 @@
 use crate::elements::element::Element;
 use crate::elements::promote::Promote;
 use crate::expr::array::Array;
-use crate::kernels::folds::{greater, greater_known, lesser, lesser_known};
+use crate::kernels::folds::extremes::{greater, greater_known, lesser, lesser_known};
 use crate::kernels::map::{binary, unary};
 
 macro_rules! comparisons {

@@ -8,5 +8,6 @@
 pub(crate) mod bits;
 pub(crate) mod choose;
 pub(crate) mod compare;
+pub(crate) mod floats;
 pub(crate) mod math;
 pub(crate) mod round;

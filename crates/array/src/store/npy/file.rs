@@ -16,8 +16,9 @@ use flagstone_io::open_regular;
 use flagstone_memory::format_bytes;
 
 use super::header::Header;
+use crate::elements::bytes::sanitise;
 use crate::elements::dtype::DType;
-use crate::elements::element::{Element, sanitise};
+use crate::elements::element::Element;
 use crate::expr::source::{Mapped, Order, Source};
 use crate::grid::along::Along;
 use crate::store::failure::{failure, unreadable};

@@ -7,7 +7,8 @@ use flagstone_memory::Memory;
 use ndarray::{ArrayViewD, IxDyn};
 
 use super::sink::{Cell, Sink};
-use crate::elements::element::{Element, from_bytes};
+use crate::elements::bytes::from_bytes;
+use crate::elements::element::Element;
 use crate::grid::place::BlockPlace;
 use crate::grid::{ChunkGrid, lengths};
 

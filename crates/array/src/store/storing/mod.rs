@@ -14,12 +14,11 @@ pub(crate) mod targets;
 #[cfg(feature = "zarr")]
 pub(crate) mod zarr;
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use flagstone_graph::{Error, Execute, Graph, LayerId, Resources, Result, advised};
-use flagstone_io::{AtomicDir, AtomicFile, OutputOptions};
+use flagstone_io::OutputOptions;
 use ndarray::ArrayViewD;
 
 use crate::elements::element::Element;
@@ -29,56 +28,9 @@ use crate::fuse::tape::Leaf;
 use crate::grid::chunks::Chunks;
 use crate::grid::place::BlockPlace;
 use crate::grid::plan::Plan;
-#[cfg(feature = "zarr")]
-use crate::store::zarr::options::ZarrOptions;
 use each::{EachSink, TakeChunk};
 use sink::{Sink, Store};
-use targets::Planned;
-
-/// Where an array is stored.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum StoreTo<'a> {
-    /// A new npy file.
-    Npy(&'a Path, OutputOptions),
-    /// A new file of nothing but elements, in C order and the machine's byte order.
-    Raw(&'a Path, OutputOptions),
-    /// A new directory of npy files `part-00000.npy` and so on, each with `length` places of an
-    /// axis: what [`Array::open_npy_directory`] opens.
-    NpyStack {
-        /// The directory.
-        path: &'a Path,
-        /// The axis that is cut.
-        axis: isize,
-        /// How many of its places a file has.
-        length: usize,
-        /// What happens to a directory of this name.
-        output: OutputOptions,
-    },
-    /// A new Zarr array.
-    #[cfg(feature = "zarr")]
-    Zarr(&'a Path, &'a ZarrOptions),
-    /// A box of an existing npy file, as long as the array along each axis.
-    NpyRegion(&'a Path, &'a [Range<usize>]),
-    /// A box of an existing Zarr array, as long as the array along each axis.
-    #[cfg(feature = "zarr")]
-    ZarrRegion(&'a Path, &'a [Range<usize>]),
-}
-
-impl StoreTo<'_> {
-    /// What is written, and whether it is written where it stands.
-    fn place(&self) -> (&Path, bool) {
-        match self {
-            StoreTo::Npy(path, _) | StoreTo::Raw(path, _) => (path, false),
-            StoreTo::NpyStack { path, .. } => (path, false),
-            StoreTo::NpyRegion(path, _) => (path, true),
-            #[cfg(feature = "zarr")]
-            StoreTo::Zarr(path, _) => (path, false),
-            #[cfg(feature = "zarr")]
-            StoreTo::ZarrRegion(path, _) => (path, true),
-        }
-    }
-}
+use targets::{Planned, StoreTo, Target};
 
 /// A built store: what [`Array::build_store_to`] returns. Dropped, it leaves no new output.
 pub struct BuiltStore {
@@ -90,12 +42,6 @@ pub struct BuiltStore {
     pub notes: Vec<String>,
     target: Target,
     sink: Arc<dyn Sink>,
-}
-
-enum Target {
-    File(AtomicFile),
-    Directory(AtomicDir),
-    InPlace,
 }
 
 impl BuiltStore {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use flagstone_graph::{Error, ErrorKind, Result};
 use flagstone_io::{AtomicDir, AtomicFile, DIRECT_BLOCK_BYTES, DirectFile, OutputOptions};
 
-use super::Target;
 use super::files::{FileSink, StackSink, stack_file, write_failed};
 use super::sink::Sink;
 use crate::elements::element::Element;
@@ -17,6 +16,59 @@ use crate::expr::lower::{Lowered, Lowering};
 use crate::grid::lengths;
 use crate::store::npy::file::NpyFile;
 use crate::store::npy::header::header_bytes;
+#[cfg(feature = "zarr")]
+use crate::store::zarr::options::ZarrOptions;
+
+/// Where an array is stored.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum StoreTo<'a> {
+    /// A new npy file.
+    Npy(&'a Path, OutputOptions),
+    /// A new file of nothing but elements, in C order and the machine's byte order.
+    Raw(&'a Path, OutputOptions),
+    /// A new directory of npy files `part-00000.npy` and so on, each with `length` places of an
+    /// axis: what [`Array::open_npy_directory`] opens.
+    NpyStack {
+        /// The directory.
+        path: &'a Path,
+        /// The axis that is cut.
+        axis: isize,
+        /// How many of its places a file has.
+        length: usize,
+        /// What happens to a directory of this name.
+        output: OutputOptions,
+    },
+    /// A new Zarr array.
+    #[cfg(feature = "zarr")]
+    Zarr(&'a Path, &'a ZarrOptions),
+    /// A box of an existing npy file, as long as the array along each axis.
+    NpyRegion(&'a Path, &'a [Range<usize>]),
+    /// A box of an existing Zarr array, as long as the array along each axis.
+    #[cfg(feature = "zarr")]
+    ZarrRegion(&'a Path, &'a [Range<usize>]),
+}
+
+impl StoreTo<'_> {
+    /// What is written, and whether it is written where it stands.
+    pub(super) fn place(&self) -> (&Path, bool) {
+        match self {
+            StoreTo::Npy(path, _) | StoreTo::Raw(path, _) => (path, false),
+            StoreTo::NpyStack { path, .. } => (path, false),
+            StoreTo::NpyRegion(path, _) => (path, true),
+            #[cfg(feature = "zarr")]
+            StoreTo::Zarr(path, _) => (path, false),
+            #[cfg(feature = "zarr")]
+            StoreTo::ZarrRegion(path, _) => (path, true),
+        }
+    }
+}
+
+pub(super) enum Target {
+    File(AtomicFile),
+    Directory(AtomicDir),
+    InPlace,
+}
 
 /// A sink, how chunks lie for it, and where its first one starts.
 pub(super) struct Planned {

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use flagstone_graph::{Error, Execute, Result};
 use flagstone_io::AtomicDir;
 
-use super::targets::Planned;
-use super::{StoreTo, Target};
+use super::targets::{Planned, StoreTo, Target};
 use crate::elements::element::Element;
 use crate::expr::array::Array;
 use crate::expr::lower::Lowering;

@@ -10,8 +10,7 @@ use zarrs::array::ArrayMetadata;
 
 use super::bounded::{Description, read_description};
 use super::given::GivenLengths;
-use super::options::v3_name;
-use super::spelling::{complete_v2, complete_v3, quoted_words};
+use super::spelling::{complete_v2, complete_v3, quoted_words, v3_name};
 use crate::elements::dtype::DType;
 use crate::store::failure::{failure, unreadable};
 

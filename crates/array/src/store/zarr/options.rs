@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use super::chunks::chosen;
 use super::given::{GivenLengths, LISTED_MAX};
 use super::metadata::Described;
+use super::spelling::v3_name;
 use crate::elements::dtype::DType;
-use crate::elements::element::{Element, Wide};
+use crate::elements::element::Element;
+use crate::elements::wide::Wide;
 use crate::expr::node::Node;
 use crate::grid::{ChunkGrid, can_cut};
 
@@ -82,22 +84,6 @@ impl Default for ZarrOptions {
             fill_value: 0.0,
             output: OutputOptions::default(),
         }
-    }
-}
-
-pub(super) fn v3_name(dtype: DType) -> &'static str {
-    match dtype {
-        DType::Bool => "bool",
-        DType::I8 => "int8",
-        DType::I16 => "int16",
-        DType::I32 => "int32",
-        DType::I64 => "int64",
-        DType::U8 => "uint8",
-        DType::U16 => "uint16",
-        DType::U32 => "uint32",
-        DType::U64 => "uint64",
-        DType::F32 => "float32",
-        DType::F64 => "float64",
     }
 }
 

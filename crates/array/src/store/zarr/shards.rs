@@ -9,8 +9,8 @@ use flagstone_graph::Result;
 use zarrs::array::{Array as Zarr, CodecChain, data_type};
 
 use super::boxes::{Place, copy_box, fill_box};
+use super::opened::Opened;
 use super::packing::Packing;
-use super::stored::Opened;
 use crate::elements::dtype::DType;
 use crate::grid::{ChunkGrid, Region, lengths};
 

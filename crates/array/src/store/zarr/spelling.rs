@@ -5,6 +5,24 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::elements::dtype::DType;
+
+pub(super) fn v3_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Bool => "bool",
+        DType::I8 => "int8",
+        DType::I16 => "int16",
+        DType::I32 => "int32",
+        DType::I64 => "int64",
+        DType::U8 => "uint8",
+        DType::U16 => "uint16",
+        DType::U32 => "uint32",
+        DType::U64 => "uint64",
+        DType::F32 => "float32",
+        DType::F64 => "float64",
+    }
+}
+
 /// Text in which `NaN`, `Infinity` and `-Infinity` stand as words, with these in quotes: the form
 /// that the format has for such fill values. Words inside strings stay.
 pub(super) fn quoted_words(text: &[u8]) -> Vec<u8> {

@@ -4,25 +4,25 @@
 //! chunk that holds many inner chunks and an index of where they lie, so that one of them can be
 //! read alone. Elements that are not compressed are read where they lie in the file.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flagstone_graph::{Result, TokenHasher};
 use flagstone_io::open_regular;
-use serde_json::Value;
-use zarrs::array::{Array as Zarr, ArrayCreateError, ArrayMetadata, Codec, DataType, data_type};
+use zarrs::array::{Array as Zarr, ArrayMetadata};
 
 use super::boxes::{Place, copy_box, fill_box};
-use super::given::{GivenGrid, LISTED_MAX};
-use super::metadata::{Described, describe, plain, short};
+use super::given::GivenGrid;
+use super::layout::{grid, shape_of, shard_shape, zarr_type};
+use super::metadata::{Described, describe};
+use super::opened::Opened;
 use super::packing::Packing;
+use super::refusal::refused;
 use super::shards::Shards;
 use super::threads::alone;
+use crate::elements::bytes::sanitise;
 use crate::elements::dtype::DType;
-use crate::elements::element::sanitise;
 use crate::grid::along::Along;
 use crate::grid::shape::too_many_axes;
 use crate::grid::{ChunkGrid, Region, lengths};
@@ -44,23 +44,6 @@ pub(crate) struct Stored {
     last: Option<Vec<usize>>,
     /// Identifies the content, with the path and the description.
     modified: Option<std::time::SystemTime>,
-}
-
-/// The type of elements as `zarrs` has it.
-pub(crate) fn zarr_type(dtype: DType) -> DataType {
-    match dtype {
-        DType::Bool => data_type::bool(),
-        DType::I8 => data_type::int8(),
-        DType::I16 => data_type::int16(),
-        DType::I32 => data_type::int32(),
-        DType::I64 => data_type::int64(),
-        DType::U8 => data_type::uint8(),
-        DType::U16 => data_type::uint16(),
-        DType::U32 => data_type::uint32(),
-        DType::U64 => data_type::uint64(),
-        DType::F32 => data_type::float32(),
-        DType::F64 => data_type::float64(),
-    }
 }
 
 impl Stored {
@@ -349,157 +332,5 @@ impl Stored {
                 });
             }
         }
-    }
-}
-
-/// Why a description is not that of an array here: the member with its value, in the words of the
-/// format.
-fn refused(error: &ArrayCreateError, json: &Value, version: u8) -> String {
-    let part = |v3: &str, v2: &str| {
-        let name = if version == 3 { v3 } else { v2 };
-        (name.to_owned(), short(&json[name]))
-    };
-    let (name, value) = match error {
-        ArrayCreateError::CodecsCreateError(_) | ArrayCreateError::UnsupportedZarrV2Array(_) => {
-            return refused_codecs(json, version);
-        }
-        ArrayCreateError::DataTypeCreateError(_) => part("data_type", "dtype"),
-        ArrayCreateError::InvalidFillValueMetadata { .. } => {
-            let (_, dtype) = part("data_type", "dtype");
-            let value = short(&json["fill_value"]);
-            return format!("its `fill_value` {value} is no element of type {dtype}");
-        }
-        ArrayCreateError::ChunkGridCreateError(_)
-        | ArrayCreateError::InvalidChunkGridDimensionality(..) => part("chunk_grid", "chunks"),
-        ArrayCreateError::ChunkKeyEncodingCreateError(_) => {
-            part("chunk_key_encoding", "dimension_separator")
-        }
-        error => return plain(&error.to_string()),
-    };
-    format!("its `{name}` is not supported: {value}")
-}
-
-/// The first codec that is not known, or has a configuration that it does not know.
-fn refused_codecs(json: &Value, version: u8) -> String {
-    if version == 2 {
-        return format!(
-            "its codecs are not supported: compressor {}, filters {}",
-            short(&json["compressor"]),
-            short(&json["filters"])
-        );
-    }
-    let list = json["codecs"].as_array().map_or(&[][..], Vec::as_slice);
-    let unknown = list.iter().find(|codec| {
-        let metadata: serde_json::Result<zarrs::metadata::v3::MetadataV3> =
-            serde_json::from_value((*codec).clone());
-        !metadata.is_ok_and(|metadata| Codec::from_metadata(&metadata).is_ok())
-    });
-    match unknown {
-        Some(codec) => format!("its codec is not supported: {}", short(codec)),
-        None => format!(
-            "its codecs do not make bytes of elements: {}",
-            short(&json["codecs"])
-        ),
-    }
-}
-
-/// The shape that regular chunks are stored in, at the ends of the axes too.
-fn shard_shape(zarr: &Zarr<()>, grid: &ChunkGrid) -> Vec<usize> {
-    let first = vec![0; grid.shape().len()];
-    match zarr.chunk_shape(&first) {
-        Ok(shape) => shape.iter().map(|length| length.get() as usize).collect(),
-        // an array without elements has no first chunk
-        Err(_) => grid.chunk_shape().to_vec(),
-    }
-}
-
-fn shape_of(zarr: &Zarr<()>) -> std::result::Result<Vec<usize>, String> {
-    let too_large = |_| "it is larger than this machine can count".to_owned();
-    let shape: std::result::Result<Vec<usize>, _> = zarr
-        .shape()
-        .iter()
-        .map(|&length| length.try_into())
-        .collect();
-    let shape = shape.map_err(too_large)?;
-    crate::grid::shape::check_shape(&shape)?;
-    Ok(shape)
-}
-
-/// The grid as the library has it.
-fn grid(zarr: &Zarr<()>) -> std::result::Result<ChunkGrid, String> {
-    let shape = shape_of(zarr)?;
-    let mut lists = Vec::new();
-    let mut regular = Vec::new();
-    for (axis, &length) in shape.iter().enumerate() {
-        let count = zarr.chunk_grid().grid_shape()[axis];
-        let chunk_at = |coord: u64| {
-            let mut coords = vec![0; shape.len()];
-            coords[axis] = coord;
-            let shape = zarr.chunk_shape(&coords).ok()?;
-            usize::try_from(shape[axis].get()).ok()
-        };
-        let unknown = || "its chunks cannot be counted".to_owned();
-        if length == 0 || count == 0 || shape.contains(&0) {
-            regular.push(length.max(1));
-            lists.push(vec![length]);
-            continue;
-        }
-        let first = chunk_at(0).ok_or_else(unknown)?;
-        regular.push(first);
-        // only grids that list their chunks have any of another length
-        let listed = zarr.chunk_grid().name_v3().as_deref() != Some("regular");
-        let mut list = Vec::new();
-        let mut end = 0;
-        while listed && end < length {
-            let next = chunk_at(list.len() as u64).ok_or_else(unknown)?;
-            list.push(next.min(length - end));
-            end += next;
-            if list.len() > LISTED_MAX {
-                return Err(format!(
-                    "axis {axis} has more than {LISTED_MAX} chunks of lengths that are listed"
-                ));
-            }
-        }
-        lists.push(list);
-    }
-    match lists.iter().all(Vec::is_empty) || shape.contains(&0) {
-        true => Ok(ChunkGrid::new(&shape, &regular)),
-        false => ChunkGrid::irregular(&shape, &lists),
-    }
-}
-
-/// A chunk's file.
-pub(crate) struct Opened {
-    path: PathBuf,
-    file: File,
-    pub(super) length: u64,
-}
-
-impl Opened {
-    pub(super) fn damaged(&self, what: &str) -> flagstone_graph::Error {
-        failure(&self.path, &format!("the chunk is damaged: {what}"), None)
-    }
-
-    fn check_length(&self, wanted: u64) -> Result<()> {
-        match self.length == wanted {
-            true => Ok(()),
-            false => Err(self.damaged(&format!("it has {} bytes, not {wanted}", self.length))),
-        }
-    }
-
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
-        let read = self.file.read_exact_at(bytes, offset);
-        read.map_err(|error| unreadable(&self.path, error))
-    }
-
-    pub(super) fn read_part(&self, offset: u64, length: u64, most: u64) -> Result<Vec<u8>> {
-        if length > most {
-            return Err(self.damaged(&format!(
-                "it has {length} bytes where its codecs make at most {most}"
-            )));
-        }
-        let mut bytes = vec![0; length as usize];
-        self.read_at(&mut bytes, offset)?;
-        Ok(bytes)
     }
 }
