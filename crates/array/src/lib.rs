@@ -45,7 +45,7 @@ pub use elements::promote::Promote;
 pub use engine::terminal::Built;
 pub use expr::array::Array;
 pub use families::axes::{Axes, IntoAxes, keep};
-pub use families::bins::Bins;
+pub use families::bins::{Bins, HistogramOptions};
 pub use families::blocks::{Boundary, Margin};
 pub use families::blockwise::{Blocks, Blockwise, Operands};
 pub use families::create::ranges::{meshgrid, meshgrid_xy};

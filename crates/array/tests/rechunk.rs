@@ -380,7 +380,7 @@ fn awkward_chunks_are_decoded_once() {
             .unwrap();
         let places: Vec<i64> = (0..300).map(|i| (i * 77) % 300).collect();
         for (name, array) in [
-            ("sum", lazy.sum().reshape(&[1, 1])),
+            ("sum", lazy.sum(..).reshape(&[1, 1])),
             ("mean", lazy.mean(0).reshape(&[1, 350])),
             ("across", lazy.mean(1).reshape(&[1, 300])),
             ("transposed", lazy.t() + 1.0),
@@ -399,7 +399,7 @@ fn awkward_chunks_are_decoded_once() {
             );
             let result = Array::<f64>::open_npy(&target);
             let direct = match name {
-                "sum" => x.sum().reshape(&[1, 1]),
+                "sum" => x.sum(..).reshape(&[1, 1]),
                 "mean" => x.mean(0).reshape(&[1, 350]),
                 "across" => x.mean(1).reshape(&[1, 300]),
                 "transposed" => x.t() + 1.0,

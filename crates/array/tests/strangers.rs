@@ -295,7 +295,7 @@ fn writers_of_one_chunk_lose_nothing_of_each_other() {
                 });
             }
         });
-        let sum = Array::<i64>::open_zarr(&path).sum();
+        let sum = Array::<i64>::open_zarr(&path).sum(..);
         assert_eq!(
             sum.compute_with(&SerialExecutor).unwrap()[[]],
             10_000,
@@ -388,7 +388,7 @@ fn an_npy_file_that_is_cut_short_in_mid_run_is_an_error() {
     });
     let session = Session::builder().memory("2 MiB").threads(1).build();
     let message = cut
-        .sum()
+        .sum(..)
         .compute_with(&session.unwrap())
         .unwrap_err()
         .to_string();

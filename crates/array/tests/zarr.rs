@@ -111,8 +111,8 @@ proptest! {
         Array::from_ndarray(x.clone()).store_zarr_with(&tiny, &path, &options).unwrap();
         let lazy = Array::<f64>::open_zarr(&path);
         prop_assert_eq!(bits(&lazy.compute_with(&tiny).unwrap()), bits(&x));
-        let sum = lazy.sum().compute_with(&tiny).unwrap();
-        let expected = lazy.sum().compute_with(&SerialExecutor).unwrap();
+        let sum = lazy.sum(..).compute_with(&tiny).unwrap();
+        let expected = lazy.sum(..).compute_with(&SerialExecutor).unwrap();
         prop_assert_eq!(bits(&sum), bits(&expected));
         if shape.len() == 2 {
             let info = s![..;step, 1..];
@@ -194,7 +194,7 @@ fn a_chunk_is_read_once_and_a_slice_reads_its_chunks_only() {
     let standard = (&lazy - lazy.mean(0)) / lazy.std(0);
     for (array, reads) in [
         (lazy.t() * 2.0, 1),
-        (lazy.sum(), 1),
+        (lazy.sum(..), 1),
         (lazy.mean(0), 1),
         (lazy.t().dot(&lazy), 1),
         (standard, 1),
@@ -274,7 +274,7 @@ fn regions_are_stored_around_what_is_there() {
                 .store_with(harness, &StoreTo::ZarrRegion(&path, &all))
                 .unwrap();
             assert!(!path.join("c/0/0").exists());
-            assert_eq!(back.sum().compute_with(&SerialExecutor).unwrap()[[]], 0.0);
+            assert_eq!(back.sum(..).compute_with(&SerialExecutor).unwrap()[[]], 0.0);
             let outside = [7..18, 12..18];
             let error = lazy.store_with(harness, &StoreTo::ZarrRegion(&path, &outside));
             assert!(error.unwrap_err().to_string().contains("shape is [23, 17]"));
@@ -352,14 +352,8 @@ fn chunks_of_many_lengths_are_read() {
     assert!(path.join("c/2/1").exists() && !path.join("c/3").exists());
     for harness in [Harness::new(4 << 10, 2), Harness::new(1 << 20, 1)] {
         assert_eq!(lazy.compute_with(&harness).unwrap(), x);
-        let expected = (&stored * 2)
-            .sum_axis(0)
-            .compute_with(&SerialExecutor)
-            .unwrap();
-        assert_eq!(
-            (&lazy * 2).sum_axis(0).compute_with(&harness).unwrap(),
-            expected
-        );
+        let expected = (&stored * 2).sum(0).compute_with(&SerialExecutor).unwrap();
+        assert_eq!((&lazy * 2).sum(0).compute_with(&harness).unwrap(), expected);
         assert_eq!(
             lazy.t().dot(&lazy).compute_with(&harness).unwrap(),
             stored
@@ -598,7 +592,7 @@ fn a_store_is_whole_or_absent_and_replaces_only_its_like() {
     (&x * 2)
         .store_zarr_with(&SerialExecutor, &path, &replacing)
         .unwrap();
-    let back = Array::<i64>::open_zarr(&path).sum();
+    let back = Array::<i64>::open_zarr(&path).sum(..);
     assert_eq!(back.compute_with(&SerialExecutor).unwrap()[[]], 90);
     fs::write(path.join("notes.txt"), "mine").unwrap();
     let error = x

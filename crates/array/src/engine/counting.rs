@@ -18,16 +18,16 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_fn(&[10], |i| (i[0] * i[0]) as f64);
     /// let large = x.index(index![x.greater(&Array::scalar(20.0))]);
     /// assert!(!large.has_shape());
-    /// assert_eq!(large.counted_with(&SerialExecutor)?.shape(), [5]);
+    /// assert_eq!(large.compute_chunk_sizes(&SerialExecutor)?.shape(), [5]);
     /// assert_eq!((large * 2.0).compute_with(&SerialExecutor)?[[0]], 50.0);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     ///
     /// # Errors
     /// A mistake in how the array was built, and those of the pass.
-    pub fn counted_with(&self, executor: &dyn Execute) -> Result<Array<T>> {
-        let node = resolve(&self.node, &|later, inputs| {
-            later.resolve(inputs, executor).map(Some)
+    pub fn compute_chunk_sizes(&self, executor: &dyn Execute) -> Result<Array<T>> {
+        let node = resolve(&self.node, &|deferred, inputs| {
+            deferred.resolve(inputs, executor).map(Some)
         })?;
         match node {
             Some(node) => match node.mistake() {
@@ -42,14 +42,14 @@ impl<T: Element> Array<T> {
     /// refused, the budget that is named holds what follows, too, whatever the length turns out to be.
     ///
     /// # Errors
-    /// As [`counted_with`](Self::counted_with).
-    pub fn counted_whole_with(&self, executor: &dyn Execute) -> Result<Array<T>> {
+    /// As [`compute_chunk_sizes`](Self::compute_chunk_sizes).
+    pub fn compute_chunk_sizes_whole(&self, executor: &dyn Execute) -> Result<Array<T>> {
         if self.has_shape() {
-            return self.counted_with(executor);
+            return self.compute_chunk_sizes(executor);
         }
-        let longest = resolve(&self.node, &|later, inputs| Ok(later.longest(inputs)))?;
+        let longest = resolve(&self.node, &|deferred, inputs| Ok(deferred.longest(inputs)))?;
         let Some(longest) = longest.filter(|node| node.mistake().is_none()) else {
-            return self.counted_with(executor);
+            return self.compute_chunk_sizes(executor);
         };
         let longest = Array::<T>::of_node(longest);
         let rest = |resources| {
@@ -58,7 +58,7 @@ impl<T: Element> Array<T> {
             Ok((graph, vec![layer]))
         };
         let whole = Whole::new(executor, &rest);
-        self.counted_with(&whole)
+        self.compute_chunk_sizes(&whole)
             .map_err(|refusal| whole.told(refusal))
     }
 }

@@ -98,7 +98,7 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// A mistake in how the array was built, and those of the run.
     pub fn compute_with(&self, executor: &dyn Execute) -> Result<ArrayD<T>> {
-        let array = self.counted_whole_with(executor)?;
+        let array = self.compute_chunk_sizes_whole(executor)?;
         let mut plan = |resources| {
             let mut graph = Graph::new();
             let layer = array.push_whole(&mut graph, resources)?;

@@ -14,7 +14,7 @@ use flagstone_graph::{ErrorKind, Result};
 
 use super::lower::Lower;
 use super::node::{Mistake, Node, Op};
-use super::pushdown::narrowed;
+use super::pushdown::pushed_down;
 use super::view::View;
 use crate::elements::element::Element;
 use crate::grid::shape::{NDIM_MAX, broadcast};
@@ -104,7 +104,7 @@ impl<T: Element> Array<T> {
         if let Some(mistake) = self.node.uncounted() {
             return Array::keep(mistake);
         }
-        if let Some(node) = narrowed(&self.node, &view, &shape) {
+        if let Some(node) = pushed_down(&self.node, &view, &shape) {
             return Array::of_node(node);
         }
         let of = Arc::clone(&self.node);

@@ -1,18 +1,18 @@
 //! Arrays whose lengths depend on the data: `x[mask]`, `unique`, `nonzero`, `bincount`.
 //!
 //! The length of such an array is counted by a first pass, under the same executor, at the terminal.
-//! Until then the array is a [`Later`] node without a shape, and so is everything made of it:
+//! Until then the array is a [`Deferred`] node without a shape, and so is everything made of it:
 //! operations are kept as they were called and played again once the lengths are known
-//! ([`early!`]). After that it is an array as any other, with exact sizes and an exact
+//! ([`defer!`]). After that it is an array as any other, with exact sizes and an exact
 //! certificate; no layer ever sees an unknown length.
 //!
 //! ```text
-//! x[mask].mean(0) - 1        later: subtract(later: mean(later: filter(x, mask)), 1)
+//! x[mask].mean(0) - 1        deferred: subtract(deferred: mean(deferred: filter(x, mask)), 1)
 //!   first pass               counts the mask
 //!   then                     filter has shape [1234], mean and subtract are built for it
 //! ```
 //!
-//! Whoever needs the shape itself asks [`Array::counted_with`], which makes the first pass and
+//! Whoever needs the shape itself asks [`Array::compute_chunk_sizes`], which makes the first pass and
 //! returns the array with its shape. Operations that were not made for arrays without shape are a
 //! mistake that says so.
 
@@ -23,15 +23,15 @@ use std::sync::Arc;
 use flagstone_graph::{Execute, Result};
 
 use super::array::Array;
-use super::node::{Later, Node, Op};
+use super::node::{Deferred, Node, Op};
 use crate::elements::element::Element;
 
 /// An operation on arrays without shape, to be called again when they have one.
 struct Replay<F>(F);
 
-impl<F: Fn(&[Arc<Node>]) -> Arc<Node> + Send + Sync> Later for Replay<F> {
+impl<F: Fn(&[Arc<Node>]) -> Arc<Node> + Send + Sync> Deferred for Replay<F> {
     fn name(&self) -> &'static str {
-        "later"
+        "deferred"
     }
 
     fn resolve(&self, inputs: &[Arc<Node>], _: &dyn Execute) -> Result<Arc<Node>> {
@@ -47,27 +47,27 @@ impl<F: Fn(&[Arc<Node>]) -> Arc<Node> + Send + Sync> Later for Replay<F> {
 /// the operation is kept and called again later. Borrowed arguments are named with their own form.
 ///
 /// ```text
-/// early!(self, axes = axes.to_vec(); |array| array.permuted(&axes));
+/// defer!(self, axes = axes.to_vec(); |array| array.transpose(&axes));
 /// ```
-macro_rules! early {
-    ($array:expr $(, $name:ident = $own:expr)*; |$later:ident| $then:expr) => {
-        if $array.is_early() {
+macro_rules! defer {
+    ($array:expr $(, $name:ident = $own:expr)*; |$deferred:ident| $then:expr) => {
+        if $array.is_shapeless() {
             $(let $name = $own;)*
-            return $array.then(move |$later| $then);
+            return $array.then(move |$deferred| $then);
         }
     };
 }
-pub(crate) use early;
+pub(crate) use defer;
 
 impl<T: Element> Array<T> {
-    /// A node that is made later.
+    /// A node that is made once its inputs have shapes.
     #[track_caller]
-    pub(crate) fn later(later: impl Later + 'static, inputs: Vec<Arc<Node>>) -> Self {
+    pub(crate) fn deferred(deferred: impl Deferred + 'static, inputs: Vec<Arc<Node>>) -> Self {
         if let Some(mistake) = inputs.iter().find_map(|input| input.mistake()) {
             return Array::keep(mistake.clone());
         }
-        let later = Arc::new(later);
-        Array::make(Vec::new(), Op::Later { later, inputs })
+        let deferred = Arc::new(deferred);
+        Array::make(Vec::new(), Op::Deferred { deferred, inputs })
     }
 
     /// An operation on several nodes, one of which is without shape or a mistake.
@@ -78,7 +78,7 @@ impl<T: Element> Array<T> {
     ) -> Self {
         let replay = Replay(move |inputs: &[Arc<Node>]| then(inputs).node);
         let inputs = inputs.iter().map(|&input| Arc::clone(input)).collect();
-        Array::later(replay, inputs)
+        Array::deferred(replay, inputs)
     }
 
     /// The same on arrays of one type.
@@ -106,8 +106,8 @@ impl<T: Element> Array<T> {
     }
 
     /// Whether it is a mistake, or has no shape yet.
-    pub(crate) fn is_early(&self) -> bool {
-        matches!(self.node.op, Op::Later { .. } | Op::Mistake(_))
+    pub(crate) fn is_shapeless(&self) -> bool {
+        matches!(self.node.op, Op::Deferred { .. } | Op::Mistake(_))
     }
 
     /// Whether the shape is known. It is not for arrays whose lengths depend on the data, until
@@ -121,12 +121,12 @@ impl<T: Element> Array<T> {
     /// assert!(!x.extract(&x.map(|x| x > 0.5)).has_shape());
     /// ```
     pub fn has_shape(&self) -> bool {
-        !matches!(self.node.op, Op::Later { .. })
+        !matches!(self.node.op, Op::Deferred { .. })
     }
 }
 
-/// Makes a node of a later one and its operands, if it can.
-type Resolve<'r> = &'r dyn Fn(&dyn Later, &[Arc<Node>]) -> Result<Option<Arc<Node>>>;
+/// Makes a node of a deferred one and its operands, if it can.
+type Resolve<'r> = &'r dyn Fn(&dyn Deferred, &[Arc<Node>]) -> Result<Option<Arc<Node>>>;
 
 /// The node with everything known that it is made of; `None` where `make` had nothing.
 pub(crate) fn resolve(root: &Arc<Node>, make: Resolve<'_>) -> Result<Option<Arc<Node>>> {
@@ -138,7 +138,7 @@ pub(crate) fn resolve(root: &Arc<Node>, make: Resolve<'_>) -> Result<Option<Arc<
         if done.contains_key(&key) {
             continue;
         }
-        let Op::Later { later, inputs } = &node.op else {
+        let Op::Deferred { deferred, inputs } = &node.op else {
             done.insert(key, node);
             continue;
         };
@@ -158,13 +158,13 @@ pub(crate) fn resolve(root: &Arc<Node>, make: Resolve<'_>) -> Result<Option<Arc<
             .collect();
         let mut made = match known.iter().find(|input| input.mistake().is_some()) {
             Some(mistaken) => Arc::clone(mistaken),
-            None => match make(&**later, &known)? {
+            None => match make(&**deferred, &known)? {
                 Some(made) => at_line(made, node.location),
                 None => return Ok(None),
             },
         };
         // an operation that has to be counted itself
-        if matches!(made.op, Op::Later { .. }) {
+        if matches!(made.op, Op::Deferred { .. }) {
             match resolve(&made, make)? {
                 Some(counted) => made = counted,
                 None => return Ok(None),

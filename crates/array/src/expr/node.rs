@@ -20,7 +20,7 @@ use crate::elements::dtype::DType;
 use crate::kernels::map::Kernel;
 
 /// A node that can be made once something was computed.
-pub(crate) trait Later: Send + Sync {
+pub(crate) trait Deferred: Send + Sync {
     /// The operation's name in messages.
     fn name(&self) -> &'static str;
 
@@ -75,8 +75,8 @@ pub(crate) enum Op {
         inputs: Vec<Arc<Node>>,
     },
     /// Known once something was computed.
-    Later {
-        later: Arc<dyn Later>,
+    Deferred {
+        deferred: Arc<dyn Deferred>,
         inputs: Vec<Arc<Node>>,
     },
     Mistake(Mistake),
@@ -102,7 +102,7 @@ impl Node {
         match &self.op {
             Op::Source(_) | Op::Constant(_) | Op::Mistake(_) => &[],
             Op::View { of, .. } | Op::Reshape { of } => std::slice::from_ref(of),
-            Op::Apply { inputs, .. } | Op::Layer { inputs, .. } | Op::Later { inputs, .. } => {
+            Op::Apply { inputs, .. } | Op::Layer { inputs, .. } | Op::Deferred { inputs, .. } => {
                 inputs
             }
             Op::Concat { parts, .. } => parts,
@@ -118,13 +118,13 @@ impl Node {
 
     /// Why a node without shape cannot be used where a shape is needed.
     pub(crate) fn uncounted(&self) -> Option<Mistake> {
-        let Op::Later { .. } = self.op else {
+        let Op::Deferred { .. } = self.op else {
             return None;
         };
         Some(Mistake {
             kind: ErrorKind::Invalid,
             message: "the shape of this array depends on the data and is known once it was \
-                      counted: call `counted_with` first"
+                      counted: call `compute_chunk_sizes` first"
                 .to_owned(),
             location: self.location,
         })
@@ -170,7 +170,7 @@ impl Node {
             Op::Concat { .. } => "concatenate",
             Op::Reshape { .. } => "reshape",
             Op::Layer { lower, .. } => lower.name(),
-            Op::Later { later, .. } => later.name(),
+            Op::Deferred { deferred, .. } => deferred.name(),
             Op::Mistake(_) => "mistake",
         }
     }
@@ -202,7 +202,7 @@ impl Node {
         };
         match std::mem::replace(&mut self.op, gone()) {
             Op::View { of, .. } | Op::Reshape { of } => into.push(of),
-            Op::Apply { inputs, .. } | Op::Layer { inputs, .. } | Op::Later { inputs, .. } => {
+            Op::Apply { inputs, .. } | Op::Layer { inputs, .. } | Op::Deferred { inputs, .. } => {
                 into.extend(inputs);
             }
             Op::Concat { parts, .. } => into.extend(parts),

@@ -18,12 +18,12 @@ const STEPS_MAX: usize = 256;
 struct Pushing {
     made: HashMap<(*const Node, View), Arc<Node>>,
     steps: usize,
-    /// Whether any reduction was narrowed.
-    narrowed: bool,
+    /// Whether any reduction was made on less.
+    found: bool,
 }
 
-/// The view of a node with reductions beneath it narrowed; `None` where there are none.
-pub(crate) fn narrowed(node: &Arc<Node>, view: &View, shape: &[usize]) -> Option<Arc<Node>> {
+/// The view of a node with reductions beneath it made on less; `None` where there are none.
+pub(crate) fn pushed_down(node: &Arc<Node>, view: &View, shape: &[usize]) -> Option<Arc<Node>> {
     // a view of half or more saves too little to read anything twice
     if 2 * shape.iter().product::<usize>() > node.len() {
         return None;
@@ -31,10 +31,10 @@ pub(crate) fn narrowed(node: &Arc<Node>, view: &View, shape: &[usize]) -> Option
     let mut pushing = Pushing {
         made: HashMap::new(),
         steps: 0,
-        narrowed: false,
+        found: false,
     };
     let made = pushing.push(node, view.clone(), shape)?;
-    pushing.narrowed.then_some(made)
+    pushing.found.then_some(made)
 }
 
 impl Pushing {
@@ -62,7 +62,7 @@ impl Pushing {
             }
             Op::Layer { lower, .. } => match lower.viewed(node, &view, shape) {
                 Some(made) => {
-                    self.narrowed = true;
+                    self.found = true;
                     made
                 }
                 None => seen(node, view, shape),

@@ -121,12 +121,12 @@ impl<T: Element> Array<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.7, -1.7, 300.0]);
-    /// assert_eq!(x.cast::<i32>().compute_with(&SerialExecutor)?, array![1, -1, 300].into_dyn());
+    /// assert_eq!(x.astype::<i32>().compute_with(&SerialExecutor)?, array![1, -1, 300].into_dyn());
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn cast<U: Element>(&self) -> Array<U> {
-        Array::apply(unary("cast", T::cast::<U>), &[&self.node])
+    pub fn astype<U: Element>(&self) -> Array<U> {
+        Array::apply(unary("astype", T::cast::<U>), &[&self.node])
     }
 
     /// A function of each element, possibly of another type. It must be pure.

@@ -5,7 +5,7 @@ use super::index::Index;
 use crate::elements::element::Element;
 use crate::elements::promote::Real;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::kernels::map::{binary, unary};
 
 /// What stands beyond the ends of an array.
@@ -51,7 +51,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn pad(&self, widths: &[(usize, usize)], mode: Pad<T>) -> Self {
-        early!(self, widths = widths.to_vec(); |array| array.pad(&widths, mode));
+        defer!(self, widths = widths.to_vec(); |array| array.pad(&widths, mode));
         if widths.len() != self.ndim() {
             return Array::invalid(format!(
                 "an array of shape {:?} needs {} pairs of widths to be padded, not {}",

@@ -6,7 +6,7 @@ use super::axes::keep;
 use crate::elements::element::{Element, Float};
 use crate::elements::promote::{Promote, Real};
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::kernels::map::unary;
 
 impl<T: Element> Array<T> {
@@ -51,7 +51,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn cov(&self, ddof: usize) -> Array<Real<T>> {
-        early!(self; |array| array.cov(ddof));
+        defer!(self; |array| array.cov(ddof));
         let &[_, observations] = self.shape() else {
             return Array::invalid(format!(
                 "covariances are of the rows of a matrix, not of an array of shape {:?}",
@@ -78,9 +78,9 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn corrcoef(&self) -> Array<Real<T>> {
-        early!(self; |array| array.corrcoef());
+        defer!(self; |array| array.corrcoef());
         let covariances = self.cov(0);
-        if covariances.is_early() {
+        if covariances.is_shapeless() {
             return covariances;
         }
         let kernel = unary("root", |x: Real<T>| x.map_f64(f64::sqrt));
@@ -95,13 +95,13 @@ impl<T: Element> Array<T> {
 pub(super) fn promoted<T: Element, U: Element>(array: &Array<T>) -> Array<U> {
     match T::DTYPE == U::DTYPE {
         true => Array::of_node(Arc::clone(&array.node)),
-        false => array.cast(),
+        false => array.astype(),
     }
 }
 
 #[track_caller]
 fn weighted_mean<T: Float>(array: &Array<T>, weights: &Array<T>, axis: isize) -> Array<T> {
-    if array.is_early() || weights.is_early() {
+    if array.is_shapeless() || weights.is_shapeless() {
         return Array::after_all(&[array, weights], move |both| {
             weighted_mean(both[0], both[1], axis)
         });
@@ -115,5 +115,5 @@ fn weighted_mean<T: Float>(array: &Array<T>, weights: &Array<T>, axis: isize) ->
         _ => weights.clone(),
     };
     let weights = weights.broadcast_to(array.shape());
-    (array * &weights).sum_axis(axis) / weights.sum_axis(axis)
+    (array * &weights).sum(axis) / weights.sum(axis)
 }

@@ -102,7 +102,7 @@ fn tape(
             }
             Op::Mistake(mistake) => return Err(mistake.error()),
             // `lower` refused it before
-            Op::Later { .. } => return Err(Error::invalid("an array was not counted")),
+            Op::Deferred { .. } => return Err(Error::invalid("an array was not counted")),
             Op::View { of, view: inner } => {
                 let composed = inner.then(&view);
                 steps.push(Step::Visit(Arc::clone(of), composed));

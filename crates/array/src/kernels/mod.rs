@@ -8,4 +8,4 @@ pub(crate) mod gemm;
 pub(crate) mod map;
 pub(crate) mod norm;
 pub(crate) mod tiles;
-pub(crate) mod turn;
+pub(crate) mod transpose;

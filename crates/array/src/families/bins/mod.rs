@@ -9,8 +9,8 @@ use flagstone_graph::{Execute, Result};
 
 use crate::elements::element::{Element, Integer};
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
-use crate::expr::node::{Later, Node};
+use crate::expr::deferred::defer;
+use crate::expr::node::{Deferred, Node};
 use crate::kernels::map::{ternary, unary};
 use layer::{Binning, CountBins};
 
@@ -64,6 +64,22 @@ impl Bins {
     }
 }
 
+/// How a histogram counts.
+///
+/// ```
+/// use flagstone_array::HistogramOptions;
+///
+/// let options = HistogramOptions { density: true, ..HistogramOptions::default() };
+/// assert!(options.weights.is_none());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct HistogramOptions {
+    /// What each element weighs, broadcast to the array; each weighs 1 without.
+    pub weights: Option<Array<f64>>,
+    /// Densities, whose integral over all bins is 1, instead of sums.
+    pub density: bool,
+}
+
 impl<T: Element> Array<T> {
     /// How many elements there are in each bin, and the edges of the bins, one more than bins. A
     /// bin has its lower edge but not its upper one, except for the last one, which has both. What
@@ -87,75 +103,50 @@ impl<T: Element> Array<T> {
         (self.counted_in(bins, &edges, None), edges)
     }
 
-    /// The sums of the weights of the elements in each bin, and the edges. The weights are
-    /// broadcast.
+    /// What is in each bin as [`HistogramOptions`] say: sums of weights, densities, or both; and the
+    /// edges of the bins.
     ///
     /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
+    /// use flagstone_array::{Array, HistogramOptions};
+    /// use flagstone_graph::SerialExecutor;
+    /// use ndarray::array;
+    ///
     /// let x = Array::from_ndarray(array![0.0, 1.0, 2.0, 3.0]);
-    /// let weights = Array::from_ndarray(array![1.0, 2.0, 3.0, 4.0]);
-    /// let (sums, edges) = x.histogram_weighted(vec![0.0, 2.0, 4.0], &weights);
+    /// let mut options = HistogramOptions {
+    ///     weights: Some(Array::from_ndarray(array![1.0, 2.0, 3.0, 4.0])),
+    ///     ..HistogramOptions::default()
+    /// };
+    /// let (sums, edges) = x.histogram_options(vec![0.0, 2.0, 4.0], &options);
     /// assert_eq!(sums.compute_with(&SerialExecutor)?, array![3.0, 7.0].into_dyn());
     /// assert_eq!(edges.compute_with(&SerialExecutor)?, array![0.0, 2.0, 4.0].into_dyn());
+    ///
+    /// options.density = true;
+    /// let (density, _) = x.histogram_options(vec![0.0, 2.0, 4.0], &options);
+    /// assert_eq!(density.compute_with(&SerialExecutor)?, array![0.15, 0.35].into_dyn());
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn histogram_weighted(
+    pub fn histogram_options(
         &self,
         bins: impl Into<Bins>,
-        weights: &Array<f64>,
+        options: &HistogramOptions,
     ) -> (Array<f64>, Array<f64>) {
         let bins = bins.into();
         let edges = self.bin_edges(bins.clone());
-        (self.counted_in(bins, &edges, Some(weights)), edges)
-    }
-
-    /// The density of the elements in each bin, whose integral over all bins is 1, and the edges.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![0.0, 1.0, 2.0, 3.0]);
-    /// let (density, _) = x.histogram_density(vec![0.0, 2.0, 4.0]);
-    /// assert_eq!(density.compute_with(&SerialExecutor)?, array![0.25, 0.25].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn histogram_density(&self, bins: impl Into<Bins>) -> (Array<f64>, Array<f64>) {
-        let (counts, edges) = self.histogram(bins);
-        (density(&counts.cast(), &edges), edges)
-    }
-
-    /// The density of the weights of the elements in each bin, whose integral over all bins is 1, and
-    /// the edges.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![0.0, 3.0]);
-    /// let weights = Array::from_ndarray(array![1.0, 3.0]);
-    /// let (density, _) = x.histogram_weighted_density(vec![0.0, 2.0, 4.0], &weights);
-    /// assert_eq!(density.compute_with(&SerialExecutor)?, array![0.125, 0.375].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn histogram_weighted_density(
-        &self,
-        bins: impl Into<Bins>,
-        weights: &Array<f64>,
-    ) -> (Array<f64>, Array<f64>) {
-        let (sums, edges) = self.histogram_weighted(bins, weights);
-        (density(&sums, &edges), edges)
+        let sums = match &options.weights {
+            Some(weights) => self.counted_in(bins, &edges, Some(weights)),
+            None => self.counted_in::<i64>(bins, &edges, None).astype(),
+        };
+        match options.density {
+            true => (density(&sums, &edges), edges),
+            false => (sums, edges),
+        }
     }
 
     /// The edges of bins; see [`Array::histogram`].
     #[track_caller]
     fn bin_edges(&self, bins: Bins) -> Array<f64> {
-        early!(self; |array| array.bin_edges(bins.clone()));
+        defer!(self; |array| array.bin_edges(bins.clone()));
         let count = match bins.check() {
             Ok(count) => count,
             Err(message) => return Array::invalid(message),
@@ -164,7 +155,7 @@ impl<T: Element> Array<T> {
             Bins::Edges(edges) => return Array::from_ndarray(ndarray::Array1::from(edges)),
             Bins::Range(_, from, to) => (Array::scalar(from), Array::scalar(to)),
             Bins::Count(_) if self.is_empty() => (Array::scalar(0.0), Array::scalar(1.0)),
-            Bins::Count(_) => (self.min(..).cast(), self.max(..).cast()),
+            Bins::Count(_) => (self.min(..).astype(), self.max(..).astype()),
         };
         // from one value to itself: half a step on both sides
         let places = Array::arange(0.0, (count + 1) as f64, 1.0);
@@ -191,7 +182,7 @@ impl<T: Element> Array<T> {
     ) -> Array<A> {
         let mut inputs = vec![&self.node, &edges.node];
         inputs.extend(weights.map(|weights| &weights.node));
-        if self.is_early() || edges.is_early() || weights.is_some_and(Array::is_early) {
+        if self.is_shapeless() || edges.is_shapeless() || weights.is_some_and(Array::is_shapeless) {
             return Array::after(&inputs, move |inputs| {
                 let mut arrays = inputs.iter().skip(1).cloned().map(Array::<f64>::of_node);
                 let edges = arrays.next().unwrap_or_else(|| Array::zeros(&[]));
@@ -247,7 +238,7 @@ impl<T: Element> Array<T> {
 }
 
 fn density(sums: &Array<f64>, edges: &Array<f64>) -> Array<f64> {
-    sums / edges.diff(0) / sums.sum()
+    sums / edges.diff(0) / sums.sum(..)
 }
 
 /// Counts of numbers up to the largest, which is found by a first pass.
@@ -256,7 +247,7 @@ struct UpToLargest<T, A> {
     types: PhantomData<fn(T) -> A>,
 }
 
-impl<T: Integer, A: Element> Later for UpToLargest<T, A> {
+impl<T: Integer, A: Element> Deferred for UpToLargest<T, A> {
     fn name(&self) -> &'static str {
         "bincount"
     }
@@ -294,10 +285,10 @@ impl<T: Integer> Array<T> {
     /// ```
     #[track_caller]
     pub fn bincount(&self, least: usize) -> Array<i64> {
-        early!(self; |array| array.bincount(least));
+        defer!(self; |array| array.bincount(least));
         let types = PhantomData;
-        let later = UpToLargest::<T, i64> { least, types };
-        Array::later(later, vec![self.ravel().node])
+        let deferred = UpToLargest::<T, i64> { least, types };
+        Array::deferred(deferred, vec![self.ravel().node])
     }
 
     /// The sums of the weights of each number from 0 on; the weights are broadcast.
@@ -313,7 +304,7 @@ impl<T: Integer> Array<T> {
     /// ```
     #[track_caller]
     pub fn bincount_weighted(&self, weights: &Array<f64>, least: usize) -> Array<f64> {
-        if self.is_early() || weights.is_early() {
+        if self.is_shapeless() || weights.is_shapeless() {
             return Array::after(&[&self.node, &weights.node], move |inputs| {
                 let array = Array::<T>::of_node(Arc::clone(&inputs[0]));
                 array.bincount_weighted(&Array::of_node(Arc::clone(&inputs[1])), least)
@@ -321,7 +312,7 @@ impl<T: Integer> Array<T> {
         }
         let weights = weights.broadcast_to(self.shape()).ravel();
         let types = PhantomData;
-        let later = UpToLargest::<T, f64> { least, types };
-        Array::later(later, vec![self.ravel().node, weights.node])
+        let deferred = UpToLargest::<T, f64> { least, types };
+        Array::deferred(deferred, vec![self.ravel().node, weights.node])
     }
 }

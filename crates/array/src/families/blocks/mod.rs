@@ -9,7 +9,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use super::pad::Pad;
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::grid::place::BlockPlace;
 use crate::grid::{ChunkGrid, can_cut};
 use layer::{MapBlocks, OfBlock, Overlap, Overlapped};
@@ -83,7 +83,7 @@ impl<T: Element> Array<T> {
 
     #[track_caller]
     fn map_equal_blocks<U: Element>(&self, block: &[usize], function: OfBlock<T, U>) -> Array<U> {
-        early!(self, block = block.to_vec(); |array| {
+        defer!(self, block = block.to_vec(); |array| {
             array.map_equal_blocks(&block, Arc::clone(&function))
         });
         self.map_any_blocks(block, (self.shape(), block), function)
@@ -124,7 +124,7 @@ impl<T: Element> Array<T> {
         (shape, result): (&[usize], &[usize]),
         function: OfBlock<T, U>,
     ) -> Array<U> {
-        early!(self, block = block.to_vec(), shape = shape.to_vec(), result = result.to_vec(); |array| {
+        defer!(self, block = block.to_vec(), shape = shape.to_vec(), result = result.to_vec(); |array| {
             array.map_any_blocks(&block, (&shape, &result), Arc::clone(&function))
         });
         let overlap = Overlap::none(self.ndim());
@@ -211,7 +211,7 @@ impl<T: Element> Array<T> {
         margins: Vec<Margin<T>>,
         function: OfBlock<T, U>,
     ) -> Array<U> {
-        early!(self, block = block.to_vec(); |array| {
+        defer!(self, block = block.to_vec(); |array| {
             array.map_with_margins(&block, margins.clone(), Arc::clone(&function))
         });
         if margins.len() != self.ndim() || block.len() != self.ndim() {
@@ -302,7 +302,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn sliding_windows(&self, width: usize, axis: isize) -> Array<T> {
-        early!(self; |array| array.sliding_windows(width, axis));
+        defer!(self; |array| array.sliding_windows(width, axis));
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),
@@ -334,7 +334,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn sliding_window_view(&self, widths: &[usize], axes: &[isize]) -> Array<T> {
-        early!(self, widths = widths.to_vec(), axes = axes.to_vec(); |array| {
+        defer!(self, widths = widths.to_vec(), axes = axes.to_vec(); |array| {
             array.sliding_window_view(&widths, &axes)
         });
         if widths.len() != axes.len() {

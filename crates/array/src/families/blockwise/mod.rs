@@ -180,8 +180,8 @@ impl<U: Element> Blockwise<U> {
         function: OfBlocks<U>,
         location: &'static Location<'static>,
     ) -> Array<U> {
-        let is_early = |node: &Node| node.mistake().is_some() || node.uncounted().is_some();
-        if operands.iter().any(|operand| is_early(&operand.0)) {
+        let is_shapeless = |node: &Node| node.mistake().is_some() || node.uncounted().is_some();
+        if operands.iter().any(|operand| is_shapeless(&operand.0)) {
             let nodes: Vec<&Arc<Node>> = operands.iter().map(|operand| &operand.0).collect();
             let letters: Vec<Vec<char>> = operands.iter().map(|of| of.1.clone()).collect();
             return Array::after(&nodes, move |inputs| {

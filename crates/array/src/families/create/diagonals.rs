@@ -2,7 +2,7 @@
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::expr::view::View;
 
 impl<T: Element> Array<T> {
@@ -76,7 +76,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn tril(&self, offset: isize) -> Self {
-        early!(self; |array| array.tril(offset));
+        defer!(self; |array| array.tril(offset));
         self.triangle(move |row, column| column - row <= offset)
     }
 
@@ -92,7 +92,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn triu(&self, offset: isize) -> Self {
-        early!(self; |array| array.triu(offset));
+        defer!(self; |array| array.triu(offset));
         self.triangle(move |row, column| column - row >= offset)
     }
 
@@ -123,7 +123,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn diag(&self, offset: isize) -> Self {
-        early!(self; |array| array.diag(offset));
+        defer!(self; |array| array.diag(offset));
         let up = offset.unsigned_abs();
         if let [length] = *self.shape() {
             let edge = length + up;

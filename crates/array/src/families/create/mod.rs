@@ -12,7 +12,7 @@ use ndarray::{ArrayBase, Data, Dimension};
 use crate::elements::constant::Constant;
 use crate::elements::element::{Element, Float};
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::expr::node::Op;
 use crate::expr::source::memory::InMemory;
 use crate::grid::shape::check_shape;
@@ -115,7 +115,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn full_like<U: Element>(&self, value: U) -> Array<U> {
-        early!(self; |array| array.full_like(value));
+        defer!(self; |array| array.full_like(value));
         Array::full(self.shape(), value)
     }
 

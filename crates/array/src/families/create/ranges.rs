@@ -141,7 +141,7 @@ pub fn meshgrid_xy<T: Element>(axes: &[&Array<T>]) -> Vec<Array<T>> {
 /// Arrays spread over a grid, each along its own axis.
 #[track_caller]
 fn grid_of<T: Element>(axes: &[&Array<T>], places: &[usize]) -> Vec<Array<T>> {
-    if axes.iter().any(|axis| axis.is_early()) {
+    if axes.iter().any(|axis| axis.is_shapeless()) {
         let later = |at: usize| {
             let places = places.to_vec();
             Array::after_all(axes, move |axes| grid_of(axes, &places).swap_remove(at))

@@ -10,9 +10,9 @@ use flagstone_graph::{Error, Execute, Graph, Result, advised};
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::expr::lower::Lowering;
-use crate::expr::node::{Later, Node, Op};
+use crate::expr::node::{Deferred, Node, Op};
 use crate::grid::plan::Plan;
 use layer::{DistinctColumn, DistinctTable, FindDistinct};
 use places::{LookUp, Places};
@@ -63,7 +63,7 @@ impl<T: Element> FoundOnce<T> {
     }
 }
 
-impl<T: Element> Later for FoundOnce<T> {
+impl<T: Element> Deferred for FoundOnce<T> {
     fn name(&self) -> &'static str {
         "unique"
     }
@@ -122,8 +122,8 @@ impl<T: Element> Array<T> {
             counts,
             element,
         };
-        let values = Array::later(column(false), vec![Arc::clone(&of)]);
-        (values, Array::later(column(true), vec![of]))
+        let values = Array::deferred(column(false), vec![Arc::clone(&of)]);
+        (values, Array::deferred(column(true), vec![of]))
     }
 
     /// The distinct elements, ascending, and for each element the place of its value among them.
@@ -160,7 +160,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn searchsorted(&self, values: &Array<T>, right: bool) -> Array<i64> {
-        if self.is_early() || values.is_early() {
+        if self.is_shapeless() || values.is_shapeless() {
             return Array::after(&[&self.node, &values.node], move |inputs| {
                 let sorted = Array::<T>::of_node(Arc::clone(&inputs[0]));
                 sorted.searchsorted(&Array::of_node(Arc::clone(&inputs[1])), right)
@@ -194,7 +194,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn isin(&self, values: &Array<T>) -> Array<bool> {
-        early!(self, values = values.clone(); |array| array.isin(&values));
+        defer!(self, values = values.clone(); |array| array.isin(&values));
         let sorted = values.ravel().sort(0);
         let places = |right| sorted.searchsorted(self, right);
         places(true).greater(&places(false))

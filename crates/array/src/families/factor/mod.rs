@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::axes::IntoAxes;
 use crate::elements::element::Float;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use apply::Apply;
 use svd::SquareSvd;
 use tsqr::{Factor, Parts as RowParts, Tails};
@@ -133,7 +133,7 @@ impl<T: Float> Array<T> {
     /// ```
     #[track_caller]
     pub fn qr(&self) -> (Array<T>, Array<T>) {
-        if self.is_early() {
+        if self.is_shapeless() {
             return (
                 self.then(|array| array.qr().0),
                 self.then(|array| array.qr().1),
@@ -154,7 +154,7 @@ impl<T: Float> Array<T> {
             .diag(0)
             .map(|value| if value < 0.0 { -1.0 } else { 1.0 });
         let turned = Array::<f64>::identity(columns) * signs.expand_dims(0);
-        let r = (&tower.top * signs.expand_dims(1)).cast();
+        let r = (&tower.top * signs.expand_dims(1)).astype();
         (tower.times(&turned), r)
     }
 
@@ -191,7 +191,7 @@ impl<T: Float> Array<T> {
     /// ```
     #[track_caller]
     pub fn svd(&self) -> (Array<T>, Array<T>, Array<T>) {
-        if self.is_early() {
+        if self.is_shapeless() {
             return (
                 self.then(|array| array.svd().0),
                 self.then(|array| array.svd().1),
@@ -212,7 +212,7 @@ impl<T: Float> Array<T> {
         let u = tower.times(&parts.range(0, 0..columns));
         let s = parts.range(0, columns..columns + 1).squeeze(0);
         let v = parts.range(0, columns + 1..2 * columns + 1);
-        (u, s.cast(), v.cast())
+        (u, s.astype(), v.astype())
     }
 
     /// The singular values, descending; see [`Array::svd`].
@@ -255,7 +255,7 @@ impl<T: Float> Array<T> {
     #[track_caller]
     pub fn norm_of(&self, norm: Norm, axes: impl IntoAxes) -> Array<T> {
         let axes = axes.into_axes();
-        early!(self; |array| array.norm_of(norm, axes.clone()));
+        defer!(self; |array| array.norm_of(norm, axes.clone()));
         let (places, keep) = match axes.resolve(self.shape()) {
             Ok(resolved) => resolved,
             Err(message) => return Array::invalid(message),
@@ -285,24 +285,22 @@ impl<T: Float> Array<T> {
             return self.abs().min(axis);
         }
         if p == 0.0 {
-            return self.count_nonzero(axis).cast();
+            return self.count_nonzero(axis).astype();
         }
         if p == 1.0 {
-            return self.abs().sum_axis(axis);
+            return self.abs().sum(axis);
         }
         if p == 2.0 {
             return self.norm(axis);
         }
         let power = self.map(move |x| x.map_f64(|x| x.abs().powf(p)));
-        power
-            .sum_axis(axis)
-            .map(move |x| x.map_f64(|x| x.powf(1.0 / p)))
+        power.sum(axis).map(move |x| x.map_f64(|x| x.powf(1.0 / p)))
     }
 
     #[track_caller]
     fn matrix_norm(&self, norm: Norm, rows: isize, columns: isize) -> Array<T> {
         // sums of columns run along rows
-        let sums = |axis: isize| self.abs().sum_axis(axis);
+        let sums = |axis: isize| self.abs().sum(axis);
         let last = self.ndim() as isize - 2;
         let rest = |axis: isize| if axis > rows { axis - 1 } else { axis };
         match norm {
@@ -317,7 +315,7 @@ impl<T: Float> Array<T> {
             )),
             Norm::P(2.0) => self.singular_values().max(0),
             Norm::P(-2.0) => self.singular_values().min(0),
-            Norm::Nuclear => self.singular_values().sum_axis(0),
+            Norm::Nuclear => self.singular_values().sum(0),
             Norm::P(_) => Array::invalid(format!("a matrix has no such norm: {norm:?}")),
         }
     }

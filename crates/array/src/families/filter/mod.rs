@@ -12,14 +12,14 @@ use flagstone_graph::{Execute, Result};
 use super::index::Index;
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
-use crate::expr::node::{Later, Node};
+use crate::expr::deferred::defer;
+use crate::expr::node::{Deferred, Node};
 use layer::{CountTrue, TakeTrue, granule};
 
 /// Rows of the first input where the second, a mask of one dimension, is true.
 struct WhereTrue<T>(std::marker::PhantomData<fn() -> T>);
 
-impl<T: Element> Later for WhereTrue<T> {
+impl<T: Element> Deferred for WhereTrue<T> {
     fn name(&self) -> &'static str {
         "filter"
     }
@@ -61,7 +61,7 @@ impl<T: Element> Array<T> {
         let Index::Lazy(mask) = indices[place].clone() else {
             return self.index(indices);
         };
-        if self.is_early() || mask.is_early() {
+        if self.is_shapeless() || mask.is_shapeless() {
             return Array::after(&[&self.node, &mask.node], move |inputs| {
                 let mut indices = indices.clone();
                 indices[place] = Index::Lazy(Array::of_node(Arc::clone(&inputs[1])));
@@ -81,7 +81,7 @@ impl<T: Element> Array<T> {
             ));
         }
         let rows = seen.merged(&masked);
-        let result = Array::later(
+        let result = Array::deferred(
             WhereTrue::<T>(std::marker::PhantomData),
             vec![rows.node, mask.ravel().node],
         );
@@ -105,7 +105,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn compress_where(&self, mask: &Array<bool>, axis: isize) -> Self {
-        if self.is_early() || mask.is_early() {
+        if self.is_shapeless() || mask.is_shapeless() {
             return Array::after(&[&self.node, &mask.node], move |inputs| {
                 let array = Array::<T>::of_node(Arc::clone(&inputs[0]));
                 array.compress_where(&Array::of_node(Arc::clone(&inputs[1])), axis)
@@ -148,9 +148,9 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn flatnonzero(&self) -> Array<i64> {
-        early!(self; |array| array.flatnonzero());
+        defer!(self; |array| array.flatnonzero());
         let places = Array::arange(0i64, self.len() as i64, 1);
-        places.extract(&self.cast::<bool>())
+        places.extract(&self.astype::<bool>())
     }
 
     /// The index of each element that is not zero: a row an element, a column an axis.
@@ -165,7 +165,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn argwhere(&self) -> Array<i64> {
-        early!(self; |array| array.argwhere());
+        defer!(self; |array| array.argwhere());
         let columns = self.nonzero();
         match columns.is_empty() {
             // of no axes: as many empty rows as there are elements that are not zero
@@ -189,7 +189,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn nonzero(&self) -> Vec<Array<i64>> {
-        if self.is_early() {
+        if self.is_shapeless() {
             let uncounted = self.node.mistake().cloned().or(self.node.uncounted());
             return uncounted.into_iter().map(Array::keep).collect();
         }

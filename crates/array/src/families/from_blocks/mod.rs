@@ -42,7 +42,7 @@ impl<T: Element> Array<T> {
     ///     let shape: Vec<usize> = ranges.iter().map(|range| range.len()).collect();
     ///     ArrayD::from_elem(shape, place.coords[0] as f64)
     /// });
-    /// assert_eq!(x.sum().compute_with(&SerialExecutor)?[[]], 4.0 * (3.0 + 6.0 + 3.0));
+    /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 4.0 * (3.0 + 6.0 + 3.0));
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     ///
@@ -75,7 +75,7 @@ impl<T: Element> Array<T> {
     ///
     /// let load = delayed(|| ArrayD::from_elem(vec![3, 2], 1.5));
     /// let x = Array::from_delayed(&load.call(()), &[3, 2]);
-    /// assert_eq!(x.sum().compute_with(&SerialExecutor)?[[]], 9.0);
+    /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 9.0);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     ///

@@ -28,7 +28,7 @@ impl<T: Element> Array<T> {
         value: &Array<T>,
     ) -> Self {
         let indices: Vec<Index> = indices.into_iter().collect();
-        if self.is_early() || value.is_early() {
+        if self.is_shapeless() || value.is_shapeless() {
             return Array::after_all(&[self, value], move |both| {
                 both[0].with_assigned(indices.clone(), both[1])
             });
@@ -56,7 +56,7 @@ impl<T: Element> Array<T> {
             target.splice(plan.at..plan.at, plan.points_shape.iter().copied());
         }
         let value = value.broadcast_to(&target);
-        if value.is_early() {
+        if value.is_shapeless() {
             return value;
         }
         if target.contains(&0) {
@@ -120,7 +120,7 @@ impl<T: Element> Array<T> {
         for (i, &axis) in order.iter().enumerate() {
             back[axis] = i;
         }
-        assigned.reshape(&apart).permuted(&back)
+        assigned.reshape(&apart).transpose(&back)
     }
 
     /// The array with one value where the lazy mask that is entry `at` of an index is true, or one
@@ -130,7 +130,7 @@ impl<T: Element> Array<T> {
         let Index::Lazy(mask) = indices[at].clone() else {
             return self.with_assigned(indices, value);
         };
-        if mask.is_early() {
+        if mask.is_shapeless() {
             let (array, value) = (self.clone(), value.clone());
             return mask.then(move |mask| {
                 let mut indices = indices.clone();

@@ -9,7 +9,7 @@ use super::Index;
 use super::plan::plan;
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::expr::view::{AxisView, View};
 use crate::grid::along::Along;
 
@@ -35,7 +35,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn index(&self, indices: impl IntoIterator<Item = Index>) -> Self {
-        early!(self, indices = indices.into_iter().collect::<Vec<Index>>(); |array| array.index(indices.clone()));
+        defer!(self, indices = indices.into_iter().collect::<Vec<Index>>(); |array| array.index(indices.clone()));
         let indices: Vec<Index> = indices.into_iter().collect();
         if indices.iter().any(|index| matches!(index, Index::Lazy(_))) {
             return self.index_lazily(indices);
@@ -119,7 +119,7 @@ impl<T: Element> Array<T> {
         let order: Vec<usize> = axes.iter().chain(&rest).copied().collect();
         let mut shape = vec![axes.iter().map(|&axis| self.shape()[axis]).product()];
         shape.extend(rest.iter().map(|&axis| self.shape()[axis]));
-        self.permuted(&order).reshape(&shape)
+        self.transpose(&order).reshape(&shape)
     }
 
     /// The places of a list along an axis, in its order. Negative ones count from the end.
@@ -154,7 +154,7 @@ impl<T: Element> Array<T> {
 
     #[track_caller]
     fn along(&self, axis: isize, index: Index) -> Self {
-        early!(self; |array| array.along(axis, index.clone()));
+        defer!(self; |array| array.along(axis, index.clone()));
         match self.axis(axis) {
             Ok(axis) => {
                 let mut indices = vec![Index::from(..); axis];

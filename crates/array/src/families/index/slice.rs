@@ -4,7 +4,7 @@ use ndarray::SliceInfoElem;
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::expr::view::{AxisView, View};
 use crate::grid::along::Along;
 
@@ -24,7 +24,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Self {
-        early!(self, info = info.as_ref().to_vec(); |array| array.slice(&info[..]));
+        defer!(self, info = info.as_ref().to_vec(); |array| array.slice(&info[..]));
         match slice_view(self.shape(), info.as_ref()) {
             Ok((view, shape)) => self.viewed(shape, view),
             Err(message) => Array::invalid(message),

@@ -12,7 +12,7 @@ use flagstone_graph::Result;
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::expr::lower::{Lowered, Lowering};
 use crate::expr::node::Node;
 use layer::{AlongLines, LongLines, OfLine};
@@ -40,7 +40,7 @@ impl<T: Element> Array<T> {
         function: OfLine<T, U>,
         long: Option<LongOf>,
     ) -> Array<U> {
-        early!(self; |array| {
+        defer!(self; |array| {
             array.lines_shared(
                 name,
                 (axis, length),

@@ -38,7 +38,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn dot(&self, other: &Array<T>) -> Self {
-        if self.is_early() || other.is_early() {
+        if self.is_shapeless() || other.is_shapeless() {
             return Array::after_all(&[self, other], |both| both[0].dot(both[1]));
         }
         match (self.ndim(), other.ndim()) {
@@ -65,7 +65,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn matmul(&self, other: &Array<T>) -> Self {
-        if self.is_early() || other.is_early() {
+        if self.is_shapeless() || other.is_shapeless() {
             return Array::after_all(&[self, other], |both| both[0].matmul(both[1]));
         }
         let location = Location::caller();
@@ -203,7 +203,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn tensordot(&self, other: &Array<T>, axes: &[usize], other_axes: &[usize]) -> Self {
-        if self.is_early() || other.is_early() {
+        if self.is_shapeless() || other.is_shapeless() {
             let (axes, other_axes) = (axes.to_vec(), other_axes.to_vec());
             return Array::after_all(&[self, other], move |both| {
                 both[0].tensordot(both[1], &axes, &other_axes)
@@ -245,10 +245,10 @@ impl<T: Element> Array<T> {
         let rows: usize = lengths(self, &left).iter().product();
         let columns: usize = lengths(other, &right).iter().product();
         let a = self
-            .permuted(&[&left[..], axes].concat())
+            .transpose(&[&left[..], axes].concat())
             .reshape(&[rows, depth]);
         let b = other
-            .permuted(&[other_axes, &right[..]].concat())
+            .transpose(&[other_axes, &right[..]].concat())
             .reshape(&[depth, columns]);
         a.matmul(&b).reshape(&shape)
     }

@@ -22,7 +22,7 @@ use crate::expr::source::Order;
 use crate::fuse::tape::{Blocks, Fused};
 use crate::grid::volume;
 use crate::kernels::gemm::TURNS;
-use crate::kernels::turn::turn;
+use crate::kernels::transpose::transpose;
 
 /// Items are about this large: long enough to read, short enough to share out.
 const ITEM_BYTES: usize = 1 << 20;
@@ -255,7 +255,7 @@ impl<'a, T: Element> Panel<'a, T> {
         // caller loads each on one thread and reads none before all are loaded.
         unsafe {
             let to = turned.start().add(first);
-            turn(from, stride, (lines, length), to, self.shape.lines() + GAP);
+            transpose(from, stride, (lines, length), to, self.shape.lines() + GAP);
         }
     }
 

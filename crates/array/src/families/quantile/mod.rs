@@ -12,7 +12,7 @@ use super::lines::LongOf;
 use crate::elements::element::{Element, Float};
 use crate::elements::promote::Real;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use layer::{Between, LineQuantiles, place};
 
 impl<T: Element> Array<T> {
@@ -84,7 +84,7 @@ impl<T: Element> Array<T> {
     /// Quantiles over any axes: of one its lines, of several what lies along all of them.
     #[track_caller]
     fn quantiles_over(&self, name: &'static str, wanted: Wanted, axes: Axes) -> Array<Real<T>> {
-        early!(self; |array| array.quantiles_over(name, wanted.clone(), axes.clone()));
+        defer!(self; |array| array.quantiles_over(name, wanted.clone(), axes.clone()));
         let (places, keep) = match axes.resolve(self.shape()) {
             Ok(resolved) => resolved,
             Err(message) => return Array::invalid(message),

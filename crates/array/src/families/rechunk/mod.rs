@@ -12,7 +12,7 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::expr::node::Op;
 use crate::families::blocks::layer::{MapBlocks, OfBlock, Overlap};
 use crate::grid::ChunkGrid;
@@ -38,7 +38,7 @@ impl<T: Element> Array<T> {
     #[track_caller]
     pub fn rechunk(&self, chunks: impl Into<Chunks>) -> Self {
         let chunks = chunks.into();
-        early!(self, chunks = chunks.clone(); |array| array.rechunk(chunks.clone()));
+        defer!(self, chunks = chunks.clone(); |array| array.rechunk(chunks.clone()));
         // the grid of `auto` follows from the budget
         let grid = match chunks.grid(self.shape(), size_of::<T>(), 1) {
             Ok(grid) => (!chunks.is_auto()).then_some(grid),
@@ -99,7 +99,7 @@ impl<T: Element> Array<T> {
 
     #[track_caller]
     fn map_own_chunks<U: Element>(&self, function: OfBlock<T, U>) -> Array<U> {
-        early!(self, function = Arc::clone(&function); |array| {
+        defer!(self, function = Arc::clone(&function); |array| {
             array.map_own_chunks(Arc::clone(&function))
         });
         let Some(grid) = self.chunks() else {

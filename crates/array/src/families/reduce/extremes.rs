@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::families::axes::IntoAxes;
 use crate::kernels::fold::Fold;
 use crate::kernels::folds::extremes::{Position, Simple, Spread, greater, lesser};
@@ -97,7 +97,7 @@ impl<T: Element> Array<T> {
     #[track_caller]
     pub(super) fn position(&self, axes: impl IntoAxes, largest: bool, skip: bool) -> Array<i64> {
         let axes = axes.into_axes();
-        early!(self; |array| array.position(axes.clone(), largest, skip));
+        defer!(self; |array| array.position(axes.clone(), largest, skip));
         let (places, keep) = match axes.resolve(self.shape()) {
             Ok(resolved) => resolved,
             Err(message) => return Array::invalid(message),

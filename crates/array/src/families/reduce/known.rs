@@ -58,33 +58,63 @@ impl<T: Float> Array<T> {
         self.fold(axes, KnownMean::<T, T>(PhantomData))
     }
 
-    /// The variances of the elements that are numbers; see [`Array::var_ddof`].
+    /// The variances along axes of the elements that are numbers.
     ///
     /// ```
     /// # use flagstone_array::Array;
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 3.0]);
-    /// assert_eq!(x.nanvar(0, 0).compute_with(&SerialExecutor)?[[]], 1.0);
+    /// assert_eq!(x.nanvar(0).compute_with(&SerialExecutor)?[[]], 1.0);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn nanvar(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
+    pub fn nanvar(&self, axes: impl IntoAxes) -> Array<T> {
+        self.nanvar_ddof(axes, 0)
+    }
+
+    /// The variances along axes of the elements that are numbers, divided by their count less `ddof`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0, f64::NAN, 3.0]);
+    /// assert_eq!(x.nanvar_ddof(0, 1).compute_with(&SerialExecutor)?[[]], 2.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nanvar_ddof(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
         self.fold(axes, moments::<T, T>(Moment::Variance, ddof, true))
     }
 
-    /// The standard deviations of the elements that are numbers; see [`Array::var_ddof`].
+    /// The standard deviations along axes of the elements that are numbers.
     ///
     /// ```
     /// # use flagstone_array::Array;
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 5.0]);
-    /// assert_eq!(x.nanstd(0, 0).compute_with(&SerialExecutor)?[[]], 2.0);
+    /// assert_eq!(x.nanstd(0).compute_with(&SerialExecutor)?[[]], 2.0);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn nanstd(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
+    pub fn nanstd(&self, axes: impl IntoAxes) -> Array<T> {
+        self.nanstd_ddof(axes, 0)
+    }
+
+    /// The standard deviations along axes of the elements that are numbers, divided by their count less `ddof`.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// # use flagstone_graph::SerialExecutor;
+    /// # use ndarray::array;
+    /// let x = Array::from_ndarray(array![1.0, f64::NAN, 2.0, 3.0]);
+    /// assert_eq!(x.nanstd_ddof(0, 1).compute_with(&SerialExecutor)?[[]], 1.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nanstd_ddof(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
         self.fold(axes, moments::<T, T>(Moment::Deviation, ddof, true))
     }
 

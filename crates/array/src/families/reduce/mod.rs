@@ -15,7 +15,7 @@ use super::axes::{Axes, IntoAxes};
 use crate::elements::element::{Element, Float};
 use crate::elements::promote::Real;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::kernels::fold::Fold;
 use crate::kernels::folds::extremes::Simple;
 use crate::kernels::folds::moments::{Moment, Moments};
@@ -30,7 +30,7 @@ impl<T: Element> Array<T> {
 
     #[track_caller]
     fn fold_shared<F: Fold<In = T>>(&self, axes: Axes, fold: Arc<F>) -> Array<F::Out> {
-        early!(self; |array| array.fold_shared(axes.clone(), Arc::clone(&fold)));
+        defer!(self; |array| array.fold_shared(axes.clone(), Arc::clone(&fold)));
         let (axes, keep) = match axes.resolve(self.shape()) {
             Ok(resolved) => resolved,
             Err(message) => return Array::invalid(message),
@@ -61,7 +61,7 @@ impl<T: Element> Array<T> {
 
     #[track_caller]
     fn extreme_shared<F: Fold<In = T>>(&self, axes: Axes, fold: Arc<F>) -> Array<F::Out> {
-        early!(self; |array| array.extreme_shared(axes.clone(), Arc::clone(&fold)));
+        defer!(self; |array| array.extreme_shared(axes.clone(), Arc::clone(&fold)));
         if let Ok((places, _)) = axes.resolve(self.shape())
             && places.iter().any(|&axis| self.shape()[axis] == 0)
         {
@@ -74,34 +74,20 @@ impl<T: Element> Array<T> {
         self.fold_shared(axes, fold)
     }
 
-    /// The sum of all elements, as an array without axes: of integers and booleans as 64-bit
-    /// integers, which wrap.
+    /// The sums along axes (`..` for all of them); of integers and booleans as 64-bit integers, which
+    /// wrap.
     ///
     /// ```
     /// # use flagstone_array::Array;
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
-    /// assert_eq!(x.sum().compute_with(&SerialExecutor)?[[]], 10i64);
+    /// assert_eq!(x.sum(0).compute_with(&SerialExecutor)?, array![4i64, 6].into_dyn());
+    /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 10);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn sum(&self) -> Array<T::Sum> {
-        self.sum_axis(..)
-    }
-
-    /// The sums along axes.
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// # use flagstone_graph::SerialExecutor;
-    /// # use ndarray::array;
-    /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
-    /// assert_eq!(x.sum_axis(0).compute_with(&SerialExecutor)?, array![4i64, 6].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn sum_axis(&self, axes: impl IntoAxes) -> Array<T::Sum> {
+    pub fn sum(&self, axes: impl IntoAxes) -> Array<T::Sum> {
         self.fold(axes, Sum::<T, T::Sum>::new())
     }
 

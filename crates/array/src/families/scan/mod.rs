@@ -4,7 +4,7 @@ pub(crate) mod layer;
 
 use crate::elements::element::{Element, Float};
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use layer::Running;
 
 impl<T: Element> Array<T> {
@@ -46,12 +46,12 @@ impl<T: Element> Array<T> {
         axis: isize,
         combine: fn(T::Sum, T::Sum) -> T::Sum,
     ) -> Array<T::Sum> {
-        early!(self; |array| array.running(name, axis, combine));
+        defer!(self; |array| array.running(name, axis, combine));
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),
         };
-        let of: Array<T::Sum> = self.cast();
+        let of: Array<T::Sum> = self.astype();
         let lower = Running {
             name,
             axis,
@@ -72,7 +72,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn diff(&self, axis: isize) -> Array<T> {
-        early!(self; |array| array.diff(axis));
+        defer!(self; |array| array.diff(axis));
         match self.axis(axis) {
             Ok(axis) if self.shape()[axis] > 0 => {
                 let length = self.shape()[axis];

@@ -2,7 +2,7 @@
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::expr::view::{AxisView, View};
 use crate::families::axes::IntoAxes;
 use crate::grid::along::Along;
@@ -21,9 +21,9 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn t(&self) -> Self {
-        early!(self; |array| array.t());
+        defer!(self; |array| array.t());
         let axes: Vec<usize> = (0..self.ndim()).rev().collect();
-        self.permuted(&axes)
+        self.transpose(&axes)
     }
 
     /// The array with its axes in the given order: axis `i` of the result is axis `axes[i]`.
@@ -31,11 +31,11 @@ impl<T: Element> Array<T> {
     /// ```
     /// # use flagstone_array::Array;
     /// let x = Array::<f64>::zeros(&[2, 3, 4]);
-    /// assert_eq!(x.permuted(&[2, 0, 1]).shape(), [4, 2, 3]);
+    /// assert_eq!(x.transpose(&[2, 0, 1]).shape(), [4, 2, 3]);
     /// ```
     #[track_caller]
-    pub fn permuted(&self, axes: &[usize]) -> Self {
-        early!(self, axes = axes.to_vec(); |array| array.permuted(&axes));
+    pub fn transpose(&self, axes: &[usize]) -> Self {
+        defer!(self, axes = axes.to_vec(); |array| array.transpose(&axes));
         let mut sorted = axes.to_vec();
         sorted.sort_unstable();
         if sorted != (0..self.ndim()).collect::<Vec<_>>() {
@@ -49,19 +49,6 @@ impl<T: Element> Array<T> {
         self.viewed(shape, View::permuted(self.shape(), axes))
     }
 
-    /// The array with its axes in the given order: axis `i` of the result is axis `axes[i]`. NumPy's name
-    /// of [`Array::permuted`].
-    ///
-    /// ```
-    /// # use flagstone_array::Array;
-    /// let x = Array::<f64>::zeros(&[2, 3, 4]);
-    /// assert_eq!(x.transpose(&[2, 0, 1]).shape(), [4, 2, 3]);
-    /// ```
-    #[track_caller]
-    pub fn transpose(&self, axes: &[usize]) -> Self {
-        self.permuted(axes)
-    }
-
     /// The array with two axes exchanged. Negative axes count from the end.
     ///
     /// ```
@@ -71,12 +58,12 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn swapaxes(&self, first: isize, second: isize) -> Self {
-        early!(self; |array| array.swapaxes(first, second));
+        defer!(self; |array| array.swapaxes(first, second));
         match (self.axis(first), self.axis(second)) {
             (Ok(first), Ok(second)) => {
                 let mut axes: Vec<usize> = (0..self.ndim()).collect();
                 axes.swap(first, second);
-                self.permuted(&axes)
+                self.transpose(&axes)
             }
             (Err(message), _) | (_, Err(message)) => Array::invalid(message),
         }
@@ -91,13 +78,13 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn moveaxis(&self, from: isize, to: isize) -> Self {
-        early!(self; |array| array.moveaxis(from, to));
+        defer!(self; |array| array.moveaxis(from, to));
         match (self.axis(from), self.axis(to)) {
             (Ok(from), Ok(to)) => {
                 let mut axes: Vec<usize> = (0..self.ndim()).collect();
                 let axis = axes.remove(from);
                 axes.insert(to, axis);
-                self.permuted(&axes)
+                self.transpose(&axes)
             }
             (Err(message), _) | (_, Err(message)) => Array::invalid(message),
         }
@@ -112,7 +99,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn expand_dims(&self, at: isize) -> Self {
-        early!(self; |array| array.expand_dims(at));
+        defer!(self; |array| array.expand_dims(at));
         let ndim = self.ndim() as isize;
         let at = if at < 0 { at + ndim + 1 } else { at };
         if !(0..=ndim).contains(&at) {
@@ -142,7 +129,7 @@ impl<T: Element> Array<T> {
     #[track_caller]
     pub fn squeeze(&self, axes: impl IntoAxes) -> Self {
         let axes = axes.into_axes();
-        early!(self; |array| array.squeeze(axes.clone()));
+        defer!(self; |array| array.squeeze(axes.clone()));
         let axes = match axes.resolve(self.shape()) {
             Ok((axes, _)) => axes,
             Err(message) => return Array::invalid(message),
@@ -170,7 +157,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn squeeze_all(&self) -> Self {
-        early!(self; |array| array.squeeze_all());
+        defer!(self; |array| array.squeeze_all());
         let ones = (0..self.ndim())
             .rev()
             .filter(|&axis| self.shape()[axis] == 1);
@@ -190,7 +177,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
-        early!(self, shape = shape.to_vec(); |array| array.broadcast_to(&shape));
+        defer!(self, shape = shape.to_vec(); |array| array.broadcast_to(&shape));
         let skip = shape.len().checked_sub(self.ndim());
         let fits = skip.is_some_and(|skip| {
             let pairs = self.shape().iter().zip(&shape[skip..]);
@@ -224,7 +211,7 @@ impl<T: Element> Array<T> {
     #[track_caller]
     pub fn flip(&self, axes: impl IntoAxes) -> Self {
         let axes = axes.into_axes();
-        early!(self; |array| array.flip(axes.clone()));
+        defer!(self; |array| array.flip(axes.clone()));
         let axes = match axes.resolve(self.shape()) {
             Ok((axes, _)) => axes,
             Err(message) => return Array::invalid(message),
@@ -255,7 +242,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn rot90(&self, times: isize, axes: (isize, isize)) -> Self {
-        early!(self; |array| array.rot90(times, axes));
+        defer!(self; |array| array.rot90(times, axes));
         match times.rem_euclid(4) {
             1 => self.flip(axes.1).swapaxes(axes.0, axes.1),
             2 => self.flip(axes.0).flip(axes.1),

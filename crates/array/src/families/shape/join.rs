@@ -20,7 +20,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn concatenate(arrays: &[&Array<T>], axis: isize) -> Self {
-        if arrays.iter().any(|array| array.is_early()) {
+        if arrays.iter().any(|array| array.is_shapeless()) {
             return Array::after_all(arrays, move |arrays| Array::concatenate(arrays, axis));
         }
         let Some(first) = arrays.first() else {
@@ -83,7 +83,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn stack(arrays: &[&Array<T>], axis: isize) -> Self {
-        if arrays.iter().any(|array| array.is_early()) {
+        if arrays.iter().any(|array| array.is_shapeless()) {
             return Array::after_all(arrays, move |arrays| Array::stack(arrays, axis));
         }
         let spread: Vec<Array<T>> = arrays.iter().map(|array| array.expand_dims(axis)).collect();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use crate::expr::node::Op;
 use crate::expr::view::{AxisView, View};
 use crate::grid::along::Along;
@@ -30,7 +30,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Self {
-        early!(self, shape = shape.to_vec(); |array| array.reshape(&shape));
+        defer!(self, shape = shape.to_vec(); |array| array.reshape(&shape));
         if let Err(message) = check_shape(shape) {
             return Array::invalid(message);
         }
@@ -80,7 +80,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn reshape_to(&self, shape: &[isize]) -> Self {
-        early!(self, shape = shape.to_vec(); |array| array.reshape_to(&shape));
+        defer!(self, shape = shape.to_vec(); |array| array.reshape_to(&shape));
         let unknown = shape.iter().filter(|&&length| length == -1).count();
         let known = shape.iter().filter(|&&length| length != -1);
         let known = known.map(|&length| usize::try_from(length).ok());
@@ -116,7 +116,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn ravel(&self) -> Self {
-        early!(self; |array| array.ravel());
+        defer!(self; |array| array.ravel());
         self.reshape(&[self.len()])
     }
 

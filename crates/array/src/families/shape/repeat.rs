@@ -2,7 +2,7 @@
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 
 impl<T: Element> Array<T> {
     /// The array repeated whole, `times[i]` times along axis `i`; more counts than axes add axes in
@@ -18,7 +18,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn tile(&self, times: &[usize]) -> Self {
-        early!(self, times = times.to_vec(); |array| array.tile(&times));
+        defer!(self, times = times.to_vec(); |array| array.tile(&times));
         let mut array = self.clone();
         while array.ndim() < times.len() {
             array = array.expand_dims(0);
@@ -53,7 +53,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn repeat(&self, times: usize, axis: isize) -> Self {
-        early!(self; |array| array.repeat(times, axis));
+        defer!(self; |array| array.repeat(times, axis));
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),
@@ -79,7 +79,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn repeat_each(&self, times: &[usize], axis: isize) -> Self {
-        early!(self, times = times.to_vec(); |array| array.repeat_each(&times, axis));
+        defer!(self, times = times.to_vec(); |array| array.repeat_each(&times, axis));
         match self.axis(axis) {
             Ok(at) if self.shape()[at] == times.len() => {
                 let repeated = (0i64..).zip(times);
@@ -132,7 +132,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn roll(&self, by: isize, axis: isize) -> Self {
-        early!(self; |array| array.roll(by, axis));
+        defer!(self; |array| array.roll(by, axis));
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(message) => return Array::invalid(message),

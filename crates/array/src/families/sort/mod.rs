@@ -14,7 +14,7 @@ use super::lines::LongOf;
 use crate::elements::element::Element;
 use crate::elements::order::sort_by_keys;
 use crate::expr::array::Array;
-use crate::expr::deferred::early;
+use crate::expr::deferred::defer;
 use merge::FirstRanks;
 use ranking::{Ascending, Descending, PlacesAscending, PlacesDescending, Ranking};
 
@@ -78,7 +78,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn topk(&self, count: usize, axis: isize) -> Array<T> {
-        early!(self; |array| array.topk(count, axis));
+        defer!(self; |array| array.topk(count, axis));
         if let Some(wrong) = self.too_many(count, axis) {
             return Array::invalid(wrong);
         }
@@ -112,7 +112,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn argtopk(&self, count: usize, axis: isize) -> Array<i64> {
-        early!(self; |array| array.argtopk(count, axis));
+        defer!(self; |array| array.argtopk(count, axis));
         if let Some(wrong) = self.too_many(count, axis) {
             return Array::invalid(wrong);
         }

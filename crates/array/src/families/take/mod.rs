@@ -30,7 +30,7 @@ impl<T: Element> Array<T> {
     /// A place outside the axis fails the run.
     #[track_caller]
     pub fn take_lazy(&self, places: &Array<i64>, axis: isize) -> Self {
-        if self.is_early() || places.is_early() {
+        if self.is_shapeless() || places.is_shapeless() {
             return Array::after(&[&self.node, &places.node], move |inputs| {
                 let array = Array::<T>::of_node(Arc::clone(&inputs[0]));
                 array.take_lazy(&Array::of_node(Arc::clone(&inputs[1])), axis)
@@ -71,7 +71,7 @@ impl<T: Element> Array<T> {
     /// ```
     #[track_caller]
     pub fn shuffled(&self, axis: isize, seed: u64) -> Self {
-        crate::expr::deferred::early!(self; |array| array.shuffled(axis, seed));
+        crate::expr::deferred::defer!(self; |array| array.shuffled(axis, seed));
         match self.axis(axis) {
             Ok(at) => {
                 let order = Array::random_permutation(self.shape()[at], seed);
@@ -87,7 +87,7 @@ impl<T: Element> Array<T> {
         let Index::Places(places) = indices[at].clone() else {
             return self.index(indices);
         };
-        if self.is_early() || places.is_early() {
+        if self.is_shapeless() || places.is_shapeless() {
             return Array::after(&[&self.node, &places.node], move |inputs| {
                 let mut indices = indices.clone();
                 indices[at] = Index::Places(Array::of_node(Arc::clone(&inputs[1])));
@@ -99,14 +99,14 @@ impl<T: Element> Array<T> {
             Err(message) => return Array::invalid(message),
         };
         let taken = basic.take_lazy(&places, axis as isize);
-        if together || taken.is_early() {
+        if together || taken.is_shapeless() {
             return taken;
         }
         // the list's axes come first
         let list = axis..axis + places.ndim();
         let rest = (0..taken.ndim()).filter(|other| !list.contains(other));
         let order: Vec<usize> = list.clone().chain(rest).collect();
-        taken.permuted(&order)
+        taken.transpose(&order)
     }
 
     /// The array at the basic entries of an index of which entry `at` is lazy and stands for `takes`

@@ -31,7 +31,7 @@ of_reals! {
     /// e to the power of each element, less one; exact near zero.
     expm1 f64::exp_m1;
     /// The natural logarithm.
-    ln f64::ln;
+    log f64::ln;
     /// The logarithm to base 2.
     log2 f64::log2;
     /// The logarithm to base 10.

@@ -33,7 +33,7 @@ impl<T: Element> Array<T> {
     /// let dir = tempfile::tempdir()?;
     /// let path = dir.path().join("x.npy");
     /// Array::from_ndarray(array![1.5, 2.5]).store_npy_with(&SerialExecutor, &path)?;
-    /// assert_eq!(Array::<f64>::open_npy(&path).sum().compute_with(&SerialExecutor)?[[]], 4.0);
+    /// assert_eq!(Array::<f64>::open_npy(&path).sum(..).compute_with(&SerialExecutor)?[[]], 4.0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
@@ -55,7 +55,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::arange(0i64, 1000, 1);
     /// x.store_npy_with(&SerialExecutor, &path)?;
     /// let mapped = Array::<i64>::open_npy_mapped(&path);
-    /// assert_eq!(mapped.sum().compute_with(&SerialExecutor)?[[]], 499_500);
+    /// assert_eq!(mapped.sum(..).compute_with(&SerialExecutor)?[[]], 499_500);
     /// # std::fs::remove_file(&path).unwrap();
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```

@@ -123,7 +123,7 @@ impl<T: Element> Array<T> {
     /// A mistake in how the array was built, a target that does not fit it, those of the run, and
     /// those of writing.
     pub fn store_with(&self, executor: &dyn Execute, to: &StoreTo<'_>) -> Result<()> {
-        let array = self.counted_with(executor)?;
+        let array = self.compute_chunk_sizes(executor)?;
         let store = array.build_store_to(executor.resources(), to)?;
         let stored = store.finish_with(executor);
         stored.map_err(|refusal| {
@@ -160,7 +160,7 @@ impl<T: Element> Array<T> {
         chunks: impl Into<Chunks>,
         take: impl Fn(&BlockPlace, ArrayViewD<'_, T>) -> Result<()> + Send + Sync + 'static,
     ) -> Result<()> {
-        let array = self.counted_with(executor)?.rechunk(chunks);
+        let array = self.compute_chunk_sizes(executor)?.rechunk(chunks);
         let take: TakeChunk<T> = Arc::new(take);
         let build = |resources| array.build_store_each(resources, Arc::clone(&take));
         let stored = build(executor.resources())?.finish_with(executor);

@@ -10,7 +10,7 @@ const ALONG: usize = 8;
 ///
 /// # Safety
 /// All these places may be written, and nobody else uses them during the call.
-pub(crate) unsafe fn turn<T: Copy>(
+pub(crate) unsafe fn transpose<T: Copy>(
     from: &[T],
     stride: usize,
     (lines, length): (usize, usize),
@@ -56,7 +56,7 @@ mod tests {
             let mut to = vec![u32::MAX; length * (lines + 2)];
             // SAFETY: the target has `length` lines of more than `lines` elements.
             unsafe {
-                turn(&from, stride, (lines, length), to.as_mut_ptr(), lines + 2);
+                transpose(&from, stride, (lines, length), to.as_mut_ptr(), lines + 2);
             }
             for i in 0..length {
                 for j in 0..lines {
