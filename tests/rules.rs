@@ -45,7 +45,7 @@ const KERNELS: [&str; 2] = ["crates/array/src/kernels", "crates/frame/src/kernel
 const KERNELS_MAY_USE: [&str; 4] = ["Error", "ErrorKind", "Result", "TokenHasher"];
 
 /// Where there is unsafe code, each time with a SAFETY sentence (which clippy asks for).
-const UNSAFE: [&str; 37] = [
+const UNSAFE: [&str; 38] = [
     "benches/peers/in_memory_matmul.rs",
     "benches/scheduler.rs",
     "crates/array/examples/limits.rs",
@@ -65,8 +65,9 @@ const UNSAFE: [&str; 37] = [
     "crates/array/src/fuse/tape.rs",
     "crates/array/src/fuse/window.rs",
     "crates/array/src/kernels/gemm.rs",
+    "crates/array/src/kernels/strides.rs",
     "crates/array/src/kernels/tiles.rs",
-    "crates/array/src/kernels/turn.rs",
+    "crates/array/src/kernels/transpose.rs",
     "crates/array/src/store/npy/file.rs",
     "crates/array/src/store/zarr/lock.rs",
     "crates/array/src/store/zarr/stored.rs",
@@ -276,7 +277,7 @@ fn has_unsafe(code: &str) -> bool {
 /// Public functions without an example that runs, crate by crate: none of these numbers may grow.
 const WITHOUT_EXAMPLE: [(&str, usize); 4] = [
     ("crates/flagstone", 13),
-    ("crates/array", 35),
+    ("crates/array", 0),
     ("crates/bag", 54),
     ("crates/frame", 22),
 ];

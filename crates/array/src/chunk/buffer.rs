@@ -89,7 +89,7 @@ impl<T: Element> Buffer<T> {
         self.len
     }
 
-    /// The same memory as bytes.
+    /// Its memory as bytes.
     pub(crate) fn into_bytes(self) -> Buffer<u8> {
         self.reinterpreted()
     }
@@ -126,7 +126,7 @@ impl Buffer<u8> {
         }
     }
 
-    /// The same memory as elements; the bytes must be elements of this type.
+    /// Its memory as elements; the bytes must be elements of this type.
     pub(crate) fn into_elements<T: Element>(self) -> Buffer<T> {
         assert!(self.len.is_multiple_of(size_of::<T>()));
         self.reinterpreted()

@@ -29,7 +29,7 @@ impl Chunk {
         Chunk::from_buffer(values.into_bytes(), T::DTYPE, shape)
     }
 
-    /// The same from bytes, which are elements of this type.
+    /// A chunk of bytes, which are elements of this type.
     pub(crate) fn from_buffer(values: Buffer<u8>, dtype: DType, shape: Vec<usize>) -> Self {
         assert_eq!(values.len(), shape.iter().product::<usize>() * dtype.size());
         Chunk {
@@ -132,7 +132,7 @@ impl Chunk {
     /// The chunk of this type and shape that a task was given as its `i`-th input.
     ///
     /// # Errors
-    /// As [`Chunk::of`], and an input that was taken before.
+    /// A block of something else, of another type or shape, and an input that was taken before.
     pub(crate) fn input<'i>(
         inputs: &'i Inputs<'_>,
         i: usize,

@@ -1,6 +1,7 @@
 //! Elements as bytes, and bytes as elements.
 //!
-//! Elements are read from files and spilled as raw bytes. Every bit pattern is a number, and bytes that are to be booleans are made 0 or 1 first
+//! Elements are read from files and spilled as raw bytes. Every bit pattern is a number, and bytes that
+//! are to be booleans are made 0 or 1 first
 //! ([`sanitise`]).
 
 use super::dtype::DType;
@@ -29,7 +30,7 @@ pub(crate) fn from_bytes<T: Element>(bytes: &[u8]) -> &[T] {
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
 
-/// The same, to be written.
+/// Bytes as elements that are to be written; the bytes must be elements of this type, aligned.
 pub(crate) fn from_bytes_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
     if bytes.is_empty() {
         return &mut [];

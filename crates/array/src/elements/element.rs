@@ -84,7 +84,7 @@ pub trait Float: Element<Sum = Self> + Promote<Self, Quotient = Self> {
     fn from_count(count: usize) -> Self;
     /// Through `f64`, which holds every element exactly; results are rounded once more.
     fn map_f64(self, function: impl Fn(f64) -> f64) -> Self;
-    /// As an `f64`, exactly.
+    /// The value in an `f64`, exactly.
     fn to_f64(self) -> f64;
     /// The nearest value.
     fn from_f64(value: f64) -> Self;

@@ -28,7 +28,7 @@ use crate::chunk::mapped::advise_huge;
 use crate::elements::element::Element;
 use crate::expr::lower::Lowered;
 use crate::grid::{ChunkGrid, lengths};
-use crate::kernels::tiles::{Strided, Target, c_strides, copy};
+use crate::kernels::strides::{Strided, Target, c_strides, copy};
 
 /// The result while it is put together: disjoint parts are written by different tasks.
 struct Whole<T> {

@@ -8,7 +8,7 @@ use crate::expr::array::Array;
 use crate::expr::deferred::resolve;
 
 impl<T: Element> Array<T> {
-    /// The same array with a known shape: what depends on the data is counted now, by a pass under
+    /// This array with a known shape: what depends on the data is counted now, by a pass under
     /// this executor. Terminals do this by themselves.
     ///
     /// ```
@@ -38,11 +38,22 @@ impl<T: Element> Array<T> {
         }
     }
 
-    /// The same for a computation that goes on to [`push_whole`](Self::push_whole): when the pass is
-    /// refused, the budget that is named holds what follows, too, whatever the length turns out to be.
+    /// This array with a known shape, for a computation that goes on to
+    /// [`push_whole`](Self::push_whole): when the pass is refused, the budget that is named holds what
+    /// follows, too, whatever the length turns out to be.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// let x = Array::arange(0.0, 10.0, 1.0);
+    /// let large = x.extract(&x.map(|x| x > 6.0));
+    /// assert_eq!(large.compute_chunk_sizes_whole(&SerialExecutor)?.shape(), [3]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`compute_chunk_sizes`](Self::compute_chunk_sizes).
+    /// A mistake in how the array was built, and those of the pass.
     pub fn compute_chunk_sizes_whole(&self, executor: &dyn Execute) -> Result<Array<T>> {
         if self.has_shape() {
             return self.compute_chunk_sizes(executor);

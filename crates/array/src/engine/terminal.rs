@@ -25,6 +25,17 @@ pub struct Built {
 impl<T: Element> Array<T> {
     /// Lowers the array for an executor without running it.
     ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::{Execute, Resources, SerialExecutor};
+    ///
+    /// let built = Array::<f64>::ones(&[4]).build(Resources::UNLIMITED)?;
+    /// let chunks = SerialExecutor.execute(&built.graph, &[built.output])?.remove(0);
+    /// assert_eq!(chunks.len(), built.grid.len());
+    /// assert_eq!(Array::<f64>::assemble(chunks, &built.grid)?[[3]], 1.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the array was built.
     pub fn build(&self, resources: Resources) -> Result<Built> {
@@ -42,6 +53,17 @@ impl<T: Element> Array<T> {
 
     /// Lowers the array into a graph that others share; also says how its chunks lie.
     ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::{Execute, Graph, Resources, SerialExecutor};
+    ///
+    /// let mut graph = Graph::new();
+    /// let (ones, _) = Array::<f64>::ones(&[4]).push_with(&mut graph, Resources::UNLIMITED)?;
+    /// let (zeros, _) = Array::<f64>::zeros(&[4]).push_with(&mut graph, Resources::UNLIMITED)?;
+    /// assert_eq!(SerialExecutor.execute(&graph, &[ones, zeros])?.len(), 2);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the array was built.
     pub fn push_with(
@@ -56,6 +78,17 @@ impl<T: Element> Array<T> {
     /// Puts the chunks of a layer that [`Array::push_with`] made together, in memory that nobody
     /// counts; see [`Array::push_whole`].
     ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::{Execute, Graph, Resources, SerialExecutor};
+    ///
+    /// let mut graph = Graph::new();
+    /// let (layer, grid) = Array::<f64>::ones(&[4]).push_with(&mut graph, Resources::UNLIMITED)?;
+    /// let chunks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// assert_eq!(Array::<f64>::assemble(chunks, &grid)?.len(), 4);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When they are not this layer's.
     pub fn assemble(chunks: Vec<Block>, grid: &ChunkGrid) -> Result<ArrayD<T>> {
@@ -65,6 +98,18 @@ impl<T: Element> Array<T> {
     /// Lowers the array into a graph that others share, ending in a layer of one block that is the
     /// whole array: its memory is part of the plan, and chunks are put in their places as they are
     /// computed. [`Array::whole`] reads the block.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::{Execute, Graph, Resources, SerialExecutor};
+    ///
+    /// let x = Array::<f64>::ones(&[4]);
+    /// let mut graph = Graph::new();
+    /// let layer = x.push_whole(&mut graph, Resources::UNLIMITED)?;
+    /// let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// assert_eq!(x.whole(blocks)?[[0]], 1.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A mistake in how the array was built.
@@ -76,6 +121,12 @@ impl<T: Element> Array<T> {
     }
 
     /// The array from the blocks of the layer that [`Array::push_whole`] made.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    ///
+    /// assert!(Array::<f64>::ones(&[4]).whole(Vec::new()).is_err());
+    /// ```
     ///
     /// # Errors
     /// When they are not this layer's.

@@ -98,7 +98,7 @@ impl<T: Element> Array<T> {
         }
     }
 
-    /// The same array seen another way.
+    /// A view of this array.
     #[track_caller]
     pub(crate) fn viewed(&self, shape: Vec<usize>, view: View) -> Self {
         if let Some(mistake) = self.node.uncounted() {
@@ -213,7 +213,7 @@ impl<T: Element> Array<T> {
     /// ```
     ///
     /// # Panics
-    /// As [`Array::shape`].
+    /// A mistaken array, and one whose lengths were not counted: see [`Array::shape`].
     #[track_caller]
     pub fn ndim(&self) -> usize {
         self.known().ndim()
@@ -227,7 +227,7 @@ impl<T: Element> Array<T> {
     /// ```
     ///
     /// # Panics
-    /// As [`Array::shape`].
+    /// A mistaken array, and one whose lengths were not counted: see [`Array::shape`].
     #[track_caller]
     pub fn len(&self) -> usize {
         self.known().len()
@@ -235,8 +235,13 @@ impl<T: Element> Array<T> {
 
     /// Whether there are no elements.
     ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// assert!(Array::<f64>::zeros(&[3, 0]).is_empty());
+    /// ```
+    ///
     /// # Panics
-    /// As [`Array::shape`].
+    /// A mistaken array, and one whose lengths were not counted: see [`Array::shape`].
     #[track_caller]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -250,7 +255,7 @@ impl<T: Element> Array<T> {
     /// ```
     ///
     /// # Panics
-    /// As [`Array::shape`].
+    /// A mistaken array, and one whose lengths were not counted: see [`Array::shape`].
     #[track_caller]
     pub fn nbytes(&self) -> u64 {
         self.known().nbytes()

@@ -81,7 +81,7 @@ impl<T: Element> Array<T> {
         Array::deferred(replay, inputs)
     }
 
-    /// The same on arrays of one type.
+    /// An operation on several arrays of one type, one of which is without shape or a mistake.
     #[track_caller]
     pub(crate) fn after_all(
         arrays: &[&Array<T>],
@@ -94,7 +94,7 @@ impl<T: Element> Array<T> {
         })
     }
 
-    /// The same on this array alone.
+    /// An operation on this array alone, which is without shape or a mistake.
     #[track_caller]
     pub(crate) fn then<U: Element>(
         &self,

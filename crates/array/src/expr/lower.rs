@@ -94,7 +94,7 @@ pub(crate) trait Lower: Send + Sync {
     /// A mistake further down, and plans that cannot be made.
     fn lower(&self, lowering: &mut Lowering<'_>, node: &Node) -> Result<Lowered>;
 
-    /// The same operation on less of its operands, where only a view of its result is wanted and
+    /// This operation on less of its operands, where only a view of its result is wanted and
     /// that saves work: a node with the view's shape and the same bits.
     fn viewed(&self, _node: &Node, _view: &View, _shape: &[usize]) -> Option<Arc<Node>> {
         None

@@ -65,7 +65,7 @@ pub(crate) enum Op {
         parts: Vec<Arc<Node>>,
         axis: usize,
     },
-    /// The same elements in C order under another shape.
+    /// The elements of an operand in C order under another shape.
     Reshape {
         of: Arc<Node>,
     },

@@ -18,7 +18,7 @@ use crate::expr::source::Source;
 use crate::expr::view::AxisView;
 use crate::grid::along::Along;
 use crate::grid::{Region, lengths, volume};
-use crate::kernels::tiles::{self, Target, c_strides};
+use crate::kernels::strides::{Target, c_strides, lies_in_order};
 
 impl Fused {
     pub(crate) fn shape(&self) -> &[usize] {
@@ -128,7 +128,7 @@ impl Fused {
             };
             let item = self.dtype().size();
             if let Some(lies) = input.lie(region, &mut held, &room)?
-                && tiles::lies_in_order(&lengths(region), &lies.strides, item)
+                && lies_in_order(&lengths(region), &lies.strides, item)
             {
                 // SAFETY: the region's elements lie one after the other, and what holds them
                 // (`held`, `blocks` or the source) outlives the call.

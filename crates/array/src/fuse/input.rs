@@ -17,7 +17,7 @@ use crate::expr::source::{Mapped, Order, Source};
 use crate::expr::view::{AxisView, View};
 use crate::grid::along::Along;
 use crate::grid::{Region, lengths, volume};
-use crate::kernels::tiles::{Strided, Target, c_strides};
+use crate::kernels::strides::{Strided, Target, c_strides};
 
 /// A base, seen from the tape's result.
 pub(crate) struct Input {

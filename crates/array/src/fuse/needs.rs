@@ -58,7 +58,7 @@ impl Fused {
         stored
     }
 
-    /// See [`Heavy`]. `None` where files, or nothing, are heavier than every leaf.
+    /// The leaf that most bytes come from. `None` where files, or nothing, are heavier than every leaf.
     pub(crate) fn heavy_leaf(&self) -> Option<Heavy> {
         let all: Vec<Range<usize>> = self.shape().iter().map(|&n| 0..n).collect();
         let weight = |window: &[Along]| window.iter().map(Along::len).product::<usize>();

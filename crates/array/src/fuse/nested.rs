@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::tape::Tape;
 use crate::grid::{Region, volume};
-use crate::kernels::tiles::c_strides;
+use crate::kernels::strides::c_strides;
 
 /// Tapes one after the other along an axis.
 pub(crate) struct Segments {

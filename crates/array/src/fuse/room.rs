@@ -14,7 +14,8 @@ use super::tape::{Fused, Leaf, SLAB_BYTES, Tape};
 use crate::expr::view::AxisView;
 use crate::grid::along::Along;
 use crate::grid::{Region, volume};
-use crate::kernels::tiles::{self, TILE, c_strides};
+use crate::kernels::strides::c_strides;
+use crate::kernels::tiles::{self, TILE};
 
 /// Any box inside a region, of at most so many elements.
 #[derive(Debug, Clone)]
@@ -209,7 +210,7 @@ impl Fused {
         self.parts_bytes(region, usize::MAX)
     }
 
-    /// The same while parts of a region of at most so many elements are evaluated, one after the
+    /// The bytes held beside the result while parts of a region of at most so many elements are evaluated, one after the
     /// other.
     pub(crate) fn parts_bytes(&self, region: &[Range<usize>], elements: usize) -> u64 {
         let within = Within::parts(region, elements);

@@ -17,7 +17,8 @@ use crate::expr::source::Source;
 use crate::expr::view::AxisView;
 use crate::grid::along::Along;
 use crate::grid::{ChunkGrid, Region, lengths, volume};
-use crate::kernels::tiles::{self, Arg, Code, Instruction, Target, c_strides};
+use crate::kernels::strides::{Target, c_strides};
+use crate::kernels::tiles::{self, Arg, Code, Instruction};
 
 /// Bytes of the result that are made at once.
 pub(super) const SLAB_BYTES: usize = 1 << 20;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::grid::along::Along;
-use crate::kernels::tiles::{Strided, Target, copy};
+use crate::kernels::strides::{Strided, Target, copy};
 
 /// A window of a base, laid out: the first element, and bytes between neighbours per axis.
 pub(super) struct Laid {

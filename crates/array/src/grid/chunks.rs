@@ -112,7 +112,7 @@ impl Chunks {
         Chunks::new(Spec::Lists(lists.into_iter().collect()))
     }
 
-    /// As many chunks, but as equal as they can be: no small ones at the ends.
+    /// These chunks made equal, as far as they can be, and as many: no small ones at the ends.
     ///
     /// ```
     /// # use flagstone_array::Array;

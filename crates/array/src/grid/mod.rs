@@ -199,7 +199,13 @@ impl ChunkGrid {
         self.counts.iter().product()
     }
 
-    /// A grid always has a chunk.
+    /// Always false: an array without elements has one empty chunk.
+    ///
+    /// ```
+    /// # use flagstone_array::Array;
+    /// let x = Array::<f64>::zeros(&[0]).rechunk(4);
+    /// assert!(!x.chunks().unwrap().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         false
     }

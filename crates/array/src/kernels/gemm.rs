@@ -71,6 +71,10 @@ pub(crate) fn portable<T: Element>(block: GemmBlock<'_, T>) {
 ///
 /// An OpenBLAS older than the processor falls back to kernels without its vector instructions, which
 /// take four times as long; then the text says how to choose others.
+///
+/// ```
+/// assert!(!flagstone_array::gemm_kernel().is_empty());
+/// ```
 pub fn gemm_kernel() -> String {
     #[cfg(feature = "blas")]
     let kernel = blas::kernel();
@@ -161,7 +165,7 @@ mod blas {
         }
     }
 
-    /// The same in CBLAS' words.
+    /// Whether a matrix is transposed, in CBLAS' words.
     pub(super) fn transpose(transposed: bool) -> cblas_sys::CBLAS_TRANSPOSE {
         match transposed {
             true => cblas_sys::CblasTrans,

@@ -32,7 +32,7 @@ impl Kernel {
         }
     }
 
-    /// The same, made from a closure of the user's.
+    /// This kernel as one that was made from a closure of the user's.
     pub(crate) fn users(self) -> Self {
         Kernel {
             known: false,

@@ -55,7 +55,7 @@ impl Lowering<'_> {
         self.parts_onto(parts, grid, node)
     }
 
-    /// The same for an operand of `node`, whose layers below were lowered.
+    /// Puts an operand of `node`, whose layers below were lowered, on a given grid.
     pub(crate) fn onto(
         &mut self,
         operand: &Arc<Node>,

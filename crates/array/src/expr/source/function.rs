@@ -13,7 +13,7 @@ use crate::grid::along::Along;
 use crate::grid::shape::check_shape;
 
 impl<T: Element> Array<T> {
-    /// The same for a function of ours, which its name and `token` identify.
+    /// An array whose elements are a function of ours, which its name and `token` identify.
     #[track_caller]
     pub(crate) fn function(
         name: &'static str,

@@ -18,9 +18,9 @@ use layer::{Binning, CountBins};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Bins {
-    /// As many as this, from the smallest to the largest element.
+    /// So many, from the smallest to the largest element.
     Count(usize),
-    /// As many as this, from one value to another; elements beyond are not counted.
+    /// So many, from one value to another; elements beyond are not counted.
     Range(usize, f64, f64),
     /// Between neighbours of these, ascending; elements beyond are not counted.
     Edges(Vec<f64>),

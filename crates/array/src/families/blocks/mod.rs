@@ -41,6 +41,21 @@ pub struct Margin<T> {
 
 impl<T> Margin<T> {
     /// So many elements before a block and after it.
+    ///
+    /// ```
+    /// use flagstone_array::{Array, Margin, Pad};
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// let x = Array::arange(0.0, 6.0, 1.0);
+    /// let before = [Margin::new(1, 0, Pad::Edge)];
+    /// let steps = x.map_margins(&[3], &before, |_, block| {
+    ///     let mut steps = block.to_owned();
+    ///     (1..block.len()).for_each(|i| steps[[i]] = block[[i]] - block[[i - 1]]);
+    ///     steps
+    /// });
+    /// assert_eq!(steps.compute_with(&SerialExecutor)?[[3]], 1.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn new(before: usize, after: usize, boundary: impl Into<Boundary<T>>) -> Self {
         Margin {
             before,
@@ -137,7 +152,7 @@ impl<T: Element> Array<T> {
         self.blocks("map_blocks", block, (overlap, self), results, function)
     }
 
-    /// The same as [`Array::map_blocks`], where each block comes with `depth[axis]` elements of its
+    /// A function of each block (see [`Array::map_blocks`]) that comes with `depth[axis]` elements of its
     /// neighbours on both sides (beyond the array's ends: of `boundary`), which are cut off the
     /// result again. Depths may be larger than blocks.
     ///
@@ -171,7 +186,7 @@ impl<T: Element> Array<T> {
         self.map_with_margins(block, margins.collect(), Arc::new(function))
     }
 
-    /// The same with a [`Margin`] for each axis: other depths before than after a block, and other
+    /// A function of each block with a [`Margin`] for each axis: other depths before than after a block, and other
     /// rules for what lies beyond the array. Where they differ, axes are padded in their order.
     ///
     /// ```

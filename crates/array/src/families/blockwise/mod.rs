@@ -125,6 +125,16 @@ tuples!(A 0, B 1, C 2, D 3);
 
 impl<U: Element> Blockwise<U> {
     /// A result whose axes are named by the letters of `out`.
+    ///
+    /// ```
+    /// use flagstone_array::{Array, Blockwise};
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// let x = Array::<f64>::ones(&[2, 3]);
+    /// let turned = Blockwise::new("ji").apply((&x, "ij"), |_, block| block.t().to_owned());
+    /// assert_eq!(turned.compute_with(&SerialExecutor)?.shape(), [3, 2]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn new(out: &str) -> Self {
         Blockwise {
             out: out.chars().collect(),
@@ -135,6 +145,17 @@ impl<U: Element> Blockwise<U> {
     }
 
     /// Cuts an index into blocks of (at most) this length; without, it is taken whole.
+    ///
+    /// ```
+    /// use flagstone_array::{Array, Blockwise};
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// let x = Array::<f64>::ones(&[10]);
+    /// let lengths = Blockwise::new("i").block('i', 4);
+    /// let lengths = lengths.apply((&x, "i"), |_, block| block.mapv(|_| block.len() as f64));
+    /// assert_eq!(lengths.compute_with(&SerialExecutor)?[[9]], 2.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn block(mut self, letter: char, length: usize) -> Self {
         self.blocks.push((letter, length));
         self
@@ -142,12 +163,36 @@ impl<U: Element> Blockwise<U> {
 
     /// Gives an index another length in the result, in blocks of (at most) `block`, as many as the
     /// operands have; or adds an index that only the result has.
+    ///
+    /// ```
+    /// use flagstone_array::{Array, Blockwise};
+    /// use flagstone_graph::SerialExecutor;
+    /// use ndarray::{ArrayD, IxDyn};
+    ///
+    /// let x = Array::<f64>::ones(&[10]);
+    /// let sums = Blockwise::new("i").block('i', 5).becomes('i', 2, 1);
+    /// let sums = sums.apply((&x, "i"), |_, block| ArrayD::from_elem(IxDyn(&[1]), block.sum()));
+    /// assert_eq!(sums.compute_with(&SerialExecutor)?[[1]], 5.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn becomes(mut self, letter: char, length: usize, block: usize) -> Self {
         self.lengths.push((letter, length, block));
         self
     }
 
     /// Says how the results of one contracted block and those of the blocks before it become one.
+    ///
+    /// ```
+    /// use flagstone_array::{Array, Blockwise};
+    /// use flagstone_graph::SerialExecutor;
+    /// use ndarray::{ArrayD, IxDyn};
+    ///
+    /// let x = Array::<f64>::ones(&[10]);
+    /// let sum = Blockwise::new("").block('i', 4).combine(|sum, part| sum + part);
+    /// let sum = sum.apply((&x, "i"), |_, block| ArrayD::from_elem(IxDyn(&[]), block.sum()));
+    /// assert_eq!(sum.compute_with(&SerialExecutor)?[[]], 10.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn combine(
         mut self,
         function: impl Fn(ArrayD<U>, ArrayD<U>) -> ArrayD<U> + Send + Sync + 'static,
@@ -159,6 +204,17 @@ impl<U: Element> Blockwise<U> {
     /// The result: the function is given the blocks of the operands that meet at each block, and
     /// must be pure. Letters that do not fit are a mistake; a result of another shape fails the
     /// run.
+    ///
+    /// ```
+    /// use flagstone_array::{Array, Blockwise};
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// let (x, y) = (Array::<f64>::ones(&[4]), Array::<f64>::ones(&[4]));
+    /// let sum = Blockwise::new("i").block('i', 2);
+    /// let sum = sum.apply(((&x, "i"), (&y, "i")), |_, (x, y)| &x + &y);
+    /// assert_eq!(sum.compute_with(&SerialExecutor)?[[3]], 2.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn apply<O: Operands>(
         self,

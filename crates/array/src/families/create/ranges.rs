@@ -120,7 +120,7 @@ pub fn meshgrid<T: Element>(axes: &[&Array<T>]) -> Vec<Array<T>> {
     grid_of(axes, &places)
 }
 
-/// The same in the order of NumPy's `indexing="xy"`: the first array goes along the columns, the
+/// One-dimensional arrays as the axes of a grid, in the order of NumPy's `indexing="xy"`: the first array goes along the columns, the
 /// second along the rows.
 ///
 /// ```

@@ -260,7 +260,7 @@ struct Gather {
     /// The chunks that rows were taken of.
     parts: ChunkGrid,
     grid: ChunkGrid,
-    /// As in [`Filter`].
+    /// Rows before each part along the first axis, and in all.
     rows: Arc<[usize]>,
     dtype: DType,
 }

@@ -92,6 +92,19 @@ impl<T: Element> Array<T> {
     /// [`Array::build`]'s or [`Array::push_with`]'s layer gave, on the grid that it had. `push` puts
     /// the layer into a graph, each time the array is lowered to one.
     ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::{Resources, SerialExecutor};
+    ///
+    /// let ones = Array::<f64>::ones(&[4]);
+    /// let grid = ones.build(Resources::UNLIMITED)?.grid;
+    /// let again = Array::<f64>::from_layer(grid, move |graph| {
+    ///     Ok(ones.push_with(graph, Resources::UNLIMITED)?.0)
+    /// });
+    /// assert_eq!(again.compute_with(&SerialExecutor)?[[3]], 1.0);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// Blocks of another type or shape fail the run.
     #[track_caller]
     pub fn from_layer(
@@ -107,6 +120,23 @@ impl<T: Element> Array<T> {
     /// `[rows, columns]`, or `[rows]` without `columns`. `lengths` says how many rows each block
     /// has, `push` puts the layer into a graph, and `read` fills the rows of a block in C order; it
     /// is to fail where the block has another number of them.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::{Resources, SerialExecutor};
+    ///
+    /// let ones = Array::<f64>::ones(&[5]);
+    /// let push = move |graph: &mut _| {
+    ///     Ok(ones.push_rows(graph, Resources::UNLIMITED, Some(3))?.layer)
+    /// };
+    /// let x = Array::<f64>::from_partitions(Some(&[3, 2]), None, push, |block, rows| {
+    ///     let values = Array::<f64>::chunk_values(block)?;
+    ///     rows.iter_mut().zip(values.iter()).for_each(|(row, value)| *row = *value);
+    ///     Ok(())
+    /// });
+    /// assert_eq!(x.compute_with(&SerialExecutor)?.shape(), [5]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// Unknown lengths (`None`) are a mistake that says to compute them first.
     #[track_caller]
@@ -151,6 +181,16 @@ impl<T: Element> Array<T> {
     /// as many rows a block as `rows` says, else as the plan computes at once. Blocks are made as
     /// they are read, and need not fit in memory together.
     ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::{Graph, Resources};
+    ///
+    /// let x = Array::<f64>::ones(&[5, 2]);
+    /// let rows = x.push_rows(&mut Graph::new(), Resources::UNLIMITED, Some(2))?;
+    /// assert_eq!(rows.lengths, [2, 2, 1]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the array was built, and an array without axes.
     pub fn push_rows(
@@ -177,6 +217,17 @@ impl<T: Element> Array<T> {
     }
 
     /// The elements of a block that one of this type's arrays was lowered to.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::{Execute, Graph, Resources, SerialExecutor};
+    ///
+    /// let mut graph = Graph::new();
+    /// let rows = Array::<f64>::ones(&[5, 2]).push_rows(&mut graph, Resources::UNLIMITED, Some(2))?;
+    /// let blocks = SerialExecutor.execute(&graph, &[rows.layer])?.remove(0);
+    /// assert_eq!(Array::<f64>::chunk_values(&blocks[2])?.shape(), [1, 2]);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A block of something else, or of elements of another type.

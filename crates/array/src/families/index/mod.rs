@@ -25,7 +25,7 @@ pub enum Index {
         /// From one place to the next; not 0.
         step: isize,
     },
-    /// As many whole axes as are not named.
+    /// Whole axes, all that are not named.
     Ellipsis,
     /// A new axis of length 1.
     NewAxis,
@@ -33,7 +33,7 @@ pub enum Index {
     List(ArrayD<i64>),
     /// Where it is true; it takes as many axes as it has.
     Mask(ArrayD<bool>),
-    /// The same with a mask that is computed: how much is taken is counted by a first pass (see
+    /// Where a mask that is computed is true: how much is taken is counted by a first pass (see
     /// [`Array::has_shape`]). It cannot stand beside lists and other masks.
     Lazy(Array<bool>),
     /// The places of a list that is computed, of any length, in its order and shape; see

@@ -16,7 +16,7 @@ use crate::grid::{ChunkGrid, lengths, volume};
 /// Cuts the tiles on and above the diagonal into pieces, and turns them over for those below.
 pub(crate) struct Mirror<T> {
     pub(crate) tiles: ChunkGrid,
-    /// See [`Leaf::stride`](crate::fuse::tape::Leaf::stride).
+    /// How many tasks a tile has: [`Leaf::stride`](crate::fuse::tape::Leaf::stride).
     pub(crate) stride: u32,
     /// The pieces: each lies in one tile.
     pub(crate) grid: ChunkGrid,

@@ -1,6 +1,7 @@
 //! Matrix products.
 
 pub(crate) mod batches;
+pub(crate) mod layer;
 pub(crate) mod lower;
 pub(crate) mod matrix;
 pub(crate) mod mirror;

@@ -280,7 +280,7 @@ impl<'a, T: Element> Panel<'a, T> {
         part(self.turned(1).unwrap_or_else(|| self.laid()), rows, columns)
     }
 
-    /// The same of the transposed panel.
+    /// A part of the transposed panel as the gemm takes it.
     pub(super) fn transposed_operand(
         &self,
         rows: Range<usize>,

@@ -102,7 +102,7 @@ impl ProductPlan {
 }
 
 impl ProductPlan {
-    /// The same, but with tiles of which two fit where that costs little: where a tile is as wide
+    /// The plan that moves the fewest elements, with tiles of which two fit where that costs little: where a tile is as wide
     /// (or as high) as the result, so that one operand is read once whatever the tiles, and the other
     /// is small enough to stay in the page cache.
     pub(crate) fn choose_with_overlap(problem: &Problem, threads: usize) -> ProductPlan {

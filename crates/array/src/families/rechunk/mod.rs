@@ -21,7 +21,7 @@ use crate::grid::place::BlockPlace;
 use lower::Rechunk;
 
 impl<T: Element> Array<T> {
-    /// The same array in other chunks: a length (`300`), a length an axis (`[100, -1]`, where -1 is
+    /// This array in other chunks: a length (`300`), a length an axis (`[100, -1]`, where -1 is
     /// the whole axis), or any other [`Chunks`].
     ///
     /// Chunks show in [`Array::map_chunks`] and in what is stored; everything else computes the same
@@ -66,7 +66,7 @@ impl<T: Element> Array<T> {
     /// ```
     ///
     /// # Panics
-    /// As [`Array::shape`].
+    /// A mistaken array, and one whose lengths were not counted: see [`Array::shape`].
     #[track_caller]
     pub fn chunks(&self) -> Option<&ChunkGrid> {
         match &self.known().op {
@@ -120,6 +120,17 @@ impl<T: Element> Array<T> {
 
     /// What the plan for these resources has to say of itself: how arrays are rechunked on the way,
     /// with sizes and passes.
+    ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::Resources;
+    ///
+    /// let rows = Array::<f64>::ones(&[1000, 1000]).rechunk([10, -1]);
+    /// let resources = Resources { budget_bytes: 1 << 20, threads: 1 };
+    /// let notes = rows.rechunk([-1, 10]).notes_with(resources)?;
+    /// assert!(notes.iter().all(|note| !note.is_empty()));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A mistake in how the array was built.

@@ -17,7 +17,7 @@ use crate::grid::along::Along;
 use crate::grid::shape::check_shape;
 
 impl<T: Element> Array<T> {
-    /// The same elements in C order under another shape. A shape with another number of elements
+    /// The elements in C order under another shape. A shape with another number of elements
     /// is a mistake.
     ///
     /// ```

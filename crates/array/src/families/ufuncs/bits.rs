@@ -9,6 +9,12 @@ macro_rules! functions {
         impl<T: $bound> Array<T> {
             $(
                 #[doc = $doc]
+                ///
+                /// ```
+                /// # use flagstone_array::Array;
+                /// let x = Array::<u8>::ones(&[3]);
+                #[doc = concat!("assert_eq!(x.", stringify!($name), "(&x).shape(), [3]);")]
+                /// ```
                 #[track_caller]
                 pub fn $name(&self, other: &Array<T>) -> Array<$output> {
                     let kernel = binary(stringify!($name), $function);

@@ -14,6 +14,12 @@ macro_rules! comparisons {
                 ///
                 /// Integers are compared exactly, whatever their types; an integer beside a float
                 /// is promoted first. Not-a-number equals nothing.
+                ///
+                /// ```
+                /// # use flagstone_array::Array;
+                /// let x = Array::<f64>::ones(&[3]);
+                #[doc = concat!("assert_eq!(x.", stringify!($name), "(&x).shape(), [3]);")]
+                /// ```
                 #[track_caller]
                 pub fn $name<U: Element>(&self, other: &Array<U>) -> Array<bool>
                 where
@@ -50,6 +56,12 @@ macro_rules! extremes {
         impl<T: Element> Array<T> {
             $(
                 #[doc = $doc]
+                ///
+                /// ```
+                /// # use flagstone_array::Array;
+                /// let x = Array::<f64>::ones(&[3]);
+                #[doc = concat!("assert_eq!(x.", stringify!($name), "(&x).shape(), [3]);")]
+                /// ```
                 #[track_caller]
                 pub fn $name(&self, other: &Array<T>) -> Array<T> {
                     let kernel = binary(stringify!($name), $function::<T>);

@@ -10,6 +10,12 @@ macro_rules! of_reals {
         impl<T: Element> Array<T> {
             $(
                 $(#[$doc])*
+                ///
+                /// ```
+                /// # use flagstone_array::Array;
+                /// let x = Array::<f64>::ones(&[3]);
+                #[doc = concat!("assert_eq!(x.", stringify!($name), "().shape(), [3]);")]
+                /// ```
                 #[track_caller]
                 pub fn $name(&self) -> Array<Real<T>> {
                     let function: fn(f64) -> f64 = $function;
@@ -99,6 +105,12 @@ macro_rules! of_floats {
         impl<T: Float> Array<T> {
             $(
                 $(#[$doc])*
+                ///
+                /// ```
+                /// # use flagstone_array::Array;
+                /// let x = Array::<f64>::ones(&[3]);
+                #[doc = concat!("assert_eq!(x.", stringify!($name), "(&x).shape(), [3]);")]
+                /// ```
                 #[track_caller]
                 pub fn $name(&self, other: &Array<T>) -> Array<T> {
                     let function: fn(f64, f64) -> f64 = $function;
@@ -126,6 +138,12 @@ macro_rules! of_pairs {
                 $(#[$doc])*
                 ///
                 /// Integers and booleans are taken as `f64`.
+                ///
+                /// ```
+                /// # use flagstone_array::Array;
+                /// let x = Array::<f64>::ones(&[3]);
+                #[doc = concat!("assert_eq!(x.", stringify!($name), "(&x).shape(), [3]);")]
+                /// ```
                 #[track_caller]
                 pub fn $name(&self, other: &Array<T>) -> Array<Real<T>> {
                     let function: fn(f64, f64) -> f64 = $function;

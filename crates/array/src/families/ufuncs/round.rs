@@ -10,6 +10,12 @@ macro_rules! rounding {
             $(
                 $(#[$doc])*
                 /// Integers stay.
+                ///
+                /// ```
+                /// # use flagstone_array::Array;
+                /// let x = Array::<f64>::ones(&[3]);
+                #[doc = concat!("assert_eq!(x.", stringify!($name), "().shape(), [3]);")]
+                /// ```
                 #[track_caller]
                 pub fn $name(&self) -> Array<T> {
                     if !T::DTYPE.is_float() {

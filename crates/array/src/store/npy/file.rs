@@ -117,7 +117,7 @@ impl NpyFile {
         })
     }
 
-    /// The same file, whose windows may be mapped into memory instead of read. One that is cut short
+    /// This file as one whose windows may be mapped into memory instead of read. One that is cut short
     /// while a window of it is mapped ends the process.
     pub(crate) fn into_mapped(mut self) -> Self {
         self.mapped = true;

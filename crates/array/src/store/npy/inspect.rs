@@ -24,6 +24,18 @@ pub struct NpyInfo {
 
 /// Reads the header of an npy file.
 ///
+/// ```
+/// use flagstone_array::{Array, inspect_npy};
+/// use flagstone_graph::SerialExecutor;
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("x.npy");
+/// Array::<f32>::ones(&[2, 3]).store_npy_with(&SerialExecutor, &path)?;
+/// let info = inspect_npy(&path)?;
+/// assert_eq!((&*info.descr, &info.shape[..]), ("<f4", &[2, 3][..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// A file that is missing, cannot be read, is no npy file, or is shorter than its header says.
 pub fn inspect_npy(path: impl AsRef<Path>) -> Result<NpyInfo> {

@@ -47,6 +47,20 @@ pub struct BuiltStore {
 impl BuiltStore {
     /// Runs the plan and gives the output its name.
     ///
+    /// ```
+    /// use flagstone_array::{Array, StoreTo};
+    /// use flagstone_graph::{Resources, SerialExecutor};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("x.npy");
+    /// let to = StoreTo::Npy(&path, Default::default());
+    /// let store = Array::<f64>::ones(&[4]).build_store_to(Resources::UNLIMITED, &to)?;
+    /// assert!(!path.exists());
+    /// store.finish_with(&SerialExecutor)?;
+    /// assert!(path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of the run, and of the file system.
     pub fn finish_with(self, executor: &dyn Execute) -> Result<()> {
@@ -94,8 +108,24 @@ impl<T: Element> Array<T> {
     /// Computes the array into an npy file as the options say: whether an earlier file of this name is
     /// replaced, and whether an unfinished one is kept.
     ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::SerialExecutor;
+    /// use flagstone_io::OutputOptions;
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("x.npy");
+    /// let x = Array::<f64>::ones(&[2]);
+    /// x.store_npy_with(&SerialExecutor, &path)?;
+    /// let options = OutputOptions { overwrite: true, ..OutputOptions::default() };
+    /// (x * 2.0).store_npy_options_with(&SerialExecutor, &path, options)?;
+    /// let stored = Array::<f64>::open_npy(&path).compute_with(&SerialExecutor)?;
+    /// assert_eq!(stored[[1]], 2.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// As [`Array::store_npy_with`].
+    /// A mistake in how the array was built, an output that cannot be written, and those of the run.
     pub fn store_npy_options_with(
         &self,
         executor: &dyn Execute,
@@ -199,6 +229,18 @@ impl<T: Element> Array<T> {
 
     /// Lowers the computation of the array into an npy file; see [`Array::build_store_to`].
     ///
+    /// ```
+    /// use flagstone_array::Array;
+    /// use flagstone_graph::{Resources, SerialExecutor};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("x.npy");
+    /// let x = Array::<f64>::ones(&[4]);
+    /// x.build_store(Resources::UNLIMITED, &path, Default::default())?.finish_with(&SerialExecutor)?;
+    /// assert_eq!(Array::<f64>::open_npy(&path).shape(), [4]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the array was built, and an output that cannot be written.
     pub fn build_store(
@@ -212,6 +254,18 @@ impl<T: Element> Array<T> {
 
     /// Lowers the computation of the array into a store without running it, and opens the output:
     /// what stands in its way is an error here already. Dropped, it leaves nothing new.
+    ///
+    /// ```
+    /// use flagstone_array::{Array, StoreTo};
+    /// use flagstone_graph::Resources;
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("x.npy");
+    /// let to = StoreTo::Npy(&path, Default::default());
+    /// drop(Array::<f64>::ones(&[4]).build_store_to(Resources::UNLIMITED, &to)?);
+    /// assert!(!path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A mistake in how the array was built, a target that does not fit it, and an output that

@@ -45,6 +45,16 @@ pub(crate) fn is_ours(name: &OsStr, is_file: bool) -> bool {
 /// Makes a directory a Zarr group, with every directory above it that does not exist yet: arrays
 /// can then be stored at paths inside it. A group that is there stays as it is.
 ///
+/// ```
+/// use flagstone_array::{ZarrVersion, create_zarr_group, zarr_members};
+///
+/// let dir = tempfile::tempdir()?;
+/// create_zarr_group(dir.path().join("run/first"), ZarrVersion::V3)?;
+/// create_zarr_group(dir.path().join("run"), ZarrVersion::V3)?;
+/// assert_eq!(zarr_members(dir.path().join("run")), ["first"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// A directory that cannot be made, and one that is an array.
 pub fn create_zarr_group(path: impl AsRef<Path>, version: ZarrVersion) -> Result<()> {

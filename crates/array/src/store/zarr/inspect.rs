@@ -35,6 +35,19 @@ pub struct ZarrInfo {
 
 /// Reads the description of a Zarr array.
 ///
+/// ```
+/// use flagstone_array::{Array, DType, ZarrOptions, inspect_zarr};
+/// use flagstone_graph::SerialExecutor;
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("x.zarr");
+/// let options = ZarrOptions { chunks: Some(vec![4]), ..ZarrOptions::default() };
+/// Array::<f32>::ones(&[10]).store_zarr_with(&SerialExecutor, &path, &options)?;
+/// let info = inspect_zarr(&path)?;
+/// assert_eq!((info.dtype, info.file_count), (DType::F32, 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// A path that holds no array, and an array that could not be opened.
 pub fn inspect_zarr(path: impl AsRef<Path>) -> Result<ZarrInfo> {
@@ -78,6 +91,18 @@ pub fn inspect_zarr(path: impl AsRef<Path>) -> Result<ZarrInfo> {
 }
 
 /// The names of the arrays and groups in a Zarr group, in order.
+///
+/// ```
+/// use flagstone_array::{Array, ZarrOptions, ZarrVersion, create_zarr_group, zarr_members};
+/// use flagstone_graph::SerialExecutor;
+///
+/// let dir = tempfile::tempdir()?;
+/// create_zarr_group(dir.path(), ZarrVersion::V3)?;
+/// let x = Array::<f64>::ones(&[2]);
+/// x.store_zarr_with(&SerialExecutor, dir.path().join("x"), &ZarrOptions::default())?;
+/// assert_eq!(zarr_members(dir.path()), ["x"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn zarr_members(path: impl AsRef<Path>) -> Vec<String> {
     members(path.as_ref())
 }

@@ -22,7 +22,7 @@ const MEMBERS_MAX: usize = 12;
 /// What describes an array.
 pub(crate) struct Described {
     pub(crate) metadata: ArrayMetadata,
-    /// The same as it stands in the file, but for what other programs spell another way.
+    /// What stands in the file, but for what other programs spell another way.
     pub(crate) json: Value,
     /// The lengths of chunks, where they are given: in their place `metadata` has chunks of one shape.
     pub(crate) given: Option<GivenLengths>,

@@ -127,7 +127,7 @@ fn pieces(stored: &Stored, plan: &Plan) -> ChunkGrid {
 struct ReadChunks {
     stored: Arc<Stored>,
     grid: ChunkGrid,
-    /// See [`ReadParts::read_pieces`].
+    /// Whether all pieces will be read, those at the start of each chunk first.
     banded: bool,
     scratch_bytes: u64,
 }
