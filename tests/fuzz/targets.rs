@@ -207,7 +207,7 @@ fn npy_headers() {
         ],
         read: &|path, _, session| {
             let x = Array::<f64>::open_npy(path);
-            let sum = session.compute(&x.sum())?;
+            let sum = session.compute(&x.sum(..))?;
             let sorted = session.compute(&x.ravel().sort(0).slice(flagstone::s![..5]))?;
             Ok(format!(
                 "{:?} {:?}",
@@ -265,7 +265,7 @@ fn zarr_descriptions() {
             // the description, beside the chunks of the right one
             std::fs::write(path.join("zarr.json"), bytes).unwrap();
             assert!(file.exists());
-            let sum = session.compute(&Array::<f64>::open_zarr(&path).sum())?;
+            let sum = session.compute(&Array::<f64>::open_zarr(&path).sum(..))?;
             Ok(format!("{:?}", sum[[]].to_bits()))
         },
     });

@@ -44,7 +44,7 @@ fn an_array_becomes_a_bag_of_elements_or_rows() {
         session.compute(&rows.count()).unwrap(),
         session.compute(&large).unwrap().shape()[0] as u64
     );
-    let scalar = session.array_to_bag(&x.sum());
+    let scalar = session.array_to_bag(&x.sum(..));
     assert!(
         scalar
             .map(|_| ())
@@ -158,7 +158,7 @@ fn a_column_of_text_is_no_array() {
     let frame = DataFrame::from_batches(schema, vec![batch]);
     let numbers = frame.with_column("t", cast(col("t"), DataType::Float64));
     let array = session.dataframe_to_array::<f64>(&numbers, ["t"]).unwrap();
-    assert_eq!(session.compute(&array.sum()).unwrap()[[]], 3.5);
+    assert_eq!(session.compute(&array.sum(..)).unwrap()[[]], 3.5);
     let error = session.dataframe_to_array::<f64>(&frame, ["t"]).map(|_| ());
     let error = error.unwrap_err().to_string();
     assert!(
@@ -213,7 +213,7 @@ fn a_kept_array_is_computed_once_and_used_like_any_other() {
     });
     let session = session(64, 2);
     let kept = session.persist(&(&x * 2.0)).unwrap();
-    let sum = session.compute(&kept.sum()).unwrap()[[]];
+    let sum = session.compute(&kept.sum(..)).unwrap()[[]];
     assert_eq!(sum, 2.0 * 1000.0 * 50.0 * (1.0 + 2.0 + 3.0));
     let before = calls.load(Ordering::Relaxed);
     let corner = session.compute(&kept.slice(s![-1, ..2])).unwrap();
@@ -241,8 +241,8 @@ fn zarr_goes_through_the_session_and_regions_are_replaced() {
         )
         .unwrap();
     let back = Array::<f64>::open_zarr(&path);
-    let gone = x.slice(s![100..110, ..]).sum();
-    let (left, gone, whole) = session.compute((&back.sum(), &gone, &x.sum())).unwrap();
+    let gone = x.slice(s![100..110, ..]).sum(..);
+    let (left, gone, whole) = session.compute((&back.sum(..), &gone, &x.sum(..))).unwrap();
     assert!((left[[]] + gone[[]] - whole[[]]).abs() < 1e-6 * whole[[]]);
     // explained, not stored
     let (other, options) = (dir.path().join("y.zarr"), ZarrOptions::default());

@@ -33,11 +33,12 @@ fn the_smallest_budget_of_an_explanation_works() {
     let x = Array::<f64>::random_normal(&[900, 700], 0.0, 1.0, 7);
     let smallest = named(
         "sum",
-        &x.map_blocks(&[300, 700], |_, block| block.to_owned()).sum(),
+        &x.map_blocks(&[300, 700], |_, block| block.to_owned())
+            .sum(..),
     );
     assert!(smallest < 16 * MIB, "{smallest}");
-    named("sorted", &x.sort(0).sum_axis(0));
-    named("product", &x.t().dot(&x).sum());
+    named("sorted", &x.sort(0).sum(0));
+    named("product", &x.t().dot(&x).sum(..));
     // several together, of which one is in the result
     let both = (&x.mean(0), &x.t().dot(&x));
     let smallest = named("both", &both);
@@ -59,7 +60,7 @@ fn keeping_an_array_names_a_budget_that_works() {
     let smallest = error.smallest_budget().unwrap();
     let session = session(smallest);
     let kept = session.persist(&product).unwrap();
-    session.compute(&kept.sum()).unwrap();
+    session.compute(&kept.sum(..)).unwrap();
 }
 
 /// How many distinct values there are is found by a first pass: a refusal of that one speaks for what
@@ -70,7 +71,7 @@ fn the_budget_that_a_first_pass_names_holds_what_follows_it() {
     let run = |array: &Array<f64>, bytes| session(bytes).compute(array);
     for (name, array) in [
         ("values", x.unique()),
-        ("places", x.unique_inverse().1.cast()),
+        ("places", x.unique_inverse().1.astype()),
     ] {
         let error = run(&array, MIB).unwrap_err();
         let smallest = error.smallest_budget().unwrap();

@@ -60,7 +60,7 @@ fn a_panic_of_an_array_function_or_of_a_delayed_closure_is_an_error() {
     });
     let late = delayed(|x: &i32| if *x > 0 { panic!("positive") } else { *x }).call((&lazy(1),));
     let errors = [
-        session.compute(&array.sum()).unwrap_err(),
+        session.compute(&array.sum(..)).unwrap_err(),
         session.compute(&late).unwrap_err(),
     ];
     for (error, word) in errors.iter().zip(["at seven three", "positive"]) {
@@ -145,7 +145,7 @@ fn a_budget_too_small_is_refused_before_anything_runs() {
     let large = session.compute(&a.t().dot(&a)).unwrap_err();
     assert_eq!(large.kind(), ErrorKind::Budget, "{large}");
     assert!(large.to_string().contains("the result holds"), "{large}");
-    let error = session.compute(&a.t().dot(&a).sum()).unwrap_err();
+    let error = session.compute(&a.t().dot(&a).sum(..)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
     let message = error.to_string();
     assert!(message.contains("the budget is 1.00 MiB"), "{message}");
@@ -195,5 +195,5 @@ fn a_spill_quota_ends_the_run_with_its_numbers() {
     );
     assert!(session.spilled_bytes() <= MIB);
     drop(kept);
-    assert_eq!(session.compute(&arrays[0].sum()).unwrap().len(), 1);
+    assert_eq!(session.compute(&arrays[0].sum(..)).unwrap().len(), 1);
 }

@@ -59,7 +59,7 @@ fn arrays() {
             (&product - &b.mean(0)).compute_with(executor),
             centred.t().dot(&centred).compute_with(executor),
             a.mean(1).compute_with(executor),
-            a.sum().compute_with(executor),
+            a.sum(..).compute_with(executor),
         ]
         .map(|result| bits(&result.unwrap()))
         .join("\n")

@@ -32,15 +32,15 @@ fn main() -> Result<(), Failure> {
     let value =
         |array: Array<f64>| -> Result<f64, Failure> { Ok(array.compute_with(&session)?.sum()) };
     let answer = match job.as_str() {
-        "mean" => value(stack()?.mean(0).cast())?,
+        "mean" => value(stack()?.mean(0).astype())?,
         "anomaly" => {
             let x = stack()?;
-            value((x.index(index![-1]) - x.mean(0)).cast())?
+            value((x.index(index![-1]) - x.mean(0)).astype())?
         }
         "diurnal" => {
             let x = stack()?;
             let step = |from: isize| x.slice(s![from..;4, .., ..]).mean(0);
-            value((step(0) - step(2)).cast())?
+            value((step(0) - step(2)).astype())?
         }
         "gram" => {
             let a = open("tall");
@@ -52,7 +52,7 @@ fn main() -> Result<(), Failure> {
             let product = open("long").dot(&open("square"));
             product.store_npy_with(&session, &path)?;
             let back = Array::<f64>::open_npy(&path);
-            let corners = back.slice(s![..64, ..64]).sum() + back.slice(s![-64.., -64..]).sum();
+            let corners = back.slice(s![..64, ..64]).sum(..) + back.slice(s![-64.., -64..]).sum(..);
             let seconds = start.elapsed().as_secs_f64();
             let answer = value(corners)?;
             std::fs::remove_file(&path)?;
@@ -73,7 +73,7 @@ fn main() -> Result<(), Failure> {
             columns.store_zarr_with(&session, &path, &options)?;
             let seconds = start.elapsed().as_secs_f64();
             let back = Array::<f64>::open_zarr(&path);
-            let corners = back.slice(s![..64, ..64]).sum() + back.slice(s![-64.., -64..]).sum();
+            let corners = back.slice(s![..64, ..64]).sum(..) + back.slice(s![-64.., -64..]).sum(..);
             let answer = value(corners)?;
             std::fs::remove_dir_all(&path)?;
             return report(&session, seconds, answer);
@@ -84,9 +84,9 @@ fn main() -> Result<(), Failure> {
         }
         "transpose" => {
             let x = open("x");
-            value((&x + x.t()).sum())?
+            value((&x + x.t()).sum(..))?
         }
-        "sum" => value((open("x") * 2.0).sum())?,
+        "sum" => value((open("x") * 2.0).sum(..))?,
         "svd" => {
             let tall = open("tall");
             let rows = tall.len() / 100;

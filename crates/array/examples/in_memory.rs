@@ -40,11 +40,11 @@ fn main() -> Result<(), Failure> {
     };
     let run = || -> Result<f64, Failure> {
         Ok(match job.as_str() {
-            "sum" => value(x.sum())?,
+            "sum" => value(x.sum(..))?,
             "mean" => value(x.mean(0))?,
-            "chain" => value(((&x * &y + &x).abs().sqrt() - &y).sum())?,
+            "chain" => value(((&x * &y + &x).abs().sqrt() - &y).sum(..))?,
             "scale" => value(((&x - x.mean(0)) / x.std(0)).max(..))?,
-            "transpose" => value((&x + x.t()).sum())?,
+            "transpose" => value((&x + x.t()).sum(..))?,
             "product" => value(x.dot(&y))?,
             "gram" => value(x.t().dot(&x))?,
             "singular" => value(x.singular_values())?,

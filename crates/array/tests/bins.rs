@@ -5,7 +5,9 @@
 mod common;
 
 use common::{at, numbers};
-use flagstone_array::{Array, Bins, Element, Promote, index, meshgrid, meshgrid_xy};
+use flagstone_array::{
+    Array, Bins, Element, HistogramOptions, Promote, index, meshgrid, meshgrid_xy,
+};
 use flagstone_graph::SerialExecutor;
 use ndarray::{Array1, arr2};
 use proptest::prelude::*;
@@ -16,6 +18,20 @@ fn near(a: f64, b: f64) -> bool {
 
 fn list<T: Element>(array: Array<T>) -> Vec<T> {
     at(array).into_raw_vec_and_offset().0
+}
+
+fn weighted(weights: &Array<f64>) -> HistogramOptions {
+    HistogramOptions {
+        weights: Some(weights.clone()),
+        density: false,
+    }
+}
+
+fn density() -> HistogramOptions {
+    HistogramOptions {
+        weights: None,
+        density: true,
+    }
 }
 
 fn line(values: &[f64]) -> Array<f64> {
@@ -57,16 +73,16 @@ proptest! {
         let uneven = Bins::Edges((0..=bins).map(|i| from + width * (i * i) as f64).collect());
         for kind in [Bins::Count(bins), even, uneven] {
             let (counts, edges) = lazy.histogram(kind.clone());
-            let (edges, counts) = (list(edges), list(counts.cast::<f64>()));
+            let (edges, counts) = (list(edges), list(counts.astype::<f64>()));
             prop_assert_eq!(edges.len(), bins + 1);
             prop_assert!(edges.is_sorted());
             prop_assert_eq!(&counts, &counted(&values, &ones, &edges));
             if kind == Bins::Count(bins) {
                 prop_assert_eq!(counts.iter().sum::<f64>() as usize, values.len());
             }
-            let (sums, _) = lazy.histogram_weighted(kind.clone(), &weights);
+            let (sums, _) = lazy.histogram_options(kind.clone(), &weighted(&weights));
             prop_assert_eq!(list(sums), counted(&values, &w, &edges));
-            let (density, _) = lazy.histogram_density(kind);
+            let (density, _) = lazy.histogram_options(kind, &density());
             let total: f64 = counts.iter().sum();
             for ((density, count), pair) in list(density).into_iter().zip(counts).zip(edges.windows(2)) {
                 let expected = count / (pair[1] - pair[0]) / total;
@@ -84,7 +100,7 @@ proptest! {
         let mut expected = vec![0i64; length];
         values.iter().for_each(|&v| expected[v as usize] += 1);
         prop_assert_eq!(list(lazy.bincount(least)), expected.clone());
-        let halves = lazy.cast::<f64>() / 2.0;
+        let halves = lazy.astype::<f64>() / 2.0;
         let weighted: Vec<f64> = (0..).zip(&expected).map(|(v, &n): (usize, _)| (v as i64 * n) as f64 / 2.0).collect();
         prop_assert_eq!(list(lazy.bincount_weighted(&halves, least)), weighted);
     }
@@ -95,11 +111,11 @@ fn weights_sum_to_the_same_bits_whatever_the_chunks() {
     // `at` compares the bits of three executors; the sums are rounded
     let x = Array::from_fn(&[300, 200], |i| ((i[0] * 7919 + i[1] * 31) % 1000) as f64);
     let w = Array::from_fn(&[200], |i| 1.0 / (i[0] as f64 + 3.0));
-    let (sums, _) = x.histogram_weighted(7, &w);
+    let (sums, _) = x.histogram_options(7, &weighted(&w));
     let total: f64 = list(sums).iter().sum();
     let expected: f64 = (0..200).map(|i| 300.0 / (f64::from(i) + 3.0)).sum();
     assert!((total - expected).abs() < 1e-9);
-    let numbers = x.cast::<i32>().modulo(&Array::scalar(5));
+    let numbers = x.astype::<i32>().modulo(&Array::scalar(5));
     let sums = list(numbers.bincount_weighted(&w, 0));
     assert!((sums.iter().sum::<f64>() - expected).abs() < 1e-9 && sums.len() == 5);
 }
@@ -171,23 +187,23 @@ fn running_sums_leave_out_what_is_no_number() {
 #[test]
 fn statistics_of_integers_are_computed_in_doubles() {
     fn check<T: Element + Promote<f64> + Promote<u16>>(values: [[u8; 4]; 3]) {
-        let x = Array::from_ndarray(arr2(&values)).cast::<T>();
-        let real = x.cast::<f64>();
+        let x = Array::from_ndarray(arr2(&values)).astype::<T>();
+        let real = x.astype::<f64>();
         let same = |what: &str, one: Array<f64>, other: Array<f64>| {
             assert_eq!(list(one), list(other), "{what} of {}", T::DTYPE);
         };
-        same("cov", x.cov(1).cast(), real.cov(1));
-        same("corrcoef", x.corrcoef().cast(), real.corrcoef());
-        same("norm", x.norm(1).cast(), real.norm(1));
+        same("cov", x.cov(1).astype(), real.cov(1));
+        same("corrcoef", x.corrcoef().astype(), real.corrcoef());
+        same("norm", x.norm(1).astype(), real.norm(1));
         let weights = line(&[0.5, 2.0, 1.0, 4.0]);
         same(
             "average",
-            x.average(&weights, 1).cast(),
+            x.average(&weights, 1).astype(),
             real.average(&weights, 1),
         );
         let places = Array::arange(1u16, 5, 1);
-        let expected = real.average(&places.cast::<f64>(), -1);
-        same("whole weights", x.average(&places, -1).cast(), expected);
+        let expected = real.average(&places.astype::<f64>(), -1);
+        same("whole weights", x.average(&places, -1).astype(), expected);
     }
     // sums and squares of these are no u8
     let values = [[200, 3, 250, 17], [0, 255, 1, 90], [5, 5, 6, 100]];

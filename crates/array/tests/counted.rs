@@ -14,7 +14,7 @@ use proptest::prelude::*;
 /// An array from memory and as blocks of a layer.
 fn bases(x: &ArrayD<i64>) -> [Array<i64>; 2] {
     let lazy = Array::from_ndarray(x.clone());
-    let blocks = lazy.expand_dims(0).sum_axis(0);
+    let blocks = lazy.expand_dims(0).sum(0);
     [lazy, blocks]
 }
 
@@ -46,7 +46,7 @@ proptest! {
             let taken = base.index(lazy.clone());
             prop_assert!(!taken.has_shape() && taken.try_shape().is_err());
             prop_assert_eq!(at(taken.clone()), expected.clone());
-            let counted = taken.counted_with(&Harness::new(4096, 1)).unwrap();
+            let counted = taken.compute_chunk_sizes(&Harness::new(4096, 1)).unwrap();
             prop_assert_eq!(counted.shape(), expected.shape());
             // an assignment by a mask of the first axes
             if first == 0 {
@@ -91,7 +91,7 @@ fn operations_wait_for_the_length() {
         let pairs: Vec<(Array<i64>, Array<i64>)> = vec![
             (later.t(), known.t()),
             (&later * 2 - &later.t().t(), &known * 2 - &known.t().t()),
-            (later.sum_axis(0), known.sum_axis(0)),
+            (later.sum(0), known.sum(0)),
             (later.max(keep(1)), known.max(keep(1))),
             (later.index(index![-1]), known.index(index![-1])),
             (
@@ -170,9 +170,9 @@ fn operations_wait_for_the_length() {
             assert_eq!(later.compute_with(&harness).unwrap(), expected, "pair {i}");
             assert_eq!(harness.stored(&later), expected, "pair {i}");
         }
-        let mean = later.cast::<f64>().mean(..);
+        let mean = later.astype::<f64>().mean(..);
         let expected = known
-            .cast::<f64>()
+            .astype::<f64>()
             .mean(..)
             .compute_with(&SerialExecutor)
             .unwrap();
@@ -185,7 +185,10 @@ fn operations_wait_for_the_length() {
         ]);
         assert_eq!(flat(at(columns.clone())), [3, 4, 5]);
         assert_eq!(
-            columns.counted_with(&SerialExecutor).unwrap().shape(),
+            columns
+                .compute_chunk_sizes(&SerialExecutor)
+                .unwrap()
+                .shape(),
             [3, 1]
         );
         let ellipsis = base.index(index![
@@ -193,7 +196,10 @@ fn operations_wait_for_the_length() {
             base.index(index![0]).map(|v| v > 2)
         ]);
         assert_eq!(
-            ellipsis.counted_with(&SerialExecutor).unwrap().shape(),
+            ellipsis
+                .compute_chunk_sizes(&SerialExecutor)
+                .unwrap()
+                .shape(),
             [40, 3]
         );
     }
@@ -217,7 +223,7 @@ fn what_cannot_wait_says_so() {
         ),
     ] {
         let message = array
-            .counted_with(&SerialExecutor)
+            .compute_chunk_sizes(&SerialExecutor)
             .and_then(|array| array.compute_with(&SerialExecutor))
             .unwrap_err()
             .to_string();
@@ -240,7 +246,7 @@ fn what_cannot_wait_says_so() {
         .build(flagstone_graph::Resources::UNLIMITED)
         .err()
         .unwrap();
-    assert!(error.to_string().contains("counted_with"), "{error}");
+    assert!(error.to_string().contains("compute_chunk_sizes"), "{error}");
     assert!(format!("{later:?}").contains("depends on the data"));
     // a mask that changes between the passes
     let calls = std::sync::atomic::AtomicUsize::new(0);
@@ -279,7 +285,7 @@ fn only_what_a_mask_takes_is_read() {
     assert_eq!(harness.counted(Counter::BytesRead), read);
     let all = x
         .index(index![rows.map(|_| true)])
-        .sum()
+        .sum(..)
         .compute_with(&harness)
         .unwrap();
     assert_eq!(all[[]], (0..1_000_000).map(f64::from).sum::<f64>());

@@ -61,7 +61,7 @@ fn qr_makes_the_matrix_again() {
             assert!((0..i).all(|j| r[[i, j]].abs() < 1e-12));
         }
     }
-    let singles = matrix(1500, 5).cast::<f32>();
+    let singles = matrix(1500, 5).astype::<f32>();
     let (q, r) = singles.tsqr();
     let back = both(&q.dot(&r)) - at(singles);
     assert!(back.iter().all(|x| x.abs() < 1e-5));
@@ -106,7 +106,7 @@ fn singular_values_make_the_matrix_again() {
     assert!(Array::<f64>::ones(&[3]).qr().1.check().is_err());
     let a = matrix(50, 3);
     let later = a.index(index![a.index(index![.., 0]).greater(&Array::scalar(0.0))]);
-    let known = later.counted_with(&SerialExecutor).unwrap();
+    let known = later.compute_chunk_sizes(&SerialExecutor).unwrap();
     assert_eq!(both(&later.qr().1), both(&known.qr().1));
 }
 
@@ -255,7 +255,7 @@ proptest! {
         prop_assert_eq!(product.shape(), expected.shape());
         prop_assert_eq!(at(product), expected.clone());
         // of floats, through blocks, turned
-        let floats = (a.cast::<f64>() + 0.5).matmul(&(&b.cast::<f64>() - 0.5).swapaxes(-1, -2).swapaxes(-1, -2));
+        let floats = (a.astype::<f64>() + 0.5).matmul(&(&b.astype::<f64>() - 0.5).swapaxes(-1, -2).swapaxes(-1, -2));
         let floats = at(floats);
         prop_assert_eq!(floats.shape(), expected.shape());
     }

@@ -56,8 +56,8 @@ fn no_flipped_bit_in_spill_files_changes_a_result() {
     never_wrong("argsort", &x.argsort(0).index(thousandth.clone()));
     never_wrong("topk", &x.topk(20_000, 0).max(0));
     never_wrong("median", &x.median(0));
-    never_wrong("unique", &x.unique_counts().1.sum());
-    never_wrong("unique", &x.unique().sum());
+    never_wrong("unique", &x.unique_counts().1.sum(..));
+    never_wrong("unique", &x.unique().sum(..));
     let rows = Array::from_fn(&[40_000, 16], |i| (i[0] * 16 + i[1]) as f64);
     never_wrong("shuffled", &rows.shuffled(0, 7).cumsum(0).index(index![-1]));
     let places = Array::random_integers(&[250_000], 0, 40_000, 3);
@@ -71,6 +71,6 @@ fn no_flipped_bit_in_spill_files_changes_a_result() {
         &rows
             .rechunk([40_000, 1])
             .map_chunks(|_, chunk| chunk.to_owned())
-            .sum(),
+            .sum(..),
     );
 }

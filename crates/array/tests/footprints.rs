@@ -235,10 +235,10 @@ fn typed<T: Element>(x: &Array<T>, visit: &mut impl table::Visit) {
     visit.see("min", x.min(0));
     visit.see("any", x.any(..));
     visit.see("all", x.all(0));
-    visit.see("sum", x.sum());
+    visit.see("sum", x.sum(..));
     visit.see("argmax", x.argmax(..));
-    visit.see("cast", x.cast::<u8>().max(..));
-    visit.see("bincount", x.cast::<u8>().bincount(0));
+    visit.see("cast", x.astype::<u8>().max(..));
+    visit.see("bincount", x.astype::<u8>().bincount(0));
     let edges = vec![-1.0, 0.0, 3.0, 1000.0];
     visit.see("histogram", x.rechunk(third).histogram(edges).0);
     visit.see("pad", x.pad(&[(1, 2)], Pad::Edge));
@@ -250,14 +250,14 @@ fn typed<T: Element>(x: &Array<T>, visit: &mut impl table::Visit) {
         "concatenate",
         Array::concatenate(&[&blocks, &blocks, &blocks], 0),
     );
-    visit.see("max", blocks.cast::<u8>().max(..));
+    visit.see("max", blocks.astype::<u8>().max(..));
     // the others go through their elements many times
     if length > 200_000 {
         return;
     }
     visit.see("sort", x.sort(0));
     visit.see("unique", x.unique_counts().1);
-    visit.see("cumsum", x.cast::<i64>().cumsum(0));
+    visit.see("cumsum", x.astype::<i64>().cumsum(0));
     let gone = index![(length as i64 / 3)..];
     visit.see("slice", x.index(gone).flip(0));
     let rows = x
@@ -286,15 +286,15 @@ fn tasks_take_what_they_declare_of_every_type_and_length() {
         }
         if length < 1_000_000 {
             typed(
-                &from_source(directory.path(), i + 1, &values.cast::<i16>()),
+                &from_source(directory.path(), i + 1, &values.astype::<i16>()),
                 &mut visit,
             );
             typed(
-                &from_source(directory.path(), i + 2, &values.cast::<f32>()),
+                &from_source(directory.path(), i + 2, &values.astype::<f32>()),
                 &mut visit,
             );
             typed(
-                &from_source(directory.path(), i, &values.cast::<f64>()),
+                &from_source(directory.path(), i, &values.astype::<f64>()),
                 &mut visit,
             );
         }
@@ -343,7 +343,7 @@ fn a_product_at_its_smallest_budget_finishes_every_time() {
     let directory = common::quick_directory();
     let path = directory.path().join("a.npy");
     let values = |shape: &[usize], seed| {
-        let numbers = Array::random_integers(shape, -9, 9, seed).cast::<i32>();
+        let numbers = Array::random_integers(shape, -9, 9, seed).astype::<i32>();
         numbers.compute_with(&SerialExecutor).unwrap()
     };
     let numbers = Array::from_ndarray(values(&[158, 379], 1));

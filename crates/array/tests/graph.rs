@@ -44,7 +44,7 @@ fn one_chunk_of_a_million_touches_only_its_ancestors() {
     assert!(all >= CHUNKS / 8 && program < 1000, "{all} {program}");
     // a reduction is cut to what is asked of it
     let rows = x.reshape(&[CHUNKS / 4, 4]);
-    let (all, program) = tasks(&(rows.sum_axis(1) + 1.0).index(index![7..9]));
+    let (all, program) = tasks(&(rows.sum(1) + 1.0).index(index![7..9]));
     assert!(all < 10 && program < 10, "{all} {program}");
 }
 
@@ -139,8 +139,8 @@ fn mixed_up<T: flagstone_array::Element>(name: &str, make: &dyn Fn(usize) -> Arr
 fn tasks_refuse_blocks_of_another_array() {
     let x = |n: usize| Array::from_fn(&[n, 30], |i| (i[0] * 31 + i[1]) as f64);
     mixed_up("place", &|n| x(n) * 2.0);
-    mixed_up("sum", &|n| x(n).sum_axis(0));
-    mixed_up("sum of all", &|n| x(n).sum());
+    mixed_up("sum", &|n| x(n).sum(0));
+    mixed_up("sum of all", &|n| x(n).sum(..));
     mixed_up("cumsum", &|n| x(n).cumsum(0) + 1.0);
     mixed_up("product of blocks", &|n| {
         x(n).cumsum(0).t().dot(&x(n).cumsum(1))
@@ -161,7 +161,7 @@ fn tasks_refuse_blocks_of_another_array() {
     mixed_up("filter", &|n| {
         let mask = x(n).index(index![.., 0]).greater(&Array::scalar(100.0));
         x(n).index(index![&mask])
-            .counted_with(&SerialExecutor)
+            .compute_chunk_sizes(&SerialExecutor)
             .unwrap()
     });
 }

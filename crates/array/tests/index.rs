@@ -34,7 +34,7 @@ fn digest(array: &ArrayD<i64>) -> i64 {
 /// The same numbers from memory, and as blocks of a layer.
 fn bases(x: &ArrayD<i64>) -> [Array<i64>; 2] {
     let lazy = Array::from_ndarray(x.clone());
-    let blocks = lazy.expand_dims(0).sum_axis(0);
+    let blocks = lazy.expand_dims(0).sum(0);
     [lazy, blocks]
 }
 

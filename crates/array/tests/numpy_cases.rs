@@ -83,7 +83,7 @@ fn choices_limits_and_assignments() {
     let x = Array::from_ndarray(arr2(&[[3i64, 9, 1], [7, 2, 9]]));
     let low = Array::from_ndarray(ndarray::arr1(&[4, 4, 4]));
     assert_eq!(flat(x.clip_to(&low, &(&low + 2))), [4, 6, 4, 6, 4, 6]);
-    assert_eq!(flat(x.power(&low.cast())), [81, 6561, 1, 2401, 16, 6561]);
+    assert_eq!(flat(x.power(&low.astype())), [81, 6561, 1, 2401, 16, 6561]);
     // rows where a mask is true get a row
     let large = x.max(1).greater(&Array::scalar(8));
     let first = x.index(index![.., 0]).greater(&Array::scalar(5));

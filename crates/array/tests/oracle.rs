@@ -88,10 +88,10 @@ proptest! {
         let x = small(&shape, seed);
         let lazy = Array::from_ndarray(x.clone());
         for axis in 0..shape.len() {
-            check(&lazy.sum_axis(axis), &x.sum_axis(Axis(axis)));
-            check(&lazy.t().sum_axis(axis), &x.t().sum_axis(Axis(axis)).into_owned());
+            check(&lazy.sum(axis), &x.sum_axis(Axis(axis)));
+            check(&lazy.t().sum(axis), &x.t().sum_axis(Axis(axis)).into_owned());
         }
-        check(&lazy.sum(), &ArrayD::from_elem(IxDyn(&[]), x.sum()));
+        check(&lazy.sum(..), &ArrayD::from_elem(IxDyn(&[]), x.sum()));
         if shape[0] > 0 {
             check(&lazy.mean(0), &x.mean_axis(Axis(0)).unwrap());
         }
@@ -127,7 +127,7 @@ fn integers_and_f32_have_products_and_sums_too() {
     let lazy = Array::from_ndarray(f.clone());
     let product = lazy.dot(&lazy.t()).compute_with(&SerialExecutor).unwrap();
     assert_eq!(product, f.dot(&f.t()).into_dyn());
-    let sum = lazy.sum().compute_with(&SerialExecutor).unwrap();
+    let sum = lazy.sum(..).compute_with(&SerialExecutor).unwrap();
     assert_eq!(sum[[]], f.sum());
 }
 
@@ -155,12 +155,12 @@ fn products_of_expressions_products_and_sums() {
         Array::from_ndarray(b.clone()),
     );
     let (ma, mb) = (matrix(&a), matrix(&b));
-    let classic = la.t().dot(&lb) - lb.sum_axis(0);
+    let classic = la.t().dot(&lb) - lb.sum(0);
     check(
         &classic,
         &(ma.t().dot(&mb) - mb.sum_axis(Axis(0))).into_dyn(),
     );
-    let centred = &la - la.sum_axis(0);
+    let centred = &la - la.sum(0);
     let expected = &ma - &ma.sum_axis(Axis(0));
     check(
         &centred.t().dot(&centred),
@@ -173,7 +173,7 @@ fn products_of_expressions_products_and_sums() {
     let c = la.t().dot(&lb);
     let expected = ma.t().dot(&mb);
     check(
-        &(&c - c.sum_axis(0)),
+        &(&c - c.sum(0)),
         &(&expected - &expected.sum_axis(Axis(0))).into_dyn(),
     );
 }
@@ -206,7 +206,7 @@ fn mistakes_are_kept_with_their_line_and_returned_by_the_terminal() {
     let a = Array::<f64>::full(&[3, 4], 1.0);
     let wrong = a.dot(&a);
     let line = line!() - 1;
-    let later = (wrong.t() + 1.0).sum();
+    let later = (wrong.t() + 1.0).sum(..);
     let error = later.compute_with(&SerialExecutor).unwrap_err();
     assert_eq!(error.location().unwrap().line(), line);
     assert!(error.to_string().contains("[3, 4] and [3, 4]"), "{error}");
@@ -216,7 +216,7 @@ fn mistakes_are_kept_with_their_line_and_returned_by_the_terminal() {
         (a.mean(2), "no axis 2"),
         (a.slice(s![0, 0, 0]), "too many indices"),
         (a.slice(s![7, ..]), "outside axis 0"),
-        (a.permuted(&[0, 0]), "cannot order"),
+        (a.transpose(&[0, 0]), "cannot order"),
         (Array::open_npy("/nonexistent/a.npy"), "/nonexistent/a.npy"),
         (Array::full(&[usize::MAX, 2], 0.0), "2^64"),
     ] {

@@ -121,7 +121,7 @@ fn delayed_values_are_computed_once_and_must_have_their_shape() {
     assert_eq!(CALLS.load(Ordering::Relaxed), 1);
     let wrong = Array::from_delayed(&load, &[4, 6]);
     let error = wrong
-        .sum()
+        .sum(..)
         .compute_with(&SerialExecutor)
         .unwrap_err()
         .to_string();
@@ -152,8 +152,8 @@ fn persisted_blocks_are_an_array_again() {
     });
     let expected = squared.compute_with(&SerialExecutor).unwrap();
     assert_eq!(again.compute_with(&session).unwrap(), expected);
-    let sums = (&again + again.mean(0)).sum_axis(1);
-    let same = (&squared + squared.mean(0)).sum_axis(1);
+    let sums = (&again + again.mean(0)).sum(1);
+    let same = (&squared + squared.mean(0)).sum(1);
     assert_eq!(
         sums.compute_with(&session).unwrap(),
         same.compute_with(&SerialExecutor).unwrap()
@@ -170,7 +170,11 @@ fn persisted_blocks_are_an_array_again() {
     let other = Array::<f64>::from_layer(built.grid, move |graph| {
         Ok(graph.push_at(Arc::clone(&kept), &[], None))
     });
-    let error = other.sum().compute_with(&session).unwrap_err().to_string();
+    let error = other
+        .sum(..)
+        .compute_with(&session)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("a chunk of f32"), "{error}");
 }
 
@@ -233,7 +237,7 @@ fn partitions_of_known_lengths_become_rows() {
         let expected = expected.unwrap();
         for harness in [Harness::new(512, 2), Harness::new(1 << 20, 1)] {
             assert_eq!(x.compute_with(&harness).unwrap(), expected);
-            let sums = x.sum_axis(0).compute_with(&harness).unwrap();
+            let sums = x.sum(0).compute_with(&harness).unwrap();
             assert_eq!(sums, expected.sum_axis(ndarray::Axis(0)));
         }
         let lengths: Vec<usize> = cut.iter().map(|rows| 3 * rows).collect();
@@ -304,7 +308,7 @@ fn a_trillion_ones_are_sliced_to_a_corner_at_once() {
         bytes.iter().all(|&b| b == bytes[0] && b < 16 << 10),
         "{bytes:?}"
     );
-    let sums = Array::<f64>::ones(&[1_000_000, 1_000_000]).sum_axis(0);
+    let sums = Array::<f64>::ones(&[1_000_000, 1_000_000]).sum(0);
     assert_eq!(sums.shape(), [1_000_000]);
 }
 

@@ -41,7 +41,7 @@ fn chunks_of_one_element_are_refused_before_they_are_listed() {
         described(&path, &[edge, edge], &[1, 1]);
         let z = Array::<f32>::open_zarr(&path);
         let started = Instant::now();
-        let array = z.sum();
+        let array = z.sum(..);
         let error = array.compute_with(&session(memory)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
         assert!(
@@ -63,7 +63,7 @@ fn thousands_of_axes_are_refused_when_they_are_read() {
     described(&path, &[1; 5000], &[1; 5000]);
     let started = Instant::now();
     let error = Array::<f32>::open_zarr(&path)
-        .sum()
+        .sum(..)
         .compute_with(&SerialExecutor)
         .unwrap_err();
     assert!(error.message().contains("5000 axes"), "{error}");
@@ -76,7 +76,7 @@ fn thousands_of_axes_are_refused_when_they_are_read() {
     npy.extend([0; 4]);
     std::fs::write(&path, npy).unwrap();
     let error = Array::<f32>::open_npy(&path)
-        .sum()
+        .sum(..)
         .compute_with(&SerialExecutor)
         .unwrap_err();
     assert!(error.message().contains("5000 axes"), "{error}");
@@ -166,7 +166,7 @@ fn a_result_that_does_not_fit_is_refused_before_its_plan() {
         started.elapsed()
     );
     // without a result to speak of it is the plan that is refused
-    let error = many.sum().compute_with(&session).unwrap_err().to_string();
+    let error = many.sum(..).compute_with(&session).unwrap_err().to_string();
     assert!(error.contains("the plan is too large"), "{error}");
     // a budget that is named holds both
     let fits = Array::<f64>::zeros(&[1 << 22])

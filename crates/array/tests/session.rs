@@ -81,7 +81,7 @@ fn families_of_operations_stay_inside_the_budget_with_equal_bits() {
         ("sort", x.sort(0)),
         ("median", x.median(1)),
         ("running", x.cumsum(0)),
-        ("maximum", x.argmax(1).cast()),
+        ("maximum", x.argmax(1).astype()),
         (
             "overlap",
             x.map_overlap(&[100, 1000], &[2, 0], Pad::Reflect, |_, block| {

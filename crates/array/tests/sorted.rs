@@ -217,8 +217,8 @@ fn values_and_counts_are_found_together() {
         v % 7
     });
     let (values, counts) = x.unique_counts();
-    let values = values.counted_with(&SerialExecutor).unwrap();
-    let counts = counts.counted_with(&SerialExecutor).unwrap();
+    let values = values.compute_chunk_sizes(&SerialExecutor).unwrap();
+    let counts = counts.compute_chunk_sizes(&SerialExecutor).unwrap();
     assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 500);
     assert_eq!((values.shape(), counts.shape()), (&[7][..], &[7][..]));
     let mut pairs = list(values).into_iter().zip(list(counts));

@@ -164,7 +164,7 @@ fn damaged_and_unfit_files_are_told_apart() {
         .unwrap()
         .set_len(4000)
         .unwrap();
-    let error = lazy.sum().compute_with(&SerialExecutor).unwrap_err();
+    let error = lazy.sum(..).compute_with(&SerialExecutor).unwrap_err();
     assert!(
         error.to_string().contains("truncated: 4000 bytes"),
         "{error}"
@@ -228,7 +228,7 @@ fn bits_do_not_depend_on_budget_tiles_or_threads() {
     let cases = [
         ("classic", a.t().dot(&b) - b.mean(0)),
         ("symmetric", a.t().dot(&a)),
-        ("sum", (&a * 3.0).sum()),
+        ("sum", (&a * 3.0).sum(..)),
         ("mean of rows", b.t().mean(0)),
     ];
     for (name, array) in cases {

@@ -217,7 +217,7 @@ fn no_store_replaces_what_its_array_is_computed_from() {
             assert_eq!(stored.compute_with(&run).unwrap(), x, "{what}");
         }
     };
-    let product = zarr.t().dot(&(&npy + 1.0)).sum_axis(0);
+    let product = zarr.t().dot(&(&npy + 1.0)).sum(0);
     let deep = (0..1000).fold(npy.clone(), |sum, _| sum + 1.0);
     let file = path("x.npy");
     for (what, array) in [("copy", &npy), ("product", &product), ("deep", &deep)] {

@@ -37,7 +37,7 @@ proptest! {
         let expected = x.select(Axis(axis), &places);
         let lists = Array::from_ndarray(ndarray::Array1::from(list.clone()));
         let lazy = Array::from_ndarray(x);
-        for base in [lazy.clone(), lazy.expand_dims(0).sum_axis(0)] {
+        for base in [lazy.clone(), lazy.expand_dims(0).sum(0)] {
             let taken = base.take_lazy(&lists, axis as isize);
             prop_assert_eq!(at(taken.clone()), expected.clone());
             let mut entries = vec![Index::from(..); axis];
@@ -205,14 +205,14 @@ fn rows_columns_and_points_in_any_order() {
 fn places_outside_are_noticed_where_nothing_is_taken() {
     let bad = Array::from_ndarray(ndarray::arr1(&[0i64, 7]).into_dyn());
     let good = Array::from_ndarray(ndarray::arr1(&[0i64, -3]).into_dyn());
-    let computed = |list: &Array<i64>| list.expand_dims(0).sum_axis(0);
+    let computed = |list: &Array<i64>| list.expand_dims(0).sum(0);
     type Of = fn(Array<f64>) -> Array<f64>;
     let then: [(&str, Of); 8] = [
         ("as it is", |x| x),
         ("plus one", |x| x + 1.0),
         ("turned", |x| x.t()),
         ("another shape", |x| x.reshape(&[0])),
-        ("summed", |x| x.sum()),
+        ("summed", |x| x.sum(..)),
         ("beside others", |x| {
             Array::concatenate(&[&x, &Array::zeros(x.shape())], 0)
         }),
@@ -253,7 +253,9 @@ fn places_outside_are_noticed_where_nothing_is_taken() {
             let some = vec![true; length];
             assert!(x.compress(&some, axis).check().is_err(), "{length}");
             let mask = Array::full(&[length], true);
-            let error = x.compress_where(&mask, axis).counted_with(&SerialExecutor);
+            let error = x
+                .compress_where(&mask, axis)
+                .compute_chunk_sizes(&SerialExecutor);
             assert!(error.is_err(), "{length}");
             for mask in [
                 Index::from(&mask),
@@ -261,7 +263,9 @@ fn places_outside_are_noticed_where_nothing_is_taken() {
             ] {
                 let mut entries = vec![Index::from(..); axis as usize];
                 entries.push(mask);
-                let error = x.index(entries.clone()).counted_with(&SerialExecutor);
+                let error = x
+                    .index(entries.clone())
+                    .compute_chunk_sizes(&SerialExecutor);
                 assert!(error.is_err(), "{length}");
                 let error = x.with_assigned(entries, &Array::scalar(1.0));
                 assert!(error.compute_with(&SerialExecutor).is_err(), "{length}");

@@ -32,7 +32,7 @@ fn golden(name: &str) -> Vec<f64> {
 }
 
 fn check<T: Element>(name: &str, array: &Array<T>) {
-    let values = array.cast::<f64>().compute_with(&SerialExecutor).unwrap();
+    let values = array.astype::<f64>().compute_with(&SerialExecutor).unwrap();
     let expected = golden(name);
     for (i, (&value, &expected)) in values.iter().zip(&expected).enumerate() {
         let same = value == expected && value.is_sign_negative() == expected.is_sign_negative();
@@ -54,7 +54,7 @@ fn functions_of_one_float() {
         ("exp", x.exp()),
         ("exp2", x.exp2()),
         ("expm1", x.expm1()),
-        ("log", x.ln()),
+        ("log", x.log()),
         ("log2", x.log2()),
         ("log10", x.log10()),
         ("log1p", x.log1p()),
@@ -158,7 +158,7 @@ fn functions_of_two_floats() {
 #[test]
 fn functions_of_two_floats_take_integers_as_doubles() {
     let (i, j) = (Array::arange(-4i32, 5, 1), Array::arange(8i32, -1, -1));
-    let (x, y) = (i.cast::<f64>(), j.cast::<f64>());
+    let (x, y) = (i.astype::<f64>(), j.astype::<f64>());
     for (name, whole, real) in [
         ("arctan2", i.arctan2(&j), x.arctan2(&y)),
         ("hypot", i.hypot(&j), x.hypot(&y)),

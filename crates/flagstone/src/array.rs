@@ -25,7 +25,7 @@ impl<T: Element> Compute for Array<T> {
     }
 
     fn planner<'a>(&'a self, session: &'a Session) -> Result<Planner<'a>> {
-        let array = self.counted_whole_with(session)?;
+        let array = self.compute_chunk_sizes_whole(session)?;
         Ok(Box::new(move |graph, resources| {
             Ok(vec![array.push_whole(graph, resources)?])
         }))
@@ -41,7 +41,7 @@ impl<T: Element> Persist for Array<T> {
 
     #[track_caller]
     fn persist_on(&self, session: &Session) -> Result<Array<T>> {
-        let array = self.counted_with(session)?;
+        let array = self.compute_chunk_sizes(session)?;
         let mut graph = Graph::new();
         let (layer, grid) = array.push_with(&mut graph, session.resources())?;
         let handle = start(session, &graph, layer).map_err(|refusal| {
@@ -191,7 +191,7 @@ impl Session {
         array: &Array<T>,
         to: &StoreTo<'_>,
     ) -> Result<Explanation> {
-        let array = array.counted_with(self)?;
+        let array = array.compute_chunk_sizes(self)?;
         let mut notes = None;
         let explanation = self.explained(&mut |resources| {
             let store = array.build_store_to(resources, to)?;

@@ -37,7 +37,7 @@ impl Explanation {
     /// ```
     /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum())?;
+    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum(..))?;
     /// assert!(plan.smallest_budget_bytes() <= session.budget_bytes());
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```

@@ -67,8 +67,8 @@ pub use flagstone_array::Norm;
 #[cfg(feature = "array")]
 pub use flagstone_array::{
     Array, Axes, Bins, Bits, BlockPlace, Blocks, Blockwise, Boundary, ChunkGrid, Chunks, DType,
-    Element, Float, Index, Integer, IntoAxes, Margin, Operands, Pad, Promote, StoreTo, gemm_kernel,
-    index, keep, meshgrid, meshgrid_xy,
+    Element, Float, HistogramOptions, Index, Integer, IntoAxes, Margin, Operands, Pad, Promote,
+    StoreTo, gemm_kernel, index, keep, meshgrid, meshgrid_xy,
 };
 #[cfg(feature = "zarr")]
 pub use flagstone_array::{ZarrCompression, ZarrOptions, ZarrVersion, create_zarr_group};

@@ -73,7 +73,7 @@ impl Session {
     /// let session = Session::builder().memory("64 MiB").build()?;
     /// let x = Array::<i64>::arange(0, 10, 1);
     /// // one run for both
-    /// let (sum, largest) = session.compute((&x.sum(), &x.max(..)))?;
+    /// let (sum, largest) = session.compute((&x.sum(..), &x.max(..)))?;
     /// assert_eq!((sum[[]], largest[[]]), (45, 9));
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
@@ -124,7 +124,7 @@ impl Session {
     /// ```
     /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum())?;
+    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum(..))?;
     /// assert!(plan.refusal().is_none());
     /// println!("{plan}");
     /// # Ok::<(), flagstone_graph::Error>(())

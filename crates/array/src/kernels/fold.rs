@@ -11,7 +11,7 @@
 //! can be cut at such places, the parts folded anywhere, and merged by the same rule with the same
 //! bits ([`Tree`]).
 
-use crate::element::Element;
+use crate::elements::element::Element;
 
 /// Elements that are folded one after the other.
 pub(crate) const LEAF: usize = 128;
@@ -179,7 +179,7 @@ pub(crate) fn merge_block<F: Fold>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::folds::Sum;
+    use crate::kernels::folds::sum::Sum;
 
     fn canonical(parts: &[f64]) -> f64 {
         match parts {

@@ -15,7 +15,8 @@
 //! The default kernel is the `gemm` crate, in Rust. With the feature `blas` it is whatever CBLAS
 //! `blas-src` links (OpenBLAS), told to use one thread.
 
-use crate::element::Element;
+use crate::elements::element::Element;
+use crate::elements::gemm::{Gemm, GemmBlock};
 
 /// The largest edge of the blocks of C that are accumulated by one call. Tiles are multiples of it.
 pub(crate) const BLOCK: usize = 512;
@@ -46,59 +47,6 @@ pub(crate) fn call_depth(m: usize, n: usize, k: usize) -> usize {
     }
 }
 
-/// One call: shapes, and where the three operands lie. Strides are in elements.
-#[doc(hidden)]
-pub struct GemmBlock<'a, T> {
-    /// Rows, columns and contracted length.
-    pub(crate) shape: (usize, usize, usize),
-    /// Start of the accumulator, whose columns are contiguous.
-    pub(crate) c: *mut T,
-    pub(crate) c_row_stride: usize,
-    pub(crate) a: Operand<'a, T>,
-    pub(crate) b: Operand<'a, T>,
-}
-
-/// A strided matrix inside a slice.
-#[derive(Clone, Copy)]
-pub(crate) struct Operand<'a, T> {
-    values: &'a [T],
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<'a, T> Operand<'a, T> {
-    /// The matrix of `rows x columns` that starts at `values[offset]`.
-    pub(crate) fn new(
-        values: &'a [T],
-        offset: usize,
-        (rows, columns): (usize, usize),
-        (row_stride, column_stride): (usize, usize),
-    ) -> Self {
-        let values = &values[offset..];
-        let last = match rows.min(columns) {
-            0 => 0,
-            _ => (rows - 1) * row_stride + (columns - 1) * column_stride + 1,
-        };
-        assert!(last <= values.len(), "the operand ends inside its panel");
-        Operand {
-            values,
-            row_stride,
-            column_stride,
-        }
-    }
-
-    fn at(&self, row: usize, column: usize) -> &T {
-        &self.values[row * self.row_stride + column * self.column_stride]
-    }
-}
-
-impl<T: Element> GemmBlock<'_, T> {
-    fn is_empty(&self) -> bool {
-        let (m, n, k) = self.shape;
-        m == 0 || n == 0 || k == 0
-    }
-}
-
 /// For integers, and the reference that tests compare the others with.
 pub(crate) fn portable<T: Element>(block: GemmBlock<'_, T>) {
     let (m, n, k) = block.shape;
@@ -123,6 +71,10 @@ pub(crate) fn portable<T: Element>(block: GemmBlock<'_, T>) {
 ///
 /// An OpenBLAS older than the processor falls back to kernels without its vector instructions, which
 /// take four times as long; then the text says how to choose others.
+///
+/// ```
+/// assert!(!flagstone_array::gemm_kernel().is_empty());
+/// ```
 pub fn gemm_kernel() -> String {
     #[cfg(feature = "blas")]
     let kernel = blas::kernel();
@@ -202,7 +154,9 @@ mod blas {
 
     /// CBLAS wants one of the two strides to be 1: whether the operand lies transposed, and its
     /// leading dimension; `None` for general strides.
-    pub(super) fn layout<T>(operand: &super::Operand<'_, T>) -> Option<(bool, i32)> {
+    pub(super) fn layout<T>(
+        operand: &crate::elements::gemm::Operand<'_, T>,
+    ) -> Option<(bool, i32)> {
         let (rows, columns) = (operand.row_stride, operand.column_stride);
         match (i32::try_from(rows.max(1)), i32::try_from(columns.max(1))) {
             (Ok(leading), _) if columns == 1 => Some((false, leading)),
@@ -211,7 +165,7 @@ mod blas {
         }
     }
 
-    /// The same in CBLAS' words.
+    /// Whether a matrix is transposed, in CBLAS' words.
     pub(super) fn transpose(transposed: bool) -> cblas_sys::CBLAS_TRANSPOSE {
         match transposed {
             true => cblas_sys::CblasTrans,
@@ -319,9 +273,26 @@ c_gemm!(f64_block, f64, cblas_dgemm);
 #[cfg(feature = "blas")]
 c_gemm!(f32_block, f32, cblas_sgemm);
 
+macro_rules! multiplied {
+    ($($element:ident $kernel:ident),*) => {
+        $(
+            impl Gemm for $element {
+                fn gemm(block: GemmBlock<'_, Self>) {
+                    $kernel(block);
+                }
+            }
+        )*
+    };
+}
+multiplied!(
+    f64 f64_block, f32 f32_block, i64 portable, i32 portable, i16 portable, i8 portable,
+    u64 portable, u32 portable, u16 portable, u8 portable, bool portable
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::elements::gemm::Operand;
 
     fn run(m: usize, n: usize, k: usize, transposed: [bool; 2], portable_kernel: bool) -> Vec<f64> {
         let a: Vec<f64> = (0..m * k).map(|i| ((i * 7) % 13) as f64 - 6.0).collect();

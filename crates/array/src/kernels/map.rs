@@ -4,8 +4,9 @@
 //! bytes, so that an expression of many types is one list of kernels. The loop is compiled with the
 //! closure inside.
 
-use crate::dtype::DType;
-use crate::element::{Element, from_bytes, from_bytes_mut};
+use crate::elements::bytes::{from_bytes, from_bytes_mut};
+use crate::elements::dtype::DType;
+use crate::elements::element::Element;
 
 /// A function of the elements at one place, on runs of elements.
 pub(crate) struct Kernel {
@@ -31,7 +32,7 @@ impl Kernel {
         }
     }
 
-    /// The same, made from a closure of the user's.
+    /// This kernel as one that was made from a closure of the user's.
     pub(crate) fn users(self) -> Self {
         Kernel {
             known: false,

@@ -7,5 +7,6 @@ pub(crate) mod folds;
 pub(crate) mod gemm;
 pub(crate) mod map;
 pub(crate) mod norm;
+pub(crate) mod strides;
 pub(crate) mod tiles;
-pub(crate) mod turn;
+pub(crate) mod transpose;

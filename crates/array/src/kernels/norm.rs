@@ -18,7 +18,7 @@
 use std::marker::PhantomData;
 
 use super::fold::Fold;
-use crate::element::Float;
+use crate::elements::element::Float;
 
 const LANES: usize = 8;
 /// 2^600
@@ -69,7 +69,7 @@ impl Squares {
         }
     }
 
-    /// The same at a scale that is not smaller.
+    /// The sum at a scale that is not smaller.
     fn at(mut self, scale: f64) -> Self {
         while self.scale < scale {
             self.scale *= UP;

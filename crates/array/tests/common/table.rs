@@ -2,8 +2,8 @@
 //! whoever runs it, of shapes and from sources of its choice; parameters follow from the shapes.
 
 use flagstone_array::{
-    Array, Bins, BlockPlace, Blockwise, Boundary, Element, Index, IntoAxes, Margin, Norm, Pad,
-    index, keep, meshgrid, meshgrid_xy,
+    Array, Bins, BlockPlace, Blockwise, Boundary, Element, HistogramOptions, Index, IntoAxes,
+    Margin, Norm, Pad, index, keep, meshgrid, meshgrid_xy,
 };
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
@@ -34,14 +34,14 @@ fn holes(x: &Array<f64>) -> Array<f64> {
 
 pub fn functions_of_elements(make: Make<'_>, [rows, columns]: [usize; 2], visit: &mut impl Visit) {
     let (x, y) = (make(&[rows, columns]), make(&[columns]) + 0.5);
-    let (small, integers) = (&x / 20.0, x.cast::<i64>());
+    let (small, integers) = (&x / 20.0, x.astype::<i64>());
     let (others, bits) = (&integers + 3, integers.greater(&Array::scalar(2)));
     let unit = (&x / 13.0).clip(-0.99, 0.99);
     let above = x.abs() + 1.0;
-    let exponents = (integers.abs().modulo(&Array::scalar(5))).cast::<u32>();
-    let powers = exponents.cast::<i32>();
+    let exponents = (integers.abs().modulo(&Array::scalar(5))).astype::<u32>();
+    let powers = exponents.astype::<i32>();
     all! { visit;
-        small.exp(); small.exp2(); small.expm1(); above.ln(); above.log2(); above.log10();
+        small.exp(); small.exp2(); small.expm1(); above.log(); above.log2(); above.log10();
         above.log1p(); above.sqrt(); x.cbrt(); x.sin(); x.cos(); unit.tan(); unit.arcsin();
         unit.arccos(); x.arctan(); unit.sinh(); unit.cosh(); x.tanh(); x.arcsinh(); above.arccosh();
         unit.arctanh(); x.deg2rad(); x.rad2deg(); x.sinc();
@@ -64,7 +64,7 @@ pub fn functions_of_elements(make: Make<'_>, [rows, columns]: [usize; 2], visit:
         bits.select(&x, &y); x.nan_to_num(); x.fill_nan(1.0);
         x.map(|x: f64| x + 1.0); x.zip_map(&y, |a: f64, b: f64| a * b);
     }
-    visit.see("cast", x.cast::<u8>());
+    visit.see("cast", x.astype::<u8>());
     visit.see("frexp", x.frexp().0);
     visit.see("modf", x.modf().1);
     visit.see("divmod", x.divmod(&y).0);
@@ -74,14 +74,14 @@ pub fn functions_of_elements(make: Make<'_>, [rows, columns]: [usize; 2], visit:
 pub fn reductions_and_orders(make: Make<'_>, [rows, columns]: [usize; 2], visit: &mut impl Visit) {
     let x = make(&[rows, columns]);
     let (gaps, weights) = (holes(&x), x.abs() + 1.0);
-    let integers = x.abs().cast::<i64>();
+    let integers = x.abs().astype::<i64>();
     let edges = Array::arange(-12.0, 12.0, 1.5);
     let (top, wide_top) = (rows.min(5), columns.min(5));
     all! { visit;
-        x.sum(); x.sum_axis(keep(0)); x.prod(1); x.mean([0, 1]); x.var(0); x.var_ddof(1, 1);
+        x.sum(..); x.sum(keep(0)); x.prod(1); x.mean([0, 1]); x.var(0); x.var_ddof(1, 1);
         x.std(1); x.std_ddof(0, 1); x.min(0); x.max(..); x.ptp(1); x.argmin(0); x.argmax(..);
         x.any(0); x.all(1); x.count_nonzero(0);
-        gaps.nansum(0); gaps.nanprod(0); gaps.nanmean(1); gaps.nanvar(0, 0); gaps.nanstd(1, 1);
+        gaps.nansum(0); gaps.nanprod(0); gaps.nanmean(1); gaps.nanvar(0); gaps.nanvar_ddof(0, 0); gaps.nanstd(1); gaps.nanstd_ddof(1, 1);
         gaps.nanmin(0); gaps.nanmax(1); gaps.nanptp(0); gaps.nanargmin(1); gaps.nanargmax(..);
         x.cumsum(0); x.cumprod(1); gaps.nancumsum(1); gaps.nancumprod(0); x.diff(1);
         x.median(keep(0)); x.quantile(0.3, ..); x.percentile(70.0, 1);
@@ -99,12 +99,15 @@ pub fn reductions_and_orders(make: Make<'_>, [rows, columns]: [usize; 2], visit:
     visit.see("unique_counts", x.unique_counts().1);
     visit.see("unique_inverse", x.unique_inverse().1);
     visit.see("histogram", x.histogram(Bins::Range(9, -12.0, 12.0)).0);
-    visit.see("histogram_weighted", x.histogram_weighted(7, &weights).0);
-    visit.see("histogram_density", x.histogram_density(5).0);
-    visit.see(
-        "histogram_weighted_density",
-        x.histogram_weighted_density(5, &weights).0,
-    );
+    for (density, weights) in [
+        (false, Some(&weights)),
+        (true, None),
+        (true, Some(&weights)),
+    ] {
+        let weights = weights.cloned();
+        let options = HistogramOptions { weights, density };
+        visit.see("histogram_options", x.histogram_options(5, &options).0);
+    }
     visit.see("bincount_weighted", integers.bincount_weighted(&weights, 0));
 }
 
@@ -140,7 +143,7 @@ pub fn shapes_and_indices(
     let first_rows =
         Array::random_integers(&[a], -(a as i64 + 1), rows, 5).greater(&Array::scalar(0));
     all! { visit;
-        x.t(); x.permuted(&[1, 2, 0]); x.transpose(&[2, 1, 0]); x.swapaxes(0, 2); x.moveaxis(0, -1);
+        x.t(); x.transpose(&[1, 2, 0]); x.transpose(&[2, 1, 0]); x.swapaxes(0, 2); x.moveaxis(0, -1);
         x.expand_dims(1); x.broadcast_to(&[2, a, b, c]); x.flip([0, 2]); x.rot90(1, (0, 1));
         x.reshape(&[a * b, c]); x.reshape_to(&[-1, a as isize]); x.ravel(); x.append(&x, 1);
         x.tile(&[2, 1, 2]);

@@ -84,7 +84,7 @@ chosen!(
 
 fn sum<T: Chosen<Sum: Chosen>>(x: &Array<T>, op: &Op) -> Option<Box<dyn Typed>> {
     match op {
-        Op::Fold(Fold::Sum, axes) => Some(Box::new(x.sum_axis(&axes[..]))),
+        Op::Fold(Fold::Sum, axes) => Some(Box::new(x.sum(&axes[..]))),
         _ => None,
     }
 }
@@ -158,7 +158,7 @@ impl<T: Chosen> Typed for Array<T> {
     fn apply(&self, op: &Op) -> Option<Box<dyn Typed>> {
         Some(Box::new(match op {
             Op::Index(indices) => self.index(indices.iter().cloned()),
-            Op::Permute(axes) => self.permuted(axes),
+            Op::Permute(axes) => self.transpose(axes),
             Op::Reshape(shape) => self.reshape(shape),
             &Op::Concatenate(axis) => Array::concatenate(&[self, &self.flip(axis)], axis as isize),
             &Op::Roll(by, axis) => self.roll(by, axis as isize),

@@ -114,8 +114,8 @@ fn product<T: Element>(args: &Matmul, operands: Operands) -> Array<T> {
     let operand = |path: &Path, dtype, transpose| {
         let array = match dtype {
             dtype if dtype == T::DTYPE => opened::<T>(path),
-            DType::F32 => opened::<f32>(path).cast(),
-            _ => opened::<f64>(path).cast(),
+            DType::F32 => opened::<f32>(path).astype(),
+            _ => opened::<f64>(path).astype(),
         };
         if transpose { array.t() } else { array }
     };

@@ -56,7 +56,7 @@ impl Session {
         &self,
         array: &Array<T>,
     ) -> Result<impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + use<T>> {
-        let array = array.counted_with(self)?;
+        let array = array.compute_chunk_sizes(self)?;
         let resources = self.resources();
         let rows = Some(partition_rows(&array));
         // a mistake is found now rather than in every run

@@ -138,7 +138,7 @@ impl Session {
         array: &Array<T>,
         names: impl IntoIterator<Item = N>,
     ) -> Result<DataFrame> {
-        let array = array.counted_with(self)?;
+        let array = array.compute_chunk_sizes(self)?;
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let columns = match array.shape() {
             [_] => 1,
@@ -173,7 +173,7 @@ impl Session {
     /// let frame = session.array_to_dataframe(&x, ["x", "y"])?;
     /// let y = session.dataframe_to_array::<f64>(&frame, ["y"])?;
     /// assert_eq!(y.shape(), [5, 1]);
-    /// assert_eq!(session.compute(&y.sum())?[[]], 25.0);
+    /// assert_eq!(session.compute(&y.sum(..))?[[]], 25.0);
     /// # Ok::<(), flagstone::Error>(())
     /// ```
     ///
