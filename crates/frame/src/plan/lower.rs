@@ -109,7 +109,7 @@ impl Lowered {
         })
     }
 
-    /// The same, refusing rows that the schema does not hold.
+    /// Refuses rows that the schema does not hold.
     pub(crate) fn strict(mut self) -> Self {
         self.strict = true;
         self
@@ -260,7 +260,7 @@ impl Chain {
 
 fn not_lowered(what: &str) -> Error {
     Error::invalid(format!(
-        "{what} has no out-of-core operator yet, so the plan is refused"
+        "{what} has no out-of-core operator yet, so the plan is refused: compute it in another way"
     ))
 }
 

@@ -85,7 +85,11 @@ pub(crate) fn open(
     let known: HashSet<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
     let mut given = options.types.iter();
     if let Some((unknown, _)) = given.find(|(name, _)| !known.contains(name.as_str())) {
-        let message = format!("a type is given for the column {unknown:?}, which is not there");
+        let columns: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let message = format!(
+            "a type is given for the column {unknown:?}, which is not there: {}",
+            listed(&columns)
+        );
         return Err(Error::invalid(message));
     }
     let partitions = Arc::new(partition(files));
@@ -284,5 +288,15 @@ impl Layer for SampleLayer {
     fn io_bytes(&self, _: u32) -> IoBytes {
         // it is read again, and counted then
         IoBytes::default()
+    }
+}
+
+/// The columns that there are, or the first of them.
+fn listed(columns: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    let shown = columns[..columns.len().min(SHOWN)].join(", ");
+    match columns.len().checked_sub(SHOWN) {
+        None | Some(0) => format!("there are {shown}"),
+        Some(more) => format!("there are {shown} and {more} more"),
     }
 }
