@@ -33,7 +33,7 @@ impl Step {
                     .and_then(|value| value.into_array(rows));
                 let mask = mask.map_err(|error| run_error(&**predicate, error))?;
                 let Some(mask) = mask.as_boolean_opt() else {
-                    return Err(Error::invalid("a filter's expression is not a condition"));
+                    return Err(Error::bug("a filter's expression is not a condition"));
                 };
                 if mask.true_count() == rows && mask.null_count() == 0 {
                     return Ok(batch);

@@ -35,7 +35,7 @@ impl Write for Named {
     }
 }
 
-/// The same for a file of the output: its bytes count as written. Scratch does not.
+/// A file of the output whose errors name it: its bytes count as written. Scratch does not.
 pub(crate) struct Counted<'a> {
     pub(crate) file: Named,
     pub(crate) ctx: &'a TaskContext<'a>,

@@ -53,7 +53,7 @@ pub enum ParquetCompression {
     Zstd,
     /// Larger files, faster to write.
     Snappy,
-    /// As encoded.
+    /// Pages that are only encoded.
     None,
 }
 

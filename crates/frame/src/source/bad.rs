@@ -81,7 +81,7 @@ impl<'a> BadSink<'a> {
         self.known = None;
     }
 
-    /// The same, with what ends a line of it.
+    /// The next records are of another range, whose lines end with this byte.
     pub(crate) fn begin_range_of(&mut self, line_end: u8) {
         self.known = None;
         self.line_end = line_end;

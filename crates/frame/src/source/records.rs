@@ -163,7 +163,7 @@ impl RecordSource {
     }
 
     fn bound(&self) -> Result<&dyn BoundRecords> {
-        let missing = || Error::invalid("records are streamed without a graph");
+        let missing = || Error::bug("records are streamed without a graph");
         self.bound.as_deref().ok_or_else(missing)
     }
 

@@ -97,7 +97,7 @@ impl TextFiles {
         }
     }
 
-    /// The same, with the files whose lines end with carriage returns alone.
+    /// Says which files have lines that end with carriage returns alone.
     pub(crate) fn ending(mut self, returns: HashSet<Arc<Path>>) -> Self {
         self.returns = Arc::new(returns);
         self
@@ -119,7 +119,7 @@ impl TextFiles {
         }
     }
 
-    /// The same files, read with another kind; what partitions counted is kept.
+    /// These files, read with another kind; what partitions counted is kept.
     fn again(&self, kind: Kind) -> TextFiles {
         let log = counted(&self.log());
         TextFiles {
@@ -138,7 +138,7 @@ impl TextFiles {
         }
     }
 
-    /// The same files, each from its start to its end as one partition. What pieces of them counted
+    /// These files, each from its start to its end as one partition. What pieces of them counted
     /// does not hold.
     pub(crate) fn whole(&self) -> TextFiles {
         let ranges = self.partitions.iter().flatten();
