@@ -82,7 +82,7 @@ impl PartitionSource for KeptRows {
         let block = self.handle.run(partition, Inputs::new(&mut []), ctx)?;
         let rows = block
             .downcast_ref::<Partition>()
-            .ok_or_else(|| Error::invalid("a persisted dataframe holds another type of block"))?;
+            .ok_or_else(|| Error::bug("a persisted dataframe holds another type of block"))?;
         for batch in &rows.batches {
             let batch = batch.project(&scan.columns).map_err(Error::failed)?;
             for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
@@ -117,7 +117,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`compute`](Self::compute), and an output that exists.
+    /// Those of [`compute`](Self::compute), and an output that exists.
     pub fn write_parquet(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
         self.write_parquet_with(frame, path, &ParquetOptions::default())
     }
@@ -136,7 +136,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`write_parquet`](Self::write_parquet).
+    /// Those of [`write_parquet`](Self::write_parquet).
     pub fn write_parquet_with(
         &self,
         frame: &DataFrame,
@@ -163,7 +163,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), and nested columns, which CSV cannot hold.
+    /// Those of [`write_parquet`](Self::write_parquet), and nested columns, which CSV cannot hold.
     pub fn write_csv(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
         self.write(frame, path, &Output::Rows(RowOptions::new(RowFormat::Csv)))
     }
@@ -182,7 +182,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), and columns that the format cannot hold.
+    /// Those of [`write_parquet`](Self::write_parquet), and columns that the format cannot hold.
     pub fn write(
         &self,
         frame: &DataFrame,
@@ -208,7 +208,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), but for the budget: see
+    /// Those of [`write_parquet`](Self::write_parquet), but for the budget: see
     /// [`Explanation::refusal`].
     pub fn explain_write(
         &self,
@@ -216,7 +216,7 @@ impl Session {
         path: impl AsRef<Path>,
         output: &Output,
     ) -> Result<Explanation> {
-        frame.check_target(path.as_ref())?;
+        frame.check_inputs(path.as_ref())?;
         let mut graph = Graph::new();
         let layer = frame.build_write(&mut graph, self, output)?;
         output.check_target(path.as_ref())?;

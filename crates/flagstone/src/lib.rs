@@ -3,7 +3,8 @@
 //! Give a [`Session`] a budget. It tells you before the run what a plan needs, and then it finishes
 //! within that budget, on one machine, with the same bits every time.
 //!
-//! ```
+#![cfg_attr(all(feature = "array", feature = "bag"), doc = "```")]
+#![cfg_attr(not(all(feature = "array", feature = "bag")), doc = "```ignore")]
 //! use flagstone::{Array, Bag, Session};
 //!
 //! let session = Session::builder().memory("64 MiB").build()?;
@@ -80,11 +81,12 @@ pub use flagstone_bag::{
 };
 #[cfg(feature = "frame")]
 pub use flagstone_frame::{
-    ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat, IntoExpr,
-    JsonOptions, Output, ParquetCompression, ParquetInfo, ParquetOptions, RowCompression,
+    ArrowInfo, ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat,
+    IntoExpr, JsonOptions, Output, ParquetCompression, ParquetInfo, ParquetOptions, RowCompression,
     RowFormat, RowOptions, Sniff, Summary, Widening, WriteReport, avg, cast, check_condition,
-    check_select_list, col, column_type, count, count_all, day, inspect_parquet,
-    inspect_parquet_with, lit, max, mean, min, month, not, sum, to_date, when, year,
+    check_select_list, col, column_type, count, count_all, day, inspect_arrow, inspect_arrow_with,
+    inspect_parquet, inspect_parquet_with, lit, max, mean, min, month, not, sum, to_date, when,
+    year,
 };
 pub use flagstone_graph::{
     Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,

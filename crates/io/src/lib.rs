@@ -47,6 +47,7 @@
 
 mod error;
 mod glob;
+mod identity;
 mod source;
 
 mod binary;
@@ -86,6 +87,7 @@ pub use direct::{DIRECT_BLOCK_BYTES, DirectFile};
 pub use error::{Error, ErrorKind};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use glob::pattern_of;
+pub use identity::identity;
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
 pub use natural::compare_paths;
 pub use numbers::LineNumbers;

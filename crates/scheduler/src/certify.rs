@@ -38,6 +38,11 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// The budget that it was made for, in bytes.
+    pub fn budget_bytes(&self) -> u64 {
+        self.budget_bytes
+    }
+
     /// The ledger's peak is at most this: the budget, or the bytes of everything at once when that
     /// is less.
     pub fn peak_bytes(&self) -> u64 {

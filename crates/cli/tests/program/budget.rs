@@ -83,7 +83,7 @@ fn smallest_budget(place: &Place, arguments: &[&str]) -> u64 {
 
 /// The budget behind "the smallest budget that works is".
 #[track_caller]
-fn named_budget(message: &str) -> u64 {
+pub(crate) fn named_budget(message: &str) -> u64 {
     let (_, rest) = message.split_once("works is ").unwrap();
     let size: Vec<&str> = rest.split_whitespace().take(2).collect();
     flagstone::parse_bytes(&size.join(" ")).unwrap_or_else(|_| panic!("no budget in: {message}"))

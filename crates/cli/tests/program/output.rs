@@ -268,17 +268,33 @@ fn a_result_of_several_files_is_a_directory_whatever_it_is_called() {
     let ran = convert("many.json", &[]).ok();
     assert!(ran.err.contains("x.json (a directory)"), "{}", ran.err);
     assert!(place.path("x.json/part-00001.json").is_file());
-    // either replaces the other, and only when it is told to
+    // several files replace one, and only when they are told to
     let before = place.names();
     convert("few.json", &[]).failed(1, &["x.json", "--overwrite"]);
     let explain = ["explain", "convert", "few.json", "--to", "x.json"];
     place.fails(1, &explain, &["x.json", "--overwrite"]);
     assert!(place.path("x.json").is_dir());
-    convert("few.json", &["--overwrite"]).ok();
+    // who reads a directory goes on to find one
+    let ran = convert("few.json", &["--overwrite"]).ok();
+    assert!(
+        ran.err.contains("x.json (a directory): part-00000.json\n"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("\nreplaced: a directory of "),
+        "{}",
+        ran.err
+    );
+    assert!(place.path("x.json/part-00000.json").is_file());
+    assert_eq!(counted(&place, "x.json"), 10);
+    fs::remove_dir_all(place.path("x.json")).unwrap();
+    convert("few.json", &[]).ok();
     assert!(place.path("x.json").is_file());
     convert("many.json", &[]).failed(1, &["x.json", "--overwrite"]);
     assert_eq!(counted(&place, "x.json"), 10);
-    convert("many.json", &["--overwrite"]).ok();
+    let ran = convert("many.json", &["--overwrite"]).ok();
+    assert!(ran.err.contains("\nreplaced: a file of "), "{}", ran.err);
     assert!(place.path("x.json/part-00001.json").is_file());
     assert_eq!(counted(&place, "x.json"), 40_000);
     assert_eq!(place.names(), before);
@@ -294,4 +310,34 @@ fn a_result_of_several_files_is_a_directory_whatever_it_is_called() {
     place.write("mine.json/notes.txt", "mine");
     let mine = ["convert", "few.json", "--to", "mine.json", "--overwrite"];
     place.fails(1, &mine, &["notes.txt", "choose another name"]);
+}
+
+#[test]
+fn where_the_result_is_is_said() {
+    let place = Place::new();
+    place.records("a.json", 3000);
+    let said = |flags: &[&str]| {
+        let convert = ["convert", "a.json", "--partition-bytes", "64KiB", "--to"];
+        let ran = place.run(&[&convert[..], flags].concat()).ok();
+        ran.err.lines().next().unwrap().to_owned()
+    };
+    let line = said(&["one.parquet"]);
+    assert!(
+        line.starts_with("3000 rows in 1 file, ") && line.ends_with(" in one.parquet"),
+        "{line}"
+    );
+    let line = said(&["out"]);
+    assert!(
+        line.ends_with(" in out (a directory): part-00000.parquet"),
+        "{line}"
+    );
+    place.records("a.json", 40_000);
+    let line = said(&["text", "--format", "json"]);
+    assert!(
+        line.ends_with(" in text (a directory): part-00000.json to part-00001.json"),
+        "{line}"
+    );
+    for name in ["out/part-00000.parquet", "text/part-00001.json"] {
+        assert!(place.path(name).is_file(), "{name}");
+    }
 }

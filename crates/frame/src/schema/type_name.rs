@@ -5,6 +5,15 @@ use flagstone_graph::{Error, Result};
 
 /// The type of a column by its name in SQL or in Arrow: `bigint`, `int64`, `text`, `decimal(10,2)`.
 ///
+/// ```
+/// use arrow::datatypes::DataType;
+/// use flagstone_frame::column_type;
+/// assert_eq!(column_type("bigint")?, DataType::Int64);
+/// assert_eq!(column_type("decimal(10,2)")?, DataType::Decimal128(10, 2));
+/// assert!(column_type("blob").is_err());
+/// # Ok::<(), flagstone_graph::Error>(())
+/// ```
+///
 /// # Errors
 /// A name that is none.
 pub fn column_type(name: &str) -> Result<DataType> {

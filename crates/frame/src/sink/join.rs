@@ -176,7 +176,7 @@ impl Layer for JoinLayer {
     }
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let name = format!("part-{task:05}.{}", self.options.extension());
+        let name = self.options.file_name(task as usize);
         let path = self.directory.join(name);
         let failed = |error| file_error("write", &path, error);
         let _buffers = ctx.reserve(2 * COPY_BYTES as u64)?;
