@@ -80,7 +80,8 @@ pub fn inspect_array(path: impl AsRef<Path>) -> Result<(DType, Vec<usize>)> {
             let unknown = || {
                 let (path, descr) = (path.display(), &info.descr);
                 Error::invalid(format!(
-                    "{path} holds {descr} elements, which are not supported"
+                    "{path} holds {descr} elements, which are not supported: convert it first, for example with \
+                     NumPy's astype"
                 ))
             };
             Ok((

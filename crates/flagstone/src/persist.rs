@@ -12,7 +12,7 @@ use crate::session::Session;
 
 /// Collections that [`Session::persist`] can keep.
 pub trait Persist: Sealed {
-    /// The same collection over the kept blocks.
+    /// A collection of this kind over the kept blocks.
     type Output;
 
     #[doc(hidden)]
@@ -22,7 +22,7 @@ pub trait Persist: Sealed {
 /// Starts computing a layer.
 pub(crate) fn start(session: &Session, graph: &Graph, layer: LayerId) -> Result<Arc<Persisted>> {
     let handle = session.persist_graph(graph, &[layer])?.pop();
-    let nothing = || Error::invalid("nothing to persist");
+    let nothing = || Error::bug("a layer was started and has no handle");
     handle.map(Arc::new).ok_or_else(nothing)
 }
 

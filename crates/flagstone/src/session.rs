@@ -39,6 +39,13 @@ impl Session {
     }
 
     /// Choose the budget, the threads or the spill directory yourself.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("64 MiB").threads(2).build()?;
+    /// assert_eq!((session.budget_bytes(), session.threads()), (64 << 20, 2));
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn builder() -> SessionBuilder {
         SessionBuilder {
             inner: flagstone_scheduler::Session::builder(),
@@ -54,7 +61,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`Session::new`].
+    /// Those of [`Session::new`].
     pub fn global() -> Result<&'static Session> {
         static GLOBAL: OnceLock<Session> = OnceLock::new();
         if let Some(session) = GLOBAL.get() {
@@ -91,12 +98,13 @@ impl Session {
     /// is unfinished.
     ///
     /// ```
-    /// use flagstone::{Bag, Session};
+    /// use flagstone::{Array, Session};
     ///
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// let squares = session.persist(&Bag::range(0..1000, 4).map(|n| n * n))?;
-    /// assert_eq!(session.compute(&squares.count())?, 1000);
-    /// assert_eq!(session.compute(&squares.max())?, Some(998_001));
+    /// let x = Array::<i64>::arange(0, 1000, 1);
+    /// let squares = session.persist(&(&x * &x))?;
+    /// assert_eq!(session.compute(&squares.max(..))?[[]], 998_001);
+    /// assert_eq!(session.compute(&squares.min(..))?[[]], 0);
     /// # Ok::<(), flagstone::Error>(())
     /// ```
     ///
@@ -111,6 +119,16 @@ impl Session {
 
     /// Starts computing the layers of a graph and returns at once with handles: layers of later
     /// graphs. The blocks stay in the session, may be spilled, and are released on drop.
+    ///
+    /// ```
+    /// use flagstone::{Graph, Session, lazy};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let mut graph = Graph::new();
+    /// let layer = lazy(42).push_into(&mut graph);
+    /// let kept = session.persist_graph(&graph, &[layer])?;
+    /// assert_eq!(kept.len(), 1);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the plan does not fit the budget.
@@ -162,11 +180,30 @@ impl Session {
     }
 
     /// The certificate of a program that [`freeze`](Self::freeze) made.
+    ///
+    /// ```
+    /// use flagstone::{Graph, Session, lazy};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let mut graph = Graph::new();
+    /// let layer = lazy(42).push_into(&mut graph);
+    /// let certificate = session.certify(&session.freeze(&graph, &[layer])?);
+    /// assert!(certificate.minimum_budget_bytes() <= session.budget_bytes());
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn certify(&self, program: &Program) -> Certificate {
         self.inner.certify(program)
     }
 
     /// Freezes a graph as this session would run it.
+    ///
+    /// ```
+    /// use flagstone::{Graph, Session, lazy};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let mut graph = Graph::new();
+    /// let layer = lazy(42).push_into(&mut graph);
+    /// assert_eq!(session.freeze(&graph, &[layer])?.task_count(), 1);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A task that does not exist, or a cycle.
@@ -225,10 +262,10 @@ impl Session {
     /// The statistics of all computations that ended.
     ///
     /// ```
-    /// use flagstone::{Bag, Session};
+    /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// session.compute(&Bag::range(0..10, 2).count())?;
-    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
     /// assert!(session.stats().tasks > session.last_stats().tasks);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
@@ -239,9 +276,9 @@ impl Session {
     /// The statistics of the computation that ended last.
     ///
     /// ```
-    /// use flagstone::{Bag, Session};
+    /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
     /// assert!(session.last_stats().ledger_peak_bytes <= session.budget_bytes());
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
@@ -252,9 +289,9 @@ impl Session {
     /// The events of the computations that ended, the newest kept.
     ///
     /// ```
-    /// use flagstone::{Bag, Session, write_chrome_trace};
+    /// use flagstone::{Array, Session, write_chrome_trace};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
     /// let mut json = Vec::new();
     /// write_chrome_trace(&session.trace(), &mut json)?;
     /// assert!(json.starts_with(b"{"));
@@ -314,6 +351,13 @@ impl SessionBuilder {
     }
 
     /// The threads that run tasks; at least one.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("64 MiB").threads(2).build()?;
+    /// assert_eq!(session.threads(), 2);
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn threads(self, threads: usize) -> Self {
         SessionBuilder {
             inner: self.inner.threads(threads),
@@ -350,6 +394,13 @@ impl SessionBuilder {
     }
 
     /// Spills to a directory in memory (tmpfs) without complaint.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let dir = tempfile::tempdir()?; // a tmpfs, on some machines
+    /// Session::builder().memory("64 MiB").spill_dir(dir.path()).allow_tmpfs().build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn allow_tmpfs(self) -> Self {
         SessionBuilder {
             inner: self.inner.allow_tmpfs(),
@@ -367,7 +418,7 @@ impl SessionBuilder {
     ///     }
     /// }
     /// let session = Session::builder().memory("64 MiB").observer(std::sync::Arc::new(Print)).build()?;
-    /// session.compute(&flagstone::Bag::range(0..10, 2).count())?;
+    /// session.compute(&flagstone::Array::<f64>::ones(&[10]).sum())?;
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
@@ -379,11 +430,11 @@ impl SessionBuilder {
     /// Cancels everything in the session when the token is cancelled.
     ///
     /// ```
-    /// use flagstone::{Bag, CancelToken, ErrorKind, Session};
+    /// use flagstone::{Array, CancelToken, ErrorKind, Session};
     /// let token = CancelToken::new();
     /// let session = Session::builder().memory("64 MiB").cancel_token(token.clone()).build()?;
     /// token.cancel();
-    /// let error = session.compute(&Bag::range(0..10, 2).count()).unwrap_err();
+    /// let error = session.compute(&Array::<f64>::ones(&[10]).sum()).unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Cancelled);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
@@ -396,6 +447,12 @@ impl SessionBuilder {
     /// Whether glibc's allocator is asked to give freed memory back at once (default yes), so that
     /// the process follows the ledger. It holds for the whole process from the first session on;
     /// `MALLOC_MMAP_THRESHOLD_` and its kin, where set, win.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// Session::builder().memory("64 MiB").tune_allocator(false).build()?;
+    /// # Ok::<(), flagstone_graph::Error>(())
+    /// ```
     pub fn tune_allocator(self, tune: bool) -> Self {
         SessionBuilder {
             inner: self.inner.tune_allocator(tune),
@@ -403,6 +460,12 @@ impl SessionBuilder {
     }
 
     /// Starts the session.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// assert!(Session::builder().memory("64 MiB").build().is_ok());
+    /// assert!(Session::builder().memory("lots").build().is_err());
+    /// ```
     ///
     /// # Errors
     /// A budget that is not a number of bytes or too small for anything, or no threads to be had.

@@ -40,7 +40,9 @@ fn text<T: Serialize>(record: &T) -> Result<String> {
 
 fn refused<T>(error: serde_json::Error) -> Error {
     let name = type_name::<T>();
-    Error::failed(format!("a {name} cannot be written as JSON: {error}"))
+    Error::failed(format!(
+        "a {name} cannot be written as JSON: {error}; map it to a record that can"
+    ))
 }
 
 struct BoundBag<T>(Box<dyn PartitionSource<T>>);
