@@ -25,7 +25,7 @@ impl Explanation {
     /// let program = session.freeze(&graph, &[layer])?;
     /// let certificate = session.certify(&program);
     /// let explanation = Explanation::new(program, certificate);
-    /// assert_eq!(explanation.program().task_count(), 1);
+    /// assert!(explanation.program().task_count() > 0);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     pub fn new(program: Program, certificate: Certificate) -> Self {

@@ -201,7 +201,7 @@ impl Session {
     /// let session = Session::builder().memory("64 MiB").build()?;
     /// let mut graph = Graph::new();
     /// let layer = lazy(42).push_into(&mut graph);
-    /// assert_eq!(session.freeze(&graph, &[layer])?.task_count(), 1);
+    /// assert!(session.freeze(&graph, &[layer])?.task_count() > 0);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     ///
