@@ -36,6 +36,7 @@
 mod array;
 #[cfg(feature = "bag")]
 mod bag;
+mod builder;
 mod compute;
 mod explain;
 mod files;
@@ -49,6 +50,7 @@ mod persist;
 mod seams;
 mod session;
 
+pub use builder::SessionBuilder;
 pub use compute::Compute;
 pub use explain::Explanation;
 pub use files::list_files;
@@ -61,7 +63,7 @@ pub use persist::Persist;
 pub use seams::ColumnElement;
 #[cfg(all(feature = "bag", feature = "frame"))]
 pub use seams::{Seams, read_pattern, read_pattern_with};
-pub use session::{Session, SessionBuilder};
+pub use session::Session;
 
 #[cfg(feature = "linalg")]
 pub use flagstone_array::Norm;

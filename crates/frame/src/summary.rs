@@ -92,12 +92,22 @@ impl DataFrame {
         };
         let budget = budgets.budget_bytes();
         let schema = self.planned_schema_with(execute)?;
+        // passes over columns of the same types need the same
+        let mut known: Vec<Vec<&DataType>> = Vec::new();
+        let mut passes = Vec::new();
+        for fields in schema.fields().chunks(COLUMNS) {
+            let types: Vec<&DataType> = fields.iter().map(|field| field.data_type()).collect();
+            if !known.contains(&types) {
+                known.push(types);
+                passes.push(fields);
+            }
+        }
         let needed_at = |budget: u64| -> Result<u64> {
             let mut graph = Graph::new();
             let rows = terminal::build_count(self, &mut graph, execute)?;
             let mut needed = budgets.needed_at(&graph, &[rows], budget)?;
             let resources = budgets.resources_at(budget);
-            for fields in schema.fields().chunks(COLUMNS) {
+            for fields in &passes {
                 let mut graph = Graph::new();
                 let states = self.states_of(fields);
                 let states = states.build_collected(&mut graph, execute, resources)?;
