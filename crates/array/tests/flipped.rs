@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flagstone_array::{Array, Element, index};
-use flagstone_graph::{ErrorKind, Execute, SerialExecutor};
+use flagstone_common::ErrorKind;
+use flagstone_graph::{Execute, SerialExecutor};
 use medium::Faults;
 
 #[path = "../../scheduler/tests/common/medium.rs"]

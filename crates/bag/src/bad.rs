@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flagstone_graph::{Counter, Result, TaskContext};
+use flagstone_common::{Counter, Result, TaskContext};
 pub use flagstone_io::BadRecords;
 use flagstone_io::{BadRecord, LazyOrigin, Quarantine};
 

@@ -111,8 +111,8 @@ impl Write for Length {
 
 #[cfg(test)]
 mod tests {
+    use flagstone_common::Unlimited;
     use flagstone_graph::round_trip;
-    use flagstone_memory::Unlimited;
 
     use super::*;
     use flagstone_exchange::Stored;

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, Quality, Result, TaskContext, drop_quietly};
+use flagstone_common::{Error, ErrorKind, Quality, Result, TaskContext, drop_quietly};
 use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, LazyOrigin, LineNumbers};
 
 use crate::aside::Side;

@@ -6,7 +6,8 @@
 //!
 //! ```
 //! use flagstone_bag::{Bag, PartitionSource};
-//! use flagstone_graph::{Inputs, SerialHost, TaskContext};
+//! use flagstone_common::{SerialHost, TaskContext};
+//! use flagstone_graph::Inputs;
 //!
 //! let bag = Bag::range(0..10, 3).map(|n| n * n);
 //! let source = bag.partition_source(&mut flagstone_graph::Graph::new())?;
@@ -20,7 +21,7 @@
 //!     Ok(())
 //! })?;
 //! assert_eq!(items, [9, 16, 25]);
-//! # Ok::<(), flagstone_graph::Error>(())
+//! # Ok::<(), flagstone_common::Error>(())
 //! ```
 //!
 //! The layer reads [`PartitionSource::inputs`] as [`PartitionSource::deps`] says, and hands its task's
@@ -29,7 +30,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId};
 use flagstone_io::AskOrigin;
 use serde::Serialize;
 

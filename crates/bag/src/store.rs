@@ -6,8 +6,7 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Result, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_common::{Lease, Result, TaskContext};
 
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Buffer, Bytes, Spool, decode, encode};
@@ -231,8 +230,7 @@ impl<T: Portable + Repeated> Cursor<'_, T> {
 mod tests {
     use std::sync::Arc;
 
-    use flagstone_graph::{Counter, ScratchFile, SerialHost, TaskHost};
-    use flagstone_memory::{Account, Bounded, Memory};
+    use flagstone_common::{Account, Bounded, Counter, Memory, ScratchFile, SerialHost, TaskHost};
 
     use super::*;
 

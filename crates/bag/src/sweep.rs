@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 use flagstone_io::Quarantine;
 
 use crate::bad::Kept;

@@ -6,7 +6,8 @@ use common::{Event, counted, events, gzip, small, write};
 use flagstone_bag::{
     BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, PartitionSource, TextOptions,
 };
-use flagstone_graph::{Counter, Execute, Graph, Inputs, SerialExecutor, SerialHost, TaskContext};
+use flagstone_common::{Counter, SerialHost, TaskContext};
+use flagstone_graph::{Execute, Graph, Inputs, SerialExecutor};
 use flagstone_io::AskOrigin;
 use serde_json::json;
 
@@ -362,9 +363,9 @@ fn what_a_bag_has_put_stays_when_some_of_its_partitions_are_read_again() {
         // each time in a graph of its own, as passes that widen a schema do
         let mut graph = flagstone_graph::Graph::new();
         let source = bag.partition_source(&mut graph).unwrap();
-        let host = flagstone_graph::SerialHost::new();
+        let host = flagstone_common::SerialHost::new();
         let key = || "k".to_owned();
-        let ctx = flagstone_graph::TaskContext::new(&host, &key);
+        let ctx = flagstone_common::TaskContext::new(&host, &key);
         for partition in partitions {
             let inputs = flagstone_graph::Inputs::new(&mut []);
             let each = &mut |_: Json| Ok(());

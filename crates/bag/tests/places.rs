@@ -4,9 +4,8 @@ mod common;
 
 use common::{bytes_read, counted, small, write};
 use flagstone_bag::{BadRecords, Bag, PartitionSource, TextOptions};
-use flagstone_graph::{
-    Counter, Execute, Graph, Inputs, Result, SerialExecutor, SerialHost, TaskContext,
-};
+use flagstone_common::{Counter, Result, SerialHost, TaskContext};
+use flagstone_graph::{Execute, Graph, Inputs, SerialExecutor};
 use flagstone_io::AskOrigin;
 use serde_json::Value;
 

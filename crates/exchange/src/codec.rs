@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

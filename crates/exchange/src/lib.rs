@@ -36,7 +36,7 @@ mod size;
 mod stored;
 
 pub use codec::{decode, encode};
-pub use flagstone_graph::{ScratchRange, Spool};
+pub use flagstone_common::{ScratchRange, Spool};
 pub use hash::{Exchange, Gathered, Receipt, Shape};
 pub use here::Here;
 pub use merge::{RankRange, merge};

@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use flagstone_graph::{Error, ErrorKind, Result, ScratchRange, Spool, TaskContext};
+use flagstone_common::{Error, ErrorKind, Result, ScratchRange, Spool, TaskContext};
 
 use crate::codec::decode;
 use crate::piece::{Buffer, Bytes};

@@ -5,9 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flagstone_graph::{
-    Block, BlockData, Deps, Footprint, Inputs, Layer, Result, ScratchRange, Spool, TaskContext,
-};
+use flagstone_common::{Result, ScratchRange, Spool, TaskContext};
+use flagstone_graph::{Block, BlockData, Deps, Footprint, Inputs, Layer};
 
 /// A part of what lies in a spool, for as long as somebody may read it.
 pub struct Part {
@@ -72,7 +71,7 @@ impl Layer for Parts {
 
 #[cfg(test)]
 mod tests {
-    use flagstone_graph::SerialHost;
+    use flagstone_common::SerialHost;
 
     use super::*;
 

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use flagstone_graph::{Error, Graph, Layer, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Graph, Layer, LayerId};
 
 /// What a node of an expression made in each graph that it was lowered to, beside its layer.
 pub struct PerGraph<E>(Mutex<Vec<Made<E>>>);

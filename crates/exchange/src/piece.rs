@@ -1,7 +1,6 @@
 //! Pieces of what is exchanged: in a spool, or so small that they travel themselves.
 
-use flagstone_graph::{Result, ScratchRange, Spool, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_common::{Lease, Result, ScratchRange, Spool, TaskContext};
 use serde::{Deserialize, Serialize};
 
 /// Bytes in a spool, or here.
@@ -129,7 +128,7 @@ impl Buffer {
 
 #[cfg(test)]
 mod tests {
-    use flagstone_graph::SerialHost;
+    use flagstone_common::SerialHost;
 
     use super::*;
 

@@ -4,9 +4,8 @@
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Result, Spool, TaskContext,
-};
+use flagstone_common::{Error, Result, Spool, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId};
 
 use crate::here::Here;
 use crate::parts::Parts;

@@ -1,7 +1,6 @@
 //! Writing sorted runs.
 
-use flagstone_graph::{Result, Spool, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_common::{Lease, Result, Spool, TaskContext};
 
 use crate::codec::encode;
 use crate::piece::Bytes;

@@ -2,8 +2,7 @@
 
 use std::io::{self, Write};
 
-use flagstone_graph::{Error, Result, Spool, TaskContext};
-use flagstone_memory::{Lease, NeedsMemory};
+use flagstone_common::{Error, Lease, NeedsMemory, Result, Spool, TaskContext};
 
 use crate::hash::Receipt;
 use crate::piece::Bytes;
@@ -222,7 +221,7 @@ pub fn grow(
 
 #[cfg(test)]
 mod tests {
-    use flagstone_graph::SerialHost;
+    use flagstone_common::SerialHost;
 
     use super::*;
 

@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 
-use flagstone_graph::{Block, BlockData, Codec, Error, Inputs, Result};
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Lease, Result};
+use flagstone_graph::{Block, BlockData, Codec, Inputs};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 use flagstone_io::IntoPaths;
 
 /// The files that patterns name, in order, with their lengths in bytes.
@@ -10,7 +10,7 @@ use flagstone_io::IntoPaths;
 /// ```
 /// let files = flagstone::list_files(["datasets/samples/words/*.txt"])?;
 /// assert!(files[0].0.ends_with("words-0000.txt"));
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 ///
 /// # Errors

@@ -9,8 +9,7 @@ use std::path::Path;
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
-use flagstone_graph::{Error, ErrorKind};
-use flagstone_memory::Fault;
+use flagstone_common::{Error, ErrorKind, Fault};
 use parquet::errors::ParquetError;
 
 use crate::plan::logical::TABLE;

@@ -48,9 +48,12 @@ pub use expr::{
     DateExpr, Expr, avg, cast, col, count, count_all, day, lit, max, mean, min, month, not, sum,
     to_date, when, year,
 };
-pub use flagstone_graph::{Error, ErrorKind, Result};
+pub use flagstone_common::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, IntoExpr};
-pub use inspect::{ParquetInfo, inspect_parquet, inspect_parquet_with};
+pub use inspect::{
+    ArrowInfo, ParquetInfo, inspect_arrow, inspect_arrow_with, inspect_parquet,
+    inspect_parquet_with,
+};
 pub use partition::Partition;
 pub use plan::sql::{check_condition, check_select_list};
 pub use schema::type_name::column_type;

@@ -76,7 +76,7 @@ impl<T> std::fmt::Debug for Lazy<T> {
 /// let two = add.call((&one, &one));
 /// let three = add.call((&one, &two));
 /// assert_eq!(three.compute_with(&SerialExecutor)?, 3);
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 pub fn delayed<F>(function: F) -> Delayed<F> {
     Delayed {

@@ -55,7 +55,7 @@ pub struct FunctionId(u32);
 /// let layer = graph.push(builder.build(), &[]);
 /// let blocks = SerialExecutor.execute(&graph, &[layer])?;
 /// assert_eq!(blocks[0][b as usize].value_ref::<u64>(), Some(&2));
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 pub struct ExplicitBuilder(Explicit);
 
@@ -216,7 +216,7 @@ impl Layer for Pick {
 /// graph.value("w", 10i64);
 /// let blocks = graph.compute_with(&SerialExecutor, &["z"])?;
 /// assert_eq!(blocks[0].value_ref::<i64>(), Some(&11));
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 pub struct KeyedGraph {
     name: String,

@@ -28,12 +28,6 @@ mod program;
 mod sequence;
 mod walk;
 
-// for those who still look for them here
-pub use flagstone_common::{
-    Counter, Error, ErrorKind, KEYS_MAX, KeySeen, Qualities, Quality, Result, ScratchFile,
-    ScratchRange, SerialHost, Spool, TaskContext, TaskHost, Token, TokenHasher, ValueType, catch, drop_quietly,
-};
-
 pub use advice::{Plan, advised, smallest_that_works};
 pub use block::{Block, BlockData, Codec, Inputs, Unit, Value, round_trip};
 pub use delayed::{Arguments, Delayed, Lazy, compute_all, delayed, lazy};

@@ -3,9 +3,9 @@
 #[path = "common/shapes.rs"]
 mod shapes;
 
+use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{
     Block, Deps, ExplicitBuilder, Footprint, FreezeOptions, Graph, Inputs, Layer, Pick, Program,
-    Result, TaskContext,
 };
 
 use shapes::OneToOne;

@@ -46,6 +46,7 @@
 //! ```
 
 mod glob;
+mod identity;
 mod source;
 
 mod binary;
@@ -84,6 +85,7 @@ pub use delimiter::{ByteOrder, DELIMITER_BYTES_MAX, Delimiter};
 pub use direct::{DIRECT_BLOCK_BYTES, DirectFile};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use glob::pattern_of;
+pub use identity::identity;
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
 pub use natural::compare_paths;
 pub use numbers::LineNumbers;

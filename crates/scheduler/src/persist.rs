@@ -4,9 +4,8 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext, TaskId, TokenHasher,
-};
+use flagstone_common::{Error, Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, TaskId};
 
 use crate::run::state::State;
 use crate::session::{Inner, Session};

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use flagstone_common::{Error, ErrorKind, Result};
 use flagstone_graph::{
-    Block, Budgets, Certainty, Error, ErrorKind, Execute, Footprint, Graph, LayerId, Program,
-    Resources, Result,
+    Block, Budgets, Certainty, Execute, Footprint, Graph, LayerId, Program, Resources,
 };
 use parking_lot::Mutex;
 

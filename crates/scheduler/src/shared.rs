@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use flagstone_graph::{Block, Error, ErrorKind, Program, Result};
-use flagstone_memory::format_bytes;
+use flagstone_common::{Error, ErrorKind, Result, format_bytes};
+use flagstone_graph::{Block, Program};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::cancel::CancelToken;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext};
-use flagstone_memory::{NeedsMemory, format_bytes};
+use flagstone_common::{Error, NeedsMemory, Result, TaskContext, format_bytes};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId};
 
 use super::Keying;
 use super::hot::HotKey;

@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 
-use flagstone_graph::{Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
 
 use super::Keying;
 use super::gather::{Gather, Keyed, Seen};

@@ -8,8 +8,8 @@
 
 use std::io::{self, Write};
 
+use flagstone_common::{Error, ErrorKind, Result};
 use flagstone_exchange::{Tail, encode};
-use flagstone_graph::{Error, ErrorKind, Result};
 use serde::Serialize;
 
 /// No integer is longer when it is written.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Footprint, Graph, LayerId, Result, TaskContext};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Footprint, Graph, LayerId};
 
 use super::Keying;
 use super::record;

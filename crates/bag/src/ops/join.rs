@@ -41,7 +41,7 @@ impl<S: Stage> Bag<S> {
     /// let mut pairs = pairs.map(|(n, (_, name))| (n, name)).compute_with(&SerialExecutor)?;
     /// pairs.sort();
     /// assert_eq!(pairs, [(1, "one".to_owned()), (2, "two".to_owned())]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn join<T, O, U, K, F, G>(&self, other: &Bag<O>, key: F, other_key: G) -> Bag<Join<K, T, U>>

@@ -9,7 +9,8 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use flagstone_graph::{Block, BlockData, Codec, Footprint, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, BlockData, Codec, Footprint};
 
 use crate::branch::Sink;
 use crate::ops::partition::Held;

@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Graph, LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Block, Graph, LayerId};
 
 use crate::bag::Bag;
 use crate::keyed::{KeySource, Keyed, Keying, Lowered, Seen};

@@ -2,9 +2,8 @@
 
 use std::io::{self, Write};
 
+use flagstone_common::{Lease, NeedsMemory, Result, TaskContext};
 use flagstone_exchange::grow;
-use flagstone_graph::{Result, TaskContext};
-use flagstone_memory::{Lease, NeedsMemory};
 
 /// Items are handed to the file in pieces of this size, or of one item that is longer.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
@@ -82,7 +81,7 @@ impl Write for Piece {
 
 #[cfg(test)]
 mod tests {
-    use flagstone_graph::SerialHost;
+    use flagstone_common::SerialHost;
 
     use super::*;
 

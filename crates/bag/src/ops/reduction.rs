@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Footprint, Graph, Inputs, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Footprint, Graph, Inputs};
 
 use crate::bag::{Bag, Mistake};
 use crate::branch::Sink;
@@ -33,7 +34,7 @@ impl<S: Stage> Bag<S> {
     ///     |lengths| lengths.into_iter().max().unwrap_or(0),
     /// );
     /// assert_eq!(longest.compute_with(&SerialExecutor)?, 12);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn reduction<T, A, F, G>(&self, fan_in: u32, per_partition: F, aggregate: G) -> BagItem<A>

@@ -7,10 +7,8 @@ use std::hash::Hash;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Error, ErrorKind, Footprint, Graph, Inputs, IoBytes, Layer, LayerId, Result,
-    TaskContext, Value,
-};
+use flagstone_common::{Error, ErrorKind, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer, LayerId, Value};
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
@@ -41,7 +39,7 @@ impl<S: Stage> Bag<S> {
     /// let pairs = Bag::range(0..4, 2).join_small(&names, |n| *n % 3, |(n, _)| *n);
     /// let pairs = pairs.map(|(n, (_, name))| (n, name)).compute_with(&SerialExecutor)?;
     /// assert_eq!(pairs, [(1, "one".to_owned()), (2, "two".to_owned())]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn join_small<T, O, U, K, F, G>(

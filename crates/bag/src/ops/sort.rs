@@ -27,7 +27,7 @@ impl<S: Stage> Bag<S> {
     /// let words = Bag::from_sequence(["to", "be", "or", "not"].map(String::from), 2);
     /// let sorted = words.sort_by(|word| word.clone());
     /// assert_eq!(sorted.compute_with(&SerialExecutor)?, ["be", "not", "or", "to"]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn sort_by<T, K, F>(&self, key: F) -> Bag<SortBy<K, T>>

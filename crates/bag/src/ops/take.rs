@@ -8,9 +8,8 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Graph, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer};
 
 use crate::aside::{Side, set_aside};
 use crate::bag::Bag;
@@ -35,7 +34,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(0..1000, 4).take(2).compute_with(&SerialExecutor)?, [0, 1]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn take<T>(&self, n: usize) -> BagItem<Vec<T>>

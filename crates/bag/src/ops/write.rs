@@ -11,7 +11,8 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Counter, Error, ErrorKind, Execute, Footprint, Graph, Result};
+use flagstone_common::{Counter, Error, ErrorKind, Result};
+use flagstone_graph::{Block, Execute, Footprint, Graph};
 use flagstone_io::{AtomicDir, Compression, OutputOptions, PackedFile};
 use serde::Serialize;
 

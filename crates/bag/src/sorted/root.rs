@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use flagstone_common::{Error, Result};
 use flagstone_exchange::{
     Collected, Part, PerGraph, Portable, RankRange, Repeated, Sorting, Split, Stored, merge,
 };
-use flagstone_graph::{Block, Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId};
 
 use crate::keyed::Lowered;
 use crate::run::Run;

@@ -3,11 +3,11 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use flagstone_common::{Error, Lease, Result, TaskContext};
 use flagstone_exchange::{
     Load, Portable, RangeReceipt as Receipt, Run, RunWriter, Sample, Sorting, Stored, heap_bytes,
 };
-use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_graph::{Block, Footprint};
 
 use crate::branch::Sink;
 use crate::run::Run as Partition;

@@ -4,9 +4,9 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Counter, Error, Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_common::{Counter, Error, Fault, Result};
+use flagstone_graph::{Footprint, Graph, Inputs, LayerId};
 use flagstone_io::{InputFile, IntoPaths, LocalFs, Source as _, expand};
-use flagstone_memory::Fault;
 
 use crate::bag::Bag;
 use crate::run::Run;

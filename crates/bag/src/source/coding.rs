@@ -7,7 +7,7 @@
 //! with `ff fe` cannot be UTF-8.
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 use flagstone_io::{ByteOrder, ByteRange, DecompressingReader, Delimiter, Io};
 
 use super::files::LineStart;

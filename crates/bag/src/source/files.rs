@@ -8,12 +8,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Counter, Error, Footprint, Result};
+use flagstone_common::{Counter, Error, Fault, Result};
+use flagstone_graph::Footprint;
 use flagstone_io::{
     BlockReader, ByteRange, Delimiter, InputFile, LineLimit, LineNumbers, LocalFs, ReadOptions,
     expand, expand_names, split_files,
 };
-use flagstone_memory::Fault;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::coding::{Coding, NAME_ENCODING, decoded, not_utf8};

@@ -13,9 +13,9 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Graph, Inputs, LayerId, Quality, Result, TaskContext};
+use flagstone_common::{Lease, Quality, Result, TaskContext};
+use flagstone_graph::{Graph, Inputs, LayerId};
 use flagstone_io::IntoPaths;
-use flagstone_memory::Lease;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use crate::bad::{BadRecords, HINT, Kept, Policy};

@@ -4,8 +4,9 @@
 use std::any::type_name;
 
 use flagstone_bag::{Bag, PartitionSource, Piece, Stage, Stop};
+use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{BoundRecords, Records};
-use flagstone_graph::{Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use flagstone_graph::{Deps, Execute, Graph, Inputs, IoBytes, LayerId};
 use flagstone_io::AskOrigin;
 use serde::Serialize;
 
@@ -39,7 +40,9 @@ fn text<T: Serialize>(record: &T) -> Result<String> {
 
 fn refused<T>(error: serde_json::Error) -> Error {
     let name = type_name::<T>();
-    Error::failed(format!("a {name} cannot be written as JSON: {error}"))
+    Error::failed(format!(
+        "a {name} cannot be written as JSON: {error}; map it to a record that can"
+    ))
 }
 
 struct BoundBag<T>(Box<dyn PartitionSource<T>>);

@@ -23,7 +23,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use datafusion_expr::Expr;
-use flagstone_graph::Error;
+use flagstone_common::Error;
 
 use crate::source::open::FrameSource;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use flagstone_graph::{Counter, Result, TaskContext};
+use flagstone_common::{Counter, Result, TaskContext};
 
 use crate::error::file_error;
 
@@ -35,7 +35,7 @@ impl Write for Named {
     }
 }
 
-/// A named file of the output: its bytes count as written. Scratch does not.
+/// A file of the output whose errors name it: its bytes count as written. Scratch does not.
 pub(crate) struct Counted<'a> {
     pub(crate) file: Named,
     pub(crate) ctx: &'a TaskContext<'a>,

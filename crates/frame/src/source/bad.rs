@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use flagstone_graph::{Counter, Error, ErrorKind, Result, TaskContext};
+use flagstone_common::{Counter, Error, ErrorKind, Origin, Result, TaskContext};
 use flagstone_io::{AtomicDir, BadRecord, ByteRange, Delimiter, Io, LineNumbers, OutputOptions};
-use flagstone_memory::Origin;
 
 use crate::csv::ends::LINE_FEED;
 use crate::error::file_error;
@@ -82,7 +81,7 @@ impl<'a> BadSink<'a> {
         self.known = None;
     }
 
-    /// The same, with what ends a line of it.
+    /// The next records are of another range, whose lines end with this byte.
     pub(crate) fn begin_range_of(&mut self, line_end: u8) {
         self.known = None;
         self.line_end = line_end;

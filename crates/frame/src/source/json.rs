@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{Counter, Inputs, IoBytes, Quality, Result, TaskContext};
+use flagstone_common::{Counter, Lease, Quality, Result, TaskContext};
+use flagstone_graph::{Inputs, IoBytes};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
-use flagstone_memory::Lease;
 
 use super::bad::{BadRecords, BadSink, Text, Unreadable};
 use super::open::Mixed;

@@ -21,7 +21,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion_expr::Expr;
-use flagstone_graph::{Deps, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Deps, Graph, Inputs, IoBytes, LayerId};
 
 use crate::json::Wanted;
 

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flagstone_graph::{
-    Block, Deps, Error, Execute, Footprint, Graph, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Execute, Footprint, Graph, Inputs, IoBytes, Layer};
 use flagstone_io::{BlockReader, ByteRange, InputFile, Io, ReadOptions, expand};
 
 use super::PartitionSource;

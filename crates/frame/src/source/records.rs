@@ -9,11 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flagstone_graph::{
-    Counter, Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext,
-};
+use flagstone_common::{Counter, Error, Lease, Result, TaskContext, Unlimited};
+use flagstone_graph::{Deps, Execute, Graph, Inputs, IoBytes, LayerId};
 use flagstone_io::AskOrigin;
-use flagstone_memory::{Lease, Unlimited};
 
 use super::text::{PartitionLog, counted, told};
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Bound, Outcome, PartitionSource, Scan, Widening};
@@ -140,7 +138,7 @@ impl RecordSource {
     }
 
     fn bound(&self) -> Result<&dyn BoundRecords> {
-        let missing = || Error::invalid("records are streamed without a graph");
+        let missing = || Error::bug("records are streamed without a graph");
         self.bound.as_deref().ok_or_else(missing)
     }
 

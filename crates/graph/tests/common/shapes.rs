@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext, TokenHasher,
-};
+use flagstone_common::{Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId};
 
 type Run = dyn Fn(u32, Inputs<'_>, &TaskContext<'_>) -> Result<Block> + Send + Sync;
 type Size = dyn Fn(u32) -> Footprint + Send + Sync;

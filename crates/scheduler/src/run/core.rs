@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use flagstone_graph::{Block, Error};
+use flagstone_common::Error;
+use flagstone_graph::Block;
 
 use super::eviction::IoJob;
 use super::state::State;
@@ -38,7 +39,7 @@ impl Drop for Garbage {
         // values of the user's, dropped on a thread that may not unwind
         self.blocks
             .drain(..)
-            .for_each(flagstone_graph::drop_quietly);
+            .for_each(flagstone_common::drop_quietly);
     }
 }
 
@@ -50,7 +51,7 @@ impl Garbage {
     pub(crate) fn clear(&mut self) {
         self.blocks
             .drain(..)
-            .for_each(flagstone_graph::drop_quietly);
+            .for_each(flagstone_common::drop_quietly);
         self.extents.clear();
     }
 }

@@ -10,7 +10,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, TaskId};
+use flagstone_common::Error;
+use flagstone_graph::{Block, TaskId};
 
 use super::core::Core;
 use super::state::State;

@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{Counter, Qualities, Quality, Result, ScratchFile, TaskHost};
-use flagstone_memory::Account;
+use flagstone_common::{Account, Counter, Qualities, Quality, Result, ScratchFile, TaskHost};
 use parking_lot::Mutex;
 
 use super::task_run::RunShared;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use flagstone_graph::{
-    Block, Certainty, Counter, Error, ErrorKind, Footprint, Program, Qualities, Result,
-};
+use flagstone_common::{Counter, Error, ErrorKind, Qualities, Result};
+use flagstone_graph::{Block, Certainty, Footprint, Program};
 use hashbrown::HashMap;
 
 use super::admission::Claim;
@@ -291,7 +290,7 @@ impl Run {
             let bytes = block.nbytes();
             if bytes > granted && ledger.grant(bytes - granted).is_err() {
                 let available_bytes = ledger.free();
-                return Err(Error::needs_memory(flagstone_memory::NeedsMemory {
+                return Err(Error::needs_memory(flagstone_common::NeedsMemory {
                     wanted_bytes: bytes - granted,
                     available_bytes,
                 }));

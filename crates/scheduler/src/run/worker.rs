@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Inputs, Result, TaskContext, TaskId, catch};
+use flagstone_common::{Error, Result, TaskContext, catch};
+use flagstone_graph::{Block, Inputs, TaskId};
 
 use parking_lot::MutexGuard;
 

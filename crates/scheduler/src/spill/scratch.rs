@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{Error, ErrorKind, Result, ScratchFile, ScratchRange};
+use flagstone_common::{Error, ErrorKind, Result, ScratchFile, ScratchRange};
 use parking_lot::Mutex;
 
 use super::SpillFile;

@@ -13,8 +13,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flagstone_graph::{Block, Codec, Error, ErrorKind, Result, catch};
-use flagstone_memory::format_bytes;
+use flagstone_common::{Error, ErrorKind, Result, catch, format_bytes};
+use flagstone_graph::{Block, Codec};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -17,9 +17,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{Numbers, bits, random_graph};
-use flagstone_graph::{
-    Block, Error, ErrorKind, Execute, Footprint, Graph, LayerId, Result, SerialExecutor,
-};
+use flagstone_common::{Error, ErrorKind, Result};
+use flagstone_graph::{Block, Execute, Footprint, Graph, LayerId, SerialExecutor};
 use flagstone_scheduler::{CancelToken, Session};
 use medium::{Faults, Medium};
 use shapes::{OneToOne, Reduce};
@@ -77,7 +76,7 @@ impl flagstone_graph::Layer for Zip {
         &self,
         _: u32,
         inputs: flagstone_graph::Inputs<'_>,
-        _: &flagstone_graph::TaskContext<'_>,
+        _: &flagstone_common::TaskContext<'_>,
     ) -> Result<Block> {
         let total = inputs.get::<Numbers>(1)?.0[0];
         let numbers = inputs
@@ -103,7 +102,7 @@ fn held(session: &Session) -> (u64, u64) {
 fn sum(
     _: u32,
     inputs: flagstone_graph::Inputs<'_>,
-    _: &flagstone_graph::TaskContext<'_>,
+    _: &flagstone_common::TaskContext<'_>,
 ) -> Result<Block> {
     let mut sum = 0u64;
     for i in 0..inputs.len() {
@@ -332,13 +331,14 @@ fn cancelling_ends_a_run_within_a_task_and_leaves_nothing() {
         let started = AtomicU64::new(0);
         let inner = token.clone();
         let mut graph = Graph::new();
-        let run = move |_, _: flagstone_graph::Inputs<'_>, _: &flagstone_graph::TaskContext<'_>| {
-            if started.fetch_add(1, Ordering::Relaxed) >= after {
-                inner.cancel();
-            }
-            std::thread::sleep(Duration::from_millis(1));
-            Ok(Block::new(Numbers(vec![1])))
-        };
+        let run =
+            move |_, _: flagstone_graph::Inputs<'_>, _: &flagstone_common::TaskContext<'_>| {
+                if started.fetch_add(1, Ordering::Relaxed) >= after {
+                    inner.cancel();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+                Ok(Block::new(Numbers(vec![1])))
+            };
         let layer = graph.push(
             OneToOne::source("slow", 100_000, |_| Footprint::exact(8), run),
             &[],

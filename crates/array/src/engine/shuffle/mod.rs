@@ -24,7 +24,7 @@ pub(crate) mod scattered;
 
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Result, Spool};
+use flagstone_common::{Error, Result, Spool};
 
 use super::lowering::check_count;
 use super::piecewise::Tasks;

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, BlockData, Deps, Error, ErrorKind, Footprint, Inputs, Layer, Result, ScratchRange,
-    Spool, TaskContext, TokenHasher,
-};
+use flagstone_common::{Error, ErrorKind, Result, ScratchRange, Spool, TaskContext, TokenHasher};
+use flagstone_graph::{Block, BlockData, Deps, Footprint, Inputs, Layer};
 
 use super::Layout;
 use crate::chunk::buffer::Buffer;

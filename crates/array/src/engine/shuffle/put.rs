@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Footprint, Inputs, Layer, Result, Spool, TaskContext, TokenHasher,
-};
+use flagstone_common::{Result, Spool, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
 
 use super::Layout;
 use super::places::Table;

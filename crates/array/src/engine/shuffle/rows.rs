@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, BlockData, Deps, Footprint, Inputs, Layer, Result, ScratchRange, Spool, TaskContext,
-    TokenHasher,
-};
+use flagstone_common::{Result, ScratchRange, Spool, TaskContext, TokenHasher};
+use flagstone_graph::{Block, BlockData, Deps, Footprint, Inputs, Layer};
 
 use super::Layout;
 use super::places::Table;

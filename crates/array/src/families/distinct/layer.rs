@@ -7,10 +7,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, BlockData, Deps, Error, Footprint, Inputs, Layer, LayerId, Result, ScratchFile,
-    ScratchRange, TaskContext, TokenHasher,
-};
+use flagstone_common::{Error, Result, ScratchFile, ScratchRange, TaskContext, TokenHasher};
+use flagstone_graph::{Block, BlockData, Deps, Footprint, Inputs, Layer, LayerId};
 
 use crate::chunk::buffer::Buffer;
 use crate::elements::bytes::{as_bytes, as_bytes_mut};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::LayerId;
 
 use super::layer::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
 use crate::engine::lowering::check_count;

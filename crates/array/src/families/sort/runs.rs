@@ -2,11 +2,8 @@
 
 use std::marker::PhantomData;
 
-use flagstone_graph::{
-    Block, BlockData, Error, Footprint, Inputs, LayerId, Result, ScratchFile, ScratchRange,
-    TokenHasher,
-};
-use flagstone_memory::Memory;
+use flagstone_common::{Error, Memory, Result, ScratchFile, ScratchRange, TokenHasher};
+use flagstone_graph::{Block, BlockData, Footprint, Inputs, LayerId};
 
 use super::ranking::{Ranking, bytes_of, bytes_of_mut};
 use crate::chunk::buffer::Buffer;

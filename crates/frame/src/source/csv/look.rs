@@ -4,9 +4,8 @@
 //! a name that nobody gave.
 
 use encoding_rs::Encoding;
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Memory, Origin, Result, format_count};
 use flagstone_io::binary;
-use flagstone_memory::{Memory, Origin, format_count};
 
 use super::names;
 use super::options::CsvOptions;
@@ -316,6 +315,6 @@ impl<'a> Looking<'a> {
             column: Some(at as u64 + 1),
             byte: Some(self.head.offset + (start + at) as u64),
         };
-        Error::new(flagstone_graph::ErrorKind::Failed, place.says(what))
+        Error::new(flagstone_common::ErrorKind::Failed, place.says(what))
     }
 }

@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use flagstone_graph::{Inputs, IoBytes, Quality, Result, TaskContext};
+use flagstone_common::{Quality, Result, TaskContext};
+use flagstone_graph::{Inputs, IoBytes};
 use flagstone_io::{ByteRange, Io, ReadOptions};
 
 use super::bad::BadRecords;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::Fields;
-use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, Value};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer, Value};
 use flagstone_io::InputFile;
 
 use super::footer::{OldTimes, Opened, estimate, open};

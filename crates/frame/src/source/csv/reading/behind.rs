@@ -2,8 +2,7 @@
 //! those that do not end.
 
 use arrow::array::RecordBatch;
-use flagstone_graph::{Error, Result};
-use flagstone_memory::{NeedsMemory, Origin, format_bytes, format_count};
+use flagstone_common::{Error, NeedsMemory, Origin, Result, format_bytes, format_count};
 
 use super::super::RECORD_BYTES_MAX;
 use super::super::carry::Carry;

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{
-    Block, BlockData, Deps, Error, Execute, Footprint, Graph, Inputs, Layer, Result,
-    SerialExecutor, TaskContext,
-};
+use flagstone_common::{Memory, Result};
+use flagstone_graph::{Execute, SerialExecutor};
 use flagstone_io::{InputFile, IntoPaths};
 
+use super::{Footer, inspect};
 use crate::source::parquet::footer::{OldTimes, Opened, estimate, open};
 
 /// What the footers of Parquet files say.
@@ -58,8 +57,21 @@ impl ParquetInfo {
             self.codecs.insert(at, codec);
         }
     }
+}
 
-    /// What a further file says.
+impl Footer for ParquetInfo {
+    const LAYER: &'static str = "inspect-footers";
+    const FORMAT: &'static str = "Parquet";
+
+    fn estimate(file: &InputFile) -> u64 {
+        estimate(file)
+    }
+
+    fn read(file: &InputFile, memory: &dyn Memory) -> Result<Self> {
+        let opened = open(file.path(), OldTimes::Nanoseconds, memory)?;
+        Ok(ParquetInfo::of(file, &opened))
+    }
+
     fn add(&mut self, next: &ParquetInfo) {
         self.files += next.files;
         self.row_groups += next.row_groups;
@@ -70,10 +82,26 @@ impl ParquetInfo {
             self.add_codec(codec.clone());
         }
     }
+
+    fn schema(&mut self) -> &mut SchemaRef {
+        &mut self.schema
+    }
 }
 
 /// Reads the footers of Parquet files, one after the other, without a budget: see
 /// [`inspect_parquet_with`].
+///
+/// ```
+/// use flagstone_frame::{CsvOptions, DataFrame, inspect_parquet};
+/// # use flagstone_graph::SerialExecutor;
+/// # let dir = tempfile::tempdir()?;
+/// # std::fs::write(dir.path().join("a.csv"), "id,name\n1,ann\n2,bo\n")?;
+/// let frame = DataFrame::read_csv(dir.path().join("a.csv"), CsvOptions::default());
+/// frame.write_parquet_with(&SerialExecutor, dir.path().join("out"), &Default::default())?;
+/// let info = inspect_parquet(dir.path().join("out/*.parquet"))?;
+/// assert_eq!((info.files, info.rows, info.schema.fields().len()), (1, 2, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// A pattern without files, and a file that cannot be read or is no Parquet file.
@@ -81,78 +109,24 @@ pub fn inspect_parquet(paths: impl IntoPaths) -> Result<ParquetInfo> {
     inspect_parquet_with(paths, &SerialExecutor)
 }
 
-/// The same in tasks of an executor, within its budget: what a footer takes is leased before it is
-/// read and before it is decoded.
+/// Reads the footers of Parquet files in tasks of an executor, within its budget: what a footer takes
+/// is leased before it is read and before it is decoded.
+///
+/// ```
+/// use flagstone_frame::{CsvOptions, DataFrame, inspect_parquet_with};
+/// use flagstone_graph::SerialExecutor;
+/// # let dir = tempfile::tempdir()?;
+/// # std::fs::write(dir.path().join("a.csv"), "id,name\n1,ann\n2,bo\n")?;
+/// let frame = DataFrame::read_csv(dir.path().join("a.csv"), CsvOptions::default());
+/// frame.write_parquet_with(&SerialExecutor, dir.path().join("out"), &Default::default())?;
+/// let info = inspect_parquet_with(dir.path().join("out/*.parquet"), &SerialExecutor)?;
+/// assert_eq!(info.codecs, ["zstd"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
-/// As [`inspect_parquet`], and a footer that does not fit in the budget.
+/// A pattern without files, a file that cannot be read or is no Parquet file, and a footer that does
+/// not fit in the budget.
 pub fn inspect_parquet_with(paths: impl IntoPaths, execute: &dyn Execute) -> Result<ParquetInfo> {
-    let files = flagstone_io::expand(paths.into_paths())?;
-    let mut graph = Graph::new();
-    let estimates = files.iter().map(estimate).collect();
-    let layer = graph.push(InspectLayer { files, estimates }, &[]);
-    let blocks = execute.execute(&graph, &[layer])?;
-    let mut whole: Option<ParquetInfo> = None;
-    for block in blocks.iter().flatten() {
-        let Some(Shown { info, .. }) = block.downcast_ref::<Shown>() else {
-            continue;
-        };
-        match &mut whole {
-            Some(whole) => whole.add(info),
-            whole => *whole = Some(info.clone()),
-        }
-    }
-    whole.ok_or_else(|| Error::invalid("no Parquet file was named"))
-}
-
-/// What is kept of a footer; the schema of the first file only.
-struct Shown {
-    info: ParquetInfo,
-    heap_bytes: u64,
-}
-
-impl BlockData for Shown {
-    fn nbytes(&self) -> u64 {
-        size_of::<Shown>() as u64 + self.heap_bytes
-    }
-}
-
-struct InspectLayer {
-    files: Vec<InputFile>,
-    /// What each will take.
-    estimates: Vec<u64>,
-}
-
-impl Layer for InspectLayer {
-    fn name(&self) -> &str {
-        "inspect-footers"
-    }
-
-    fn task_count(&self) -> u32 {
-        self.files.len() as u32
-    }
-
-    fn deps(&self, _: u32, _: &mut Deps<'_>) {}
-
-    fn footprint(&self, task: u32) -> Footprint {
-        // a part of it becomes the schema
-        let bytes = self.estimates[task as usize];
-        let schema = if task == 0 { bytes / 4 } else { 0 };
-        Footprint::estimated(schema + (1 << 10))
-            .with_scratch(bytes)
-            .resident()
-    }
-
-    fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let file = &self.files[task as usize];
-        let opened = open(file.path(), OldTimes::Nanoseconds, ctx.memory())?;
-        let mut info = ParquetInfo::of(file, &opened);
-        let mut heap_bytes = 256;
-        if task == 0 {
-            heap_bytes += info.schema.fields.size() as u64;
-        } else {
-            info.schema = Arc::new(Schema::empty());
-        }
-        Ok(Block::new(Shown { info, heap_bytes }))
-    }
+    inspect(paths, execute)
 }
