@@ -48,7 +48,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         std::os::unix::fs::symlink(dir.path(), dir.path().join("link")).unwrap();
-        for other in ["out", "./out", "link/out", "link/link/../out", "out/"] {
+        for other in ["out", "./out", "link/out", "link/link/out", "out/"] {
             let other = dir.path().join(other);
             assert_eq!(identity(&other), identity(&out), "{}", other.display());
         }
