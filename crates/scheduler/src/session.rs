@@ -222,7 +222,8 @@ impl Session {
     ) -> Result<()> {
         let id = self.submit(graph, outputs, true)?;
         let result = self.shared().deliver(id, sink);
-        self.finish(id, result)
+        let result = self.finish(id, result);
+        result.map_err(|error| self.with_budget(error, graph, outputs))
     }
 
     /// Runs a program that [`freeze`](Self::freeze) made; hands every block of its outputs to `sink`
@@ -314,6 +315,20 @@ impl Session {
         shared.admit_run(program, &certificate, deliver)
     }
 
+    /// Names the budget that a run needs which ran out of memory, where what its layers declare is more
+    /// now than before it: a task may meet what no plan could know, such as a large window behind the
+    /// head of a file.
+    fn with_budget(&self, error: Error, graph: &Graph, outputs: &[LayerId]) -> Error {
+        if error.kind() != ErrorKind::NeedsMemory {
+            return error;
+        }
+        let budget = self.budget_bytes();
+        match self.needed_at(graph, outputs, budget) {
+            Ok(needed) if needed > budget => error.with_smallest_budget(needed),
+            _ => error,
+        }
+    }
+
     /// Removes a run and turns it into its result.
     pub(crate) fn finish(&self, id: u64, result: Result<()>) -> Result<()> {
         let shared = self.shared();
@@ -393,10 +408,11 @@ impl Execute for Session {
         let result = self.shared().collect(id);
         match result {
             Ok(blocks) => self.finish(id, Ok(())).map(|()| blocks),
-            Err(error) => Err(self
-                .finish(id, Err(error))
-                .err()
-                .unwrap_or_else(Error::cancelled)),
+            Err(error) => {
+                let error = self.finish(id, Err(error)).err();
+                let error = error.unwrap_or_else(Error::cancelled);
+                Err(self.with_budget(error, graph, outputs))
+            }
         }
     }
 }

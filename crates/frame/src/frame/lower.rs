@@ -24,12 +24,14 @@ impl DataFrame {
     /// When the session's budget is a little too small even to look at the heads of the files, they are
     /// looked at one by one outside of it, once: the plan that follows then says the budget that all of
     /// it needs, rather than the user climbing there by one refusal after the other. Heads that need
-    /// more are refused.
+    /// more are refused. The window of a decoder is no part of that: what a head does not fill of it
+    /// is never touched, and takes no memory.
     pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
         const OUTSIDE_BYTES_MAX: u64 = 16 << 20;
         let is_little = |error: &Error| {
-            let smallest = error.smallest_budget();
-            error.kind() == ErrorKind::Budget && smallest.is_some_and(|b| b <= OUTSIDE_BYTES_MAX)
+            let smallest = error.smallest_budget().unwrap_or(u64::MAX);
+            let few = |window| smallest <= OUTSIDE_BYTES_MAX.saturating_add(window);
+            error.kind() == ErrorKind::Budget && (few(0) || few(self.node.source().decoder_bytes()))
         };
         let source = match self.open(execute) {
             Err(error) if is_little(&error) => self.open(&SerialExecutor)?,

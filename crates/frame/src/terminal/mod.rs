@@ -157,7 +157,9 @@ fn explain_size(error: Error, source: &dyn PartitionSource) -> Error {
 }
 
 fn explain_groups(error: Error, groups: bool) -> Error {
-    let Some(needs) = error.needs().filter(|_| groups) else {
+    // a budget is named where something else was larger than planned
+    let is_groups = groups && error.smallest_budget().is_none();
+    let Some(needs) = error.needs().filter(|_| is_groups) else {
         return error;
     };
     let message = format!(
