@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use flagstone_graph::{LayerId, Result};
 
-use super::layer::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
+use super::grids::{folded_grid, merged_grid};
+use super::layer::{End, FoldChunks, FoldStates, MergeStates};
 use crate::engine::lowering::check_count;
 use crate::engine::piecewise::Tasks;
 use crate::expr::lower::{Lower, Lowered, Lowering};

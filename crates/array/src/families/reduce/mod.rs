@@ -4,6 +4,7 @@
 //! stays with length 1. The order in which elements are combined follows from the shape alone.
 
 pub(crate) mod extremes;
+pub(crate) mod grids;
 pub(crate) mod known;
 pub(crate) mod layer;
 pub(crate) mod lower;
