@@ -84,7 +84,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.sum(0).compute_with(&SerialExecutor)?, array![4i64, 6].into_dyn());
-    /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 10);
+    /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 10i64);
     /// # Ok::<(), flagstone_graph::Error>(())
     /// ```
     #[track_caller]
