@@ -12,9 +12,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{
     Block, Deps, Execute, ExplicitBuilder, Footprint, FreezeOptions, Graph, Inputs, Layer, LayerId,
-    Pick, Result, TaskContext,
+    Pick,
 };
 use flagstone_scheduler::Session;
 

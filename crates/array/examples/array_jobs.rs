@@ -104,7 +104,7 @@ fn report(session: &Session, seconds: f64, answer: f64) -> Result<(), Failure> {
         "{{\"wall_s\": {seconds:.3}, \"answer\": {answer:e}, \"ledger_peak_bytes\": {}, \
          \"bytes_read\": {}}}",
         stats.ledger_peak_bytes,
-        stats.counter(flagstone_graph::Counter::BytesRead)
+        stats.counter(flagstone_common::Counter::BytesRead)
     );
     Ok(())
 }

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use flagstone_array::{Array, index};
-use flagstone_graph::{FreezeOptions, Resources, Result};
+use flagstone_common::Result;
+use flagstone_graph::{FreezeOptions, Resources};
 
 fn main() -> Result<()> {
     let resources = Resources {

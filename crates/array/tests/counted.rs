@@ -7,7 +7,8 @@ mod common;
 
 use common::{Harness, at, numbers};
 use flagstone_array::{Array, Blockwise, Boundary, Index, Pad, index, keep};
-use flagstone_graph::{Counter, SerialExecutor};
+use flagstone_common::Counter;
+use flagstone_graph::SerialExecutor;
 use ndarray::{Array1, ArrayD};
 use proptest::prelude::*;
 

@@ -12,7 +12,8 @@ use std::path::Path;
 
 use common::{Harness, Meter, table};
 use flagstone_array::{Array, Chunks, Element, Pad, ZarrOptions, index};
-use flagstone_graph::{ErrorKind, SerialExecutor};
+use flagstone_common::ErrorKind;
+use flagstone_graph::SerialExecutor;
 use flagstone_scheduler::Session;
 
 /// The system's allocator, counting what each thread holds.

@@ -4,10 +4,8 @@
 use std::collections::HashMap;
 
 use flagstone_array::{Array, index};
-use flagstone_graph::{
-    Block, ErrorKind, FreezeOptions, Graph, Inputs, LayerId, Resources, SerialExecutor, SerialHost,
-    TaskContext,
-};
+use flagstone_common::{ErrorKind, SerialHost, TaskContext};
+use flagstone_graph::{Block, FreezeOptions, Graph, Inputs, LayerId, Resources, SerialExecutor};
 
 /// So small that a chunk has an element or a few.
 const TINY: Resources = Resources {
@@ -85,7 +83,7 @@ fn run(
     layer: LayerId,
     task: u32,
     inputs: &mut [Option<Block>],
-) -> flagstone_graph::Result<Block> {
+) -> flagstone_common::Result<Block> {
     let (host, key) = (SerialHost::new(), || "a task".to_owned());
     let context = TaskContext::new(&host, &key);
     graph.layer(layer).run(task, Inputs::new(inputs), &context)

@@ -230,7 +230,10 @@ fn slices_reach_the_file_through_everything() {
     let read = |array: &Array<f64>| {
         let harness = Harness::new(64 << 20, 1);
         let values = array.compute_with(&harness).unwrap();
-        (values, harness.counted(flagstone_graph::Counter::BytesRead))
+        (
+            values,
+            harness.counted(flagstone_common::Counter::BytesRead),
+        )
     };
     let (row, bytes) = read(&(all.t() * 2.0 + 1.0).index(index![.., 23]));
     assert_eq!((row[[7]], bytes), (2.0 * 1507.0 + 1.0, 500 * 8));

@@ -305,7 +305,10 @@ fn symmetric_products_of_many_tiles_read_and_compute_half() {
         let harness = Harness::new(10 << 20, 2);
         let copy = Array::<f64>::open_npy(&path);
         let result = harness.stored(&a.t().dot(&copy));
-        (result, harness.counted(flagstone_graph::Counter::BytesRead))
+        (
+            result,
+            harness.counted(flagstone_common::Counter::BytesRead),
+        )
     };
     let one_tile = a.t().dot(&a).compute_with(&SerialExecutor).unwrap();
     let centred = &a - 0.25;
@@ -326,7 +329,7 @@ fn symmetric_products_of_many_tiles_read_and_compute_half() {
                 <= budget
         );
         if budget == 10 << 20 {
-            let read = harness.counted(flagstone_graph::Counter::BytesRead);
+            let read = harness.counted(flagstone_common::Counter::BytesRead);
             assert!(4 * read <= 3 * general.1, "{read} of {}", general.1);
         }
         assert_eq!(harness.stored(&centred.t().dot(&centred)), centred_tile);

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::Harness;
 use flagstone_array::{Array, Chunks};
+use flagstone_common::{Error, Result, TaskContext};
 use flagstone_graph::{
-    Block, Deps, Error, Execute, Footprint, Graph, Inputs, Layer, Result, SerialExecutor,
-    TaskContext, Value, delayed,
+    Block, Deps, Execute, Footprint, Graph, Inputs, Layer, SerialExecutor, Value, delayed,
 };
 use flagstone_scheduler::Session;
 use ndarray::{ArrayD, IxDyn, s};

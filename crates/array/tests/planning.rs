@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use flagstone_array::{Array, Index, ZarrOptions};
-use flagstone_graph::{ErrorKind, SerialExecutor};
+use flagstone_common::ErrorKind;
+use flagstone_graph::SerialExecutor;
 use flagstone_scheduler::{CancelToken, Session};
 use ndarray::ArrayD;
 

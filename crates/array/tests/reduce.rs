@@ -335,7 +335,10 @@ fn slices_reach_the_file_through_reductions() {
     let read = |array: &Array<f64>| {
         let harness = common::Harness::new(64 << 20, 1);
         let values = array.compute_with(&harness).unwrap();
-        (values, harness.counted(flagstone_graph::Counter::BytesRead))
+        (
+            values,
+            harness.counted(flagstone_common::Counter::BytesRead),
+        )
     };
     let whole = (60 * 20_000 * 8) as u64;
     let (mean, bytes) = read(&x.mean(0));

@@ -57,7 +57,7 @@ fn a_budget_below_the_smallest_tile_is_refused_with_numbers() {
     let session = Session::builder().memory("5MiB").threads(1).build();
     let Ok(session) = session else { return };
     let error = a.dot(&a).compute_with(&session).unwrap_err();
-    assert_eq!(error.kind(), flagstone_graph::ErrorKind::Budget);
+    assert_eq!(error.kind(), flagstone_common::ErrorKind::Budget);
     assert!(error.to_string().contains("MiB"), "{error}");
 }
 
@@ -113,7 +113,7 @@ fn families_of_operations_stay_inside_the_budget_with_equal_bits() {
     }
     // a result in memory is part of the plan: one that does not fit is refused
     let error = (&x * 2.0).compute_with(&session).unwrap_err();
-    assert_eq!(error.kind(), flagstone_graph::ErrorKind::Budget);
+    assert_eq!(error.kind(), flagstone_common::ErrorKind::Budget);
     assert_eq!(
         x.slice(ndarray::s![..3, ..])
             .compute_with(&session)

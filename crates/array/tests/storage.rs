@@ -8,7 +8,8 @@ use std::path::Path;
 
 use common::Harness;
 use flagstone_array::{Array, Element};
-use flagstone_graph::{Counter, SerialExecutor};
+use flagstone_common::Counter;
+use flagstone_graph::SerialExecutor;
 use flagstone_io::OutputOptions;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder, s};
 use proptest::prelude::*;

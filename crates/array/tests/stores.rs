@@ -9,9 +9,9 @@ use std::path::Path;
 
 use common::quick_directory;
 use flagstone_array::{Array, StoreTo, ZarrCompression, ZarrOptions};
-use flagstone_graph::{ErrorKind, Resources, Result, SerialExecutor};
+use flagstone_common::{ErrorKind, Result, parse_bytes};
+use flagstone_graph::{Resources, SerialExecutor};
 use flagstone_io::OutputOptions;
-use flagstone_memory::parse_bytes;
 use flagstone_scheduler::Session;
 
 fn session(budget_bytes: u64) -> Session {

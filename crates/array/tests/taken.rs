@@ -6,7 +6,8 @@ mod common;
 
 use common::{Harness, at, numbers, quick_directory};
 use flagstone_array::{Array, Index, ZarrOptions, index};
-use flagstone_graph::{Counter, SerialExecutor};
+use flagstone_common::Counter;
+use flagstone_graph::SerialExecutor;
 use flagstone_scheduler::Session;
 use ndarray::{ArrayD, Axis};
 use proptest::prelude::*;

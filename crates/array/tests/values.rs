@@ -2,7 +2,8 @@
 //! no float holds. What NumPy 2 gives, unless SUPPORT.md says why not.
 
 use flagstone_array::{Array, Element, index};
-use flagstone_graph::{Result, SerialExecutor};
+use flagstone_common::Result;
+use flagstone_graph::SerialExecutor;
 use ndarray::{Array1, ArrayD, arr1, arr2};
 
 const INF: f64 = f64::INFINITY;

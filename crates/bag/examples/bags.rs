@@ -14,7 +14,8 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use flagstone_bag::{BadRecords, Bag, BagItem};
-use flagstone_graph::{Execute, Graph, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Execute, Graph};
 use flagstone_scheduler::Session;
 use rust_stemmers::{Algorithm, Stemmer};
 use serde::Deserialize;

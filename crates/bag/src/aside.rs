@@ -9,8 +9,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use flagstone_graph::{Counter, Quality, Result, ScratchFile, TaskContext, TaskHost};
-use flagstone_memory::{Account, NeedsMemory};
+use flagstone_common::{
+    Account, Counter, NeedsMemory, Quality, Result, ScratchFile, TaskContext, TaskHost,
+};
 
 /// What one side of a task draws on.
 pub(crate) struct Side<'a> {
@@ -165,7 +166,7 @@ impl TaskHost for Host<'_> {
 
 #[cfg(test)]
 mod tests {
-    use flagstone_graph::SerialHost;
+    use flagstone_common::SerialHost;
 
     use super::*;
 

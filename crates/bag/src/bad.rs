@@ -5,12 +5,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flagstone_graph::{Counter, Result, TaskContext};
+use flagstone_common::{Counter, Result, TaskContext};
 pub use flagstone_io::BadRecords;
-use flagstone_io::{BadRecord, Quarantine};
-
-use crate::mark::Mark;
-use crate::run::io_error;
+use flagstone_io::{BadRecord, LazyOrigin, Quarantine};
 
 /// What to do about a record that ends the run: said for whoever sets the policy, by whatever name.
 pub(crate) const HINT: &str = "; skip or quarantine bad records to go on";
@@ -90,7 +87,7 @@ impl Kept {
     pub(crate) fn check(&self) -> Result<()> {
         let mut state = self.state();
         if !state.is_checked {
-            Quarantine::check(&self.directory).map_err(io_error)?;
+            Quarantine::check(&self.directory)?;
             state.is_checked = true;
         }
         Ok(())
@@ -106,7 +103,7 @@ impl Kept {
         let mut state = self.state();
         // not before a partition was read: a run that fails at once leaves what was there
         if !state.is_swept {
-            Quarantine::sweep(&self.directory).map_err(io_error)?;
+            Quarantine::sweep(&self.directory)?;
             state.is_swept = true;
         }
         let known = state.parts.get(&partition).copied();
@@ -119,11 +116,11 @@ impl Kept {
         }
         match (grown, known) {
             (Some((grown, records)), _) => {
-                grown.commit().map_err(io_error)?;
+                grown.commit()?;
                 state.parts.insert(partition, Part { records, is_whole });
             }
             (None, Some(_)) => {
-                Quarantine::remove(&self.directory, partition).map_err(io_error)?;
+                Quarantine::remove(&self.directory, partition)?;
                 state.parts.remove(&partition);
             }
             (None, None) => {}
@@ -144,7 +141,7 @@ pub(crate) struct LeftOut {
 /// The first record that was left out. Where its line is costs reading the file once more, so it is
 /// counted when somebody wants to be told.
 struct First {
-    mark: Option<Mark>,
+    origin: Option<LazyOrigin>,
     error: String,
 }
 
@@ -172,10 +169,10 @@ impl LeftOut {
     }
 
     /// A record is left out.
-    pub(crate) fn see(&self, error: &str, mark: impl FnOnce() -> Option<Mark>) {
+    pub(crate) fn see(&self, error: &str, origin: impl FnOnce() -> Option<LazyOrigin>) {
         self.add(1);
         self.first.borrow_mut().get_or_insert_with(|| First {
-            mark: mark(),
+            origin: origin(),
             error: error.to_owned(),
         });
     }
@@ -198,11 +195,11 @@ impl LeftOut {
             Some(part) => part,
             none => {
                 let opened = Quarantine::open(&kept.directory, partition);
-                none.insert((opened.map_err(io_error)?, 0))
+                none.insert((opened?, 0))
             }
         };
         *records += 1;
-        part.put(record).map_err(io_error)
+        part.put(record)
     }
 
     /// The partition is done, to its end or not.
@@ -225,8 +222,8 @@ impl LeftOut {
     /// How many records were left out, and what was wrong with the first that was seen.
     pub(crate) fn told(&self, ctx: &TaskContext<'_>) -> (u64, Option<String>) {
         let first = self.first.borrow();
-        let first = first.as_ref().map(|First { mark, error }| match mark {
-            Some(mark) => mark.says(error, ctx),
+        let first = first.as_ref().map(|First { origin, error }| match origin {
+            Some(origin) => origin.says(error, ctx),
             None => error.clone(),
         });
         (self.count.get(), first)

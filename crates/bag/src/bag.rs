@@ -3,7 +3,8 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Graph, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, Graph, LayerId};
 
 use crate::branch::{Chain, Sink};
 use crate::item::BagItem;
@@ -121,7 +122,7 @@ impl<S: Stage> Bag<S> {
     /// ```
     /// # use flagstone_bag::Bag;
     /// assert_eq!(Bag::range(0..10, 3).partition_count()?, 3);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors

@@ -10,9 +10,8 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer, LayerId, Result, TaskContext,
-};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer, LayerId};
 
 use crate::aside::set_aside;
 use crate::run::Run;

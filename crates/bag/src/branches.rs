@@ -111,11 +111,11 @@ impl Write for Length {
 
 #[cfg(test)]
 mod tests {
+    use flagstone_common::Unlimited;
     use flagstone_graph::round_trip;
-    use flagstone_memory::Unlimited;
 
     use super::*;
-    use crate::stored::Stored;
+    use flagstone_exchange::Stored;
 
     #[test]
     fn parts_of_different_types_come_back_in_order() {

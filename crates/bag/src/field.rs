@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::panic::Location;
 
-use flagstone_graph::Error;
+use flagstone_common::Error;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 

@@ -10,9 +10,8 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext,
-};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId};
 
 use crate::branch::{Branch, Started, name_of};
 use crate::branches::Branches;

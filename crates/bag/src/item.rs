@@ -3,7 +3,8 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, Execute, Graph, LayerId};
 
 /// A value that will be computed from a bag. Cheap to clone; nothing runs before a terminal.
 pub struct BagItem<T> {
@@ -87,7 +88,7 @@ impl<T: 'static> BagItem<T> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(0..10, 3).count().compute_with(&SerialExecutor)?, 10);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -114,7 +115,7 @@ impl<T: 'static> BagItem<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// let half = Bag::range(0..10, 3).count().map(|count| count as f64 / 2.0);
     /// assert_eq!(half.compute_with(&SerialExecutor)?, 5.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[must_use]
     pub fn map<U: 'static>(&self, f: impl Fn(T) -> U + Send + Sync + 'static) -> BagItem<U> {

@@ -38,12 +38,9 @@ impl std::fmt::Display for Json {
     }
 }
 
-/// What a value is called towards serializers: the one that measures heaps knows it by that.
-pub(crate) const NAME: &str = "flagstone::Json";
-
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_newtype_struct(NAME, &Inner(&self.0))
+        serializer.serialize_newtype_struct(flagstone_exchange::DYNAMIC, &Inner(&self.0))
     }
 }
 

@@ -7,8 +7,7 @@
 //! in two thousand of a large source, and all of a small one. Lines are counted all, since that
 //! costs nothing.
 
-use flagstone_graph::{Quality, TaskContext, ValueType};
-use flagstone_memory::Lease;
+use flagstone_common::{Lease, Quality, TaskContext, ValueType};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
@@ -263,7 +262,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use flagstone_graph::{SerialHost, TaskContext};
+    use flagstone_common::{SerialHost, TaskContext};
     use serde::Deserialize;
 
     use super::*;

@@ -8,12 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Counter, Error, ErrorKind, Quality, Result, TaskContext, drop_quietly};
-use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, IoCounters, LineNumbers};
+use flagstone_common::{Error, ErrorKind, Quality, Result, TaskContext, drop_quietly};
+use flagstone_io::{BadRecord, ByteRange, Delimiter, InputFile, Io, LazyOrigin, LineNumbers};
 
 use crate::aside::Side;
 use crate::bad::{Kept, LeftOut, Policy};
-use crate::mark::Mark;
 use crate::quality::Keys;
 use crate::stage::{ItemOrder, Step};
 
@@ -291,7 +290,7 @@ impl<'a> Run<'a> {
                 1,
             );
         }
-        self.left_out.see(error, || self.mark());
+        self.left_out.see(error, || self.origin());
         let Some(kept) = policy.quarantine() else {
             return Ok(());
         };
@@ -366,15 +365,9 @@ impl<'a> Run<'a> {
         self.ctx.tell(&source, &quality.of_part(part));
     }
 
-    /// Calls `read` with what a reader may use.
-    pub(crate) fn with_io<T>(&self, read: impl FnOnce(&Io<'_>) -> T) -> T {
-        let counters = TaskCounters(self.ctx);
-        let cancelled = || self.ctx.is_cancelled();
-        read(
-            &Io::new(self.source_ctx.memory())
-                .counters(&counters)
-                .cancelled(&cancelled),
-        )
+    /// What a reader of the source may use.
+    pub(crate) fn io(&self) -> Io<'_> {
+        Io::of_task(self.source_ctx)
     }
 
     /// For looking up where something was: what is read for that is not the partition's.
@@ -445,9 +438,9 @@ impl<'a> Run<'a> {
             (0, _) => format!("partition {partition}, before its first item"),
             (items, _) => format!("item {} of partition {partition}", items - 1),
         };
-        let known = self.mark();
-        if let Some(mark) = &known {
-            place += &format!(" ({})", mark.place_at(line));
+        let known = self.origin();
+        if let Some(origin) = &known {
+            place += &format!(" ({})", origin.at_line(line));
         }
         place
     }
@@ -455,22 +448,22 @@ impl<'a> Run<'a> {
 
 impl Run<'_> {
     /// Where in a file the item comes from, if it does.
-    pub(crate) fn mark(&self) -> Option<Mark> {
+    pub(crate) fn origin(&self) -> Option<LazyOrigin> {
         if self.at_end.get() {
             return None;
         }
         let reading = self.reading.borrow();
         let Reading { file, numbers, .. } = reading.as_ref()?;
-        Some(Mark::new(file, numbers.as_ref(), self.offset.get()))
+        Some(LazyOrigin::new(file, numbers.as_ref(), self.offset.get()))
     }
 
     /// `a.txt:3: it is bad (byte 120 of the text)`, with the item's place where items are not lines
     /// of files.
     pub(crate) fn says(&self, what: &str) -> String {
         let line = self.line_number();
-        let known = self.mark().filter(|mark| mark.byte().is_some());
+        let known = self.origin().filter(|origin| origin.byte().is_some());
         match known {
-            Some(mark) => mark.place_at(line).says(what),
+            Some(origin) => origin.at_line(line).says(what),
             None => format!("{}: {what}", self.place()),
         }
     }
@@ -478,33 +471,4 @@ impl Run<'_> {
 
 fn add(count: &Cell<u64>, more: u64) {
     count.set(count.get() + more);
-}
-
-/// Byte counts of readers, told to the executor.
-struct TaskCounters<'a>(&'a TaskContext<'a>);
-
-// TaskContext is shared between threads by design (`for_each_index`)
-impl IoCounters for TaskCounters<'_> {
-    fn bytes_read(&self, bytes: u64) {
-        self.0.count(Counter::BytesRead, bytes);
-    }
-
-    fn bytes_written(&self, bytes: u64) {
-        self.0.count(Counter::BytesWritten, bytes);
-    }
-}
-
-/// An error of reading, as the error of a task.
-pub(crate) fn io_error(error: flagstone_io::Error) -> Error {
-    if let Some(needs) = error.needs_memory() {
-        // which file, and where in it
-        return Error::needs_memory(needs).with_message(error.to_string());
-    }
-    match error.kind() {
-        flagstone_io::ErrorKind::Cancelled => Error::cancelled(),
-        _ if error.is_out_of_disk() => {
-            Error::new(ErrorKind::OutOfDisk, error.to_string()).with_source(error)
-        }
-        _ => Error::failed(error),
-    }
 }

@@ -6,7 +6,8 @@
 //!
 //! ```
 //! use flagstone_bag::{Bag, PartitionSource};
-//! use flagstone_graph::{Inputs, SerialHost, TaskContext};
+//! use flagstone_common::{SerialHost, TaskContext};
+//! use flagstone_graph::Inputs;
 //!
 //! let bag = Bag::range(0..10, 3).map(|n| n * n);
 //! let source = bag.partition_source(&mut flagstone_graph::Graph::new())?;
@@ -20,7 +21,7 @@
 //!     Ok(())
 //! })?;
 //! assert_eq!(items, [9, 16, 25]);
-//! # Ok::<(), flagstone_graph::Error>(())
+//! # Ok::<(), flagstone_common::Error>(())
 //! ```
 //!
 //! The layer reads [`PartitionSource::inputs`] as [`PartitionSource::deps`] says, and hands its task's
@@ -29,20 +30,18 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId};
+use flagstone_io::AskOrigin;
 use serde::Serialize;
 
 use crate::aside::set_aside;
 use crate::bag::Bag;
 use crate::branch::name_of;
-use crate::mark::Mark;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, ItemOrder, Root, Stage, Step, Want};
 use crate::sweep::Sweeps;
-
-/// Says where an item comes from, when somebody asks.
-pub type Asked<'a> = dyn Fn() -> Option<Mark> + 'a;
+use flagstone_exchange::heap_bytes;
 
 /// A bag whose partitions can be run, with its chain's type forgotten.
 pub trait PartitionSource<T>: Send + Sync {
@@ -83,12 +82,12 @@ pub trait PartitionSource<T>: Send + Sync {
     ///
     /// # Errors
     /// As `for_each`.
-    fn for_each_marked(
+    fn for_each_with_origin(
         &self,
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(T, &Asked<'_>) -> Flow,
+        each: &mut dyn FnMut(T, &AskOrigin<'_>) -> Flow,
     ) -> Result<()>;
 
     /// As [`for_each`](Self::for_each), in batches of `len` items (the last of a partition may be
@@ -305,18 +304,18 @@ where
         self.drive(partition, inputs, ctx, |item, _| each(item), |_| ())
     }
 
-    fn for_each_marked(
+    fn for_each_with_origin(
         &self,
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(T, &Asked<'_>) -> Flow,
+        each: &mut dyn FnMut(T, &AskOrigin<'_>) -> Flow,
     ) -> Result<()> {
         self.drive(
             partition,
             inputs,
             ctx,
-            |item, run| each(item, &|| run.mark()),
+            |item, run| each(item, &|| run.origin()),
             |_| (),
         )
     }

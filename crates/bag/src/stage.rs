@@ -16,7 +16,8 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Deps, Footprint, Graph, Inputs, LayerId};
 
 use crate::bad::Kept;
 use crate::branch::{Branch, lower_alone};

@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Result, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_common::{Lease, Result, TaskContext};
 
-use crate::keyed::{Buffer, Bytes, Spool, decode, encode};
-use crate::size::heap_bytes;
-use crate::stored::{Portable, Repeated};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Buffer, Bytes, Spool, decode, encode};
+use flagstone_exchange::{Portable, Repeated};
 
 /// No more is held in memory, however much is free.
 const HELD_BYTES_MAX: u64 = 32 << 20;
@@ -134,7 +133,9 @@ impl<T: Portable + Repeated> Store<T> {
     /// Writes what is not yet written: before the items are read, and now and then.
     pub(crate) fn seal(&mut self, ctx: &TaskContext<'_>) -> Result<()> {
         if !self.open.is_empty() {
-            self.pieces.push(self.spool.append(&self.open, ctx)?);
+            let turn = self.pieces.len() as u32;
+            self.pieces
+                .push(Bytes::append(&self.spool, &self.open, turn, ctx)?);
             self.open.clear();
         }
         Ok(())
@@ -229,8 +230,7 @@ impl<T: Portable + Repeated> Cursor<'_, T> {
 mod tests {
     use std::sync::Arc;
 
-    use flagstone_graph::{Counter, ScratchFile, SerialHost, TaskHost};
-    use flagstone_memory::{Account, Bounded, Memory};
+    use flagstone_common::{Account, Bounded, Counter, Memory, ScratchFile, SerialHost, TaskHost};
 
     use super::*;
 

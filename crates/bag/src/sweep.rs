@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 use flagstone_io::Quarantine;
 
 use crate::bad::Kept;
-use crate::run::{Run, io_error};
+use crate::run::Run;
 use crate::stage::Stage;
 
 /// The quarantines of a chain.
@@ -28,7 +28,7 @@ impl Sweeps {
             if all.iter().any(|known| known.directory() == directory) {
                 continue;
             }
-            Quarantine::check(directory).map_err(io_error)?;
+            Quarantine::check(directory)?;
             all.push(kept);
         }
         Ok(Sweeps(all))

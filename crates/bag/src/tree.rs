@@ -7,7 +7,8 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId};
 
 use crate::run::Run;
 use crate::stage::Step;

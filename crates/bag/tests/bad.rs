@@ -4,9 +4,11 @@ mod common;
 
 use common::{Event, counted, events, gzip, small, write};
 use flagstone_bag::{
-    Asked, BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, PartitionSource, TextOptions,
+    BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, PartitionSource, TextOptions,
 };
-use flagstone_graph::{Counter, Execute, Graph, Inputs, SerialExecutor, SerialHost, TaskContext};
+use flagstone_common::{Counter, SerialHost, TaskContext};
+use flagstone_graph::{Execute, Graph, Inputs, SerialExecutor};
+use flagstone_io::AskOrigin;
 use serde_json::json;
 
 #[test]
@@ -361,9 +363,9 @@ fn what_a_bag_has_put_stays_when_some_of_its_partitions_are_read_again() {
         // each time in a graph of its own, as passes that widen a schema do
         let mut graph = flagstone_graph::Graph::new();
         let source = bag.partition_source(&mut graph).unwrap();
-        let host = flagstone_graph::SerialHost::new();
+        let host = flagstone_common::SerialHost::new();
         let key = || "k".to_owned();
-        let ctx = flagstone_graph::TaskContext::new(&host, &key);
+        let ctx = flagstone_common::TaskContext::new(&host, &key);
         for partition in partitions {
             let inputs = flagstone_graph::Inputs::new(&mut []);
             let each = &mut |_: Json| Ok(());
@@ -399,16 +401,16 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
     let ctx = TaskContext::new(&host, &key);
     let mut kept = Vec::new();
     for partition in 0..source.partition_count() {
-        let each = &mut |line: String, mark: &Asked<'_>| {
+        let each = &mut |line: String, origin: &AskOrigin<'_>| {
             if line == "y" || line == "2000" {
-                kept.push(mark().unwrap());
+                kept.push(origin().unwrap());
             }
             Ok(())
         };
         let inputs = Inputs::new(&mut []);
-        PartitionSource::for_each_marked(&source, partition, inputs, &ctx, each).unwrap();
+        PartitionSource::for_each_with_origin(&source, partition, inputs, &ctx, each).unwrap();
     }
-    let said: Vec<String> = kept.iter().map(|mark| mark.says("new", &ctx)).collect();
+    let said: Vec<String> = kept.iter().map(|origin| origin.says("new", &ctx)).collect();
     let file = dir.path().join("a.txt");
     let (file, packed) = (file.display(), path.display());
     let byte = lines.find("\n2000\n").unwrap() + 1;
@@ -420,12 +422,12 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
     assert_eq!((kept[1].file(), kept[1].line(&ctx)), (&*path, Some(2001)));
     // what comes from no file has no such place
     let made = Bag::range(0..3, 1).partition_source(&mut Graph::new());
-    let none = &mut |_: u64, mark: &Asked<'_>| {
-        assert!(mark().is_none());
+    let none = &mut |_: u64, origin: &AskOrigin<'_>| {
+        assert!(origin().is_none());
         Ok(())
     };
     let inputs = Inputs::new(&mut []);
-    PartitionSource::for_each_marked(&made.unwrap(), 0, inputs, &ctx, none).unwrap();
+    PartitionSource::for_each_with_origin(&made.unwrap(), 0, inputs, &ctx, none).unwrap();
 }
 
 #[test]

@@ -4,7 +4,8 @@ mod common;
 
 use common::{Event, bytes_read, counted, events, everywhere, gzip, small, write};
 use flagstone_bag::{Bag, JsonOptions, LineLimit, TextOptions};
-use flagstone_graph::{Counter, SerialExecutor};
+use flagstone_common::Counter;
+use flagstone_graph::SerialExecutor;
 
 #[test]
 fn word_count_over_files_of_every_kind() {

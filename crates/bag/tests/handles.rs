@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{small, write};
 use flagstone_bag::{Bag, Collected, ErrorKind, PartitionSource, Result};
-use flagstone_graph::{
-    Block, Deps, Execute, Footprint, Graph, Inputs, Layer, SerialExecutor, SerialHost, TaskContext,
-};
+use flagstone_common::{SerialHost, TaskContext};
+use flagstone_graph::{Block, Deps, Execute, Footprint, Graph, Inputs, Layer, SerialExecutor};
 
 #[test]
 fn nothing_runs_before_a_terminal() {

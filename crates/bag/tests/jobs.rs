@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{gzip, small, write};
 use flagstone_bag::{Bag, BagItem};
-use flagstone_graph::{Counter, Execute, Graph};
+use flagstone_common::Counter;
+use flagstone_graph::{Execute, Graph};
 use rust_stemmers::{Algorithm, Stemmer};
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -4,9 +4,8 @@ mod common;
 
 use common::{Event, bytes_read, events, everywhere, gzip, items_everywhere, small, write};
 use flagstone_bag::{BadRecords, Bag, ErrorKind, Json, JsonOptions};
-use flagstone_graph::{
-    Counter, Execute, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially,
-};
+use flagstone_common::{Counter, SerialHost};
+use flagstone_graph::{Execute, FreezeOptions, Graph, SerialExecutor, run_serially};
 use serde_json::json;
 
 #[test]

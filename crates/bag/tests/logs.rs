@@ -4,7 +4,8 @@ mod common;
 
 use common::{counted, everywhere, small, write};
 use flagstone_bag::{BadRecords, Bag, Match, Pattern, TextOptions};
-use flagstone_graph::{Counter, Graph, Inputs, SerialExecutor, SerialHost, TaskContext};
+use flagstone_common::{Counter, SerialHost, TaskContext};
+use flagstone_graph::{Graph, Inputs, SerialExecutor};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 

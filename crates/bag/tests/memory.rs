@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::{small, write};
 use flagstone_bag::{Bag, HeapSize, Json, heap_bytes};
-use flagstone_graph::{
-    FreezeOptions, Graph, SerialExecutor, SerialHost, Value, round_trip, run_serially,
-};
+use flagstone_common::SerialHost;
+use flagstone_graph::{FreezeOptions, Graph, SerialExecutor, Value, round_trip, run_serially};
 use serde::{Deserialize, Serialize};
 
 struct Counting;
@@ -145,7 +144,7 @@ fn blocks_of_items_are_measured_and_come_back_from_disk_the_same() {
     let block = &blocks[0][1];
     let (_, truth) = allocated(|| (250..500).map(json).collect::<Vec<_>>());
     within("block", block.nbytes(), truth);
-    let memory = flagstone_memory::Unlimited::new();
+    let memory = flagstone_common::Unlimited::new();
     let back = round_trip(block, &memory).unwrap();
     assert_eq!(back.nbytes(), block.nbytes());
     let items = flagstone_bag::Collected::<Json>::items(&back).unwrap();

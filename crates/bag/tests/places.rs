@@ -3,10 +3,10 @@
 mod common;
 
 use common::{bytes_read, counted, small, write};
-use flagstone_bag::{Asked, BadRecords, Bag, PartitionSource, TextOptions};
-use flagstone_graph::{
-    Counter, Execute, Graph, Inputs, Result, SerialExecutor, SerialHost, TaskContext,
-};
+use flagstone_bag::{BadRecords, Bag, PartitionSource, TextOptions};
+use flagstone_common::{Counter, Result, SerialHost, TaskContext};
+use flagstone_graph::{Execute, Graph, Inputs, SerialExecutor};
+use flagstone_io::AskOrigin;
 use serde_json::Value;
 
 const TWO_EACH: TextOptions = TextOptions {
@@ -66,12 +66,12 @@ fn what_is_pushed_at_the_end_of_a_partition_comes_from_no_line() {
     let (host, key) = (SerialHost::new(), String::new);
     let ctx = TaskContext::new(&host, &key);
     let mut seen = 0;
-    let each = &mut |_: u64, mark: &Asked<'_>| {
-        assert!(mark().is_none());
+    let each = &mut |_: u64, origin: &AskOrigin<'_>| {
+        assert!(origin().is_none());
         seen += 1;
         Ok(())
     };
-    PartitionSource::for_each_marked(&source, 1, Inputs::new(&mut []), &ctx, each).unwrap();
+    PartitionSource::for_each_with_origin(&source, 1, Inputs::new(&mut []), &ctx, each).unwrap();
     assert_eq!(seen, 2);
     let paths = totals.with_path().map(|(path, _)| path.to_path_buf());
     let found = paths.compute_with(&SerialExecutor).unwrap();

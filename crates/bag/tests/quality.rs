@@ -4,7 +4,8 @@ mod common;
 
 use common::{counted, gzip, small, write};
 use flagstone_bag::{BadRecords, Bag, JsonOptions, LineLimit, Quality, TextOptions, ValueType};
-use flagstone_graph::{Execute, Graph, Result, SerialExecutor};
+use flagstone_common::Result;
+use flagstone_graph::{Execute, Graph, SerialExecutor};
 use proptest::prelude::*;
 use serde::Deserialize;
 

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use common::{small, write};
 use flagstone_bag::{Bag, Compression, ErrorKind, FilesOptions, FilesWritten, OutputOptions};
-use flagstone_graph::{Counter, Execute, SerialExecutor};
+use flagstone_common::Counter;
+use flagstone_graph::{Execute, SerialExecutor};
 use proptest::prelude::*;
 use serde_json::json;
 

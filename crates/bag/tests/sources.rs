@@ -4,7 +4,8 @@ mod common;
 
 use common::{counted, everywhere, gzip, small, write};
 use flagstone_bag::{Bag, ErrorKind};
-use flagstone_graph::{Counter, SerialExecutor, delayed, lazy};
+use flagstone_common::Counter;
+use flagstone_graph::{SerialExecutor, delayed, lazy};
 
 #[test]
 fn whole_files_are_items() {

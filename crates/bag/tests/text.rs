@@ -4,7 +4,8 @@ mod common;
 
 use common::{counted, everywhere, gzip, small, write};
 use flagstone_bag::{BadRecords, Bag, Delimiter, JsonOptions, TextOptions};
-use flagstone_graph::{Counter, SerialExecutor};
+use flagstone_common::Counter;
+use flagstone_graph::SerialExecutor;
 use proptest::prelude::*;
 
 #[test]

@@ -234,8 +234,8 @@ pub(crate) struct Matmul {
 
 #[derive(Args, Clone)]
 pub(crate) struct Inspect {
-    /// A .npy file, a Zarr array or group, a .parquet, .json[.gz], .csv or .tsv file, a directory of
-    /// such files, or a pattern
+    /// A .npy file, a Zarr array or group, a .parquet, .json[.gz], .csv, .tsv or .arrow file, a
+    /// directory of such files, or a pattern
     pub(crate) path: String,
     #[command(flatten)]
     pub(crate) reading: Reading,

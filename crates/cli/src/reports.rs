@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use flagstone_io::identity;
+
 use crate::args::{Common, Output};
 use crate::run::{Failure, reason};
 
@@ -17,6 +19,8 @@ pub(crate) struct Files<'a> {
     pub(crate) inputs: Vec<PathBuf>,
     /// What is written.
     pub(crate) output: &'a Output,
+    /// Where bad records are kept.
+    pub(crate) quarantine: Option<PathBuf>,
 }
 
 /// The reports that are asked for, with their flags.
@@ -34,26 +38,36 @@ pub(crate) fn paths(common: &Common) -> impl Iterator<Item = (&'static str, &Pat
 /// Refuses paths that cannot be written, and those that are something else already.
 pub(crate) fn check(common: &Common, files: &Files<'_>) -> Result<(), Failure> {
     check_output(files.output)?;
-    let to = &files.output.to;
-    let mut seen: Vec<(&str, PathBuf)> = vec![("--to", place(to))];
+    let quarantine = files.quarantine.as_deref();
+    let mut seen: Vec<(&str, PathBuf)> = vec![("--to", identity(&files.output.to))];
+    seen.extend(quarantine.map(|path| ("--quarantine", identity(path))));
     let mut inputs: Option<Vec<PathBuf>> = None;
     for (flag, path) in paths(common) {
-        writable(path)?;
-        let at = place(path);
-        let inputs =
-            inputs.get_or_insert_with(|| files.inputs.iter().map(|input| place(input)).collect());
+        let at = identity(path);
+        let inputs = inputs
+            .get_or_insert_with(|| files.inputs.iter().map(|input| identity(input)).collect());
         if inputs.contains(&at) {
             return Err(Failure::Usage(format!(
                 "{flag} {} would replace an input: name another file",
                 path.display()
             )));
         }
-        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == at) {
-            return Err(Failure::Usage(format!(
-                "{other} and {flag} name the same file, {}: give each its own",
-                path.display()
-            )));
+        for (other, known) in &seen {
+            if *known == at {
+                return Err(Failure::Usage(format!(
+                    "{other} and {flag} name the same file, {}: give each its own",
+                    path.display()
+                )));
+            }
+            if at.starts_with(known) {
+                return Err(Failure::Usage(format!(
+                    "{flag} {} is inside of what {other} names, which holds what is written there \
+                     alone: name a file beside it",
+                    path.display()
+                )));
+            }
         }
+        writable(path)?;
         seen.push((flag, at));
     }
     Ok(())
@@ -80,17 +94,6 @@ pub(crate) fn exists(path: &Path) -> bool {
 
 pub(crate) fn cannot_write(path: &Path, reason: &str) -> Failure {
     Failure::Other(format!("cannot write {}: {reason}", path.display()))
-}
-
-/// The path by which a file is known, whether it exists or not.
-fn place(path: &Path) -> PathBuf {
-    if let Ok(whole) = fs::canonicalize(path) {
-        return whole;
-    }
-    match (fs::canonicalize(parent(path)), path.file_name()) {
-        (Ok(parent), Some(name)) => parent.join(name),
-        _ => path.to_owned(),
-    }
 }
 
 fn parent(path: &Path) -> &Path {

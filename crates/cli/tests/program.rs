@@ -12,13 +12,23 @@ mod disk;
 mod faulted;
 #[path = "program/input.rs"]
 mod input;
+#[path = "program/inspected.rs"]
+mod inspected;
+#[path = "program/matrices.rs"]
+mod matrices;
 #[path = "program/output.rs"]
 mod output;
 #[path = "program/pattern.rs"]
 mod pattern;
+#[path = "program/quarantined.rs"]
+mod quarantined;
 #[path = "program/reports.rs"]
 mod reports;
 #[path = "program/scripts.rs"]
 mod scripts;
 #[path = "program/signals.rs"]
 mod signals;
+#[path = "program/tables.rs"]
+mod tables;
+#[path = "program/usage.rs"]
+mod usage;

@@ -5,7 +5,8 @@ use std::path::Path;
 #[cfg(feature = "zarr")]
 use flagstone_array::ZarrOptions;
 use flagstone_array::{Array, Element, StoreTo};
-use flagstone_graph::{Block, Execute, Graph, Result, advised};
+use flagstone_common::Result;
+use flagstone_graph::{Block, Execute, Graph, advised};
 use flagstone_io::OutputOptions;
 use ndarray::ArrayD;
 
@@ -69,7 +70,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`compute`](Self::compute), and a file that exists.
+    /// Those of [`compute`](Self::compute), and a file that exists.
     pub fn store_npy<T: Element>(&self, array: &Array<T>, path: impl AsRef<Path>) -> Result<()> {
         array.store_npy_with(self, path)
     }
@@ -90,7 +91,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`store_npy`](Self::store_npy).
+    /// Those of [`store_npy`](Self::store_npy).
     pub fn store_npy_with<T: Element>(
         &self,
         array: &Array<T>,
@@ -114,7 +115,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`compute`](Self::compute), and an array that exists.
+    /// Those of [`compute`](Self::compute), and an array that exists.
     #[cfg(feature = "zarr")]
     pub fn store_zarr<T: Element>(&self, array: &Array<T>, path: impl AsRef<Path>) -> Result<()> {
         self.store_zarr_with(array, path, &ZarrOptions::default())
@@ -134,7 +135,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`store_zarr`](Self::store_zarr), and options that do not fit the array.
+    /// Those of [`store_zarr`](Self::store_zarr), and options that do not fit the array.
     #[cfg(feature = "zarr")]
     pub fn store_zarr_with<T: Element>(
         &self,
@@ -162,7 +163,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`compute`](Self::compute), and a target that does not fit the array.
+    /// Those of [`compute`](Self::compute), and a target that does not fit the array.
     pub fn store<T: Element>(&self, array: &Array<T>, to: &StoreTo<'_>) -> Result<()> {
         array.store_with(self, to)
     }
@@ -185,7 +186,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`store`](Self::store), but for the budget: see [`Explanation::refusal`].
+    /// Those of [`store`](Self::store), but for the budget: see [`Explanation::refusal`].
     pub fn explain_store<T: Element>(
         &self,
         array: &Array<T>,

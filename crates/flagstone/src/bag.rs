@@ -1,7 +1,8 @@
 //! Bags in a session: computing and keeping them.
 
 use flagstone_bag::{Bag, BagItem, Collected, Computed, Portable, Repeated, Source, Stage};
-use flagstone_graph::{Block, Graph, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Block, Graph};
 
 use crate::compute::sealed::Sealed;
 use crate::compute::{Compute, Planner};

@@ -1,6 +1,7 @@
 //! Everything that can be computed, alone or together.
 
-use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Lazy, Resources, Result, advised};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Lazy, Resources, advised};
 
 use crate::session::Session;
 
@@ -28,7 +29,7 @@ pub trait Compute: Sealed {
     /// Computes on the process-wide default session.
     ///
     /// # Errors
-    /// As [`Session::compute`].
+    /// Those of [`Session::compute`].
     fn compute(&self) -> Result<Self::Output> {
         self.compute_on(Session::global()?)
     }
@@ -36,7 +37,7 @@ pub trait Compute: Sealed {
     /// Computes on a session.
     ///
     /// # Errors
-    /// As [`Session::compute`].
+    /// Those of [`Session::compute`].
     fn compute_on(&self, session: &Session) -> Result<Self::Output>;
 
     /// What puts it into graphs, for any budget. What depends on the data is counted once, now.
@@ -90,7 +91,7 @@ impl<T: Clone + Send + Sync + 'static> Compute for Lazy<T> {
 
     fn read(&self, blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<T>> {
         let block = blocks.into_iter().flatten().next();
-        let missing = || Error::invalid("a lazy value has no block");
+        let missing = || Error::bug("a lazy value has no block");
         Some(block.ok_or_else(missing).and_then(Lazy::value))
     }
 }

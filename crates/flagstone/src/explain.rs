@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use flagstone_graph::{Certainty, Error, ErrorKind, Program};
-use flagstone_memory::{format_budget, format_bytes};
+use flagstone_common::{Error, ErrorKind, format_budget, format_bytes};
+use flagstone_graph::{Certainty, Program};
 use flagstone_scheduler::Certificate;
 
 /// A frozen plan with its certificate. Prints as a table.
@@ -16,6 +16,18 @@ pub struct Explanation {
 
 impl Explanation {
     /// A plan that [`Session::freeze`](crate::Session::freeze) made, and its certificate.
+    ///
+    /// ```
+    /// use flagstone::{Explanation, Graph, Session, lazy};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let mut graph = Graph::new();
+    /// let layer = lazy(42).push_into(&mut graph);
+    /// let program = session.freeze(&graph, &[layer])?;
+    /// let certificate = session.certify(&program);
+    /// let explanation = Explanation::new(program, certificate);
+    /// assert!(explanation.program().task_count() > 0);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn new(program: Program, certificate: Certificate) -> Self {
         Explanation {
             smallest_budget_bytes: certificate.minimum_budget_bytes(),
@@ -25,7 +37,7 @@ impl Explanation {
         }
     }
 
-    /// The same with the smallest budget for which a plan was tried.
+    /// Names the smallest budget for which a plan was tried.
     pub(crate) fn naming(mut self, budget_bytes: u64) -> Self {
         self.smallest_budget_bytes = budget_bytes;
         self
@@ -39,7 +51,7 @@ impl Explanation {
     /// let session = Session::builder().memory("64 MiB").build()?;
     /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum(..))?;
     /// assert!(plan.smallest_budget_bytes() <= session.budget_bytes());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn smallest_budget_bytes(&self) -> u64 {
         self.smallest_budget_bytes
@@ -54,7 +66,7 @@ impl Explanation {
     /// // 8 MB cannot be handed over
     /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]))?;
     /// assert!(plan.refusal().is_some());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn refusal(&self) -> Option<Error> {
         let refusal = self.certificate.refusal(&self.program)?;
@@ -65,11 +77,27 @@ impl Explanation {
     }
 
     /// The frozen plan.
+    ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum())?;
+    /// assert!(plan.program().task_count() > 0);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// What it needs.
+    /// What the plan needs.
+    ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum())?;
+    /// assert!(plan.certificate().peak_bytes() <= session.budget_bytes());
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
@@ -77,7 +105,7 @@ impl Explanation {
 
 #[cfg(feature = "array")]
 impl Explanation {
-    /// The same with what its planner has to say of it.
+    /// Adds what its planner has to say of it.
     pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
         self.notes = notes;
         self
@@ -115,7 +143,14 @@ impl fmt::Display for Explanation {
         };
         let peak = certificate.peak_bytes();
         let peak: String = match self.refusal() {
-            None => format!("{} ({certainty})", format_bytes(peak)),
+            // a figure of this budget: the smallest one has another, and a lower peak
+            None => {
+                let budget = format_budget(certificate.budget_bytes());
+                format!(
+                    "{} at a budget of {budget} ({certainty})",
+                    format_bytes(peak)
+                )
+            }
             // what a run would hold is no peak of one that is refused
             Some(refusal) => match refusal.kind() {
                 ErrorKind::Budget => "none: the plan does not fit the budget".into(),

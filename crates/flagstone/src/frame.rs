@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{
     BATCH_ROWS, DataFrame, Output, ParquetOptions, Partition, PartitionSource, RowFormat,
     RowOptions, Scan, WriteReport,
 };
-use flagstone_graph::{Error, Graph, Inputs, Layer, Result, TaskContext};
+use flagstone_graph::{Graph, Inputs, Layer};
 use flagstone_scheduler::Persisted;
 
 use crate::compute::sealed::Sealed;
@@ -82,7 +83,7 @@ impl PartitionSource for KeptRows {
         let block = self.handle.run(partition, Inputs::new(&mut []), ctx)?;
         let rows = block
             .downcast_ref::<Partition>()
-            .ok_or_else(|| Error::invalid("a persisted dataframe holds another type of block"))?;
+            .ok_or_else(|| Error::bug("a persisted dataframe holds another type of block"))?;
         for batch in &rows.batches {
             let batch = batch.project(&scan.columns).map_err(Error::failed)?;
             for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
@@ -117,7 +118,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`compute`](Self::compute), and an output that exists.
+    /// Those of [`compute`](Self::compute), and an output that exists.
     pub fn write_parquet(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
         self.write_parquet_with(frame, path, &ParquetOptions::default())
     }
@@ -136,7 +137,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`write_parquet`](Self::write_parquet).
+    /// Those of [`write_parquet`](Self::write_parquet).
     pub fn write_parquet_with(
         &self,
         frame: &DataFrame,
@@ -163,7 +164,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), and nested columns, which CSV cannot hold.
+    /// Those of [`write_parquet`](Self::write_parquet), and nested columns, which CSV cannot hold.
     pub fn write_csv(&self, frame: &DataFrame, path: impl AsRef<Path>) -> Result<WriteReport> {
         self.write(frame, path, &Output::Rows(RowOptions::new(RowFormat::Csv)))
     }
@@ -182,7 +183,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), and columns that the format cannot hold.
+    /// Those of [`write_parquet`](Self::write_parquet), and columns that the format cannot hold.
     pub fn write(
         &self,
         frame: &DataFrame,
@@ -208,7 +209,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`write_parquet`](Self::write_parquet), but for the budget: see
+    /// Those of [`write_parquet`](Self::write_parquet), but for the budget: see
     /// [`Explanation::refusal`].
     pub fn explain_write(
         &self,
@@ -216,7 +217,7 @@ impl Session {
         path: impl AsRef<Path>,
         output: &Output,
     ) -> Result<Explanation> {
-        frame.check_target(path.as_ref())?;
+        frame.check_inputs(path.as_ref())?;
         let mut graph = Graph::new();
         let layer = frame.build_write(&mut graph, self, output)?;
         output.check_target(path.as_ref())?;

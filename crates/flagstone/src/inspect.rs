@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flagstone_array::DType;
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 pub use flagstone_array::{NpyInfo, inspect_npy};
 #[cfg(feature = "zarr")]
@@ -60,7 +60,7 @@ impl ArrayFormat {
 /// use flagstone::{DType, inspect_array};
 /// let (dtype, shape) = inspect_array("datasets/samples/matrix/A.npy")?;
 /// assert_eq!((dtype, shape.len()), (DType::F64, 2));
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 ///
 /// # Errors
@@ -80,7 +80,8 @@ pub fn inspect_array(path: impl AsRef<Path>) -> Result<(DType, Vec<usize>)> {
             let unknown = || {
                 let (path, descr) = (path.display(), &info.descr);
                 Error::invalid(format!(
-                    "{path} holds {descr} elements, which are not supported"
+                    "{path} holds {descr} elements, which are not supported: convert it first, for example with \
+                     NumPy's astype"
                 ))
             };
             Ok((
@@ -96,7 +97,7 @@ pub fn inspect_array(path: impl AsRef<Path>) -> Result<(DType, Vec<usize>)> {
 ///
 /// ```
 /// assert_eq!(flagstone::npy_descr("datasets/samples/matrix/A.npy")?, "<f8");
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 ///
 /// # Errors

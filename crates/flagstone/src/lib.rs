@@ -3,7 +3,8 @@
 //! Give a [`Session`] a budget. It tells you before the run what a plan needs, and then it finishes
 //! within that budget, on one machine, with the same bits every time.
 //!
-//! ```
+#![cfg_attr(all(feature = "array", feature = "bag"), doc = "```")]
+#![cfg_attr(not(all(feature = "array", feature = "bag")), doc = "```ignore")]
 //! use flagstone::{Array, Bag, Session};
 //!
 //! let session = Session::builder().memory("64 MiB").build()?;
@@ -35,6 +36,7 @@
 mod array;
 #[cfg(feature = "bag")]
 mod bag;
+mod builder;
 mod compute;
 mod explain;
 mod files;
@@ -48,6 +50,7 @@ mod persist;
 mod seams;
 mod session;
 
+pub use builder::SessionBuilder;
 pub use compute::Compute;
 pub use explain::Explanation;
 pub use files::list_files;
@@ -60,7 +63,7 @@ pub use persist::Persist;
 pub use seams::ColumnElement;
 #[cfg(all(feature = "bag", feature = "frame"))]
 pub use seams::{Seams, read_pattern, read_pattern_with};
-pub use session::{Session, SessionBuilder};
+pub use session::Session;
 
 #[cfg(feature = "linalg")]
 pub use flagstone_array::Norm;
@@ -78,23 +81,24 @@ pub use flagstone_bag::{
     FilesWritten, HeapSize, Json, JsonOptions as BagJsonOptions, KeyRows, Lazies, LineLimit, Match,
     PartitionSize, Pattern, Portable, Repeated, Stage, TextOptions, Values,
 };
+pub use flagstone_common::{
+    Counter, Error, ErrorKind, Fault, KeySeen, ParseBytesError, Qualities, Quality, Result,
+    TaskContext, ValueType, format_budget, format_bytes, format_count, parse_bytes,
+};
 #[cfg(feature = "frame")]
 pub use flagstone_frame::{
-    ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat, IntoExpr,
-    JsonOptions, Output, ParquetCompression, ParquetInfo, ParquetOptions, RowCompression,
+    ArrowInfo, ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat,
+    IntoExpr, JsonOptions, Output, ParquetCompression, ParquetInfo, ParquetOptions, RowCompression,
     RowFormat, RowOptions, Sniff, Summary, Widening, WriteReport, avg, cast, check_condition,
-    check_select_list, col, column_type, count, count_all, day, inspect_parquet,
-    inspect_parquet_with, lit, max, mean, min, month, not, sum, to_date, when, year,
+    check_select_list, col, column_type, count, count_all, day, inspect_arrow, inspect_arrow_with,
+    inspect_parquet, inspect_parquet_with, lit, max, mean, min, month, not, sum, to_date, when,
+    year,
 };
 pub use flagstone_graph::{
-    Block, Counter, Error, ErrorKind, Execute, Explicit, ExplicitBuilder, Footprint, Graph,
-    KeySeen, KeyedGraph, Layer, LayerId, Lazy, Program, Qualities, Quality, Result, SerialExecutor,
-    TaskContext, ValueType, delayed, lazy,
+    Block, Execute, Explicit, ExplicitBuilder, Footprint, Graph, KeyedGraph, Layer, LayerId, Lazy,
+    Program, SerialExecutor, delayed, lazy,
 };
 pub use flagstone_io::{BadRecords, IntoPaths, OutputOptions, pattern_of, remove_unfinished};
-pub use flagstone_memory::{
-    ParseBytesError, format_budget, format_bytes, format_count, parse_bytes,
-};
 pub use flagstone_scheduler::{
     CancelToken, Certificate, Event, EventKind, LayerStats, Machine, Observer, Persisted, Progress,
     Snapshot, Stats, Trace, write_chrome_trace, write_report,

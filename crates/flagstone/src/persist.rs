@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use flagstone_common::{Error, Result};
 #[cfg(any(feature = "array", feature = "bag"))]
 use flagstone_graph::Layer;
-use flagstone_graph::{Error, Graph, LayerId, Result};
+use flagstone_graph::{Graph, LayerId};
 use flagstone_scheduler::Persisted;
 
 use crate::compute::sealed::Sealed;
@@ -12,7 +13,7 @@ use crate::session::Session;
 
 /// Collections that [`Session::persist`] can keep.
 pub trait Persist: Sealed {
-    /// The same collection over the kept blocks.
+    /// A collection of this kind over the kept blocks.
     type Output;
 
     #[doc(hidden)]
@@ -22,7 +23,7 @@ pub trait Persist: Sealed {
 /// Starts computing a layer.
 pub(crate) fn start(session: &Session, graph: &Graph, layer: LayerId) -> Result<Arc<Persisted>> {
     let handle = session.persist_graph(graph, &[layer])?.pop();
-    let nothing = || Error::invalid("nothing to persist");
+    let nothing = || Error::bug("a layer was started and has no handle");
     handle.map(Arc::new).ok_or_else(nothing)
 }
 

@@ -1,14 +1,14 @@
 //! The session with its typed terminals.
 
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
+use flagstone_common::Result;
 use flagstone_graph::{
-    Block, Budgets, Execute, Graph, LayerId, Plan, Program, Resources, Result, advised,
-    smallest_that_works,
+    Block, Budgets, Execute, Graph, LayerId, Plan, Program, Resources, advised, smallest_that_works,
 };
-use flagstone_scheduler::{CancelToken, Certificate, Observer, Persisted, Stats, Trace};
+use flagstone_scheduler::{Certificate, Persisted, Stats, Trace};
 
+use crate::builder::SessionBuilder;
 use crate::compute::Compute;
 use crate::explain::Explanation;
 use crate::persist::Persist;
@@ -18,7 +18,7 @@ use crate::persist::Persist;
 /// Cheap to clone: clones are the same session.
 #[derive(Clone)]
 pub struct Session {
-    inner: flagstone_scheduler::Session,
+    pub(crate) inner: flagstone_scheduler::Session,
 }
 
 impl Session {
@@ -29,7 +29,7 @@ impl Session {
     /// use flagstone::Session;
     /// let session = Session::new()?;
     /// assert!(session.threads() >= 1);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -39,10 +39,15 @@ impl Session {
     }
 
     /// Choose the budget, the threads or the spill directory yourself.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("64 MiB").threads(2).build()?;
+    /// assert_eq!((session.budget_bytes(), session.threads()), (64 << 20, 2));
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn builder() -> SessionBuilder {
-        SessionBuilder {
-            inner: flagstone_scheduler::Session::builder(),
-        }
+        SessionBuilder::new()
     }
 
     /// The process-wide session that [`Compute::compute`] uses, started when first asked for.
@@ -50,11 +55,11 @@ impl Session {
     /// ```
     /// use flagstone::Session;
     /// assert_eq!(Session::global()?.threads(), Session::global()?.threads());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`Session::new`].
+    /// Those of [`Session::new`].
     pub fn global() -> Result<&'static Session> {
         static GLOBAL: OnceLock<Session> = OnceLock::new();
         if let Some(session) = GLOBAL.get() {
@@ -75,7 +80,7 @@ impl Session {
     /// // one run for both
     /// let (sum, largest) = session.compute((&x.sum(..), &x.max(..)))?;
     /// assert_eq!((sum[[]], largest[[]]), (45, 9));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -91,12 +96,13 @@ impl Session {
     /// is unfinished.
     ///
     /// ```
-    /// use flagstone::{Bag, Session};
+    /// use flagstone::{Array, Session};
     ///
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// let squares = session.persist(&Bag::range(0..1000, 4).map(|n| n * n))?;
-    /// assert_eq!(session.compute(&squares.count())?, 1000);
-    /// assert_eq!(session.compute(&squares.max())?, Some(998_001));
+    /// let x = Array::<i64>::arange(0, 1000, 1);
+    /// let squares = session.persist(&(&x * &x))?;
+    /// assert_eq!(session.compute(&squares.max(..))?[[]], 998_001);
+    /// assert_eq!(session.compute(&squares.min(..))?[[]], 0);
     /// # Ok::<(), flagstone::Error>(())
     /// ```
     ///
@@ -111,6 +117,16 @@ impl Session {
 
     /// Starts computing the layers of a graph and returns at once with handles: layers of later
     /// graphs. The blocks stay in the session, may be spilled, and are released on drop.
+    ///
+    /// ```
+    /// use flagstone::{Graph, Session, lazy};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let mut graph = Graph::new();
+    /// let layer = lazy(42).push_into(&mut graph);
+    /// let kept = session.persist_graph(&graph, &[layer])?;
+    /// assert_eq!(kept.len(), 1);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the plan does not fit the budget.
@@ -127,7 +143,7 @@ impl Session {
     /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum(..))?;
     /// assert!(plan.refusal().is_none());
     /// println!("{plan}");
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -162,11 +178,30 @@ impl Session {
     }
 
     /// The certificate of a program that [`freeze`](Self::freeze) made.
+    ///
+    /// ```
+    /// use flagstone::{Graph, Session, lazy};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let mut graph = Graph::new();
+    /// let layer = lazy(42).push_into(&mut graph);
+    /// let certificate = session.certify(&session.freeze(&graph, &[layer])?);
+    /// assert!(certificate.minimum_budget_bytes() <= session.budget_bytes());
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn certify(&self, program: &Program) -> Certificate {
         self.inner.certify(program)
     }
 
     /// Freezes a graph as this session would run it.
+    ///
+    /// ```
+    /// use flagstone::{Graph, Session, lazy};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let mut graph = Graph::new();
+    /// let layer = lazy(42).push_into(&mut graph);
+    /// assert!(session.freeze(&graph, &[layer])?.task_count() > 0);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A task that does not exist, or a cycle.
@@ -180,7 +215,7 @@ impl Session {
     /// use flagstone::Session;
     /// let session = Session::builder().memory("64 MiB").build()?;
     /// assert_eq!(session.budget_bytes(), 64 << 20);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn budget_bytes(&self) -> u64 {
         self.inner.budget_bytes()
@@ -192,7 +227,7 @@ impl Session {
     /// use flagstone::Session;
     /// let session = Session::builder().memory("64 MiB").threads(3).build()?;
     /// assert_eq!(session.threads(), 3);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn threads(&self) -> usize {
         self.inner.threads()
@@ -204,7 +239,7 @@ impl Session {
     /// use flagstone::Session;
     /// let session = Session::builder().memory("64 MiB").build()?;
     /// assert!(session.granted_bytes() < session.budget_bytes());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn granted_bytes(&self) -> u64 {
         self.inner.granted_bytes()
@@ -216,7 +251,7 @@ impl Session {
     /// use flagstone::Session;
     /// let session = Session::builder().memory("64 MiB").build()?;
     /// assert_eq!(session.spilled_bytes(), 0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn spilled_bytes(&self) -> u64 {
         self.inner.spilled_bytes()
@@ -225,12 +260,12 @@ impl Session {
     /// The statistics of all computations that ended.
     ///
     /// ```
-    /// use flagstone::{Bag, Session};
+    /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// session.compute(&Bag::range(0..10, 2).count())?;
-    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
     /// assert!(session.stats().tasks > session.last_stats().tasks);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn stats(&self) -> Stats {
         self.inner.stats()
@@ -239,11 +274,11 @@ impl Session {
     /// The statistics of the computation that ended last.
     ///
     /// ```
-    /// use flagstone::{Bag, Session};
+    /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
     /// assert!(session.last_stats().ledger_peak_bytes <= session.budget_bytes());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn last_stats(&self) -> Stats {
         self.inner.last_stats()
@@ -252,9 +287,9 @@ impl Session {
     /// The events of the computations that ended, the newest kept.
     ///
     /// ```
-    /// use flagstone::{Bag, Session, write_chrome_trace};
+    /// use flagstone::{Array, Session, write_chrome_trace};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// session.compute(&Bag::range(0..10, 2).count())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
     /// let mut json = Vec::new();
     /// write_chrome_trace(&session.trace(), &mut json)?;
     /// assert!(json.starts_with(b"{"));
@@ -276,139 +311,5 @@ impl Execute for Session {
 
     fn budgets(&self) -> Option<&dyn Budgets> {
         self.inner.budgets()
-    }
-}
-
-/// Builds a [`Session`].
-pub struct SessionBuilder {
-    inner: flagstone_scheduler::SessionBuilder,
-}
-
-impl SessionBuilder {
-    /// The budget of the whole process, as text: `"1 GiB"`, `"512MiB"`.
-    ///
-    /// ```
-    /// use flagstone::Session;
-    /// let session = Session::builder().memory("1.5 GiB").build()?;
-    /// assert_eq!(session.budget_bytes(), 1536 << 20);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    pub fn memory(self, budget: &str) -> Self {
-        SessionBuilder {
-            inner: self.inner.memory(budget),
-        }
-    }
-
-    /// The budget of the whole process, in bytes.
-    ///
-    /// ```
-    /// use flagstone::Session;
-    /// let session = Session::builder().memory_bytes(64 << 20).build()?;
-    /// assert_eq!(session.budget_bytes(), 64 << 20);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    pub fn memory_bytes(self, budget: u64) -> Self {
-        SessionBuilder {
-            inner: self.inner.memory_bytes(budget),
-        }
-    }
-
-    /// The threads that run tasks; at least one.
-    pub fn threads(self, threads: usize) -> Self {
-        SessionBuilder {
-            inner: self.inner.threads(threads),
-        }
-    }
-
-    /// The directory for spilled blocks (default: `FLAGSTONE_SPILL_DIR`, else `/var/tmp`).
-    ///
-    /// ```
-    /// use flagstone::Session;
-    /// let dir = tempfile::tempdir()?;
-    /// let session = Session::builder().memory("64 MiB").spill_dir(dir.path()).allow_tmpfs().build()?;
-    /// assert_eq!(session.spilled_bytes(), 0);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn spill_dir(self, dir: impl Into<PathBuf>) -> Self {
-        SessionBuilder {
-            inner: self.inner.spill_dir(dir),
-        }
-    }
-
-    /// The most bytes that may be in the spill directory at once.
-    ///
-    /// ```
-    /// use flagstone::Session;
-    /// let session = Session::builder().memory("64 MiB").spill_quota_bytes(1 << 30).build()?;
-    /// assert_eq!(session.spilled_bytes(), 0);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    pub fn spill_quota_bytes(self, quota: u64) -> Self {
-        SessionBuilder {
-            inner: self.inner.spill_quota_bytes(quota),
-        }
-    }
-
-    /// Spills to a directory in memory (tmpfs) without complaint.
-    pub fn allow_tmpfs(self) -> Self {
-        SessionBuilder {
-            inner: self.inner.allow_tmpfs(),
-        }
-    }
-
-    /// Watches the session's runs.
-    ///
-    /// ```
-    /// use flagstone::{Observer, Session, Snapshot};
-    /// struct Print;
-    /// impl Observer for Print {
-    ///     fn snapshot(&self, snapshot: &Snapshot) {
-    ///         eprintln!("{} of {} tasks", snapshot.tasks_done, snapshot.tasks_total);
-    ///     }
-    /// }
-    /// let session = Session::builder().memory("64 MiB").observer(std::sync::Arc::new(Print)).build()?;
-    /// session.compute(&flagstone::Bag::range(0..10, 2).count())?;
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
-        SessionBuilder {
-            inner: self.inner.observer(observer),
-        }
-    }
-
-    /// Cancels everything in the session when the token is cancelled.
-    ///
-    /// ```
-    /// use flagstone::{Bag, CancelToken, ErrorKind, Session};
-    /// let token = CancelToken::new();
-    /// let session = Session::builder().memory("64 MiB").cancel_token(token.clone()).build()?;
-    /// token.cancel();
-    /// let error = session.compute(&Bag::range(0..10, 2).count()).unwrap_err();
-    /// assert_eq!(error.kind(), ErrorKind::Cancelled);
-    /// # Ok::<(), flagstone_graph::Error>(())
-    /// ```
-    pub fn cancel_token(self, token: CancelToken) -> Self {
-        SessionBuilder {
-            inner: self.inner.cancel_token(token),
-        }
-    }
-
-    /// Whether glibc's allocator is asked to give freed memory back at once (default yes), so that
-    /// the process follows the ledger. It holds for the whole process from the first session on;
-    /// `MALLOC_MMAP_THRESHOLD_` and its kin, where set, win.
-    pub fn tune_allocator(self, tune: bool) -> Self {
-        SessionBuilder {
-            inner: self.inner.tune_allocator(tune),
-        }
-    }
-
-    /// Starts the session.
-    ///
-    /// # Errors
-    /// A budget that is not a number of bytes or too small for anything, or no threads to be had.
-    pub fn build(self) -> Result<Session> {
-        Ok(Session {
-            inner: self.inner.build()?,
-        })
     }
 }

@@ -1,5 +1,5 @@
-//! Turning the errors of libraries into ours. The crate's error is the graph's: a mistake in how a
-//! frame was built and a task's failure reach the user by the same road.
+//! Turning the errors of libraries into ours: a mistake in how a frame was built, a failed read and a
+//! task's failure reach the user by the same road.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::path::Path;
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
-use flagstone_graph::{Error, ErrorKind};
+use flagstone_common::{Error, ErrorKind, Fault};
 use parquet::errors::ParquetError;
 
 use crate::plan::logical::TABLE;
@@ -102,33 +102,23 @@ pub(crate) fn parquet_error(error: ParquetError) -> Error {
     }
 }
 
-/// A refusal of memory stays one, so that the task is run again alone; a full disk stays one too.
-pub(crate) fn io_error(error: flagstone_io::Error) -> Error {
-    if let Some(needs) = error.needs_memory() {
-        return Error::needs_memory(needs).with_message(error.to_string());
-    }
-    if error.kind() == flagstone_io::ErrorKind::LineTooLong {
-        let error = error.without_way_out();
-        let message = format!("{error}; are its lines ended by something else, or is it no text?");
-        return Error::new(ErrorKind::Failed, message).with_source(error);
-    }
-    if error.is_cancelled() {
-        return Error::cancelled();
-    }
-    match error.is_out_of_disk() {
-        true => Error::new(ErrorKind::OutOfDisk, error.to_string()).with_source(error),
-        false => Error::failed(error),
+/// A line that is longer than the limit: what a table is made of has short ones, so a higher limit
+/// is no way out.
+pub(crate) fn line_error(error: Error) -> Error {
+    match error.fault() {
+        Some(Fault::LineTooLong) => {
+            error.with_way_out("; are its lines ended by something else, or is it no text?")
+        }
+        _ => error,
     }
 }
 
 /// What the system says of a file. An error that names its file already stays as it is.
 pub(crate) fn file_error(what: &str, path: &Path, error: io::Error) -> Error {
-    let kind = kind_of(&error);
-    let message = match told(&error) {
-        Some(told) => told.to_string(),
-        None => format!("cannot {what} {}: {error}", path.display()),
-    };
-    Error::new(kind, message).with_source(error)
+    Error::from_io(error).unwrap_or_else(|error| {
+        let message = format!("cannot {what} {}: {error}", path.display());
+        Error::new(kind_of(&error), message).with_source(error)
+    })
 }
 
 /// The error of a library that read a scratch file, or that wrote what it had read: the file that it
@@ -139,8 +129,8 @@ where
 {
     let cause = system_error(&error);
     let kind = cause.map_or(ErrorKind::Failed, kind_of);
-    let message = match (cause, cause.and_then(told)) {
-        (_, Some(told)) => told.to_string(),
+    let message = match (cause, cause.and_then(ours)) {
+        (_, Some(ours)) => ours.to_string(),
         (Some(cause), None) => format!("cannot read {}: {cause}", path.display()),
         (None, None) => {
             let reason = error.to_string();
@@ -158,27 +148,8 @@ pub(crate) fn ended(path: &Path) -> Error {
     Error::new(ErrorKind::Failed, message)
 }
 
-/// An error of the operating system with the file it is about, which goes through libraries as it is.
-#[derive(Debug)]
-pub(crate) struct Told(String);
-
-impl Told {
-    /// The system's error while doing `what` to `path`.
-    pub(crate) fn io(what: &str, path: &Path, error: &io::Error) -> io::Error {
-        let told = Told(format!("cannot {what} {}: {error}", path.display()));
-        io::Error::new(error.kind(), told)
-    }
-}
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl StdError for Told {}
-
-fn told(error: &io::Error) -> Option<&Told> {
+/// An error of ours that goes through libraries as one of the operating system.
+fn ours(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
@@ -187,7 +158,7 @@ pub(crate) fn system_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'
     let mut error = Some(error);
     while let Some(this) = error {
         match this.downcast_ref::<io::Error>() {
-            Some(cause) if cause.raw_os_error().is_some() || told(cause).is_some() => {
+            Some(cause) if cause.raw_os_error().is_some() || ours(cause).is_some() => {
                 return Some(cause);
             }
             _ => error = this.source(),

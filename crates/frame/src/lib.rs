@@ -48,9 +48,12 @@ pub use expr::{
     DateExpr, Expr, avg, cast, col, count, count_all, day, lit, max, mean, min, month, not, sum,
     to_date, when, year,
 };
-pub use flagstone_graph::{Error, ErrorKind, Result};
+pub use flagstone_common::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, IntoExpr};
-pub use inspect::{ParquetInfo, inspect_parquet, inspect_parquet_with};
+pub use inspect::{
+    ArrowInfo, ParquetInfo, inspect_arrow, inspect_arrow_with, inspect_parquet,
+    inspect_parquet_with,
+};
 pub use partition::Partition;
 pub use plan::sql::{check_condition, check_select_list};
 pub use schema::type_name::column_type;
@@ -60,7 +63,7 @@ pub use source::bad::BadRecords;
 pub use source::csv::{CsvOptions, Sniff};
 pub use source::detect::InputFormat;
 pub use source::json::JsonOptions;
-pub use source::records::{AskPlace, BoundRecords, RecordPlace, Records};
+pub use source::records::{BoundRecords, Records};
 pub use source::{BATCH_ROWS, Bound, Outcome, PartitionSource, Scan, Widening};
 pub use summary::{ColumnSummary, Summary};
 pub use terminal::{Output, WriteReport};

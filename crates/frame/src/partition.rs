@@ -20,6 +20,15 @@ pub struct Partition {
 
 impl Partition {
     /// How many rows there are.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    /// let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    /// let batch = RecordBatch::try_from_iter([("id", ids)]).expect("one column");
+    /// let partition = flagstone_frame::Partition { schema: batch.schema(), batches: vec![batch] };
+    /// assert_eq!(partition.row_count(), 3);
+    /// ```
     pub fn row_count(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
@@ -101,7 +110,7 @@ impl Codec for IpcCodec {
 mod tests {
     use super::*;
     use arrow::array::{ArrayRef, Int64Array, StringArray};
-    use flagstone_memory::Unlimited;
+    use flagstone_common::Unlimited;
     use std::sync::Arc;
 
     #[test]

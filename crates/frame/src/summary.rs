@@ -1,16 +1,18 @@
 //! What is in every column of a frame: nulls, the least and the greatest value.
 
 use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion_common::Column;
 use datafusion_expr::Expr;
-use flagstone_graph::{Execute, Result};
+use flagstone_common::{Error, ErrorKind, Result, format_bytes};
+use flagstone_graph::{Execute, Graph};
 
 use crate::error::arrow_error;
 use crate::expr::{count, count_all, max, min};
 use crate::frame::DataFrame;
 use crate::kernels::state::State;
+use crate::terminal;
 
 /// So many columns are looked at in one pass: the states of all are in memory.
 const COLUMNS: usize = 200;
@@ -54,24 +56,16 @@ impl DataFrame {
     /// ```
     ///
     /// # Errors
-    /// The first mistake or failure.
+    /// The first mistake or failure. A budget that is too small for any of the passes is refused before
+    /// the first of them, with one that all of them work in.
     pub fn summary_with(&self, execute: &dyn Execute) -> Result<Summary> {
+        self.check_summary_with(execute)?;
         // a late type is known once all was read
         let rows = self.count_with(execute)?;
         let schema = self.schema_with(execute)?;
         let mut columns = Vec::with_capacity(schema.fields().len());
         for fields in schema.fields().chunks(COLUMNS) {
-            let mut results = vec![count_all().alias("rows")];
-            for (i, field) in fields.iter().enumerate() {
-                let column = || Expr::Column(Column::new_unqualified(field.name()));
-                results.push(count(column()).alias(format!("count {i}")));
-                if State::orders(field.data_type()) {
-                    results.push(min(column()).alias(format!("min {i}")));
-                    results.push(max(column()).alias(format!("max {i}")));
-                }
-            }
-            let none: [&str; 0] = [];
-            let batch = self.groupby(none).agg(results).compute_with(execute)?;
+            let batch = self.states_of(fields).compute_with(execute)?;
             for (i, field) in fields.iter().enumerate() {
                 let values = text(&batch, &format!("count {i}"))?;
                 let values: u64 = values.and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -85,6 +79,74 @@ impl DataFrame {
             }
         }
         Ok(Summary { rows, columns })
+    }
+
+    /// Refuses a budget in which not all of [`summary_with`](Self::summary_with) runs, before any of it
+    /// does, with one in which it does.
+    #[doc(hidden)]
+    pub fn check_summary_with(&self, execute: &dyn Execute) -> Result<()> {
+        /// Plans follow from the budget, so what is named is planned for again.
+        const PLANS_MAX: usize = 8;
+        let Some(budgets) = execute.budgets() else {
+            return Ok(());
+        };
+        let budget = budgets.budget_bytes();
+        let schema = self.planned_schema_with(execute)?;
+        // passes over columns of the same types need the same
+        let mut known: Vec<Vec<&DataType>> = Vec::new();
+        let mut passes = Vec::new();
+        for fields in schema.fields().chunks(COLUMNS) {
+            let types: Vec<&DataType> = fields.iter().map(|field| field.data_type()).collect();
+            if !known.contains(&types) {
+                known.push(types);
+                passes.push(fields);
+            }
+        }
+        let needed_at = |budget: u64| -> Result<u64> {
+            let mut graph = Graph::new();
+            let rows = terminal::build_count(self, &mut graph, execute)?;
+            let mut needed = budgets.needed_at(&graph, &[rows], budget)?;
+            let resources = budgets.resources_at(budget);
+            for fields in &passes {
+                let mut graph = Graph::new();
+                let states = self.states_of(fields);
+                let states = states.build_collected(&mut graph, execute, resources)?;
+                needed = needed.max(budgets.needed_at(&graph, &[states], budget)?);
+            }
+            Ok(needed)
+        };
+        let mut named = needed_at(budget)?;
+        if named <= budget {
+            return Ok(());
+        }
+        let refusal = format!(
+            "reading all rows needs {} but the budget is {}",
+            format_bytes(named),
+            format_bytes(budget)
+        );
+        for _ in 0..PLANS_MAX {
+            match needed_at(named)? {
+                more if more > named => named = more,
+                _ => break,
+            }
+        }
+        Err(Error::new(ErrorKind::Budget, refusal).with_smallest_budget(named))
+    }
+
+    /// How many values these columns have, with the least and the greatest of those that have an order:
+    /// one row.
+    fn states_of(&self, fields: &[FieldRef]) -> DataFrame {
+        let mut results = vec![count_all().alias("rows")];
+        for (i, field) in fields.iter().enumerate() {
+            let column = || Expr::Column(Column::new_unqualified(field.name()));
+            results.push(count(column()).alias(format!("count {i}")));
+            if State::orders(field.data_type()) {
+                results.push(min(column()).alias(format!("min {i}")));
+                results.push(max(column()).alias(format!("max {i}")));
+            }
+        }
+        let none: [&str; 0] = [];
+        self.groupby(none).agg(results)
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use flagstone_common::ErrorKind;
 use flagstone_frame::{DataFrame, inspect_parquet};
-use flagstone_graph::ErrorKind;
 use flagstone_scheduler::Session;
 use proptest::prelude::*;
 

@@ -9,13 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use common::write;
+use flagstone_common::TaskContext;
 use flagstone_frame::{
     BadRecords, DataFrame, Error, ErrorKind, JsonOptions, Output, ParquetOptions, PartitionSource,
     Result, RowFormat, RowOptions, Scan,
 };
-use flagstone_graph::{
-    Block, Execute, Graph, Inputs, LayerId, Resources, SerialExecutor, TaskContext,
-};
+use flagstone_graph::{Block, Execute, Graph, Inputs, LayerId, Resources, SerialExecutor};
 use flagstone_scheduler::{CancelToken, Session};
 
 /// Gives many batches, and calls `at` before each.

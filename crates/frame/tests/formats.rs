@@ -9,11 +9,12 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::ipc::reader::FileReader;
 use common::{bytes_of, write};
+use flagstone_common::Counter;
 use flagstone_frame::{
     CsvOptions, DataFrame, InputFormat, JsonOptions, RowCompression, RowFormat, RowOptions,
     inspect_parquet,
 };
-use flagstone_graph::{Counter, SerialExecutor};
+use flagstone_graph::SerialExecutor;
 use flagstone_scheduler::Session;
 use proptest::prelude::*;
 

@@ -2,6 +2,7 @@
 
 mod common;
 
+use arrow::datatypes::DataType;
 use common::{rows, write};
 use flagstone_frame::{BadRecords, CsvOptions, DataFrame};
 use flagstone_graph::SerialExecutor;
@@ -118,6 +119,35 @@ fn names_are_as_many_as_the_header_has() {
     assert!(frame.notes().unwrap()[0].contains("1 name for 3 columns"));
     let frame = DataFrame::read_csv([&path], options(&["w", "x", "y", "z"], false));
     assert!(frame.check().is_err());
+}
+
+#[test]
+fn names_and_types_that_are_given_are_one_for_each_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "a.csv", "a,b\n1,2\n");
+    let text = |name: &str| (name.to_owned(), DataType::Utf8);
+    for (names, types, reason) in [
+        (&["x", ""][..], vec![], "the name of column 2 is empty"),
+        (&["x", "x"], vec![], "\"x\" is the name of two columns"),
+        (
+            &["x", "y"],
+            vec![text("x"), text("x")],
+            "\"x\" is given a type twice",
+        ),
+        (
+            &["x", "y"],
+            vec![text("z")],
+            "\"z\", which is not there: there are x, y",
+        ),
+    ] {
+        let options = CsvOptions {
+            names: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+            types,
+            ..CsvOptions::csv()
+        };
+        let error = DataFrame::read_csv([&path], options).check().unwrap_err();
+        assert!(error.message().contains(reason), "{error}");
+    }
 }
 
 #[test]

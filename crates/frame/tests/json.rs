@@ -1,18 +1,18 @@
 //! JSON lines to rows and to Parquet.
 
+#[path = "json/bad.rs"]
+mod bad;
 mod common;
+#[path = "json/files.rs"]
+mod files;
+#[path = "json/groups.rs"]
+mod groups;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
-use common::{bytes_of, quarantined, read_back, rows, write};
-use flagstone_frame::{
-    BadRecords, DataFrame, JsonOptions, ParquetCompression, ParquetOptions, col, count_all, lit,
-    max, mean, min, sum,
-};
+use common::{bytes_of, read_back, rows, write};
+use flagstone_frame::{BadRecords, DataFrame, JsonOptions, ParquetOptions, col, lit};
 use flagstone_graph::SerialExecutor;
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 
 fn read(dir: &std::path::Path, pattern: &str) -> DataFrame {
@@ -165,53 +165,6 @@ fn keys_that_are_data_become_text_and_are_told() {
 }
 
 #[test]
-fn bad_records_follow_the_policy() {
-    let dir = tempfile::tempdir().unwrap();
-    let text = "{\"a\":1}\n\n{\"a\":2\n{\"a\":3}\n[1]\n{\"a\":4}";
-    let path = write(dir.path(), "a.json", text);
-    let error = read(dir.path(), "a.json")
-        .compute_with(&SerialExecutor)
-        .unwrap_err();
-    let wanted = format!(
-        "{}:3:7: a comma or a closing brace is missing",
-        path.display()
-    );
-    assert!(error.message().starts_with(&wanted), "{error}");
-    let mut raw = text.as_bytes().to_vec();
-    raw.extend_from_slice(b"\n{\"a\":\"\xff\"}\n");
-    std::fs::write(&path, raw).unwrap();
-    let quarantine = dir.path().join("bad");
-    for policy in [BadRecords::Skip, BadRecords::Quarantine(quarantine.clone())] {
-        let options = JsonOptions {
-            bad_records: policy,
-            ..JsonOptions::default()
-        };
-        let frame = DataFrame::read_json([&path], options);
-        let out = tempfile::tempdir().unwrap();
-        let report = frame
-            .write_parquet_with(
-                &SerialExecutor,
-                out.path().join("o"),
-                &ParquetOptions::default(),
-            )
-            .unwrap();
-        assert_eq!((report.rows, report.bad_records), (3, 3));
-        let batch = read_back(&out.path().join("o"));
-        assert_eq!(batch["a"].as_primitive::<Int64Type>().values(), &[1, 3, 4]);
-    }
-    let kept = quarantined(&quarantine);
-    assert_eq!(
-        (&kept[0]["record"], &kept[1]["record"]),
-        (&"{\"a\":2".into(), &"[1]".into())
-    );
-    // {"a":"\xff"} is not UTF-8
-    assert_eq!(
-        (kept.len(), &kept[2]["record_hex"]),
-        (3, &"7b2261223a22ff227d".into())
-    );
-}
-
-#[test]
 fn a_given_schema_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(
@@ -298,170 +251,6 @@ fn select_and_where_are_sql_over_the_record() {
 }
 
 #[test]
-fn mistakes_come_with_the_line_that_made_them() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "a.json", &events(0..3));
-    let frame = read(dir.path(), "a.json");
-    let line = line!() + 2;
-    let wrong = frame
-        .with_column("x", col("nope") + lit(1))
-        .filter(col("x").gt(lit(1)));
-    let error = wrong.check().unwrap_err();
-    assert_eq!(error.location().unwrap().line(), line, "{error}");
-    assert!(error.message().contains("nope"));
-    assert!(read(dir.path(), "none-*.json").check().is_err());
-}
-
-#[test]
-fn groups_are_those_of_a_hash_map() {
-    let dir = tempfile::tempdir().unwrap();
-    for part in 0..5u64 {
-        write(
-            dir.path(),
-            &format!("{part}.json"),
-            &events(part * 3000..part * 3000 + 3000),
-        );
-    }
-    let frame = read(dir.path(), "*.json")
-        .groupby(["type", "actor.login"])
-        .agg([
-            sum(col("score")).alias("total"),
-            mean(col("payload.size")).alias("mean"),
-            min(col("id")).alias("first"),
-            max(col("actor.id")).alias("last"),
-            count_all(),
-        ]);
-    let batch = frame.compute_with(&SerialExecutor).unwrap();
-    let mut oracle: BTreeMap<(String, String), (f64, i64)> = BTreeMap::new();
-    for i in 0..15_000u64 {
-        let kind = ["Push", "Watch", "Fork"][i as usize % 3].to_owned();
-        let entry = oracle
-            .entry((kind, format!("user{}", i % 100)))
-            .or_default();
-        entry.0 += (i % 13) as f64 + 0.5;
-        entry.1 += 1;
-    }
-    assert_eq!(batch.num_rows(), oracle.len());
-    let (kinds, logins) = (
-        batch.column(0).as_string::<i32>(),
-        batch.column(1).as_string::<i32>(),
-    );
-    for (row, ((kind, login), (total, count))) in oracle.iter().enumerate() {
-        assert_eq!(
-            (kinds.value(row), logins.value(row)),
-            (kind.as_str(), login.as_str())
-        );
-        assert_eq!(
-            batch["total"].as_primitive::<Float64Type>().value(row),
-            *total
-        );
-        assert_eq!(
-            batch["count(*)"].as_primitive::<Int64Type>().value(row),
-            *count
-        );
-    }
-    assert_eq!(batch["mean"].null_count(), 200);
-    let forks = (0..15_000u64).filter(|i| i % 3 == 2 && i % 100 == 0);
-    let first = forks.map(|i| i.to_string()).min().unwrap();
-    assert_eq!(batch["first"].as_string::<i32>().value(0), first);
-    let none: [&str; 0] = [];
-    let all = read(dir.path(), "*.json")
-        .groupby(none)
-        .agg([count_all(), sum(col("score"))]);
-    assert_eq!(all.compute_with(&SerialExecutor).unwrap().num_rows(), 1);
-    assert_eq!(
-        read(dir.path(), "*.json")
-            .count_with(&SerialExecutor)
-            .unwrap(),
-        15_000
-    );
-}
-
-#[test]
-fn files_are_even_and_compressed_as_asked() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "a.json", &events(0..60_000));
-    let frame = read(dir.path(), "a.json");
-    let mut sizes = Vec::new();
-    for compression in [
-        ParquetCompression::Zstd,
-        ParquetCompression::Snappy,
-        ParquetCompression::None,
-    ] {
-        let out = dir.path().join(format!("{compression:?}"));
-        let options = ParquetOptions {
-            compression,
-            target_bytes: 400_000,
-            ..Default::default()
-        };
-        let report = frame
-            .write_parquet_with(&SerialExecutor, &out, &options)
-            .unwrap();
-        assert_eq!(report.rows, 60_000);
-        let even = report.bytes as f64 / report.files.len() as f64;
-        for path in &report.files {
-            let file = File::open(path).unwrap();
-            let len = file.metadata().unwrap().len() as f64;
-            assert!((len - even).abs() < 0.2 * even, "{path:?}: {len} of {even}");
-            let reader = SerializedFileReader::new(file).unwrap();
-            let name = format!(
-                "{:?}",
-                reader.metadata().row_group(0).column(0).compression()
-            );
-            let wanted = match compression {
-                ParquetCompression::Zstd => "ZSTD",
-                ParquetCompression::Snappy => "SNAPPY",
-                ParquetCompression::None => "UNCOMPRESSED",
-            };
-            assert!(name.starts_with(wanted), "{name}");
-        }
-        assert_eq!(
-            read_back(&out),
-            frame.compute_with(&SerialExecutor).unwrap()
-        );
-        sizes.push(report.bytes);
-    }
-    assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
-}
-
-#[test]
-fn many_small_inputs_make_one_file_and_no_rows_one_with_the_schema() {
-    let dir = tempfile::tempdir().unwrap();
-    for part in 0..214u64 {
-        write(
-            dir.path(),
-            &format!("{part}.json"),
-            &events(part * 20..part * 20 + 20),
-        );
-    }
-    let frame = read(dir.path(), "*.json");
-    let out = dir.path().join("few");
-    let report = frame
-        .filter_sql("type = 'Push' and score = 0.5")
-        .write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default())
-        .unwrap();
-    assert_eq!(report.files.len(), 1);
-    assert_eq!(
-        report.rows,
-        (0..4280).filter(|i| i % 3 == 0 && i % 13 == 0).count() as u64
-    );
-    let out = dir.path().join("none");
-    let report = frame
-        .filter_sql("type = 'Nothing'")
-        .write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default())
-        .unwrap();
-    assert_eq!((report.files.len(), report.rows), (1, 0));
-    assert_eq!(
-        read_back(&out).schema().fields(),
-        frame.schema().unwrap().fields()
-    );
-    let error = frame
-        .write_parquet_with(&SerialExecutor, &out, &ParquetOptions::default())
-        .unwrap_err();
-    assert!(error.message().contains("exists"), "{error}");
-}
-
-#[test]
 fn records_that_are_lists_and_empty_files_are_read() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "a.json", "[\"a\",\"b\"]\n[\"x\",3,null,2.9]\n");
@@ -532,68 +321,4 @@ fn columns_that_only_text_holds_are_told_with_their_line() {
         shown,
         numbers.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
     );
-}
-
-#[test]
-fn a_file_that_is_one_document_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    for (text, what) in [
-        ("[{\"a\":1},{\"a\":2}]\n", "one JSON array of records"),
-        (
-            "[\n{\"a\":1},\n{\"a\":2}\n]\n",
-            "one JSON array over several lines",
-        ),
-        ("{\n  \"a\": 1\n}\n", "a JSON document over several lines"),
-    ] {
-        write(dir.path(), "a.json", text);
-        let error = read(dir.path(), "a.json")
-            .compute_with(&SerialExecutor)
-            .unwrap_err();
-        let message = error.message();
-        assert!(
-            message.contains("a.json is ") && message.contains(what),
-            "{message}"
-        );
-        assert!(
-            message.contains("JSON lines") && message.contains("jq -c"),
-            "{message}"
-        );
-    }
-}
-
-#[test]
-fn sums_of_text_are_refused_by_their_names() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "a.json", "{\"a\":\"x\",\"k\":1}\n");
-    for (function, name) in [(sum(col("a")), "sum"), (mean(col("a")), "mean")] {
-        let frame = read(dir.path(), "a.json").groupby(["k"]).agg([function]);
-        let error = frame.compute_with(&SerialExecutor).unwrap_err();
-        let wanted = format!("{name} needs numbers, and a is Utf8; cast it first (`cast`)");
-        assert_eq!(error.message(), wanted);
-        assert!(error.location().is_some());
-    }
-}
-
-#[test]
-fn a_torn_first_record_is_a_bad_record_and_no_document() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "a.json", "{\"a\":1,\n{\"a\":2}\n{\"a\":3}\n");
-    let options = |bad_records| JsonOptions {
-        bad_records,
-        ..JsonOptions::default()
-    };
-    let read = |bad| DataFrame::read_json([dir.path().join("a.json")], options(bad));
-    let batch = read(BadRecords::Skip)
-        .compute_with(&SerialExecutor)
-        .unwrap();
-    assert_eq!(batch.num_rows(), 2);
-    let error = read(BadRecords::Fail).compute_with(&SerialExecutor);
-    let error = error.unwrap_err();
-    assert!(error.message().contains("a.json:1:"), "{error}");
-    // among records, a document is a bad record
-    write(dir.path(), "a.json", "{\"a\":2}\n");
-    write(dir.path(), "b.json", "[{\"a\":1},{\"a\":2}]\n");
-    let both = [dir.path().join("a.json"), dir.path().join("b.json")];
-    let both = DataFrame::read_json(both, options(BadRecords::Skip));
-    assert_eq!(both.compute_with(&SerialExecutor).unwrap().num_rows(), 1);
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use arrow::array::{Array, AsArray};
 use common::{bytes_of, read_back, write};
+use flagstone_common::Counter;
 use flagstone_frame::{CsvOptions, DataFrame, JsonOptions, ParquetOptions, WriteReport};
-use flagstone_graph::{Counter, Execute, Graph, SerialExecutor};
+use flagstone_graph::{Execute, Graph, SerialExecutor};
 use flagstone_scheduler::Session;
 
 /// Two such files are too long to be one partition.
@@ -211,7 +212,7 @@ fn the_budget_that_a_refusal_names_is_enough() {
     let error = write_in(8 << 20).unwrap_err();
     assert_eq!(error.kind(), flagstone_frame::ErrorKind::Budget, "{error}");
     let named = error.message().rsplit("works is ").next().unwrap();
-    let named = flagstone_memory::parse_bytes(named).unwrap();
+    let named = flagstone_common::parse_bytes(named).unwrap();
     assert!(named > 8 << 20, "{error}");
     assert_eq!(write_in(named).unwrap().rows as usize, 2 * ROWS);
 }

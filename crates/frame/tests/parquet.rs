@@ -5,8 +5,9 @@ mod common;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use common::write;
+use flagstone_common::{Counter, SerialHost};
 use flagstone_frame::{DataFrame, JsonOptions, ParquetOptions, col, count_all, lit, min, sum};
-use flagstone_graph::{Counter, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially};
+use flagstone_graph::{FreezeOptions, Graph, SerialExecutor, run_serially};
 use flagstone_scheduler::Session;
 
 /// A directory of several files and row groups, `n` ascending.

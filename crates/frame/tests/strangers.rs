@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
+use flagstone_common::ErrorKind;
 use flagstone_frame::{DataFrame, ParquetOptions, RowFormat, RowOptions, col, count_all, sum};
-use flagstone_graph::{ErrorKind, SerialExecutor};
+use flagstone_graph::SerialExecutor;
 use flagstone_scheduler::Session;
 use parquet::basic::LogicalType;
 use parquet::file::reader::{FileReader, SerializedFileReader};

@@ -7,7 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
+
 use crate::exec::{Budgets, Execute, Resources};
 use crate::graph::Graph;
 use crate::id::LayerId;

@@ -5,9 +5,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use flagstone_memory::Memory;
-
-use crate::error::{Error, Result};
+use flagstone_common::{Error, Memory, Result};
 
 /// What a value must offer to live between tasks. The scheduler knows no more of it.
 pub trait BlockData: Any + Send + Sync {
@@ -93,11 +91,6 @@ impl Block {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// Whether two blocks are the same value in memory.
-    pub fn same_as(&self, other: &Block) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// A block without content, for tasks that only have an effect.
     pub fn unit() -> Self {
         Block::new(Unit)
@@ -109,7 +102,7 @@ impl fmt::Debug for Block {
         write!(
             f,
             "Block({})",
-            flagstone_memory::format_bytes(self.nbytes())
+            flagstone_common::format_bytes(self.nbytes())
         )
     }
 }
@@ -204,7 +197,7 @@ impl<'a> Inputs<'a> {
             .get(i)
             .and_then(Option::as_ref)
             .and_then(Block::downcast_ref)
-            .ok_or_else(|| Error::input(i, type_name::<T>()))
+            .ok_or_else(|| not_an_input(i, type_name::<T>()))
     }
 
     /// The `i`-th input as a block.
@@ -213,13 +206,13 @@ impl<'a> Inputs<'a> {
     /// When it was taken before or does not exist.
     pub fn block(&self, i: usize) -> Result<&Block> {
         let block = self.blocks.get(i).and_then(Option::as_ref);
-        block.ok_or_else(|| Error::input(i, "a block that was not taken yet"))
+        block.ok_or_else(|| not_an_input(i, "a block that was not taken yet"))
     }
 
     /// The value put in by [`Block::value`] as the `i`-th input.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// When it holds another type, or was taken before.
     pub fn value<T: Send + Sync + 'static>(&self, i: usize) -> Result<&T> {
         self.get::<Value<T>>(i).map(|value| &value.value)
     }
@@ -233,7 +226,7 @@ impl<'a> Inputs<'a> {
         self.blocks
             .get_mut(i)
             .and_then(Option::take)
-            .ok_or_else(|| Error::input(i, "a block that was not taken yet"))
+            .ok_or_else(|| not_an_input(i, "a block that was not taken yet"))
     }
 
     /// Splits the inputs: the first `mid` here, the rest in the returned value.
@@ -241,6 +234,10 @@ impl<'a> Inputs<'a> {
         let (head, tail) = self.blocks.split_at_mut(mid);
         (Inputs { blocks: head }, Inputs { blocks: tail })
     }
+}
+
+fn not_an_input(position: usize, wanted: &str) -> Error {
+    Error::invalid(format!("input {position} of the task is not {wanted}"))
 }
 
 /// Encodes a block into memory and decodes it again: what tests of codecs call.

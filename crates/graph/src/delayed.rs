@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
+use flagstone_common::{Error, Result, TaskContext};
+
 use crate::block::{Block, Inputs, Value};
-use crate::context::TaskContext;
-use crate::error::{Error, Result};
 use crate::exec::Execute;
 use crate::explicit::{ExplicitBuilder, Pick};
 use crate::footprint::Footprint;
@@ -76,7 +76,7 @@ impl<T> std::fmt::Debug for Lazy<T> {
 /// let two = add.call((&one, &one));
 /// let three = add.call((&one, &two));
 /// assert_eq!(three.compute_with(&SerialExecutor)?, 3);
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 pub fn delayed<F>(function: F) -> Delayed<F> {
     Delayed {

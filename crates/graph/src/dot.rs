@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
+use flagstone_common::{Error, Result};
 use layout::backends::svg::SVGWriter;
 use layout::gv::{DotParser, GraphBuilder};
 
-use crate::error::{Error, Result};
 use crate::program::Program;
 
 /// Programs with more tasks are drawn by layer.
@@ -64,39 +64,5 @@ impl Program {
         let mut svg = SVGWriter::new();
         graph.do_it(false, false, false, &mut svg);
         Ok(svg.finalize())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::{Block, FAN_IN, Footprint, FreezeOptions, Graph, OneToOne};
-
-    fn program(leaves: u32) -> crate::Program {
-        let mut graph = Graph::new();
-        let size = |_| Footprint::exact(8).resident();
-        let source = graph.push(
-            OneToOne::source("load", leaves, size, |_, _, _| Ok(Block::unit())),
-            &[],
-        );
-        let root = graph.reduce("sum", source, FAN_IN, size, |_, _, _| Ok(Block::unit()));
-        graph.freeze(&[root], &FreezeOptions::default()).unwrap()
-    }
-
-    #[test]
-    fn small_programs_show_tasks_and_large_ones_layers() {
-        let dot = program(3).to_dot();
-        assert_eq!(dot.matches(" -> ").count(), 3);
-        assert!(dot.contains("load-") && dot.contains("[2] #2"), "{dot}");
-        let dot = program(1000).to_dot();
-        assert!(dot.contains("load (1000 tasks)"), "{dot}");
-    }
-
-    #[test]
-    fn the_svg_names_every_task() {
-        let svg = program(3).to_svg().unwrap();
-        assert!(
-            svg.contains("<svg") && svg.matches("load-").count() >= 3,
-            "{svg}"
-        );
     }
 }

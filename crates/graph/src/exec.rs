@@ -1,12 +1,11 @@
 //! Executing a graph: the seam, and the reference that every other executor must equal bit for bit.
 
+use flagstone_common::{Error, Result, SerialHost, TaskContext, catch};
+
 use crate::block::{Block, Inputs};
-use crate::context::{SerialHost, TaskContext};
-use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::id::LayerId;
 use crate::program::{FreezeOptions, Program};
-use crate::unwind::catch;
 
 /// What a plan may count on while it is lowered.
 ///
@@ -39,7 +38,7 @@ pub trait Execute {
     /// The first error by rank, with the key of its task.
     fn execute(&self, graph: &Graph, outputs: &[LayerId]) -> Result<Vec<Vec<Block>>>;
 
-    /// The same executor with other budgets; `None` where nothing is refused for want of memory.
+    /// This executor with other budgets; `None` where nothing is refused for want of memory.
     fn budgets(&self) -> Option<&dyn Budgets> {
         None
     }

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use flagstone_common::{Error, ErrorKind, Result, TaskContext};
+
 use crate::block::{Block, Inputs};
-use crate::context::TaskContext;
-use crate::error::{Error, ErrorKind, Result};
 use crate::footprint::Footprint;
 use crate::layer::{Deps, Layer};
 
@@ -55,7 +55,7 @@ pub struct FunctionId(u32);
 /// let layer = graph.push(builder.build(), &[]);
 /// let blocks = SerialExecutor.execute(&graph, &[layer])?;
 /// assert_eq!(blocks[0][b as usize].value_ref::<u64>(), Some(&2));
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 pub struct ExplicitBuilder(Explicit);
 
@@ -173,7 +173,7 @@ impl Pick {
         Pick { tasks, footprint }
     }
 
-    /// The same from several layers: each task with the input slot of its layer.
+    /// One task for each of `tasks` of several layers, each with the input slot of its layer.
     pub fn of_inputs(tasks: Vec<(u32, u32)>, footprint: Footprint) -> Self {
         Pick { tasks, footprint }
     }
@@ -216,7 +216,7 @@ impl Layer for Pick {
 /// graph.value("w", 10i64);
 /// let blocks = graph.compute_with(&SerialExecutor, &["z"])?;
 /// assert_eq!(blocks[0].value_ref::<i64>(), Some(&11));
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 pub struct KeyedGraph {
     name: String,

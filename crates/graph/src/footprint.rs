@@ -56,7 +56,7 @@ impl Footprint {
         }
     }
 
-    /// The same with scratch.
+    /// Adds scratch: what the task needs beside inputs and output while it runs.
     pub const fn with_scratch(self, scratch_bytes: u64) -> Self {
         Footprint {
             scratch_bytes,
@@ -64,7 +64,7 @@ impl Footprint {
         }
     }
 
-    /// The same, working in place on the dependency at this position.
+    /// Declares that the task works in place on the dependency at this position.
     pub const fn reusing(self, dependency: u16) -> Self {
         Footprint {
             reuse: Some(dependency),
@@ -72,7 +72,7 @@ impl Footprint {
         }
     }
 
-    /// The same, with an output that must stay resident.
+    /// Declares that the output must stay in memory until it is released.
     pub const fn resident(self) -> Self {
         Footprint {
             spillable: false,

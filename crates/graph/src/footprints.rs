@@ -1,6 +1,7 @@
 //! The declared bytes of every kept task, asked for once.
 
-use crate::error::Result;
+use flagstone_common::Result;
+
 use crate::footprint::Footprint;
 use crate::freeze::Kept;
 use crate::graph::Graph;

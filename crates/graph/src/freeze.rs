@@ -11,7 +11,8 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
+
 use crate::fuse::fuse;
 use crate::graph::Graph;
 use crate::id::{LayerId, TaskId};
@@ -77,7 +78,8 @@ impl Graph {
         self.freeze_watched(outputs, options, &|_| Ok(()))
     }
 
-    /// The same while somebody looks on, who may refuse what the plan takes or end it.
+    /// [Freezes](Self::freeze) while somebody looks on, who may refuse what the plan takes or end
+    /// it.
     ///
     /// # Errors
     /// Those of [`freeze`](Self::freeze) and of `watch`.
@@ -219,7 +221,6 @@ fn number(
         by_rank,
         ranks,
         peak_bytes,
-        largest,
         dep_offsets,
         deps,
         ..
@@ -275,6 +276,5 @@ fn number(
         output_bits,
         output_repeats,
         sequential_peak_bytes: peak_bytes,
-        largest,
     }
 }

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
+use flagstone_common::{Result, TaskContext};
+
 use crate::block::{Block, Inputs};
-use crate::context::TaskContext;
-use crate::error::Result;
 use crate::footprint::{Certainty, Footprint};
 use crate::graph::{Graph, Node};
 use crate::id::LayerId;

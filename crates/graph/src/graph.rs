@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use flagstone_common::{Error, Result, Token, TokenHasher};
+
 use crate::id::LayerId;
 use crate::layer::{Deps, Layer, MissingTask, Slot};
-use crate::token::{Token, TokenHasher};
 
 /// Layers in topological order: a layer is pushed after its inputs, so the layers cannot form a
 /// cycle (the tasks inside an explicit layer can; they are checked where it is made).
@@ -194,7 +194,7 @@ impl Graph {
             None => format!("input {} of {}", missing.slot, node.inputs.len()),
         };
         let error = Error::new(
-            crate::error::ErrorKind::MissingDependency,
+            flagstone_common::ErrorKind::MissingDependency,
             format!("depends on {target}: there is no such task"),
         )
         .with_key(from.to_string(), Vec::new());

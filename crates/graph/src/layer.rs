@@ -4,11 +4,10 @@
 //! and how to run it follow from *i*, so that building a collection costs O(1) per operation and
 //! nothing per task.
 
+use flagstone_common::{Result, TaskContext, TokenHasher};
+
 use crate::block::{Block, Inputs};
-use crate::context::TaskContext;
-use crate::error::Result;
 use crate::footprint::Footprint;
-use crate::token::TokenHasher;
 
 /// One operation's tasks. Everything must follow from the task's index alone, and `run` must give
 /// the same block each time: a task that cannot grow within the budget is run again.

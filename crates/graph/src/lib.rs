@@ -10,10 +10,8 @@
 
 mod advice;
 mod block;
-mod context;
 mod delayed;
 mod dot;
-mod error;
 mod exec;
 mod explicit;
 mod footprint;
@@ -27,18 +25,12 @@ mod layer;
 mod order;
 mod planning;
 mod program;
-mod quality;
 mod sequence;
-mod shapes;
-mod token;
-mod unwind;
 mod walk;
 
 pub use advice::{Plan, advised, smallest_that_works};
 pub use block::{Block, BlockData, Codec, Inputs, Unit, Value, round_trip};
-pub use context::{Counter, ScratchFile, SerialHost, TaskContext, TaskHost};
 pub use delayed::{Arguments, Delayed, Lazy, compute_all, delayed, lazy};
-pub use error::{Error, ErrorKind, Result};
 pub use exec::{Budgets, Execute, Resources, SerialExecutor, run_serially};
 pub use explicit::{Explicit, ExplicitBuilder, FunctionId, KeyedGraph, Pick, TaskFn};
 pub use footprint::{Certainty, Footprint};
@@ -48,7 +40,3 @@ pub use key::Key;
 pub use layer::{Deps, IoBytes, Layer};
 pub use planning::{PLANNED_EDGE_BYTES, PLANNED_KEPT_BYTES, PLANNED_TASK_BYTES, Watch};
 pub use program::{FreezeOptions, Program};
-pub use quality::{KEYS_MAX, KeySeen, Qualities, Quality, ValueType};
-pub use shapes::{FAN_IN, OneToOne};
-pub use token::{Token, TokenHasher};
-pub use unwind::{catch, drop_quietly};

@@ -12,7 +12,8 @@
 //! takes runs next (`x + x.T` then holds two blocks instead of half the matrix). A layer may
 //! suggest an order of its own. Each candidate's heap is simulated; the lowest peak is kept.
 
-use crate::error::Result;
+use flagstone_common::Result;
+
 use crate::footprints::Footprints;
 use crate::freeze::Kept;
 use crate::graph::Graph;
@@ -63,7 +64,7 @@ pub(crate) fn order(
     let peaks = (!footprints.uniform).then(|| subtree_peaks(kept, &footprints));
     let mut best = Walk::new(tasks, peaks.as_deref(), true).finish()?;
     drop(peaks);
-    if kept.shared && best.peak_bytes > best.largest.1 {
+    if kept.shared && best.peak_bytes > best.largest_bytes {
         let eager = release_eagerly(tasks, &best.by_rank)?;
         if eager.peak_bytes < best.peak_bytes {
             best = eager;

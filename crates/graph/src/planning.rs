@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::error::Result;
+use flagstone_common::Result;
 
 /// Called now and then with the bytes that the plan will have taken at its peak, as far as it is
 /// known; an error ends the planning. The first call is before anything is made for each task.
@@ -10,9 +10,9 @@ pub type Watch<'w> = &'w dyn Fn(u64) -> Result<()>;
 
 /// What freezing takes for each task of its layers: places in lists, whether it is needed or not.
 pub const PLANNED_TASK_BYTES: u64 = 40;
-/// The same for each task that is needed, while it is ordered.
+/// What freezing takes for each task that is needed, while it is ordered.
 pub const PLANNED_KEPT_BYTES: u64 = 88;
-/// The same for each dependency, which is written down in both directions.
+/// What freezing takes for each dependency, which is written down in both directions.
 pub const PLANNED_EDGE_BYTES: u64 = 24;
 
 /// A watch with what it is told.

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use flagstone_common::{Error, Result, TaskContext};
+
 use crate::block::{Block, Inputs};
-use crate::context::TaskContext;
-use crate::error::{Error, Result};
 use crate::footprint::Footprint;
 use crate::graph::Node;
 use crate::id::TaskId;
@@ -49,8 +49,6 @@ pub struct Program {
     /// Tasks that were asked for more than once, and how much more often.
     pub(crate) output_repeats: std::collections::HashMap<TaskId, u32>,
     pub(crate) sequential_peak_bytes: u64,
-    /// The rank whose inputs, output and scratch are largest, and their sum.
-    pub(crate) largest: (u32, u64),
 }
 
 impl Program {
@@ -141,11 +139,6 @@ impl Program {
     /// The peak of resident bytes when tasks run one by one in rank order, by declared sizes.
     pub fn sequential_peak_bytes(&self) -> u64 {
         self.sequential_peak_bytes
-    }
-
-    /// The task whose inputs, output and scratch are largest together, with their bytes.
-    pub fn largest_task(&self) -> Option<(TaskId, u64)> {
-        (!self.dense.is_empty()).then_some((TaskId(self.largest.0), self.largest.1))
     }
 
     /// A task's key, for people.

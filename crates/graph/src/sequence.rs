@@ -18,8 +18,8 @@ pub(crate) struct Sequence {
     live_bytes: u64,
     /// Peak of resident bytes when tasks run one by one.
     pub(crate) peak_bytes: u64,
-    /// The rank of the task whose inputs, output and scratch are largest, and their sum.
-    pub(crate) largest: (u32, u64),
+    /// Inputs, output and scratch of the task that holds most of them at once.
+    pub(crate) largest_bytes: u64,
     /// Dependencies in rank numbers, in compressed rows by rank; kept up to date if `renumbers`.
     pub(crate) dep_offsets: Vec<u32>,
     pub(crate) deps: Vec<TaskId>,
@@ -51,7 +51,7 @@ impl Sequence {
             uses,
             live_bytes: 0,
             peak_bytes: 0,
-            largest: (0, 0),
+            largest_bytes: 0,
             dep_offsets,
             deps: Vec::with_capacity(edges),
             renumbers,
@@ -90,9 +90,7 @@ impl Sequence {
         if self.renumbers {
             self.dep_offsets.push(self.deps.len() as u32);
         }
-        if held > self.largest.1 {
-            self.largest = (rank, held);
-        }
+        self.largest_bytes = self.largest_bytes.max(held);
         if self.uses[task as usize] == 0 {
             self.live_bytes = self.live_bytes.saturating_sub(output);
         }

@@ -1,6 +1,7 @@
 //! Depth-first from the outputs, without recursion.
 
-use crate::error::Result;
+use flagstone_common::Result;
+
 use crate::order::Tasks;
 use crate::sequence::Sequence;
 

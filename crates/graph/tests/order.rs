@@ -1,9 +1,14 @@
 //! The static order, by shapes: a graph in, an order and its peak out.
 
+#[path = "common/shapes.rs"]
+mod shapes;
+
+use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{
     Block, Deps, ExplicitBuilder, Footprint, FreezeOptions, Graph, Inputs, Layer, Pick, Program,
-    Result, TaskContext,
 };
+
+use shapes::OneToOne;
 
 /// Tasks by hand: (bytes of the block, scratch, what it reads).
 struct Tasks(Vec<(u64, u64, Vec<u32>)>);
@@ -209,7 +214,6 @@ fn ranks_are_topological_and_dependents_are_the_future_uses() {
 
 #[test]
 fn tokens_cover_parameters_and_inputs() {
-    use flagstone_graph::OneToOne;
     let source = |version: &str| {
         OneToOne::source(
             "load",

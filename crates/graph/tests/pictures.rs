@@ -5,9 +5,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use flagstone_graph::{
-    Block, Deps, Footprint, FreezeOptions, Graph, Inputs, Layer, LayerId, Result, TaskContext,
-};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, FreezeOptions, Graph, Inputs, Layer, LayerId};
 
 type Reads = dyn Fn(u32) -> Vec<(usize, u32)> + Send + Sync;
 

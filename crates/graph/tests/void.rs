@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use flagstone_graph::Quality;
+use flagstone_common::Quality;
 
 fn part(number: u64, void: &[(u64, u64)]) -> Quality {
     let read = Quality {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind};
+use flagstone_common::{Error, Fault};
 
 /// How the bytes of a file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -115,7 +115,7 @@ impl Compression {
             found => format!("; its bytes are {}", found.name()),
         };
         let message = format!("it is called {} but is not {0} inside{hint}", named.name());
-        Err(Error::new(ErrorKind::Corrupt, message)
+        Err(Error::of(Fault::Corrupt, message)
             .at_path(path)
             .at_offset(0))
     }
@@ -168,7 +168,7 @@ mod tests {
             Compression::Zstd
         );
         let error = detect("a.gz", b"{\"a\":1}").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert_eq!(error.fault(), Some(Fault::Corrupt));
         assert!(
             error.to_string().contains("called gzip but is not gzip"),
             "{error}"

@@ -3,6 +3,8 @@
 use std::io::{self, IoSlice, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flagstone_common::{Counter, TaskContext};
+
 /// Who is told about bytes that were read and written. Compressed bytes count as they are on disk.
 pub trait IoCounters: Send + Sync {
     /// `bytes` were read.
@@ -15,6 +17,17 @@ pub trait IoCounters: Send + Sync {
 impl IoCounters for () {
     fn bytes_read(&self, _: u64) {}
     fn bytes_written(&self, _: u64) {}
+}
+
+/// Tells the run's counters.
+impl IoCounters for TaskContext<'_> {
+    fn bytes_read(&self, bytes: u64) {
+        self.count(Counter::BytesRead, bytes);
+    }
+
+    fn bytes_written(&self, bytes: u64) {
+        self.count(Counter::BytesWritten, bytes);
+    }
 }
 
 /// Two sums that many threads may add to.

@@ -10,7 +10,7 @@
 //! 2. So a reader that starts in the middle must start where no delimiter can begin before and end
 //!    after: [`Delimiter::may_overlap`] says whether that is a question at all.
 
-use crate::error::{Error, ErrorKind};
+use flagstone_common::{Error, Fault};
 
 /// How long a delimiter may be.
 pub const DELIMITER_BYTES_MAX: usize = 64;
@@ -19,7 +19,7 @@ pub const DELIMITER_BYTES_MAX: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Delimiter {
     bytes: [u8; DELIMITER_BYTES_MAX],
-    /// As it was given: may be longer than what is kept, which is then refused.
+    /// The length that was given: may be longer than what is kept, which is then refused.
     len: u32,
     /// It starts at multiples of this.
     unit: u8,
@@ -115,7 +115,7 @@ impl Delimiter {
         }
     }
 
-    /// The same characters in UTF-16; `None` when they are not UTF-8.
+    /// Its characters in UTF-16; `None` when they are not UTF-8.
     #[must_use]
     pub fn wide(&self, order: ByteOrder) -> Option<Delimiter> {
         let text = std::str::from_utf8(self.bytes()).ok()?;
@@ -141,7 +141,7 @@ impl Delimiter {
             "a delimiter has 1 to {DELIMITER_BYTES_MAX} bytes, not {}",
             self.len
         );
-        Err(Error::new(ErrorKind::Pattern, message))
+        Err(Error::of(Fault::Pattern, message))
     }
 
     /// Its bytes.

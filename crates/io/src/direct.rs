@@ -22,7 +22,7 @@ const DIRECT_BYTES_MIN: usize = 1 << 20;
 #[derive(Debug)]
 pub struct DirectFile {
     file: File,
-    /// The same file, opened for writes past the cache.
+    /// This file, opened for writes past the cache.
     direct: Option<File>,
     /// The file system let us open it so, but refused a write.
     refused: AtomicBool,

@@ -7,8 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flagstone_common::{Error, Fault};
+
 use crate::compression::{Compression, HEAD_LEN};
-use crate::error::{Error, ErrorKind};
 use crate::natural::compare_paths;
 use crate::source::{LocalFs, Source};
 
@@ -29,8 +30,8 @@ impl InputFile {
     /// Looks at one file: its length, and its compression from name and first bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], [`ErrorKind::PermissionDenied`], [`ErrorKind::NotAFile`], and
-    /// [`ErrorKind::Corrupt`] when the name promises another compression than the bytes have.
+    /// [`Fault::NotFound`], [`Fault::PermissionDenied`], [`Fault::NotAFile`], and
+    /// [`Fault::Corrupt`] when the name promises another compression than the bytes have.
     pub fn look(path: &Path, source: &dyn Source) -> Result<InputFile, Error> {
         let stat = source
             .stat(path)
@@ -40,11 +41,11 @@ impl InputFile {
                 "it is a directory; write {}/* to read the files in it",
                 crate::glob::pattern_of(path)
             );
-            return Err(Error::new(ErrorKind::NotAFile, message).at_path(path));
+            return Err(Error::of(Fault::NotAFile, message).at_path(path));
         }
         if stat.is_special {
             let message = "it is a pipe or a device, not a regular file; copy it to a file first";
-            return Err(Error::new(ErrorKind::NotAFile, message).at_path(path));
+            return Err(Error::of(Fault::NotAFile, message).at_path(path));
         }
         let file = source
             .open(path)
@@ -97,7 +98,7 @@ impl InputFile {
 /// The local files that paths and patterns name; see [`expand_in`].
 ///
 /// # Errors
-/// As [`expand_in`].
+/// Those of [`expand_in`].
 pub fn expand<P: AsRef<Path>>(
     patterns: impl IntoIterator<Item = P>,
 ) -> Result<Vec<InputFile>, Error> {
@@ -227,7 +228,7 @@ fn matches<'p>(
     if paths.is_empty() {
         let hint = why_nothing_matches(source, pattern);
         let message = format!("no file matches the pattern {text:?}; {hint}");
-        return Err(Error::new(ErrorKind::NotFound, message));
+        return Err(Error::of(Fault::NotFound, message));
     }
     paths.sort_by(|a, b| compare_paths(a, b));
     Ok(Some((text, paths)))
@@ -236,7 +237,7 @@ fn matches<'p>(
 fn nothing_named() -> Error {
     let message = "no file is named: the list of paths is empty; give a path or a pattern like \
                    \"logs/*.gz\"";
-    Error::new(ErrorKind::NotFound, message)
+    Error::of(Fault::NotFound, message)
 }
 
 /// The first directory on the way that is not there, or where the search began.
@@ -278,12 +279,12 @@ fn named_cwd(before: &str) -> String {
 }
 
 fn look_matched(pattern: &str, path: PathBuf, source: &dyn Source) -> Result<InputFile, Error> {
-    InputFile::look(&path, source).map_err(|error| match error.kind() {
-        ErrorKind::NotAFile => {
+    InputFile::look(&path, source).map_err(|error| match error.fault() {
+        Some(Fault::NotAFile) => {
             let message = format!(
                 "the pattern {pattern:?} matches it, and it is not a file; narrow the pattern"
             );
-            Error::new(ErrorKind::NotAFile, message).at_path(&path)
+            Error::of(Fault::NotAFile, message).at_path(&path)
         }
         _ => error,
     })

@@ -8,9 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use flagstone_common::{Error, Fault};
 use glob::{MatchOptions, Pattern};
-
-use crate::error::{Error, ErrorKind};
 
 /// One component of a pattern.
 enum Part {
@@ -28,7 +27,7 @@ pub(crate) fn list(pattern: &str) -> Result<Vec<PathBuf>, Error> {
             "the pattern {pattern:?} is wrong at character {}: {}",
             error.pos, error.msg
         );
-        Error::new(ErrorKind::Pattern, message)
+        Error::of(Fault::Pattern, message)
     };
     // mistakes anywhere in it are told with their place in the whole
     Pattern::new(pattern).map_err(wrong)?;

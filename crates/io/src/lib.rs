@@ -27,7 +27,7 @@
 //!
 //! ```
 //! use flagstone_io::{ByteRange, Io, ReadOptions, expand, for_each_line};
-//! use flagstone_memory::Unlimited;
+//! use flagstone_common::Unlimited;
 //!
 //! let dir = tempfile::tempdir()?;
 //! std::fs::write(dir.path().join("a.txt"), "one\r\ntwo\n\nfour")?;
@@ -38,15 +38,15 @@
 //! let range = ByteRange::whole(files[0].clone());
 //! for_each_line(&range, &Io::new(&memory), &ReadOptions::default(), |line| {
 //!     lengths.push((line.number, line.bytes.len()));
-//!     Ok::<(), flagstone_io::Error>(())
+//!     Ok::<(), flagstone_common::Error>(())
 //! })?;
 //! assert_eq!(lengths, [(Some(1), 3), (Some(2), 3), (Some(3), 0), (Some(4), 4)]);
 //! assert_eq!(memory.granted_bytes(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod error;
 mod glob;
+mod identity;
 mod source;
 
 mod binary;
@@ -71,8 +71,8 @@ mod quiet;
 mod atomic;
 mod count;
 mod direct;
+mod origin;
 mod partial;
-mod place;
 mod quarantine;
 
 pub use atomic::{AtomicDir, AtomicFile, OutputOptions};
@@ -83,18 +83,18 @@ pub use count::{Counters, CountingWriter, IoCounters};
 pub use decode::DecompressingReader;
 pub use delimiter::{ByteOrder, DELIMITER_BYTES_MAX, Delimiter};
 pub use direct::{DIRECT_BLOCK_BYTES, DirectFile};
-pub use error::{Error, ErrorKind};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use glob::pattern_of;
+pub use identity::identity;
 pub use lines::{Line, LineReader, for_each_line, line_number_at};
 pub use natural::compare_paths;
 pub use numbers::LineNumbers;
 pub use options::{LineLimit, ReadOptions};
+pub use origin::{AskOrigin, LazyOrigin};
 pub use pack::PackedFile;
 pub use partial::remove_unfinished;
 pub use paths::IntoPaths;
-pub use place::Place;
 pub use quarantine::{BadRecord, BadRecords, Quarantine};
 pub use range::{ByteRange, split_files};
 pub use regular::{open_regular, regular};
-pub use source::{Io, LocalFs, ReadAt, Source, Stat};
+pub use source::{Cancelled, Io, LocalFs, ReadAt, Source, Stat};

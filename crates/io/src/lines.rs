@@ -1,8 +1,9 @@
 //! Single lines, over blocks of lines.
 
+use flagstone_common::Error;
+
 use crate::blocks::{BlockReader, Span};
 use crate::delimiter::Delimiter;
-use crate::error::Error;
 use crate::files::InputFile;
 use crate::numbers::count;
 use crate::options::ReadOptions;
@@ -86,7 +87,7 @@ impl<'a> LineReader<'a> {
     /// Opens a range.
     ///
     /// # Errors
-    /// As [`BlockReader::open`].
+    /// Those of [`BlockReader::open`].
     pub fn open(range: &ByteRange, options: &ReadOptions, io: &Io<'a>) -> Result<Self, Error> {
         let blocks = BlockReader::open(range, options, io)?;
         Ok(LineReader {
@@ -99,7 +100,7 @@ impl<'a> LineReader<'a> {
     /// The next line; `None` after the last one.
     ///
     /// # Errors
-    /// As [`BlockReader::next_block`].
+    /// Those of [`BlockReader::next_block`].
     pub fn next_line(&mut self) -> Result<Option<Line<'_>>, Error> {
         while self.cut.pos == self.span.end - self.span.start {
             let Some(span) = self.blocks.next_span()? else {

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flagstone_common::Error;
+
 use crate::compression::Compression;
 use crate::decode::DecompressingReader;
 use crate::delimiter::Delimiter;
-use crate::error::Error;
 use crate::files::InputFile;
 use crate::source::Io;
 

@@ -51,8 +51,8 @@ impl ReadOptions {
         }
     }
 
-    /// The same with what is leased in addition, if it is free, to decode a small gzip file at
-    /// once.
+    /// What reading a range leases at most: also what is taken, if it is free, to decode a small
+    /// gzip file at once.
     pub fn lease_bytes_max(&self, range: &ByteRange) -> u64 {
         let (needed, len) = (self.lease_bytes_needed(range), range.file.len());
         match range.file.compression() {

@@ -4,11 +4,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use flagstone_memory::{Lease, Memory};
+use flagstone_common::{Error, Fault, Lease, Memory};
 use flate2::write::GzEncoder;
 
 use crate::compression::Compression;
-use crate::error::{Error, ErrorKind};
 
 /// Bytes go to the file in pieces of this size.
 const BUFFER_BYTES: u64 = 64 << 10;
@@ -41,7 +40,7 @@ impl PackedFile {
                     "files are not written as {other:?}, only read; choose Compression::Gzip, \
                      Compression::Zstd or Compression::None"
                 );
-                Err(Error::new(ErrorKind::Pattern, message).at_path(target))
+                Err(Error::of(Fault::Pattern, message).at_path(target))
             }
         }
     }
@@ -120,7 +119,7 @@ impl PackedFile {
 
 #[cfg(test)]
 mod tests {
-    use flagstone_memory::Unlimited;
+    use flagstone_common::Unlimited;
 
     use super::*;
     use crate::{DecompressingReader, Io, expand};

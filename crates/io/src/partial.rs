@@ -15,7 +15,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::{Error, ErrorKind};
+use flagstone_common::{Error, Fault};
 
 /// The unfinished outputs of this process.
 static OURS: Mutex<Option<HashMap<PathBuf, Stage>>> = Mutex::new(None);
@@ -95,7 +95,7 @@ impl Partial {
                     io::ErrorKind::NotFound => {
                         let message = "the output is a link to something that does not exist; \
                                        remove the link, or name what it should point at";
-                        Error::new(ErrorKind::NotFound, message).at_path(target)
+                        Error::of(Fault::NotFound, message).at_path(target)
                     }
                     _ => Error::os("follow the link", target, cause),
                 })?
@@ -105,7 +105,7 @@ impl Partial {
         let Some(name) = target.file_name().map(OsStr::to_owned) else {
             let message =
                 "an output needs a name of its own; write for example out/ or out.parquet";
-            return Err(Error::new(ErrorKind::NotAFile, message).at_path(&target));
+            return Err(Error::of(Fault::NotAFile, message).at_path(&target));
         };
         let parent = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -119,7 +119,7 @@ impl Partial {
         let ours = ours.get_or_insert_default();
         if ours.insert(path.clone(), Stage::Growing).is_some() {
             let message = "this process is writing to it already";
-            return Err(Error::new(ErrorKind::Exists, message).at_path(&target));
+            return Err(Error::of(Fault::Exists, message).at_path(&target));
         }
         Ok(Partial {
             target,
@@ -153,19 +153,19 @@ impl Partial {
 
 /// What is written into has to be a directory.
 fn check_parent(parent: &Path) -> Result<(), Error> {
-    let (kind, message) = match fs::metadata(parent) {
+    let (fault, message) = match fs::metadata(parent) {
         Ok(metadata) if metadata.is_dir() => return Ok(()),
         Ok(_) => (
-            ErrorKind::NotAFile,
+            Fault::NotAFile,
             "it is not a directory, so nothing can be written into it; name another",
         ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (
-            ErrorKind::NotFound,
+            Fault::NotFound,
             "the directory to write into does not exist; create it first",
         ),
         Err(cause) => return Err(Error::os("read", parent, cause)),
     };
-    Err(Error::new(kind, message).at_path(parent))
+    Err(Error::of(fault, message).at_path(parent))
 }
 
 fn beside(name: &OsStr, word: &str, pid: u32) -> OsString {

@@ -17,8 +17,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flagstone_common::{Error, Fault};
+
 use crate::atomic::hold;
-use crate::error::{Error, ErrorKind};
 use crate::partial::{Claim, is_abandoned, remove};
 
 /// What happens to a record that cannot be read, or that a closure refuses.
@@ -76,7 +77,7 @@ impl Quarantine {
     /// Whether a directory holds nothing but quarantined records, or does not exist.
     ///
     /// # Errors
-    /// [`ErrorKind::Exists`] when there is something else in it, and what the file system says.
+    /// [`Fault::Exists`] when there is something else in it, and what the file system says.
     pub fn check(directory: &Path) -> Result<(), Error> {
         Quarantine::parts(directory).map(drop)
     }
@@ -84,7 +85,7 @@ impl Quarantine {
     /// Removes what an earlier run left.
     ///
     /// # Errors
-    /// As [`Quarantine::check`]; nothing is removed then.
+    /// Those of [`check`](Self::check), and nothing is removed then; what the file system says.
     pub fn sweep(directory: &Path) -> Result<(), Error> {
         for part in Quarantine::parts(directory)? {
             remove(&part).map_err(|cause| Error::os("remove", &part, cause))?;
@@ -129,7 +130,7 @@ impl Quarantine {
                         "the quarantine holds other files than quarantined records, such as \
                          {name:?}; give it a directory of its own"
                     );
-                    return Err(Error::new(ErrorKind::Exists, message).at_path(directory));
+                    return Err(Error::of(Fault::Exists, message).at_path(directory));
                 }
             }
         }
@@ -305,7 +306,7 @@ mod tests {
         fs::write(&other, "").unwrap();
         for refused in [Quarantine::check(&directory), Quarantine::sweep(&directory)] {
             let error = refused.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Exists);
+            assert_eq!(error.fault(), Some(Fault::Exists));
             assert!(error.to_string().contains("part-1.jsonl"), "{error}");
         }
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 4);

@@ -5,8 +5,9 @@
 //! three or more is cut from its start: who begins in its middle would cut it elsewhere, and a line
 //! would be lost or seen twice. So it looks back to a place that no delimiter reaches across.
 
+use flagstone_common::Error;
+
 use crate::delimiter::Delimiter;
-use crate::error::Error;
 use crate::range::ByteRange;
 use crate::source::{Io, ReadAt};
 

@@ -18,7 +18,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 /// Opens a regular file with options of one's own; see [`open_regular`].
 ///
 /// # Errors
-/// As [`open_regular`].
+/// When there is no regular file of this name, and what the file system says.
 pub fn regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // without it, opening a pipe waits for its other end; regular files do not know it
     let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;

@@ -9,10 +9,9 @@ use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
-use flagstone_memory::Memory;
+use flagstone_common::{Error, Memory, TaskContext};
 
 use crate::count::IoCounters;
-use crate::error::Error;
 
 /// A place that files are read from.
 pub trait Source: Send + Sync {
@@ -31,7 +30,7 @@ pub trait Source: Send + Sync {
     /// All paths that match a pattern with `*`, `?`, `[...]` and `**`, in any order.
     ///
     /// # Errors
-    /// [`ErrorKind::Pattern`](crate::ErrorKind::Pattern) for a pattern that cannot be understood, and errors of listing.
+    /// [`Fault::Pattern`](flagstone_common::Fault::Pattern) for a pattern that cannot be understood, and errors of listing.
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, Error>;
 
     /// One path for all ways to write a directory, with links followed.
@@ -121,6 +120,27 @@ impl ReadAt for LocalFile {
     }
 }
 
+/// Who says whether a reader shall stop.
+#[derive(Clone, Copy)]
+pub enum Cancelled<'a> {
+    /// Nobody: it reads to the end.
+    Never,
+    /// It stops when this says so.
+    When(&'a dyn Fn() -> bool),
+    /// It stops when the task is cancelled.
+    WithTask(&'a TaskContext<'a>),
+}
+
+impl Cancelled<'_> {
+    fn now(self) -> bool {
+        match self {
+            Cancelled::Never => false,
+            Cancelled::When(cancelled) => cancelled(),
+            Cancelled::WithTask(ctx) => ctx.is_cancelled(),
+        }
+    }
+}
+
 /// What a reader may use while it reads.
 #[derive(Clone, Copy)]
 pub struct Io<'a> {
@@ -128,8 +148,8 @@ pub struct Io<'a> {
     pub memory: &'a dyn Memory,
     /// Who is told about bytes read.
     pub counters: &'a dyn IoCounters,
-    /// Whether to stop; asked once a block.
-    pub cancelled: &'a dyn Fn() -> bool,
+    /// Who says whether to stop; asked once a block.
+    pub cancelled: Cancelled<'a>,
     /// Where paths are opened.
     pub source: &'a dyn Source,
 }
@@ -140,9 +160,24 @@ impl<'a> Io<'a> {
         Io {
             memory,
             counters: &(),
-            cancelled: &|| false,
+            cancelled: Cancelled::Never,
             source: &LocalFs,
         }
+    }
+
+    /// Reads local files with a task's memory, tells its counters, and stops when the task shall.
+    pub fn of_task(ctx: &'a TaskContext<'a>) -> Self {
+        Io {
+            counters: ctx,
+            cancelled: Cancelled::WithTask(ctx),
+            ..Io::new(ctx.memory())
+        }
+    }
+
+    /// Counts nothing: for what is read to say where something is.
+    #[must_use]
+    pub fn uncounted(self) -> Self {
+        self.counters(&())
     }
 
     /// Tells these counters.
@@ -154,7 +189,10 @@ impl<'a> Io<'a> {
     /// Stops when this says so.
     #[must_use]
     pub fn cancelled(self, cancelled: &'a dyn Fn() -> bool) -> Self {
-        Io { cancelled, ..self }
+        Io {
+            cancelled: Cancelled::When(cancelled),
+            ..self
+        }
     }
 
     /// Opens paths there.
@@ -164,7 +202,7 @@ impl<'a> Io<'a> {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if (self.cancelled)() {
+        if self.cancelled.now() {
             Err(Error::cancelled())
         } else {
             Ok(())

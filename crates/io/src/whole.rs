@@ -8,11 +8,10 @@
 
 use std::io;
 
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Lease};
 use libdeflate_sys as sys;
 
 use crate::decode::{DecompressingReader, Header, check_trailer, parse_header};
-use crate::error::Error;
 use crate::files::InputFile;
 use crate::source::{Io, ReadAt};
 

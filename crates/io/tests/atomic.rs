@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use flagstone_io::{AtomicDir, AtomicFile, ErrorKind, OutputOptions};
+use flagstone_common::Fault;
+use flagstone_io::{AtomicDir, AtomicFile, OutputOptions};
 
 const PLAIN: OutputOptions = OutputOptions {
     overwrite: false,
@@ -78,11 +79,11 @@ fn an_existing_output_is_an_error_at_once_and_untouched() {
     fs::write(target.join("mine"), b"x").unwrap();
     let error = AtomicDir::create(&target, PLAIN).unwrap_err();
     assert_eq!(
-        (error.kind(), error.path()),
-        (ErrorKind::Exists, Some(&*target))
+        (error.fault(), error.path()),
+        (Some(Fault::Exists), Some(&*target))
     );
     let error = AtomicFile::create(target.join("mine"), PLAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Exists);
+    assert_eq!(error.fault(), Some(Fault::Exists));
     assert!(
         error
             .to_string()
@@ -114,7 +115,7 @@ fn overwriting_replaces_at_commit_and_not_before() {
     fs::create_dir(&theirs).unwrap();
     fs::write(theirs.join("notes.txt"), b"x").unwrap();
     let error = AtomicDir::create(&theirs, OVERWRITE).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Exists);
+    assert_eq!(error.fault(), Some(Fault::Exists));
     assert!(error.to_string().contains("notes.txt"), "{error}");
     assert_eq!(names(dir.path()), ["out", "theirs"]);
 
@@ -139,8 +140,11 @@ fn a_target_that_appears_meanwhile_is_not_replaced() {
     fs::write(&file, b"theirs").unwrap();
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("theirs"), b"x").unwrap();
-    assert_eq!(new_file.commit().unwrap_err().kind(), ErrorKind::Exists);
-    assert_eq!(new_folder.commit().unwrap_err().kind(), ErrorKind::Exists);
+    assert_eq!(new_file.commit().unwrap_err().fault(), Some(Fault::Exists));
+    assert_eq!(
+        new_folder.commit().unwrap_err().fault(),
+        Some(Fault::Exists)
+    );
     assert_eq!(fs::read(&file).unwrap(), b"theirs");
     assert_eq!(names(&folder), ["theirs"]);
     assert_eq!(names(dir.path()), ["d", "f"]);
@@ -191,7 +195,7 @@ fn an_output_set_aside_by_a_process_that_died_is_put_back() {
     fs::write(aside.join("old"), b"x").unwrap();
     let target = dir.path().join("out");
     let error = AtomicDir::create(&target, PLAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Exists);
+    assert_eq!(error.fault(), Some(Fault::Exists));
     assert_eq!(
         (names(dir.path()), names(&target)),
         (vec!["out".into()], vec!["old".into()])
@@ -204,7 +208,7 @@ fn two_writers_of_one_target_in_one_process_do_not_meet() {
     let target = dir.path().join("out");
     let first = AtomicFile::create(&target, PLAIN).unwrap();
     let error = AtomicFile::create(&target, OVERWRITE).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Exists);
+    assert_eq!(error.fault(), Some(Fault::Exists));
     assert!(
         error.to_string().contains("writing to it already"),
         "{error}"
@@ -219,18 +223,18 @@ fn two_writers_of_one_target_in_one_process_do_not_meet() {
 #[test]
 fn impossible_targets_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let refused = |path: &Path| AtomicDir::create(path, OVERWRITE).unwrap_err().kind();
-    assert_eq!(refused(Path::new("/")), ErrorKind::NotAFile);
-    assert_eq!(refused(Path::new("..")), ErrorKind::NotAFile);
+    let refused = |path: &Path| AtomicDir::create(path, OVERWRITE).unwrap_err().fault();
+    assert_eq!(refused(Path::new("/")), Some(Fault::NotAFile));
+    assert_eq!(refused(Path::new("..")), Some(Fault::NotAFile));
     assert_eq!(
         refused(&dir.path().join("no/such/dir")),
-        ErrorKind::NotFound
+        Some(Fault::NotFound)
     );
     fs::write(dir.path().join("f"), b"x").unwrap();
-    assert_eq!(refused(&dir.path().join("f")), ErrorKind::NotAFile);
+    assert_eq!(refused(&dir.path().join("f")), Some(Fault::NotAFile));
     fs::create_dir(dir.path().join("d")).unwrap();
     let error = AtomicFile::create(dir.path().join("d"), OVERWRITE).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotAFile);
+    assert_eq!(error.fault(), Some(Fault::NotAFile));
     assert_eq!(names(dir.path()), ["d", "f"]);
 }
 
@@ -279,7 +283,7 @@ fn a_directory_of_one_file_may_become_that_file() {
     begin(PLAIN, "one").commit_file("part-0").unwrap();
     assert_eq!(fs::read_to_string(&target).unwrap(), "one");
     let error = AtomicDir::create_or_file(&target, PLAIN).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Exists);
+    assert_eq!(error.fault(), Some(Fault::Exists));
     // a file for a file, a directory for a file, a file for a directory
     begin(OVERWRITE, "two").commit_file("part-0").unwrap();
     assert_eq!(fs::read_to_string(&target).unwrap(), "two");
@@ -292,7 +296,7 @@ fn a_directory_of_one_file_may_become_that_file() {
     assert_eq!(names(dir.path()), ["x.parquet"]);
     // what is not there gets no name, and the old output keeps it
     let error = begin(OVERWRITE, "five").commit_file("part-1").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(error.fault(), Some(Fault::Io));
     assert_eq!(fs::read_to_string(&target).unwrap(), "four");
     assert_eq!(names(dir.path()), ["x.parquet"]);
     // what appeared meanwhile is not replaced unasked
@@ -304,7 +308,7 @@ fn a_directory_of_one_file_may_become_that_file() {
             false => fs::create_dir(&target).unwrap(),
         }
         let error = output.commit_file("part-0").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Exists);
+        assert_eq!(error.fault(), Some(Fault::Exists));
         assert_eq!(target.is_file(), appears);
         match appears {
             true => fs::remove_file(&target).unwrap(),
@@ -339,7 +343,7 @@ fn a_name_that_somebody_has_taken_meanwhile_is_known_before_the_end() {
     plain.check_target().unwrap();
     fs::write(target.join("part-0"), "").unwrap();
     let taken = plain.check_target().unwrap_err();
-    assert_eq!(taken.kind(), ErrorKind::Exists);
+    assert_eq!(taken.fault(), Some(Fault::Exists));
     drop(plain);
     let over = AtomicDir::create(&target, OVERWRITE).unwrap();
     over.check_target().unwrap();

@@ -5,11 +5,10 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
+use flagstone_common::{Fault, Unlimited};
 use flagstone_io::{
-    BlockReader, ByteOrder, ByteRange, Counters, Delimiter, ErrorKind, Io, LineLimit, LineNumbers,
-    ReadOptions,
+    BlockReader, ByteOrder, ByteRange, Counters, Delimiter, Io, LineLimit, LineNumbers, ReadOptions,
 };
-use flagstone_memory::Unlimited;
 use proptest::prelude::*;
 
 fn cut_by(delimiter: Delimiter, block_bytes: usize) -> ReadOptions {
@@ -161,8 +160,8 @@ fn a_limit_holds_for_any_delimiter() {
         };
         let error = lines_of(&whole, &failing).unwrap_err();
         assert_eq!(
-            (error.kind(), error.offset()),
-            (ErrorKind::LineTooLong, Some(16))
+            (error.fault(), error.offset()),
+            (Some(Fault::LineTooLong), Some(16))
         );
     }
     let error = lines_of(&whole, &cut_by(Delimiter::of(""), 64)).unwrap_err();

@@ -6,7 +6,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use common::*;
-use flagstone_io::{Compression, ErrorKind, expand, split_files};
+use flagstone_common::Fault;
+use flagstone_io::{Compression, expand, split_files};
 
 #[test]
 fn patterns_give_files_in_the_order_of_their_numbers() {
@@ -59,43 +60,43 @@ fn what_cannot_be_read_is_named() {
     let error = |name: &str| expand([dir.path().join(name)]).unwrap_err();
 
     let missing = error("missing.txt");
-    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    assert_eq!(missing.fault(), Some(Fault::NotFound));
     assert!(
         missing.to_string().ends_with("missing.txt: no such file"),
         "{missing}"
     );
 
     let nothing = error("*.parquet");
-    assert_eq!(nothing.kind(), ErrorKind::NotFound);
+    assert_eq!(nothing.fault(), Some(Fault::NotFound));
     assert!(
         nothing.to_string().contains("no file matches the pattern"),
         "{nothing}"
     );
     assert!(nothing.to_string().contains("*.parquet"), "{nothing}");
 
-    assert_eq!(error("***").kind(), ErrorKind::Pattern);
+    assert_eq!(error("***").fault(), Some(Fault::Pattern));
 
     let directory = error("sub");
-    assert_eq!(directory.kind(), ErrorKind::NotAFile);
+    assert_eq!(directory.fault(), Some(Fault::NotAFile));
     assert!(directory.to_string().contains("sub/*"), "{directory}");
 
     let matched = error("[as]*");
-    assert_eq!(matched.kind(), ErrorKind::NotAFile);
+    assert_eq!(matched.fault(), Some(Fault::NotAFile));
     assert!(
         matched.to_string().contains("narrow the pattern"),
         "{matched}"
     );
 
     let lying = error("plain.gz");
-    assert_eq!(lying.kind(), ErrorKind::Corrupt);
+    assert_eq!(lying.fault(), Some(Fault::Corrupt));
     assert!(
         lying.to_string().contains("called gzip but is not gzip"),
         "{lying}"
     );
 
     assert_eq!(
-        expand(["/dev/null"]).unwrap_err().kind(),
-        ErrorKind::NotAFile
+        expand(["/dev/null"]).unwrap_err().fault(),
+        Some(Fault::NotAFile)
     );
 }
 
@@ -108,8 +109,8 @@ fn a_file_without_permission_is_named() {
     if fs::File::open(&path).is_err() {
         let error = expand([&path]).unwrap_err();
         assert_eq!(
-            (error.kind(), error.path()),
-            (ErrorKind::PermissionDenied, Some(&*path))
+            (error.fault(), error.path()),
+            (Some(Fault::PermissionDenied), Some(&*path))
         );
     } else {
         assert_eq!(expand([&path]).unwrap().len(), 1);

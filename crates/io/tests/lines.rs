@@ -3,10 +3,10 @@
 mod common;
 
 use common::*;
+use flagstone_common::{Bounded, ErrorKind, Fault, Unlimited};
 use flagstone_io::{
-    BlockReader, ByteRange, ErrorKind, Io, LineLimit, LineReader, ReadOptions, line_number_at,
+    BlockReader, ByteRange, Io, LineLimit, LineReader, ReadOptions, line_number_at,
 };
-use flagstone_memory::{Bounded, Unlimited};
 use proptest::prelude::*;
 
 /// Cut at every byte: the two halves together give the lines of the whole, in order.
@@ -153,8 +153,8 @@ fn a_line_longer_than_the_limit_is_an_error_with_its_byte() {
                 };
                 let error = read(LineLimit::Fail(4999)).unwrap_err();
                 assert_eq!(
-                    (error.kind(), error.offset()),
-                    (ErrorKind::LineTooLong, Some(6))
+                    (error.fault(), error.offset()),
+                    (Some(Fault::LineTooLong), Some(6))
                 );
                 assert_eq!(error.path(), Some(range.file.path()));
                 assert!(error.to_string().contains("4.88 KiB"), "{error}");
@@ -200,7 +200,7 @@ fn a_long_line_grows_the_buffer_only_by_lease() {
     let memory = Bounded::new(64 << 10);
     let error = lines_in(&range, &options(16 << 10), &memory).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NeedsMemory);
-    let needs = error.needs_memory().unwrap();
+    let needs = error.needs().unwrap();
     assert!(needs.wanted_bytes > needs.available_bytes);
     assert_eq!(memory.granted_bytes(), 0);
     // doubling holds at most the new buffer beside the old one
@@ -288,7 +288,7 @@ fn a_reader_stops_when_it_is_cancelled() {
         let mut lines = 0;
         let error = flagstone_io::for_each_line(&ByteRange::whole(file), &io, &options, |_| {
             lines += 1;
-            Ok::<(), flagstone_io::Error>(())
+            Ok::<(), flagstone_common::Error>(())
         })
         .unwrap_err();
         assert!(

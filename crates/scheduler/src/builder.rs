@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Result};
-use flagstone_memory::parse_bytes;
+use flagstone_common::{Error, Result, parse_bytes};
 
 use crate::cancel::CancelToken;
 use crate::memory::allocator;
@@ -20,7 +19,7 @@ use crate::trace::Observer;
 ///
 /// let session = Session::builder().memory("64 MiB").threads(2).build()?;
 /// assert_eq!(session.budget_bytes(), 64 << 20);
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 pub struct SessionBuilder {
     pub(crate) budget_bytes: u64,

@@ -10,8 +10,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use flagstone_graph::{Certainty, Error, ErrorKind, Footprint, Program, TaskId};
-use flagstone_memory::format_bytes;
+use flagstone_common::{Error, ErrorKind, format_bytes};
+use flagstone_graph::{Certainty, Footprint, Program, TaskId};
 
 use crate::quota::Quota;
 use crate::run::state::Tasks;
@@ -38,6 +38,11 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// The budget that it was made for, in bytes.
+    pub fn budget_bytes(&self) -> u64 {
+        self.budget_bytes
+    }
+
     /// The ledger's peak is at most this: the budget, or the bytes of everything at once when that
     /// is less.
     pub fn peak_bytes(&self) -> u64 {
@@ -117,7 +122,7 @@ impl Certificate {
         self.worst.map(|(rank, bytes)| (TaskId(rank), bytes))
     }
 
-    /// The same with what the spill quota of the session does to it.
+    /// Notes what the spill quota of the session does to it.
     pub(crate) fn with_quota(mut self, quota: Option<Quota>) -> Self {
         self.quota = quota;
         self

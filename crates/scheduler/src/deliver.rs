@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flagstone_graph::{Block, Error, Result, TaskId};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, TaskId};
 use parking_lot::MutexGuard;
 
 use crate::run::eviction::{Needy, Room};

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use flagstone_graph::{Counter, Error, TaskId};
-use flagstone_memory::format_bytes;
+use flagstone_common::{Counter, Error, format_bytes};
+use flagstone_graph::TaskId;
 
 use crate::run::core::{Core, Wait};
 use crate::run::task_run::Run;

@@ -49,7 +49,7 @@ impl Fixed {
         }
     }
 
-    /// The same session with another budget.
+    /// What this session would take with another budget.
     pub(crate) fn for_budget(&self, budget: u64) -> Self {
         Fixed::for_session(
             budget,

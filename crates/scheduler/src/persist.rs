@@ -4,9 +4,8 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext, TaskId, TokenHasher,
-};
+use flagstone_common::{Error, Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, TaskId};
 
 use crate::run::state::State;
 use crate::session::{Inner, Session};
@@ -90,7 +89,7 @@ impl Persisted {
     }
 }
 
-/// As a layer of a later graph. The first question about a task's size waits for the computation.
+/// A layer of a later graph. The first question about a task's size waits for the computation.
 impl Layer for Persisted {
     fn name(&self) -> &str {
         "persisted"

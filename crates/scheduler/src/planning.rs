@@ -8,11 +8,11 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flagstone_common::{Error, ErrorKind, Result, format_bytes};
 use flagstone_graph::{
-    Error, ErrorKind, FreezeOptions, Graph, LayerId, PLANNED_EDGE_BYTES, PLANNED_KEPT_BYTES,
-    PLANNED_TASK_BYTES, Program, Result,
+    FreezeOptions, Graph, LayerId, PLANNED_EDGE_BYTES, PLANNED_KEPT_BYTES, PLANNED_TASK_BYTES,
+    Program,
 };
-use flagstone_memory::format_bytes;
 use parking_lot::MutexGuard;
 
 use crate::run::eviction::Room;
@@ -59,7 +59,7 @@ impl Shared {
         self.freeze_within(self.capacity, graph, outputs, options)
     }
 
-    /// The same as if the budget left so much for data.
+    /// Freezes a graph as if the budget left so much for data.
     pub(crate) fn freeze_within(
         self: &Arc<Self>,
         capacity: u64,

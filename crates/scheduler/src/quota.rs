@@ -5,8 +5,8 @@
 //! does not fit in the one must fit in the other. A plan is refused only by this bound: one that might
 //! just do is tried.
 
-use flagstone_graph::{Certainty, Error, ErrorKind, Program};
-use flagstone_memory::format_bytes;
+use flagstone_common::{Error, ErrorKind, format_bytes};
+use flagstone_graph::{Certainty, Program};
 
 /// What a plan spills at the least, where not everything may be spilled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

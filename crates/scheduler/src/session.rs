@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use flagstone_common::{Error, ErrorKind, Result};
 use flagstone_graph::{
-    Block, Budgets, Certainty, Error, ErrorKind, Execute, Footprint, Graph, LayerId, Program,
-    Resources, Result,
+    Block, Budgets, Certainty, Execute, Footprint, Graph, LayerId, Program, Resources,
 };
 use parking_lot::Mutex;
 
@@ -225,10 +225,12 @@ impl Session {
         self.finish(id, result)
     }
 
-    /// The same for a program that [`freeze`](Self::freeze) made.
+    /// Runs a program that [`freeze`](Self::freeze) made; hands every block of its outputs to `sink`
+    /// as it is finished, as (which of the outputs, task, block). The block's bytes stay charged
+    /// until `sink` returns.
     ///
     /// # Errors
-    /// As [`execute_each`](Self::execute_each).
+    /// The first error by rank, or that of `sink`.
     pub fn run_each(
         &self,
         program: Program,

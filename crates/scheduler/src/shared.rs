@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use flagstone_graph::{Block, Error, ErrorKind, Program, Result};
-use flagstone_memory::format_bytes;
+use flagstone_common::{Error, ErrorKind, Result, format_bytes};
+use flagstone_graph::{Block, Program};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::cancel::CancelToken;
@@ -16,12 +16,14 @@ use crate::run::core::Core;
 use crate::run::eviction::{Needy, Room};
 use crate::run::task_run::{Run, RunShared};
 use crate::run::worker;
-use crate::spill::{Extent, SpillMedium, SpillStore};
+use crate::spill::{Extent, Pages, SpillMedium, SpillStore};
 use crate::trace::{Event, Observer, Recorder, Stats, Trace};
 
 /// What workers, I/O threads and handles share.
 pub(crate) struct Shared {
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
+    /// What of scratch files is in memory.
+    pub(crate) pages: Arc<Pages>,
     /// The bytes left for data: the budget less the fixed lease.
     pub(crate) capacity: u64,
     pub(crate) threads: usize,
@@ -72,7 +74,7 @@ impl Shared {
         cancel: CancelToken,
         fuse: bool,
     ) -> Result<Self> {
-        let ledger = Ledger::new(budget);
+        let ledger = Arc::new(Ledger::new(budget));
         if ledger.grant(fixed.total()).is_err() {
             return Err(Error::new(
                 ErrorKind::Budget,
@@ -86,11 +88,14 @@ impl Shared {
         let recorders = (0..threads + fixed.io_threads)
             .map(|_| Recorder::new(fixed.ring_events))
             .collect();
+        let capacity = budget - fixed.total();
+        let pages = Arc::new(Pages::new(Arc::clone(&ledger), capacity));
         Ok(Shared {
-            capacity: budget - fixed.total(),
+            capacity,
             ledger,
             threads,
-            core: Mutex::new(Core::default()),
+            core: Mutex::new(Core::new(Arc::clone(&pages))),
+            pages,
             planning: Mutex::new(()),
             wake: Condvar::new(),
             done: Condvar::new(),

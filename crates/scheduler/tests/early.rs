@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use flagstone_graph::{
-    Block, BlockData, Deps, Execute, Footprint, Graph, Inputs, Layer, Result, TaskContext,
-};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, BlockData, Deps, Execute, Footprint, Graph, Inputs, Layer};
 use flagstone_scheduler::Session;
 
 const KIB: u64 = 1 << 10;

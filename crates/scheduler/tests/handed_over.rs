@@ -1,7 +1,12 @@
 //! What a session hands over belongs to the caller alone: results are taken out of their blocks.
 
-use flagstone_graph::{Block, Execute, Footprint, Graph, OneToOne};
+#[path = "../../graph/tests/common/shapes.rs"]
+mod shapes;
+
+use flagstone_graph::{Block, Execute, Footprint, Graph};
 use flagstone_scheduler::Session;
+
+use shapes::OneToOne;
 
 #[test]
 fn a_result_has_no_other_holder() {

@@ -9,7 +9,7 @@ use std::alloc::Layout;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-use flagstone_memory::{Lease, Memory, NeedsMemory};
+use flagstone_common::{Lease, Memory, NeedsMemory};
 
 use crate::elements::element::Element;
 
@@ -169,7 +169,7 @@ impl<T> DerefMut for Buffer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flagstone_memory::Bounded;
+    use flagstone_common::Bounded;
 
     #[test]
     fn buffers_are_zero_aligned_and_leased() {

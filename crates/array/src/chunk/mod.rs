@@ -6,7 +6,8 @@ pub(crate) mod mapped;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use flagstone_graph::{Block, BlockData, Codec, Error, Inputs, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, BlockData, Codec, Inputs};
 use ndarray::{ArrayViewD, IxDyn};
 
 use crate::elements::bytes::{from_bytes, sanitise};
@@ -222,8 +223,8 @@ impl Codec for ChunkCodec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flagstone_common::Unlimited;
     use flagstone_graph::round_trip;
-    use flagstone_memory::Unlimited;
 
     fn chunk(shape: &[usize]) -> Block {
         let mut values = Buffer::<f32>::granted(shape.iter().product()).unwrap();

@@ -17,9 +17,8 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, BlockData, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext,
-};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, BlockData, Deps, Footprint, Graph, Inputs, Layer, LayerId};
 use ndarray::{ArrayD, IxDyn};
 
 use super::evaluate::coords;
@@ -116,7 +115,7 @@ pub(crate) fn collect<T: Element>(
         &[],
         Some(location),
     );
-    let place = Place {
+    let place = PutInPlace {
         grid: lowered.grid.clone(),
         stride: lowered.stride,
         element,
@@ -278,13 +277,13 @@ impl<T: Element> Layer for WholeMemory<T> {
 }
 
 /// Copies one chunk a task to its place.
-struct Place<T> {
+struct PutInPlace<T> {
     grid: ChunkGrid,
     stride: u32,
     element: PhantomData<fn() -> T>,
 }
 
-impl<T: Element> Layer for Place<T> {
+impl<T: Element> Layer for PutInPlace<T> {
     fn name(&self) -> &str {
         "place"
     }

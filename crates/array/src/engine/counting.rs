@@ -1,6 +1,7 @@
 //! Lengths that depend on the data, counted by a pass of their own.
 
-use flagstone_graph::{Error, Execute, Graph, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Execute, Graph};
 
 use super::whole::Whole;
 use crate::elements::element::Element;
@@ -20,7 +21,7 @@ impl<T: Element> Array<T> {
     /// assert!(!large.has_shape());
     /// assert_eq!(large.compute_chunk_sizes(&SerialExecutor)?.shape(), [5]);
     /// assert_eq!((large * 2.0).compute_with(&SerialExecutor)?[[0]], 50.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -49,7 +50,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::arange(0.0, 10.0, 1.0);
     /// let large = x.extract(&x.map(|x| x > 6.0));
     /// assert_eq!(large.compute_chunk_sizes_whole(&SerialExecutor)?.shape(), [3]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors

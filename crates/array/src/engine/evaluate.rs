@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use flagstone_graph::{
-    Block, Counter, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
-};
-use flagstone_memory::{Bounded, Memory};
+use flagstone_common::{Bounded, Counter, Memory, Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer};
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;

@@ -4,7 +4,7 @@
 //! chunks, and the others are read around it; and where a region that a layer insists on would
 //! need more blocks than a task should hold, those are rechunked first.
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 
 use crate::expr::lower::{Lowered, Lowering};
 use crate::expr::node::Node;

@@ -8,7 +8,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, Layer, LayerId, Result};
+use flagstone_common::{Error, ErrorKind, Result};
+use flagstone_graph::{Layer, LayerId};
 
 use super::evaluate::Evaluate;
 use crate::expr::lower::{Lowered, Lowering};

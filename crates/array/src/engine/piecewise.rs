@@ -5,10 +5,8 @@
 
 use std::ops::Range;
 
-use flagstone_graph::{
-    Block, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
-};
-use flagstone_memory::Bounded;
+use flagstone_common::{Bounded, Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer};
 
 use super::evaluate::{coords, declared, evaluate_into};
 use crate::chunk::buffer::Buffer;

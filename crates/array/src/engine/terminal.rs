@@ -1,6 +1,7 @@
 //! Terminals: where an expression is lowered, executed, and its result handed out.
 
-use flagstone_graph::{Block, Execute, Graph, LayerId, Resources, Result, advised};
+use flagstone_common::Result;
+use flagstone_graph::{Block, Execute, Graph, LayerId, Resources, advised};
 use ndarray::ArrayD;
 
 use super::collect::{collect, collected, gathered};
@@ -33,7 +34,7 @@ impl<T: Element> Array<T> {
     /// let chunks = SerialExecutor.execute(&built.graph, &[built.output])?.remove(0);
     /// assert_eq!(chunks.len(), built.grid.len());
     /// assert_eq!(Array::<f64>::assemble(chunks, &built.grid)?[[3]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -61,7 +62,7 @@ impl<T: Element> Array<T> {
     /// let (ones, _) = Array::<f64>::ones(&[4]).push_with(&mut graph, Resources::UNLIMITED)?;
     /// let (zeros, _) = Array::<f64>::zeros(&[4]).push_with(&mut graph, Resources::UNLIMITED)?;
     /// assert_eq!(SerialExecutor.execute(&graph, &[ones, zeros])?.len(), 2);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -86,7 +87,7 @@ impl<T: Element> Array<T> {
     /// let (layer, grid) = Array::<f64>::ones(&[4]).push_with(&mut graph, Resources::UNLIMITED)?;
     /// let chunks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
     /// assert_eq!(Array::<f64>::assemble(chunks, &grid)?.len(), 4);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -108,7 +109,7 @@ impl<T: Element> Array<T> {
     /// let layer = x.push_whole(&mut graph, Resources::UNLIMITED)?;
     /// let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
     /// assert_eq!(x.whole(blocks)?[[0]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -143,7 +144,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(x.compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors

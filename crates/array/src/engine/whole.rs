@@ -6,8 +6,8 @@
 
 use std::cell::Cell;
 
-use flagstone_graph::{Block, Budgets, Error, Execute, Graph, LayerId, Resources, Result};
-use flagstone_memory::format_budget;
+use flagstone_common::{Error, Result, format_budget};
+use flagstone_graph::{Block, Budgets, Execute, Graph, LayerId, Resources};
 
 /// What the rest of a computation is at a budget.
 pub(crate) type Rest<'r> = &'r dyn Fn(Resources) -> Result<(Graph, Vec<LayerId>)>;

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{ErrorKind, Result};
+use flagstone_common::{ErrorKind, Result};
 
 use super::lower::Lower;
 use super::node::{Mistake, Node, Op};
@@ -32,7 +32,7 @@ use crate::kernels::map::Kernel;
 /// assert_eq!(covariance.shape(), [3, 3]);
 /// let values = covariance.compute_with(&SerialExecutor)?;
 /// assert!((values[[2, 2]] - 4.0 * values[[1, 1]]).abs() < 1e-12);
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 pub struct Array<T: Element> {
     pub(crate) node: Arc<Node>,
@@ -309,7 +309,7 @@ impl<T: Element> fmt::Debug for Array<T> {
         if !self.has_shape() {
             return write!(f, "Array<{}>(shape depends on the data)", T::DTYPE);
         }
-        let size = flagstone_memory::format_bytes(self.nbytes());
+        let size = flagstone_common::format_bytes(self.nbytes());
         write!(f, "Array<{}>(shape {:?}, {size})", T::DTYPE, self.shape())
     }
 }

@@ -20,7 +20,8 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Execute, Result};
+use flagstone_common::Result;
+use flagstone_graph::Execute;
 
 use super::array::Array;
 use super::node::{Deferred, Node, Op};

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Graph, LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Graph, LayerId};
 
 use super::node::Node;
 use super::view::View;

@@ -10,7 +10,8 @@ use std::collections::HashSet;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, Execute, Result};
+use flagstone_common::{Error, ErrorKind, Result};
+use flagstone_graph::Execute;
 
 use super::lower::Lower;
 use super::source::Source;

@@ -122,7 +122,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.7, -1.7, 300.0]);
     /// assert_eq!(x.astype::<i32>().compute_with(&SerialExecutor)?, array![1, -1, 300].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn astype<U: Element>(&self) -> Array<U> {
@@ -137,7 +137,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, 4.0]);
     /// assert_eq!(x.map(|x: f64| x > 2.0).compute_with(&SerialExecutor)?, array![false, true].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn map<U: Element>(&self, function: impl Fn(T) -> U + Send + Sync + 'static) -> Array<U> {
@@ -154,7 +154,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![1, 5]);
     /// let y = Array::from_ndarray(array![4, 2]);
     /// assert_eq!(x.zip_map(&y, |x: i32, y: i32| (x - y).abs()).compute_with(&SerialExecutor)?, array![3, 3].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn zip_map<U: Element, V: Element>(

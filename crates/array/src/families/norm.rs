@@ -20,7 +20,7 @@ impl<T: Element> Array<T> {
     ///
     /// let far = Array::from_ndarray(arr1(&[3e30f32, 4e30]).into_dyn());
     /// assert_eq!(far.norm(0).compute_with(&SerialExecutor)?[[]], 5e30);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn norm(&self, axes: impl IntoAxes) -> Array<Real<T>> {

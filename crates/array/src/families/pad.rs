@@ -47,7 +47,7 @@ impl<T: Element> Array<T> {
     /// use flagstone_array::Pad;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(x.pad(&[(1, 2)], Pad::Edge).compute_with(&SerialExecutor)?, array![1, 1, 2, 2, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn pad(&self, widths: &[(usize, usize)], mode: Pad<T>) -> Self {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -116,7 +116,7 @@ impl<T: Element> Array<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// let x = Array::random_choice(&[2, 3, 5], &[4], 7);
     /// assert!(x.compute_with(&SerialExecutor)?.iter().all(|prime| [2, 3, 5].contains(prime)));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn random_choice(values: &[T], shape: &[usize], seed: u64) -> Self {
@@ -141,7 +141,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::random_choice_weighted(&[2, 3], &[0.0, 1.0], &[2], 7);
     /// assert_eq!(x.compute_with(&SerialExecutor)?, array![3, 3].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn random_choice_weighted(
@@ -191,7 +191,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::random_sample(&[2, 3, 5], 2, 7);
     /// let drawn = x.compute_with(&SerialExecutor)?;
     /// assert_ne!(drawn[[0]], drawn[[1]]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn random_sample(values: &[T], count: usize, seed: u64) -> Self {
@@ -217,7 +217,7 @@ impl<T: Float> Array<T> {
     /// let x = Array::<f64>::random_uniform(&[1_000_000, 1_000_000], 0.0, 1.0, 7);
     /// let corner = x.index(index![-1, -3..]).compute_with(&SerialExecutor)?;
     /// assert_eq!(corner.len(), 3);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn random_uniform(shape: &[usize], low: T, high: T, seed: u64) -> Self {
@@ -235,7 +235,7 @@ impl<T: Float> Array<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// let x = Array::<f64>::random_normal(&[10_000], 5.0, 2.0, 7);
     /// assert!((x.mean(0).compute_with(&SerialExecutor)?[[]] - 5.0).abs() < 0.1);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn random_normal(shape: &[usize], mean: T, deviation: T, seed: u64) -> Self {
@@ -257,7 +257,7 @@ impl Array<i64> {
     /// # use flagstone_graph::SerialExecutor;
     /// let x = Array::random_integers(&[100], 1, 7, 7);
     /// assert!(x.compute_with(&SerialExecutor)?.iter().all(|die| (1..7).contains(die)));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn random_integers(shape: &[usize], low: i64, high: i64, seed: u64) -> Self {
@@ -280,7 +280,7 @@ impl Array<i64> {
     /// # use ndarray::array;
     /// let x = Array::random_permutation(5, 7);
     /// assert_eq!(x.sort(0).compute_with(&SerialExecutor)?, array![0, 1, 2, 3, 4].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn random_permutation(length: usize, seed: u64) -> Self {

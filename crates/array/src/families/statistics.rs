@@ -22,7 +22,7 @@ impl<T: Element> Array<T> {
     /// let marks = Array::from_ndarray(arr1(&[1i32, 2, 6]).into_dyn());
     /// let weights = Array::from_ndarray(arr1(&[0.5, 0.25, 0.25]).into_dyn());
     /// assert_eq!(marks.average(&weights, 0).compute_with(&SerialExecutor)?[[]], 2.5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn average<W: Element>(
@@ -47,7 +47,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]);
     /// assert_eq!(x.cov(1).compute_with(&SerialExecutor)?, array![[1.0, -1.0], [-1.0, 1.0]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn cov(&self, ddof: usize) -> Array<Real<T>> {
@@ -74,7 +74,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![[1.0, 2.0, 3.0], [9.0, 6.0, 3.0]]);
     /// let correlation: f64 = x.corrcoef().compute_with(&SerialExecutor)?[[0, 1]];
     /// assert!((correlation + 1.0).abs() < 1e-12);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn corrcoef(&self) -> Array<Real<T>> {

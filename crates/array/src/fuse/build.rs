@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
 
 use super::input::{Base, Input};
 use super::leaves::{Leaves, LookUp, Parts};

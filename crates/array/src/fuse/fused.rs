@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Error, Inputs, Result, TokenHasher};
+use flagstone_common::{Error, Result, TokenHasher};
+use flagstone_graph::{Deps, Inputs};
 
 use super::input::{Base, Held, Input, Room};
 use super::room::Within;

@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Result, TokenHasher};
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Lease, Result, TokenHasher};
 
 use super::nested::{Reshaped, Segments};
 use super::room::Within;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flagstone_graph::{LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::LayerId;
 
 use super::scattered::Scattered;
 use super::tape::{Fused, Leaf};

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Result, TokenHasher};
-use flagstone_memory::Memory;
+use flagstone_common::{Memory, Result, TokenHasher};
 
 use super::input::{Base, Held, Input, Room};
 use super::room::Within;

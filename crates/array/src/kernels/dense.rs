@@ -15,7 +15,7 @@ use faer::linalg::qr::no_pivoting::factor::{
 };
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
 use faer::{Accum, Conj, Mat, MatMut, MatRef, Par};
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 /// What faer works in beside its matrices.
 fn scratch(requests: [StackReq; 2]) -> StackReq {

@@ -53,7 +53,7 @@ impl Kernel {
         (self.run)(inputs, out);
     }
 
-    pub(crate) fn hash(&self, hasher: &mut flagstone_graph::TokenHasher) {
+    pub(crate) fn hash(&self, hasher: &mut flagstone_common::TokenHasher) {
         if !self.known {
             hasher.unique();
         }

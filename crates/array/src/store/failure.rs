@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use flagstone_graph::{Error, ErrorKind};
+use flagstone_common::{Error, ErrorKind};
 
 /// A file that the system does not let us read.
 pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {

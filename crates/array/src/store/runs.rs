@@ -3,7 +3,7 @@
 //! A run is what lies side by side. Whole rows are one run and one read. Short runs with small gaps
 //! are read together and picked apart, because a system call costs about as much as copying 4 KiB.
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 
 use crate::grid::along::Along;
 

@@ -6,11 +6,8 @@ pub mod table;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use flagstone_graph::{
-    Block, Counter, Execute, FreezeOptions, Graph, Inputs, LayerId, Resources, Result, ScratchFile,
-    SerialHost, TaskContext, TaskHost,
-};
-use flagstone_memory::Account;
+use flagstone_common::{Account, Counter, Result, ScratchFile, SerialHost, TaskContext, TaskHost};
+use flagstone_graph::{Block, Execute, FreezeOptions, Graph, Inputs, LayerId, Resources};
 
 /// Runs tasks one by one; their inner loops use `threads`.
 pub struct Harness {

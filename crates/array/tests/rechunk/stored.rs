@@ -1,7 +1,8 @@
 //! Stored chunks: none is decoded more often than it must.
 
 use flagstone_array::{Array, ZarrCompression, ZarrOptions};
-use flagstone_graph::{Counter, Execute, SerialExecutor};
+use flagstone_common::Counter;
+use flagstone_graph::{Execute, SerialExecutor};
 use flagstone_scheduler::Session;
 
 use super::{plain_columns, zarr};

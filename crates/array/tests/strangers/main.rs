@@ -33,7 +33,7 @@ fn plain_bytes() -> Value {
     json!({"name": "bytes", "configuration": {"endian": "little"}})
 }
 
-fn values(path: &Path) -> flagstone_graph::Result<Vec<f64>> {
+fn values(path: &Path) -> flagstone_common::Result<Vec<f64>> {
     let values = Array::<f64>::open_zarr(path).compute_with(&SerialExecutor)?;
     Ok(values.iter().copied().collect())
 }

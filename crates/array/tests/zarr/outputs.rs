@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 
 use flagstone_array::{Array, ZarrOptions};
-use flagstone_graph::{Error, SerialExecutor};
+use flagstone_common::Error;
+use flagstone_graph::SerialExecutor;
 use flagstone_io::OutputOptions;
 use ndarray::{ArrayD, IxDyn, s};
 

@@ -3,7 +3,8 @@
 use std::fs;
 
 use flagstone_array::{Array, StoreTo, ZarrCompression, ZarrOptions};
-use flagstone_graph::{Counter, SerialExecutor};
+use flagstone_common::Counter;
+use flagstone_graph::SerialExecutor;
 use flagstone_io::OutputOptions;
 use ndarray::s;
 

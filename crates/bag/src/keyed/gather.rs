@@ -3,22 +3,22 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Deps, Error, Footprint, Graph, Inputs, LayerId, Result, TaskContext};
-use flagstone_memory::{NeedsMemory, format_bytes};
+use flagstone_common::{Error, NeedsMemory, Result, TaskContext, format_bytes};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId};
 
 use super::Keying;
-use super::exchange::{Exchange, Gathered, PerGraph};
 use super::hot::HotKey;
-use super::record::{self, Reader, Record, decode, encode};
+use super::record::{self, Reader, Record};
 use super::scatter::{PLACE_BITS, Source as KeySource};
-use super::shards::{Room, Shards};
-use super::spool::{Buffer, Bytes, Spool};
 use super::table::{Entry, Table};
 use super::weights::Weights;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Step, Want, ended};
-use crate::stored::Stored;
+use flagstone_exchange::Stored;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{
+    Buffer, Bytes, Exchange, Gathered, Part, PerGraph, Room, Shards, Spool, decode, encode,
+};
 
 /// A shard that does not fit is dealt out by so many more bits of the hash.
 const MORE_BITS: u32 = 4;
@@ -87,8 +87,7 @@ impl<X: Keying> Keyed<X> {
         shards: Range<u32>,
         consumer: &mut C,
     ) -> Flow {
-        let gathered = block.downcast_ref::<Stored<Gathered>>();
-        let gathered = gathered.ok_or_else(|| Error::invalid("not the block of an exchange"))?;
+        let gathered = gathered(block)?;
         let exchange = &*plan.exchange;
         let gather = Gather {
             rule: &*self.node.rule,
@@ -97,14 +96,39 @@ impl<X: Keying> Keyed<X> {
         };
         let bits = exchange.shape()?.bits;
         for shard in shards {
-            let pieces = &gathered.value[shard as usize];
+            let pieces = &gathered[shard as usize];
             gather.part(&exchange.spool, pieces, bits, consumer)?;
         }
         Ok(())
     }
 }
 
+/// The pieces of all shards, from the block of an exchange.
+fn gathered(block: &Block) -> Result<&Gathered> {
+    let gathered = block.downcast_ref::<Stored<Gathered>>();
+    let wrong = || Error::bug("not the block of an exchange");
+    Ok(&gathered.ok_or_else(wrong)?.value)
+}
+
 impl Lowered {
+    /// Some shards were read to their end, so far as anybody wanted: their parts are inputs from
+    /// `first` on. `block` is that of the exchange.
+    pub(crate) fn read(
+        &self,
+        block: &Block,
+        inputs: &Inputs<'_>,
+        first: usize,
+        shards: Range<u32>,
+    ) -> Result<()> {
+        let gathered = gathered(block)?;
+        for (input, shard) in (first..).zip(shards) {
+            let pieces = gathered[shard as usize].iter();
+            let part = inputs.get::<Part>(input)?;
+            part.done(pieces.filter_map(|(_, bytes)| bytes.range()));
+        }
+        Ok(())
+    }
+
     /// How many shards there are.
     pub(crate) fn shard_count(&self) -> u32 {
         self.count
@@ -126,10 +150,14 @@ impl<X: Keying> Root for Keyed<X> {
             let exchange = Arc::new(Exchange::default());
             let lowered = node.sources.iter().map(|source| source(graph, &exchange));
             let scattered = lowered.collect::<Result<Vec<_>>>()?;
-            Ok((exchange.close(graph, node.step, &scattered), exchange))
+            Ok((
+                exchange.close(graph, node.step.location, &scattered),
+                exchange,
+            ))
         })?;
-        let count = 1 << exchange.shape()?.bits;
-        Ok((Lowered { exchange, count }, vec![barrier]))
+        let shape = exchange.shape()?;
+        let count = 1 << shape.bits;
+        Ok((Lowered { exchange, count }, vec![barrier, shape.parts]))
     }
 
     fn partition_count(&self, plan: &Lowered) -> u32 {
@@ -143,8 +171,16 @@ impl<X: Keying> Root for Keyed<X> {
         }
     }
 
-    fn deps(&self, _: &Lowered, _: u32, _: ItemOrder, slots: Range<usize>, deps: &mut Deps<'_>) {
+    fn deps(
+        &self,
+        _: &Lowered,
+        shard: u32,
+        _: ItemOrder,
+        slots: Range<usize>,
+        deps: &mut Deps<'_>,
+    ) {
         deps.push(slots.start, 0);
+        deps.push(slots.start + 1, shard);
     }
 
     fn is_one_to_one(&self) -> bool {
@@ -161,9 +197,10 @@ impl<X: Keying> Root for Keyed<X> {
         let block = inputs.take(0)?;
         let shard = run.partition();
         match self.push_shards(plan, run, &block, shard..shard + 1, &mut consumer) {
-            Ok(()) => ended(consumer.finish()),
-            stopped => ended(stopped),
+            Ok(()) => ended(consumer.finish())?,
+            stopped => ended(stopped)?,
         }
+        plan.read(&block, &inputs, 1, shard..shard + 1)
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {

@@ -8,16 +8,15 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 
-use flagstone_graph::{Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
 
 use super::Keying;
-use super::exchange::Gathered;
 use super::gather::{Gather, Keyed, Seen};
-use super::record::{Reader, Record, decode};
+use super::record::{Reader, Record};
 use super::scatter::PLACE_BITS;
-use super::spool::{Buffer, Bytes, Spool};
 use crate::stage::{Consumer, Flow, Source};
-use crate::stored::Portable;
+use flagstone_exchange::Portable;
+use flagstone_exchange::{Buffer, Bytes, Gathered, Spool, decode};
 
 /// A key that has too much, as it is written.
 pub(super) struct HotKey {

@@ -31,13 +31,10 @@
 //! 5. What the barrier collects of a source is a list of pieces and a few bytes that were not worth
 //!    writing: less of each, the more there are.
 
-mod exchange;
 mod gather;
 mod hot;
 mod record;
 mod scatter;
-mod shards;
-mod spool;
 mod table;
 mod text;
 mod weights;
@@ -45,14 +42,11 @@ mod weights;
 use std::hash::Hash;
 
 use crate::stage::Flow;
-use crate::stored::Portable;
+use flagstone_exchange::Portable;
 
-pub(crate) use exchange::{Here, PerGraph};
 pub use gather::{Keyed, Lowered, Seen};
 pub use hot::KeyRows;
-pub(crate) use record::{decode, encode};
 pub(crate) use scatter::Source as KeySource;
-pub(crate) use spool::{Buffer, Bytes, Spool};
 
 /// What is kept for a key, and how rows and states are folded into it.
 pub trait Keying: Send + Sync + 'static {

@@ -8,18 +8,12 @@
 
 use std::io::{self, Write};
 
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
+use flagstone_exchange::{Tail, encode};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// No integer is longer when it is written.
 const INTEGER_BYTES_MAX: usize = 10;
-
-/// Where records are appended.
-pub(super) trait Tail: Write {
-    /// What was written, to be mended where it is.
-    fn bytes(&mut self) -> &mut Vec<u8>;
-}
 
 /// Appends one record.
 pub(super) fn write<K: Serialize, V: Serialize>(
@@ -56,29 +50,6 @@ pub(crate) fn pass_on(out: &mut impl Write, record: &Record<'_>, place: u64) -> 
     out.write_all(&record.hash.to_le_bytes())?;
     write_integer(out, place)?;
     out.write_all(record.body)
-}
-
-/// A value in bincode, at the end of a buffer.
-pub(crate) fn encode<T: Serialize>(value: &T, out: &mut impl Write) -> Result<()> {
-    let config = bincode::config::standard();
-    let written = bincode::serde::encode_into_std_write(value, out, config);
-    written.map(|_| ()).map_err(|error| {
-        let name = std::any::type_name::<T>();
-        Error::failed(format!("a {name} cannot be written: {error}"))
-    })
-}
-
-/// A value in bincode, from the start of a buffer, and the rest.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8])> {
-    let config = bincode::config::standard();
-    let (value, used) = bincode::serde::decode_from_slice(bytes, config).map_err(|error| {
-        let name = std::any::type_name::<T>();
-        Error::failed(format!(
-            "a {name} cannot be read back as it was written: {error}; its Serialize and \
-             Deserialize must agree in formats that do not describe themselves"
-        ))
-    })?;
-    Ok((value, &bytes[used..]))
 }
 
 /// One record, its key and value still encoded.
@@ -149,13 +120,9 @@ fn damaged() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use flagstone_exchange::decode;
 
-    impl Tail for Vec<u8> {
-        fn bytes(&mut self) -> &mut Vec<u8> {
-            self
-        }
-    }
+    use super::*;
 
     #[test]
     fn records_come_back_and_can_be_passed_on() {

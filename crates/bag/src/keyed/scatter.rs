@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Footprint, Graph, LayerId, Result, TaskContext};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Footprint, Graph, LayerId};
 
 use super::Keying;
-use super::exchange::Exchange;
 use super::record;
-use super::shards::Shards;
 use super::table::{Entry, Table, hash_of};
 use super::weights::Weights;
 use crate::bag::Bag;
 use crate::branch::Sink;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::Stored;
+use flagstone_exchange::Stored;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Exchange, Shards};
 
 /// The table of a scatter task is no larger: it shall save work, not hold all keys.
 const TABLE_BYTES_MAX: u64 = 32 << 20;
@@ -181,7 +181,7 @@ impl<X: Keying, F> Scatter<X, F> {
     pub(super) fn end(&self, mut state: Scattering<X>, run: &Run<'_>) -> Result<Block> {
         self.write_states(&mut state, run.ctx())?;
         let shape = self.exchange.shape()?;
-        let here_bytes_max = shape.here.bytes_max(state.out.buffered(), run.ctx());
+        let here_bytes_max = shape.here.bytes_max();
         let receipt = state
             .out
             .finish(here_bytes_max, &self.exchange.spool, run.ctx())?;

@@ -4,8 +4,7 @@
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
-use flagstone_graph::{Result, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_common::{Lease, Result, TaskContext};
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 

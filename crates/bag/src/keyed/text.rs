@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Footprint, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Footprint};
 
 use super::Keying;
 use super::scatter::{BATCH, BATCH_HEAP_BYTES_MAX, Row, Scatter, Scattering, Source};

@@ -4,7 +4,7 @@
 //! eighth ... row and taken for twice as large, so that measuring stays a small part of the work
 //! and a state that grows evenly stays within what is leased.
 
-use flagstone_graph::TaskContext;
+use flagstone_common::TaskContext;
 
 use super::table::Table;
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use flagstone_graph::Error;
+use flagstone_common::Error;
 
 use crate::bad::{BadRecords, Kept, Policy};
 use crate::bag::Bag;
@@ -48,7 +48,7 @@ impl<S: Stage> Bag<S> {
     /// let texts = Bag::from_sequence(["1", "x"].map(String::from), 1);
     /// let numbers = texts.try_map_with(BadRecords::Skip, |text| text.parse::<i64>());
     /// assert_eq!(numbers.compute_with(&SerialExecutor)?, [1]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn try_map_with<F, U: 'static, E>(

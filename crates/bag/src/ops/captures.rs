@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::Error;
+use flagstone_common::Error;
 use serde::de::DeserializeOwned;
 
 use crate::bad::{BadRecords, HINT, Kept, Policy};

@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Execute, Footprint, Graph, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, Execute, Footprint, Graph, LayerId};
 
 use crate::bag::Bag;
 use crate::branch::Sink;
@@ -12,9 +13,9 @@ use crate::item::Lower;
 use crate::ops::keep::{File, Keep};
 use crate::ops::partition::Held;
 use crate::run::Run;
-use crate::size::{HeapSize, heap_bytes};
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Repeated, Stored, handed_over};
+use flagstone_exchange::{HeapSize, heap_bytes};
+use flagstone_exchange::{Portable, Repeated, Stored, handed_over};
 
 impl<S: Stage> Bag<S> {
     /// All items, as partitions that can be spilled; their sizes are measured through serde.
@@ -24,7 +25,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let items = Bag::range(0..4, 2).map(|n| n * n).collect();
     /// assert_eq!(items.compute_with(&SerialExecutor)?, [0, 1, 4, 9]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn collect<T>(&self) -> Collected<T>
@@ -51,7 +52,7 @@ impl<S: Stage> Bag<S> {
     /// }
     /// let words = Bag::from_sequence(["a", "b"].map(|word| Word(word.to_owned())), 2);
     /// assert_eq!(words.collect_sized().compute_with(&SerialExecutor)?.len(), 2);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn collect_sized<T>(&self) -> Collected<T>
@@ -111,7 +112,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(0..4, 2).compute_with(&SerialExecutor)?, [0, 1, 2, 3]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -190,7 +191,7 @@ impl<T: Portable> Collected<T> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(0..4, 2).compute_with(&SerialExecutor)?, [0, 1, 2, 3]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors

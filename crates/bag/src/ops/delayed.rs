@@ -3,13 +3,14 @@
 //! For what Flagstone has no operation for: a partition as a vector, that any closure can take
 //! ([`delayed`](flagstone_graph::delayed)), and back with [`Bag::from_delayed`].
 
-use flagstone_graph::{Block, Error, Graph, Lazy, Result, Value};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, Graph, Lazy, Value};
 
 use crate::bag::Bag;
 use crate::item::BagItem;
 use crate::ops::collect::Collected;
 use crate::stage::Stage;
-use crate::stored::{Portable, Repeated};
+use flagstone_exchange::{Portable, Repeated};
 
 impl<S: Stage> Bag<S> {
     /// Every partition as a lazy vector. They share the bag's layers when they are computed
@@ -22,7 +23,7 @@ impl<S: Stage> Bag<S> {
     /// let swap = delayed(|items: &Vec<u64>| items.iter().rev().copied().collect::<Vec<_>>());
     /// let swapped = Bag::from_delayed(parts.iter().map(|part| swap.call((part,))));
     /// assert_eq!(swapped.compute_with(&SerialExecutor)?, [1, 0, 3, 2, 5, 4]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -63,7 +64,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(0..5, 2).lengths().compute_with(&SerialExecutor)?, [2, 3]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn lengths(&self) -> BagItem<Vec<u64>> {

@@ -26,7 +26,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let squares = Bag::range(0..4, 2).map(|n| n * n);
     /// assert_eq!(squares.compute_with(&SerialExecutor)?, [0, 1, 4, 9]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn map<F, U: 'static>(&self, f: F) -> Bag<Map<S, F, U>>
@@ -43,7 +43,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let pairs = Bag::from_sequence([(1, 2), (3, 4)], 1);
     /// assert_eq!(pairs.starmap(|a, b| a + b).compute_with(&SerialExecutor)?, [3, 7]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     #[allow(clippy::type_complexity, reason = "the chain is the type")]
@@ -68,7 +68,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let even = Bag::range(0..5, 2).filter(|n| n % 2 == 0);
     /// assert_eq!(even.compute_with(&SerialExecutor)?, [0, 2, 4]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn filter<F>(&self, f: F) -> Bag<Filter<S, F>>
@@ -85,7 +85,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let odd = Bag::range(0..5, 2).remove(|n| n % 2 == 0);
     /// assert_eq!(odd.compute_with(&SerialExecutor)?, [1, 3]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn remove<F>(&self, f: F) -> Bag<Filter<S, F>>
@@ -102,7 +102,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::range(0..5, 2).inspect(|n| assert!(*n < 5));
     /// assert_eq!(bag.count().compute_with(&SerialExecutor)?, 5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn inspect<F>(&self, f: F) -> Bag<Inspect<S, F>>

@@ -24,7 +24,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::range(0..4, 2).flat_map(|n| vec![n; n as usize]);
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [1, 2, 2, 3, 3, 3]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn flat_map<F, I>(&self, f: F) -> Bag<FlatMap<S, F, I>>
@@ -44,7 +44,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::from_sequence([vec![1, 2], vec![], vec![3]], 2);
     /// assert_eq!(bag.flatten().compute_with(&SerialExecutor)?, [1, 2, 3]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn flatten<I>(&self) -> Bag<Flatten<S, I>>
@@ -80,7 +80,7 @@ impl<S: Stage> Bag<S> {
     /// let top = words.frequencies_str().topk_by(2, |(_, n)| *n);
     /// let top = top.compute_with(&SerialExecutor)?;
     /// assert_eq!(top, [("to".to_owned(), 2), ("be".to_owned(), 2)]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn emit_str<F>(&self, f: F) -> Bag<EmitStr<S, F>>

@@ -4,16 +4,17 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Footprint, Inputs, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Footprint, Inputs};
 
 use crate::bag::Bag;
 use crate::branch::Sink;
 use crate::item::BagItem;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step, Stop};
-use crate::stored::{Portable, Repeated, Stored, handed_over, take_or_copy};
 use crate::tree::Merge;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated, Stored, handed_over, take_or_copy};
 
 /// How many items pass at least until the heap of a state is measured again.
 const MEASURE_EVERY: u64 = 1024;
@@ -33,7 +34,7 @@ impl<S: Stage> Bag<S> {
     ///     .fold((0, 0), |state, n| *state = (state.0 + n, state.1 + 1), |a, b| *a = (a.0 + b.0, a.1 + b.1))
     ///     .compute_with(&SerialExecutor)?;
     /// assert_eq!((sum, count), (10, 5));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn fold<A, F, C>(&self, identity: A, f: F, combine: C) -> BagItem<A>
@@ -60,7 +61,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(0..5, 2).count().compute_with(&SerialExecutor)?, 5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn count(&self) -> BagItem<u64> {
@@ -74,7 +75,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert!(Bag::range(0..5, 2).any(|n| n > 3).compute_with(&SerialExecutor)?);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn any<F>(&self, f: F) -> BagItem<bool>
@@ -95,7 +96,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert!(!Bag::range(0..5, 2).all(|n| n > 3).compute_with(&SerialExecutor)?);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn all<F>(&self, f: F) -> BagItem<bool>
@@ -172,7 +173,7 @@ struct Fold<S, I, A, F> {
 /// The state between items; `None` only while the closure has it.
 struct Folding<A> {
     value: Option<A>,
-    lease: flagstone_memory::Lease,
+    lease: flagstone_common::Lease,
     items: u64,
     measure_at: u64,
 }

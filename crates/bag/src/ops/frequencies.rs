@@ -9,7 +9,7 @@ use crate::bag::Bag;
 use crate::keyed::Keying;
 use crate::sorted::Sorted;
 use crate::stage::{Source, Stage, Step};
-use crate::stored::Portable;
+use flagstone_exchange::Portable;
 
 /// The stage of [`Bag::frequencies`].
 pub type Frequencies<T> = Counted<T>;
@@ -36,7 +36,7 @@ impl<S: Stage> Bag<S> {
     /// let words = Bag::from_sequence(["to", "be", "to"].map(String::from), 2);
     /// let counts = words.frequencies().compute_with(&SerialExecutor)?;
     /// assert_eq!(counts, [("to".to_owned(), 2), ("be".to_owned(), 1)]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn frequencies<T>(&self) -> Bag<Frequencies<T>>
@@ -61,7 +61,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::from_sequence([3, 1, 3], 2).distinct();
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [3, 1]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn distinct<T>(&self) -> Bag<Distinct<T>>
@@ -86,7 +86,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::from_sequence([13, 21, 23], 2).distinct_by(|n| n % 10);
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [13, 21]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn distinct_by<T, K, F>(&self, key: F) -> Bag<DistinctBy<T>>

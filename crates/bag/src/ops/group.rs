@@ -9,11 +9,11 @@ use crate::bag::Bag;
 use crate::keyed::{Keyed, Keying, Seen};
 use crate::ops::each::{Map, Mapping};
 use crate::ops::frequencies::Counted;
-use crate::size::heap_bytes;
 use crate::sorted::Sorted;
 use crate::stage::{Source, Stage, Step};
-use crate::stored::{Portable, Repeated};
 use crate::then::Then;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated};
 
 /// The stage of [`Bag::foldby`].
 pub type FoldBy<K, A> = Source<Sorted<u64, (K, A)>>;
@@ -37,7 +37,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let sums = Bag::range(0..10, 3).foldby(|n| n % 3, 0, |sum, n| *sum += n, |a, b| *a += b);
     /// assert_eq!(sums.compute_with(&SerialExecutor)?, [(0, 18), (1, 12), (2, 15)]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn foldby<T, K, A, G, F, C>(
@@ -79,7 +79,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::range(0..5, 2).count_by(|n| n % 2);
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [(0, 3), (1, 2)]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn count_by<K, G>(&self, key: G) -> Bag<Counted<K>>
@@ -104,7 +104,7 @@ impl<S: Stage> Bag<S> {
     /// let mut groups = Bag::range(0..5, 2).groupby(|n| n % 2).compute_with(&SerialExecutor)?;
     /// groups.sort(); // they come in the order of a hash
     /// assert_eq!(groups, [(0, vec![0, 2, 4]), (1, vec![1, 3])]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn groupby<T, K, G>(&self, key: G) -> Bag<GroupBy<K, T>>

@@ -9,17 +9,17 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, TaskContext};
+use flagstone_common::{Error, TaskContext};
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Error as _, Serialize, Serializer};
 
 use crate::bag::Bag;
 use crate::keyed::{KeyRows, Keyed, Keying, Seen};
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Source, Stage, Step};
 use crate::store::{Cursor, Store};
-use crate::stored::{Portable, Repeated};
 use crate::then::{At, Then, Work};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated};
 
 /// The stage of [`Bag::groupby_map`].
 pub type GroupByMap<K, T, F, R> = Then<Source<Keyed<Groups<K, T>>>, EachGroup<F, R>>;
@@ -36,7 +36,7 @@ impl<S: Stage> Bag<S> {
     /// let mut most = most.compute_with(&SerialExecutor)?;
     /// most.sort();
     /// assert_eq!(most, [(0, Some(99)), (1, Some(97)), (2, Some(98))]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn groupby_map<T, K, G, F, R>(&self, key: G, f: F) -> Bag<GroupByMap<K, T, F, R>>

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bag::Bag;
 use crate::keyed::{KeyRows, Keyed, Keying, Seen};
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Source, Stage, Step};
 use crate::store::Store;
-use crate::stored::{Portable, Repeated};
 use crate::then::{At, Then, Work};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated};
 
 /// Of a key that does not fit, so many pairs of one item are made at a time ...
 const BATCH: usize = 1024;
@@ -41,7 +41,7 @@ impl<S: Stage> Bag<S> {
     /// let mut pairs = pairs.map(|(n, (_, name))| (n, name)).compute_with(&SerialExecutor)?;
     /// pairs.sort();
     /// assert_eq!(pairs, [(1, "one".to_owned()), (2, "two".to_owned())]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn join<T, O, U, K, F, G>(&self, other: &Bag<O>, key: F, other_key: G) -> Bag<Join<K, T, U>>

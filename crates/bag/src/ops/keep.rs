@@ -9,16 +9,17 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use flagstone_graph::{Block, BlockData, Codec, Footprint, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, BlockData, Codec, Footprint};
 
 use crate::branch::Sink;
-use crate::keyed::{Bytes, Spool};
 use crate::ops::partition::Held;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
 use crate::store::{READING_BYTES, Store, WRITING_BYTES};
-use crate::stored::{Portable, Repeated, Stored};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Bytes, Spool};
+use flagstone_exchange::{Portable, Repeated, Stored};
 
 /// A block of items holds so much whatever the budget.
 const BLOCK_BYTES: u64 = 1 << 20;

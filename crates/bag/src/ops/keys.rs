@@ -8,14 +8,16 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Graph, LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Block, Graph, LayerId};
 
 use crate::bag::Bag;
 use crate::keyed::{KeySource, Keyed, Keying, Lowered, Seen};
 use crate::run::Run;
-use crate::sorted::{RANGES_MAX, Runs, Sorted, Split, Unsorted};
+use crate::sorted::{Runs, Sorted, Unsorted};
 use crate::stage::{Consumer, Flow, Root, Source, Stage, Step, Want};
-use crate::stored::Portable;
+use flagstone_exchange::Portable;
+use flagstone_exchange::{RANGES_MAX, Split};
 
 impl<S: Stage> Bag<S> {
     /// The keys of this bag's items, each with what `rule` keeps for it: in the order of their

@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 use crate::bag::Bag;
 use crate::item::BagItem;
 use crate::ops::fold::FoldStep;
 use crate::stage::Stage;
-use crate::stored::Portable;
+use flagstone_exchange::Portable;
 
 /// A number that can be summed up. Integers fail on overflow rather than wrap.
 #[diagnostic::on_unimplemented(
@@ -64,7 +64,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(0..5, 2).sum::<u64>().compute_with(&SerialExecutor)?, 10);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn sum<T: Number>(&self) -> BagItem<T>
@@ -84,7 +84,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::from_sequence([3, 1, 2], 2).min().compute_with(&SerialExecutor)?, Some(1));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn min<T: Portable + Ord>(&self) -> BagItem<Option<T>>
@@ -100,7 +100,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::from_sequence([3, 1, 2], 2).max().compute_with(&SerialExecutor)?, Some(3));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn max<T: Portable + Ord>(&self) -> BagItem<Option<T>>
@@ -118,7 +118,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::from_sequence([0.5, -1.0], 1);
     /// assert_eq!(bag.min_by(f64::total_cmp).compute_with(&SerialExecutor)?, Some(-1.0));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn min_by<T, F>(&self, compare: F) -> BagItem<Option<T>>
@@ -138,7 +138,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::from_sequence([0.5, -1.0], 1);
     /// assert_eq!(bag.max_by(f64::total_cmp).compute_with(&SerialExecutor)?, Some(0.5));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn max_by<T, F>(&self, compare: F) -> BagItem<Option<T>>
@@ -178,7 +178,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(0..4, 2).mean().compute_with(&SerialExecutor)?, Some(1.5));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn mean<T: Number>(&self) -> BagItem<Option<f64>>
@@ -195,7 +195,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::from_sequence([1.0, 3.0], 2).var().compute_with(&SerialExecutor)?, Some(1.0));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn var<T: Number>(&self) -> BagItem<Option<f64>>
@@ -212,7 +212,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::from_sequence([1.0, 5.0], 2).std().compute_with(&SerialExecutor)?, Some(2.0));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn std<T: Number>(&self) -> BagItem<Option<f64>>

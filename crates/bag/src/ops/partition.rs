@@ -2,14 +2,14 @@
 
 use std::marker::PhantomData;
 
-use flagstone_memory::Lease;
+use flagstone_common::Lease;
 use serde::Serialize;
 
 use crate::bag::Bag;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Stage};
 use crate::then::{At, Then, Work};
+use flagstone_exchange::heap_bytes;
 
 /// The stage of [`Bag::map_partitions`].
 pub type MapPartitions<S, F, T, I> = Then<S, WholePartitions<F, T, I>>;
@@ -29,7 +29,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let sums = Bag::range(0..4, 2).map_partitions(|items| [items.iter().sum::<u64>()]);
     /// assert_eq!(sums.compute_with(&SerialExecutor)?, [1, 5]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn map_partitions<F, T, I>(&self, f: F) -> Bag<MapPartitions<S, F, T, I>>
@@ -51,7 +51,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::range(0..4, 2).partitions();
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [[0, 1], [2, 3]]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     #[allow(clippy::type_complexity, reason = "the chain is the type")]
@@ -72,7 +72,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let sums = Bag::range(0..4, 2).reduce_partitions(|| 0, |sum, n| *sum += n);
     /// assert_eq!(sums.compute_with(&SerialExecutor)?, [1, 5]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn reduce_partitions<A, I, F>(&self, init: I, f: F) -> Bag<ReducePartitions<S, I, F, A>>
@@ -111,14 +111,14 @@ impl<T> Held<T> {
         item: T,
         heap: u64,
         run: &Run<'_>,
-    ) -> Result<(), flagstone_graph::Error> {
+    ) -> Result<(), flagstone_common::Error> {
         self.lease_for(heap, run)?;
         self.push_into_room(item, heap);
         Ok(())
     }
 
     /// Leases room for one more item with so many bytes of its own.
-    fn lease_for(&mut self, heap: u64, run: &Run<'_>) -> Result<(), flagstone_graph::Error> {
+    fn lease_for(&mut self, heap: u64, run: &Run<'_>) -> Result<(), flagstone_common::Error> {
         let lease = match &mut self.lease {
             Some(lease) => lease,
             lease => lease.insert(run.ctx().reserve(0)?),

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use flagstone_graph::{Result, TaskContext};
-use flagstone_memory::{Lease, NeedsMemory};
+use flagstone_common::{Lease, NeedsMemory, Result, TaskContext};
+use flagstone_exchange::grow;
 
 /// Items are handed to the file in pieces of this size, or of one item that is longer.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
@@ -63,21 +63,6 @@ impl Piece {
     }
 }
 
-/// Grows a buffer to the first of these capacities that can be leased, and leases what it then has.
-pub(crate) fn grow(
-    bytes: &mut Vec<u8>,
-    capacities: [usize; 2],
-    lease: &mut Lease,
-) -> std::result::Result<(), NeedsMemory> {
-    // while it grows, the old buffer lives beside the new one
-    let old = bytes.capacity();
-    let mut leased = |new: usize| lease.ensure((new + old) as u64).map(|()| new);
-    let new = leased(capacities[0]).or_else(|_| leased(capacities[1]))?;
-    bytes.reserve_exact(new - bytes.len());
-    lease.shrink_to(bytes.capacity() as u64);
-    Ok(())
-}
-
 impl Write for Piece {
     #[inline]
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
@@ -96,7 +81,7 @@ impl Write for Piece {
 
 #[cfg(test)]
 mod tests {
-    use flagstone_graph::SerialHost;
+    use flagstone_common::SerialHost;
 
     use super::*;
 

@@ -206,7 +206,7 @@ impl<S: Stage> Bag<S> {
     /// let events = Bag::from_sequence([Event { id: 7, actor: "ann".into() }], 1);
     /// let pairs = events.pluck_by(|event| (event.id, event.actor.clone()));
     /// assert_eq!(pairs.compute_with(&SerialExecutor)?, [(7, "ann".to_owned())]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn pluck_by<F, U>(&self, fields: F) -> Bag<PluckBy<S, F, U>>

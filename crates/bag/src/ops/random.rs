@@ -7,18 +7,19 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Footprint, Inputs, Result, TaskContext};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Footprint, Inputs};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::bag::{Bag, Mistake};
 use crate::branch::Sink;
 use crate::item::BagItem;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Consumer, Flow, Stage, Step};
-use crate::stored::{Portable, Repeated, Stored, take_or};
 use crate::then::{At, Then, Work};
 use crate::tree::Merge;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated, Stored, take_or};
 
 /// The stage of [`Bag::random_sample`].
 pub type RandomSample<S> = Then<S, Sampling>;
@@ -47,7 +48,7 @@ impl<S: Stage> Bag<S> {
     /// let bag = Bag::range(0..1000, 4).random_sample(0.1, 7);
     /// let count = bag.count().compute_with(&SerialExecutor)?;
     /// assert!((50..150).contains(&count));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn random_sample(&self, probability: f64, seed: u64) -> Bag<RandomSample<S>> {
@@ -68,7 +69,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let drawn = Bag::range(0..1000, 4).sample(3, 7).compute_with(&SerialExecutor)?;
     /// assert_eq!(drawn.len(), 3);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn sample<T>(&self, k: usize, seed: u64) -> BagItem<Vec<T>>
@@ -88,7 +89,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let drawn = Bag::range(0..2, 1).choices(5, 7).compute_with(&SerialExecutor)?;
     /// assert_eq!(drawn.len(), 5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn choices<T>(&self, k: usize, seed: u64) -> BagItem<Vec<T>>
@@ -199,7 +200,7 @@ struct Choice<T> {
     items: Vec<T>,
     next: BinaryHeap<Reverse<(u64, usize)>>,
     heap_bytes: u64,
-    lease: flagstone_memory::Lease,
+    lease: flagstone_common::Lease,
 }
 
 impl<S, T> Sink<S> for Choosing<T>

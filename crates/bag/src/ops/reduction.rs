@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Footprint, Graph, Inputs, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Footprint, Graph, Inputs};
 
 use crate::bag::{Bag, Mistake};
 use crate::branch::Sink;
@@ -12,10 +13,10 @@ use crate::item::BagItem;
 use crate::ops::fold::state_footprint;
 use crate::ops::partition::Held;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Stored, handed_over, take_or_copy};
 use crate::tree::{Merge, reduce_by};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 
 impl<S: Stage> Bag<S> {
     /// Reduces every partition, as a whole, to a result, and then results, `fan_in` at a time in
@@ -33,7 +34,7 @@ impl<S: Stage> Bag<S> {
     ///     |lengths| lengths.into_iter().max().unwrap_or(0),
     /// );
     /// assert_eq!(longest.compute_with(&SerialExecutor)?, 12);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn reduction<T, A, F, G>(&self, fan_in: u32, per_partition: F, aggregate: G) -> BagItem<A>

@@ -9,9 +9,10 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::{Bag, Mistake};
-use crate::sorted::{CutsOf, Load, Runs, Sorted, Split};
+use crate::sorted::{Runs, Sorted};
 use crate::stage::{Source, Stage, Step};
-use crate::stored::Portable;
+use flagstone_exchange::Portable;
+use flagstone_exchange::{CutsOf, Load, Split};
 
 /// The stage of [`Bag::repartition`].
 pub type Repartition<T> = Source<Sorted<u64, T>>;
@@ -34,7 +35,7 @@ impl<S: Stage> Bag<S> {
     /// let few = Bag::range(0..1000, 50).filter(|n| n % 100 < 2).repartition(4);
     /// let sizes = few.reduce_partitions(|| 0, |n, _| *n += 1);
     /// assert_eq!(sizes.compute_with(&SerialExecutor)?, [5, 5, 5, 5]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn repartition<T>(&self, npartitions: u32) -> Bag<Repartition<T>>
@@ -55,7 +56,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// let bag = Bag::range(0..1000, 1).repartition_by_bytes(4);
     /// assert_eq!(bag.partition_count()?, 4);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn repartition_by_bytes<T>(&self, npartitions: u32) -> Bag<Repartition<T>>
@@ -82,7 +83,7 @@ impl<S: Stage> Bag<S> {
     /// use flagstone_bag::PartitionSize;
     /// let bag = Bag::range(0..1000, 1).repartition_to(PartitionSize::Rows(300), 4);
     /// assert_eq!(bag.lengths().compute_with(&SerialExecutor)?, [250; 4]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn repartition_to<T>(&self, size: PartitionSize, most: u32) -> Bag<Repartition<T>>

@@ -7,21 +7,19 @@ use std::hash::Hash;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Error, ErrorKind, Footprint, Graph, Inputs, IoBytes, Layer, LayerId, Result,
-    TaskContext, Value,
-};
+use flagstone_common::{Error, ErrorKind, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer, LayerId, Value};
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
 use crate::bag::Bag;
 use crate::run::Run;
 use crate::seam::PartitionSource;
-use crate::size::heap_bytes;
 use crate::source::concat::Planner;
 use crate::source::with::{Gives, Lazies, With};
 use crate::stage::{Flow, Source, Stage, Step};
-use crate::stored::{Portable, Repeated};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated};
 
 /// The stage of [`Bag::join_small`].
 pub type JoinSmall<S, K, T, U, F> = Source<With<S, Small<K, U>, Matches<F>, (T, U)>>;
@@ -41,7 +39,7 @@ impl<S: Stage> Bag<S> {
     /// let pairs = Bag::range(0..4, 2).join_small(&names, |n| *n % 3, |(n, _)| *n);
     /// let pairs = pairs.map(|(n, (_, name))| (n, name)).compute_with(&SerialExecutor)?;
     /// assert_eq!(pairs, [(1, "one".to_owned()), (2, "two".to_owned())]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn join_small<T, O, U, K, F, G>(

@@ -5,9 +5,10 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::Bag;
-use crate::sorted::{RANGES_MAX, Runs, Sorted, Split};
+use crate::sorted::{Runs, Sorted};
 use crate::stage::{Source, Stage, Step};
-use crate::stored::{Portable, Repeated};
+use flagstone_exchange::{Portable, Repeated};
+use flagstone_exchange::{RANGES_MAX, Split};
 
 /// The stage of [`Bag::sort_by`].
 pub type SortBy<K, T> = Source<Sorted<(K, u64), T>>;
@@ -26,7 +27,7 @@ impl<S: Stage> Bag<S> {
     /// let words = Bag::from_sequence(["to", "be", "or", "not"].map(String::from), 2);
     /// let sorted = words.sort_by(|word| word.clone());
     /// assert_eq!(sorted.compute_with(&SerialExecutor)?, ["be", "not", "or", "to"]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn sort_by<T, K, F>(&self, key: F) -> Bag<SortBy<K, T>>

@@ -8,9 +8,8 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Graph, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer};
 
 use crate::aside::{Side, set_aside};
 use crate::bag::Bag;
@@ -18,10 +17,10 @@ use crate::branch::{Branch, Chain, Sink, beside, name_of};
 use crate::item::BagItem;
 use crate::ops::partition::Held;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, ItemOrder, Root, Stage, Step, Stop, Want};
-use crate::stored::{Portable, Stored, handed_over, take_or_copy};
 use crate::sweep::Sweeps;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 
 /// What is declared for items: for few of them, and for any number. There may be fewer than are
 /// asked for.
@@ -35,7 +34,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(0..1000, 4).take(2).compute_with(&SerialExecutor)?, [0, 1]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn take<T>(&self, n: usize) -> BagItem<Vec<T>>

@@ -8,17 +8,18 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, ErrorKind, Footprint, Inputs, Result, TaskContext};
+use flagstone_common::{Error, ErrorKind, Result, TaskContext};
+use flagstone_graph::{Block, Footprint, Inputs};
 
 use crate::bag::Bag;
 use crate::branch::Sink;
 use crate::item::BagItem;
 use crate::ops::partition::Held;
 use crate::run::Run;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Stored, handed_over, take_or_copy};
 use crate::tree::Merge;
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 
 impl<S: Stage> Bag<S> {
     /// The `k` largest items, largest first. They are held in memory; where they do not fit,
@@ -28,7 +29,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::from_sequence([3, 1, 2], 2).topk(2).compute_with(&SerialExecutor)?, [3, 2]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn topk<T>(&self, k: usize) -> BagItem<Vec<T>>
@@ -48,7 +49,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let words = Bag::from_sequence(["a", "ccc", "bb"].map(String::from), 2);
     /// assert_eq!(words.topk_by(1, |word| word.len()).compute_with(&SerialExecutor)?, ["ccc"]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn topk_by<T, K, F>(&self, k: usize, key: F) -> BagItem<Vec<T>>

@@ -11,16 +11,17 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Counter, Error, ErrorKind, Execute, Footprint, Graph, Result};
+use flagstone_common::{Counter, Error, ErrorKind, Result};
+use flagstone_graph::{Block, Execute, Footprint, Graph};
 use flagstone_io::{AtomicDir, Compression, OutputOptions, PackedFile};
 use serde::Serialize;
 
 use crate::bag::Bag;
 use crate::branch::Sink;
 use crate::ops::piece::{PIECE_BYTES, Piece};
-use crate::run::{Run, io_error};
+use crate::run::Run;
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::Stored;
+use flagstone_exchange::Stored;
 
 /// How text files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,9 +160,9 @@ impl<S: Stage> Bag<S> {
             name,
             location: Location::caller(),
         };
-        PackedFile::check(options.compression, directory).map_err(io_error)?;
+        PackedFile::check(options.compression, directory)?;
         // before anything runs: nobody computes for an hour to learn that the output exists
-        let output = AtomicDir::create(directory, options.output).map_err(io_error)?;
+        let output = AtomicDir::create(directory, options.output)?;
         let mut graph = Graph::new();
         let writing = Writing {
             encode,
@@ -192,7 +193,7 @@ impl<S: Stage> Bag<S> {
         });
         let bytes = bytes.sum();
         let target = output.target().to_owned();
-        output.commit().map_err(io_error)?;
+        output.commit()?;
         Ok(FilesWritten {
             files: names.into_iter().map(|name| target.join(name)).collect(),
             rows: parts.iter().map(|(_, rows, _)| rows).sum(),
@@ -226,7 +227,7 @@ impl Files {
     fn close(&mut self) -> Result<()> {
         if let Some((name, file)) = self.open.take() {
             let bytes = file.bytes();
-            self.disk_bytes += file.finish().map_err(io_error)?;
+            self.disk_bytes += file.finish()?;
             let rows = std::mem::take(&mut self.rows);
             self.parts.push((name, rows, bytes));
         }
@@ -247,10 +248,10 @@ impl<F> Writing<F> {
                 let path = self.directory.join(&name);
                 let memory = run.ctx().memory();
                 let file = PackedFile::create(&path, self.options.compression, memory);
-                none.insert((name, file.map_err(io_error)?))
+                none.insert((name, file?))
             }
         };
-        file.write(files.piece.bytes()).map_err(io_error)?;
+        file.write(files.piece.bytes())?;
         files.piece.clear();
         if file.bytes() >= self.options.target_bytes {
             files.close()?;

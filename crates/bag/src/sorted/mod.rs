@@ -18,40 +18,9 @@
 //! Where nobody sees the order, items that are to be had without sorting are not sorted
 //! ([`Unsorted`]): the runs and their barrier are in the graph, but none of their tasks is needed.
 
-mod merge;
 mod root;
 mod runs;
 
-pub(crate) use root::{CutsOf, RANGES_MAX, Split, Unsorted};
+pub(crate) use root::Unsorted;
 pub use root::{Ranges, Sorted};
 pub(crate) use runs::Runs;
-
-use crate::keyed::Bytes;
-
-/// A run: blocks of records in order, each with the rank of its first record.
-pub(crate) type Run<R> = Vec<(R, Bytes)>;
-
-/// What a task tells about its runs.
-#[derive(Clone, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Receipt<R> {
-    pub(crate) runs: Vec<Run<R>>,
-    /// Ranks at even distances.
-    pub(crate) sample: Vec<R>,
-    /// How many items each of these stands for.
-    pub(crate) stride: u64,
-    /// How many items there were, and how many bytes.
-    pub(crate) load: Load,
-}
-
-/// How many items a task had, and how large they were.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Load {
-    pub(crate) count: u64,
-    pub(crate) bytes: u64,
-    /// The bytes before every so many items, where ranges are cut by bytes.
-    pub(crate) marks: Vec<u64>,
-    pub(crate) stride: u64,
-}
-
-/// All runs, and where the ranges are cut.
-pub(crate) type Collected<R> = (Vec<Run<R>>, Vec<R>);

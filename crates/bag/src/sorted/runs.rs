@@ -3,27 +3,20 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Lease, Result, TaskContext};
+use flagstone_exchange::{
+    Load, Portable, RangeReceipt as Receipt, Run, RunWriter, Sample, Sorting, Stored, heap_bytes,
+};
+use flagstone_graph::{Block, Footprint};
 
-use super::root::Sorting;
-use super::{Load, Receipt, Run};
 use crate::branch::Sink;
-use crate::keyed::{Bytes, Spool, encode};
 use crate::run::Run as Partition;
-use crate::size::heap_bytes;
 use crate::stage::{Flow, Stage, Step};
-use crate::stored::{Portable, Stored};
 
 /// A run is written when its items take so much, however much is free.
 const RUN_BYTES_MAX: u64 = 64 << 20;
-/// Runs are written and read in blocks of about so many bytes.
-const BLOCK_BYTES: usize = 64 << 10;
 /// What is leased for items from the start: whoever else grows leaves it.
 const HELD_BYTES_MIN: u64 = 128 << 10;
-/// What writing takes: a block that grew by doubling, and room for its list.
-const WRITER_BYTES: u64 = 3 * BLOCK_BYTES as u64;
-
 /// Sorts the items of a partition. `rank` gives an item's rank, from its place in the bag, and what
 /// of it is kept.
 pub(crate) struct Runs<R, T, F> {
@@ -87,7 +80,7 @@ where
             return Err(Error::failed("a partition has more than 2^40 items").into());
         }
         let (rank, row) = (self.rank)(item, place);
-        if self.sorting.is_sampled()? {
+        if self.sorting.is_sampled() {
             sorter.sample.see(sorter.place, &rank);
         }
         let row_heap = heap_bytes(&row);
@@ -175,11 +168,7 @@ where
         }
         sorter.held.sort_by(|(a, _), (b, _)| a.cmp(b));
         let here = match sorter.runs.is_empty() {
-            true => {
-                let width = size_of::<(R, T)>() as u64;
-                let left = sorter.heap_bytes + sorter.held.len() as u64 * width;
-                self.sorting.here()?.bytes_max(left, ctx)
-            }
+            true => self.sorting.here()?.bytes_max(),
             false => 0,
         };
         let (spool, lease) = (&self.sorting.spool, &mut sorter.writing);
@@ -196,129 +185,5 @@ where
         sorter.listed.ensure(sorter.listed_bytes)?;
         sorter.runs.push(run);
         Ok(())
-    }
-}
-
-/// Writes one run.
-pub(super) struct RunWriter<'a, R> {
-    spool: &'a Spool,
-    ctx: &'a TaskContext<'a>,
-    run: Run<R>,
-    first: Option<R>,
-    block: Vec<u8>,
-    /// What may stay in memory.
-    here_left: u64,
-    /// For the block, and for the list of blocks.
-    lease: &'a mut Lease,
-    listed_bytes: u64,
-}
-
-impl<'a, R: Portable + Clone> RunWriter<'a, R> {
-    /// What a writer leases in advance, of which it makes do mostly.
-    pub(super) fn lease(ctx: &TaskContext<'_>) -> Result<Lease> {
-        ctx.reserve(WRITER_BYTES)
-    }
-
-    pub(super) fn with(
-        spool: &'a Spool,
-        here: u64,
-        lease: &'a mut Lease,
-        ctx: &'a TaskContext<'a>,
-    ) -> Self {
-        RunWriter {
-            spool,
-            ctx,
-            run: Vec::new(),
-            first: None,
-            block: Vec::new(),
-            here_left: here,
-            lease,
-            listed_bytes: 0,
-        }
-    }
-
-    pub(super) fn push<T: Portable>(&mut self, rank: &R, row: &T) -> Result<()> {
-        if self.first.is_none() {
-            self.first = Some(rank.clone());
-        }
-        encode(rank, &mut self.block)?;
-        encode(row, &mut self.block)?;
-        self.lease
-            .ensure(2 * self.block.len() as u64 + self.listed_bytes)?;
-        if self.block.len() >= BLOCK_BYTES {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let Some(first) = self.first.take() else {
-            return Ok(());
-        };
-        let len = self.block.len() as u64;
-        let bytes = if len <= self.here_left {
-            self.here_left -= len;
-            Bytes::Here(std::mem::take(&mut self.block).into())
-        } else {
-            self.here_left = 0;
-            self.spool.append(&self.block, self.ctx)?
-        };
-        // the list grows by doubling
-        let entry = 2 * size_of::<(R, Bytes)>() as u64;
-        self.listed_bytes += entry + heap_bytes(&first) + bytes.heap_bytes();
-        self.block.clear();
-        self.run.push((first, bytes));
-        Ok(())
-    }
-
-    /// The run, and what the list of its blocks takes.
-    pub(super) fn finish(mut self) -> Result<(Run<R>, u64)> {
-        self.flush()?;
-        Ok((self.run, self.listed_bytes))
-    }
-}
-
-/// Ranks at places that are multiples of a power of two: the smallest of which few enough are.
-struct Sample<R> {
-    ranks: Vec<R>,
-    stride: u64,
-    max: usize,
-}
-
-impl<R: Clone> Sample<R> {
-    fn new(max: usize) -> Self {
-        let (ranks, stride) = (Vec::new(), 1);
-        Sample { ranks, stride, max }
-    }
-
-    fn see(&mut self, place: u64, rank: &R) {
-        if !place.is_multiple_of(self.stride) {
-            return;
-        }
-        self.ranks.push(rank.clone());
-        if self.ranks.len() > self.max {
-            let mut even = false;
-            self.ranks.retain(|_| {
-                even = !even;
-                even
-            });
-            self.stride *= 2;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_lie_at_even_distances() {
-        for count in [0u64, 1, 256, 257, 1000, 5000] {
-            let mut sample = Sample::new(256);
-            (0..count).for_each(|place| sample.see(place, &place));
-            assert!(sample.ranks.len() <= 256);
-            let expected: Vec<u64> = (0..count).step_by(sample.stride as usize).collect();
-            assert_eq!(sample.ranks, expected);
-        }
     }
 }

@@ -4,13 +4,12 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Counter, Footprint, Graph, Inputs, LayerId, Result};
-use flagstone_io::{
-    Error as IoError, ErrorKind, InputFile, IntoPaths, LocalFs, Source as _, expand,
-};
+use flagstone_common::{Counter, Error, Fault, Result};
+use flagstone_graph::{Footprint, Graph, Inputs, LayerId};
+use flagstone_io::{InputFile, IntoPaths, LocalFs, Source as _, expand};
 
 use crate::bag::Bag;
-use crate::run::{Run, io_error};
+use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
 
 /// Small neighbours share a partition of about so many bytes.
@@ -43,7 +42,7 @@ impl Root for ReadBinary {
     type Plan = Vec<Vec<InputFile>>;
 
     fn plan(&self, _: Want, _: &mut Graph) -> Result<(Self::Plan, Vec<LayerId>)> {
-        let files = expand(&self.patterns).map_err(io_error)?;
+        let files = expand(&self.patterns)?;
         let (mut groups, mut filled) = (Vec::<Vec<InputFile>>::new(), u64::MAX);
         for file in files {
             if filled.saturating_add(file.len()) > PARTITION_BYTES {
@@ -84,7 +83,7 @@ impl Root for ReadBinary {
             run.ctx().check_cancelled()?;
             run.enter_file(file);
             let _lease = run.source_ctx().reserve(file.len())?;
-            let bytes = read(file).map_err(io_error)?;
+            let bytes = read(file)?;
             total += bytes.len() as u64;
             run.ctx().count(Counter::BytesRead, bytes.len() as u64);
             run.next_item();
@@ -104,11 +103,10 @@ impl Root for ReadBinary {
 }
 
 /// All bytes that the file had when it was listed.
-fn read(file: &InputFile) -> std::result::Result<Vec<u8>, IoError> {
+fn read(file: &InputFile) -> Result<Vec<u8>> {
     let path = file.path();
-    let failed = |error: std::io::Error| {
-        IoError::new(ErrorKind::Io, format!("cannot read: {error}")).at_path(path)
-    };
+    let failed =
+        |error: std::io::Error| Error::of(Fault::Io, format!("cannot read: {error}")).at_path(path);
     let opened = LocalFs.open(path).map_err(failed)?;
     let mut bytes = vec![0; file.len() as usize];
     let mut filled = 0;
@@ -121,7 +119,7 @@ fn read(file: &InputFile) -> std::result::Result<Vec<u8>, IoError> {
                      {filled}",
                     bytes.len()
                 );
-                return Err(IoError::new(ErrorKind::Io, message).at_path(path));
+                return Err(Error::of(Fault::Io, message).at_path(path));
             }
             more => filled += more,
         }

@@ -4,7 +4,8 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Graph, Inputs, LayerId, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Graph, Inputs, LayerId};
 
 use crate::bag::Bag;
 use crate::item::Lower;

@@ -3,7 +3,8 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Graph, Inputs, LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Deps, Graph, Inputs, LayerId};
 
 use crate::bag::Bag;
 use crate::run::Run;
@@ -56,7 +57,7 @@ impl<S: Stage> Bag<S> {
     /// }
     /// assert_eq!(squares(true).compute_with(&SerialExecutor)?, [1, 9, 25]);
     /// assert_eq!(squares(false).sum::<u64>().compute_with(&SerialExecutor)?, 55);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn boxed<T>(&self) -> BoxedBag<T>

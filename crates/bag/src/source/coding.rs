@@ -7,10 +7,10 @@
 //! with `ff fe` cannot be UTF-8.
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
-use flagstone_graph::{Error, Result};
-use flagstone_io::{ByteOrder, ByteRange, DecompressingReader, Delimiter, Error as IoError, Io};
+use flagstone_common::{Error, Result};
+use flagstone_io::{ByteOrder, ByteRange, DecompressingReader, Delimiter, Io};
 
-use super::files::Place;
+use super::files::LineStart;
 use crate::run::Run;
 use crate::stage::Flow;
 
@@ -48,11 +48,7 @@ impl Coding {
     }
 
     /// The encoding of the file that a range is of, looking at its mark where that may tell.
-    pub(super) fn of_range(
-        self,
-        range: &ByteRange,
-        io: &Io<'_>,
-    ) -> std::result::Result<Coding, IoError> {
+    pub(super) fn of_range(self, range: &ByteRange, io: &Io<'_>) -> Result<Coding> {
         match self {
             // who starts at the start sees the mark while reading
             Coding::Utf8 if range.start > 0 => {
@@ -93,7 +89,7 @@ impl Coding {
 }
 
 /// The order of bytes that a file's mark tells.
-fn order_of(range: &ByteRange, io: &Io<'_>) -> std::result::Result<Option<ByteOrder>, IoError> {
+fn order_of(range: &ByteRange, io: &Io<'_>) -> Result<Option<ByteOrder>> {
     let mut mark = [0; 2];
     let mut reader = DecompressingReader::open(&range.file, io)?;
     let mut filled = 0;
@@ -122,7 +118,7 @@ pub(super) fn decoded(
     run: &Run<'_>,
     bytes: &[u8],
     offset: u64,
-    each: &mut impl FnMut(&str, Place<'_>) -> Flow,
+    each: &mut impl FnMut(&str, LineStart<'_>) -> Flow,
 ) -> Flow {
     let encoding = coding.encoding();
     let mut lease = run.source_ctx().reserve(0)?;
@@ -132,7 +128,7 @@ pub(super) fn decoded(
         let len = delimiter.find(rest, at);
         let len = len.map_or(rest.len(), |len| len + delimiter.len());
         let line = delimiter.strip(&rest[..len]);
-        let place = Place::new(range, at);
+        let place = LineStart::new(range, at);
         run.at_line(at);
         if coding == Coding::Utf8 {
             match std::str::from_utf8(line) {

@@ -3,14 +3,15 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Footprint, Graph, Inputs, LayerId};
 
 use crate::bag::Bag;
 use crate::item::Lower;
 use crate::ops::keep::{KEPT_READING_BYTES, Written};
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
-use crate::stored::{Portable, Repeated, Stored};
+use flagstone_exchange::{Portable, Repeated, Stored};
 
 /// Items in the blocks of a layer that something else computes.
 pub struct Computed<T> {
@@ -118,7 +119,7 @@ impl<T: Portable + Repeated> Root for Computed<T> {
             Ok(stored) => push_all::<Self, _>(run, stored.value, consumer),
             Err(block) => {
                 let stored = block.downcast_ref::<Stored<Vec<T>>>().ok_or_else(|| {
-                    flagstone_graph::Error::invalid("a computed bag has another item type")
+                    flagstone_common::Error::invalid("a computed bag has another item type")
                 })?;
                 push_all::<Self, _>(run, stored.value.iter().cloned(), consumer)
             }

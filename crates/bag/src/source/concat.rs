@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Deps, Footprint, Graph, Inputs, LayerId};
 
 use crate::bag::Bag;
 use crate::run::Run;
@@ -34,7 +35,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::range(0..2, 1).concat(&Bag::range(5..7, 1));
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [0, 1, 5, 6]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn concat<T, O>(&self, other: &Bag<O>) -> Bag<Source<Concat<T>>>

@@ -8,16 +8,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Counter, Error, Footprint, Result};
+use flagstone_common::{Counter, Error, Fault, Result};
+use flagstone_graph::Footprint;
 use flagstone_io::{
-    BlockReader, ByteRange, Delimiter, Error as IoError, ErrorKind, InputFile, LineLimit,
-    LineNumbers, LocalFs, ReadOptions, expand, expand_names, split_files,
+    BlockReader, ByteRange, Delimiter, InputFile, LineLimit, LineNumbers, LocalFs, ReadOptions,
+    expand, expand_names, split_files,
 };
-
 use xxhash_rust::xxh3::Xxh3;
 
 use super::coding::{Coding, NAME_ENCODING, decoded, not_utf8};
-use crate::run::{Run, io_error};
+use crate::run::Run;
 use crate::stage::{Cost, Flow, Stop, Want};
 
 /// How many times longer a compressed file's text is, about; only for grouping small files.
@@ -79,10 +79,7 @@ enum Parts {
 impl FilesPlan {
     pub(crate) fn new(patterns: &[PathBuf], options: TextOptions, want: Want) -> Result<FilesPlan> {
         let coding = Coding::of(options.encoding)?;
-        coding
-            .delimiter(options.delimiter)?
-            .check()
-            .map_err(io_error)?;
+        coding.delimiter(options.delimiter)?.check()?;
         if options.files_per_partition == Some(0) {
             let message = "a partition has at least one file, not files_per_partition: Some(0)";
             return Err(Error::invalid(message));
@@ -90,7 +87,7 @@ impl FilesPlan {
         let numbers = Arc::default();
         let name = source_name(patterns);
         if want == Want::First {
-            let parts = Parts::Names(expand_names(patterns).map_err(io_error)?);
+            let parts = Parts::Names(expand_names(patterns)?);
             return Ok(FilesPlan {
                 parts,
                 options,
@@ -99,7 +96,7 @@ impl FilesPlan {
                 name,
             });
         }
-        let files = expand(patterns).map_err(io_error)?;
+        let files = expand(patterns)?;
         let size = options.partition_bytes;
         let mut ranges = match options.files_per_partition {
             None => group(split_files(&files, size), size),
@@ -174,66 +171,64 @@ impl FilesPlan {
     pub(crate) fn for_each_line(
         &self,
         run: &Run<'_>,
-        mut each: impl FnMut(&str, Place<'_>) -> Flow,
+        mut each: impl FnMut(&str, LineStart<'_>) -> Flow,
     ) -> Result<()> {
         let looked;
         let ranges = match &self.parts {
             Parts::Ranges(partitions) => &partitions[run.partition() as usize][..],
             Parts::Names(names) => {
                 let name = &names[run.partition() as usize];
-                let file = InputFile::look(name, &LocalFs).map_err(io_error)?;
+                let file = InputFile::look(name, &LocalFs)?;
                 looked = [ByteRange::whole(file)];
                 &looked
             }
         };
-        run.with_io(|io| {
-            let mut too_long = 0;
-            'files: for range in ranges {
-                let mut coding = self.coding.of_range(range, io).map_err(io_error)?;
-                let mut options = self.options(coding)?;
-                let mut reader = BlockReader::open(range, &options, io).map_err(io_error)?;
-                run.enter_range(range, &self.numbers, &options.delimiter);
-                loop {
-                    let block = match reader.next_block() {
-                        Ok(Some(block)) => block,
-                        Ok(None) => break,
-                        Err(error) => match (coding, reader.byte_order()) {
-                            // the mark says that it is another encoding
-                            (Coding::Utf8, Some(order)) => {
-                                coding = Coding::Utf16(order);
-                                options = self.options(coding)?;
-                                drop(reader);
-                                reader =
-                                    BlockReader::open(range, &options, io).map_err(io_error)?;
-                                run.enter_range(range, &self.numbers, &options.delimiter);
-                                continue;
-                            }
-                            _ => return Err(io_error(error)),
-                        },
-                    };
-                    run.enter_block(block.offset, block.skipped_before);
-                    let (bytes, offset) = (block.bytes, block.offset);
-                    let flow = match (coding, options.delimiter) {
-                        (Coding::Utf8, Delimiter::LINE) => {
-                            lines_of(range, run, bytes, offset, &mut each)
+        let io = &run.io();
+        let mut too_long = 0;
+        'files: for range in ranges {
+            let mut coding = self.coding.of_range(range, io)?;
+            let mut options = self.options(coding)?;
+            let mut reader = BlockReader::open(range, &options, io)?;
+            run.enter_range(range, &self.numbers, &options.delimiter);
+            loop {
+                let block = match reader.next_block() {
+                    Ok(Some(block)) => block,
+                    Ok(None) => break,
+                    Err(error) => match (coding, reader.byte_order()) {
+                        // the mark says that it is another encoding
+                        (Coding::Utf8, Some(order)) => {
+                            coding = Coding::Utf16(order);
+                            options = self.options(coding)?;
+                            drop(reader);
+                            reader = BlockReader::open(range, &options, io)?;
+                            run.enter_range(range, &self.numbers, &options.delimiter);
+                            continue;
                         }
-                        (_, delimiter) => {
-                            decoded((coding, &delimiter), range, run, bytes, offset, &mut each)
-                        }
-                    };
-                    match flow {
-                        Ok(()) => {}
-                        Err(Stop::Enough) => break 'files,
-                        Err(Stop::Failed(error)) => return Err(error),
+                        _ => return Err(error),
+                    },
+                };
+                run.enter_block(block.offset, block.skipped_before);
+                let (bytes, offset) = (block.bytes, block.offset);
+                let flow = match (coding, options.delimiter) {
+                    (Coding::Utf8, Delimiter::LINE) => {
+                        lines_of(range, run, bytes, offset, &mut each)
                     }
+                    (_, delimiter) => {
+                        decoded((coding, &delimiter), range, run, bytes, offset, &mut each)
+                    }
+                };
+                match flow {
+                    Ok(()) => {}
+                    Err(Stop::Enough) => break 'files,
+                    Err(Stop::Failed(error)) => return Err(error),
                 }
-                too_long += reader.skipped_lines();
             }
-            // only now: a task that has to be run again counts its rows once
-            run.ctx().count(Counter::RowsIn, run.item_count());
-            run.lines_of(&self.name, part_of(run.partition(), ranges), too_long);
-            Ok(())
-        })
+            too_long += reader.skipped_lines();
+        }
+        // only now: a task that has to be run again counts its rows once
+        run.ctx().count(Counter::RowsIn, run.item_count());
+        run.lines_of(&self.name, part_of(run.partition(), ranges), too_long);
+        Ok(())
     }
 }
 
@@ -262,16 +257,16 @@ fn source_name(patterns: &[PathBuf]) -> Arc<str> {
     }
 }
 
-/// Where a line is, for errors.
+/// Where a line starts, for errors about it.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct LineStart<'a> {
     range: &'a ByteRange,
     offset: u64,
 }
 
-impl<'a> Place<'a> {
+impl<'a> LineStart<'a> {
     pub(super) fn new(range: &'a ByteRange, offset: u64) -> Self {
-        Place { range, offset }
+        LineStart { range, offset }
     }
 
     /// An error about `column` bytes into the line, with file, line number and byte.
@@ -283,15 +278,15 @@ impl<'a> Place<'a> {
         way_out: &'static str,
     ) -> Stop {
         let offset = self.offset + column;
-        let error = IoError::new(ErrorKind::BadRecord, message)
+        let error = Error::of(Fault::BadRecord, message)
             .at_path(self.range.file.path())
             .at_offset(offset)
             .at_column(column + 1)
             .with_way_out(way_out);
         // counts the lines before it: only now, since nobody needs to know as long as all is well
         Stop::Failed(match run.line_number_of(self.offset) {
-            Some(line) => io_error(error.at_line(line)),
-            None => io_error(error),
+            Some(line) => error.at_line(line),
+            None => error,
         })
     }
 }
@@ -302,7 +297,7 @@ fn lines_of(
     run: &Run<'_>,
     bytes: &[u8],
     offset: u64,
-    each: &mut impl FnMut(&str, Place<'_>) -> Flow,
+    each: &mut impl FnMut(&str, LineStart<'_>) -> Flow,
 ) -> Flow {
     let (text, wrong) = match std::str::from_utf8(bytes) {
         Ok(text) => (text, None),
@@ -325,7 +320,7 @@ fn lines_of(
         let line = line
             .strip_suffix('\n')
             .map_or(line, |l| l.strip_suffix('\r').unwrap_or(l));
-        let place = Place {
+        let place = LineStart {
             range,
             offset: offset + start as u64,
         };
@@ -336,7 +331,7 @@ fn lines_of(
     let Some((line, column)) = wrong else {
         return Ok(());
     };
-    let place = Place {
+    let place = LineStart {
         range,
         offset: offset + line as u64,
     };

@@ -13,9 +13,9 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Graph, Inputs, LayerId, Quality, Result, TaskContext};
+use flagstone_common::{Lease, Quality, Result, TaskContext};
+use flagstone_graph::{Graph, Inputs, LayerId};
 use flagstone_io::IntoPaths;
-use flagstone_memory::Lease;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use crate::bad::{BadRecords, HINT, Kept, Policy};
@@ -24,7 +24,7 @@ use crate::field::Field;
 use crate::json::Json;
 use crate::quality::Keys;
 use crate::run::Run;
-use crate::source::files::{FilesPlan, Place, TextOptions};
+use crate::source::files::{FilesPlan, LineStart, TextOptions};
 use crate::stage::{Consumer, Cost, Driven, Root, Source, Step, Stop, Want};
 use crate::strict::{self, Strict};
 
@@ -366,7 +366,7 @@ where
 }
 
 /// What serde_json says, with the place in the file instead of the one in the line.
-fn not_a_record<T>(error: &serde_json::Error, place: Place<'_>, run: &Run<'_>) -> Stop {
+fn not_a_record<T>(error: &serde_json::Error, place: LineStart<'_>, run: &Run<'_>) -> Stop {
     let (what, column) = what_is_wrong::<T>(error);
     place.error(run, column.saturating_sub(1), what, HINT)
 }

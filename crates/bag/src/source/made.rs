@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Error, Graph, Inputs, LayerId, Lazy, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Deps, Graph, Inputs, LayerId, Lazy};
 
 use crate::bag::{Bag, Mistake};
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, ItemOrder, Root, Source, Step, Want, push_all};
-use crate::stored::Repeated;
+use flagstone_exchange::Repeated;
 
 /// Items of iterators that a closure makes; see [`Bag::from_fn`].
 pub struct Made<F, I> {
@@ -36,7 +37,7 @@ impl Bag<()> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::from_fn(2, |partition| [partition, partition * 10]);
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [0, 0, 1, 10]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn from_fn<F, I>(npartitions: u32, make: F) -> Bag<Source<Made<F, I>>>
@@ -89,7 +90,7 @@ impl Bag<()> {
     /// let parts = [delayed(|| vec![1, 2]).call(()), delayed(|| vec![5, 6]).call(())];
     /// let bag = Bag::from_delayed(parts);
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [1, 2, 5, 6]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn from_delayed<T>(

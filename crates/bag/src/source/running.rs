@@ -8,17 +8,18 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId};
 
 use crate::bag::Bag;
 use crate::ops::collect::Collected;
 use crate::ops::fold::state_footprint;
 use crate::run::Run;
 use crate::seam::PartitionSource;
-use crate::size::heap_bytes;
 use crate::source::concat::Planner;
 use crate::stage::{Consumer, Cost, Driven, ItemOrder, Root, Source, Stage, Step, Want};
-use crate::stored::{Portable, Repeated, Stored, take_or};
+use flagstone_exchange::heap_bytes;
+use flagstone_exchange::{Portable, Repeated, Stored, take_or};
 
 /// See [`Bag::accumulate`].
 pub struct Running<T, A> {
@@ -50,7 +51,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let sums = Bag::range(1..7, 3).accumulate(0, |sum, n| *sum += n, |a, b| *a += b);
     /// assert_eq!(sums.compute_with(&SerialExecutor)?, [1, 3, 6, 10, 15, 21]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn accumulate<T, A, F, C>(

@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Graph, Inputs, LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Graph, Inputs, LayerId};
 
 use crate::bag::{Bag, Mistake};
 use crate::branch::{Branch, lower_alone};
 use crate::fork::Forks;
 use crate::run::Run;
 use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
-use crate::stored::Repeated;
+use flagstone_exchange::Repeated;
 
 /// The values of a sequence; see [`Bag::from_sequence`].
 pub struct Sequence<T> {
@@ -41,7 +42,7 @@ impl Bag<()> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::from_sequence(["a", "b", "c"].map(String::from), 2);
     /// assert_eq!(bag.lengths().compute_with(&SerialExecutor)?, [1, 2]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn from_sequence<T>(
@@ -71,7 +72,7 @@ impl Bag<()> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::from_partitions([vec![1, 2], vec![], vec![3]]);
     /// assert_eq!(bag.lengths().compute_with(&SerialExecutor)?, [2, 0, 1]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn from_partitions<T, P>(
@@ -106,7 +107,7 @@ impl Bag<()> {
     /// # use flagstone_bag::Bag;
     /// # use flagstone_graph::SerialExecutor;
     /// assert_eq!(Bag::range(3..6, 2).compute_with(&SerialExecutor)?, [3, 4, 5]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn range(range: Range<u64>, npartitions: usize) -> Bag<Source<Integers>> {

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId};
 
 use crate::bad::Kept;
 use crate::bag::Bag;
@@ -36,7 +37,7 @@ impl<S: Stage> Bag<S> {
     /// let numbers = Bag::range(0..5, 2).map(|n| n * n).shared();
     /// let large = numbers.filter(|n| **n > 3).count();
     /// assert_eq!(large.compute_with(&SerialExecutor)?, 3);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn shared<T>(&self) -> Bag<Source<Shared<S, T>>>

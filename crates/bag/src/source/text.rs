@@ -4,7 +4,8 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_graph::{Graph, Inputs, LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Graph, Inputs, LayerId};
 use flagstone_io::IntoPaths;
 
 use crate::bag::Bag;

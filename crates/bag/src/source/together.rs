@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{Deps, Error, Footprint, Graph, Inputs, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Deps, Footprint, Graph, Inputs, LayerId};
 
 use super::concat::{Planner, cost};
 use crate::bag::Bag;
@@ -15,7 +16,7 @@ use crate::run::Run;
 use crate::seam::PartitionSource;
 use crate::stage::{Consumer, Cost, Driven, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 use crate::store::{Cursor, READING_BYTES, Store, WRITING_BYTES};
-use crate::stored::{Portable, Repeated};
+use flagstone_exchange::{Portable, Repeated};
 
 impl<S: Stage> Bag<S> {
     /// The items of two bags in pairs. Both must have the same number of partitions, and equally
@@ -29,7 +30,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::range(0..3, 2).zip(&Bag::range(10..13, 2));
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [(0, 10), (1, 11), (2, 12)]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn zip<T, U, O>(&self, other: &Bag<O>) -> Bag<Source<Together<T, U, Zip>>>
@@ -53,7 +54,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let bag = Bag::range(0..2, 1).product(&Bag::range(5..7, 1));
     /// assert_eq!(bag.compute_with(&SerialExecutor)?, [(0, 5), (0, 6), (1, 5), (1, 6)]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn product<T, U, O>(&self, other: &Bag<O>) -> Bag<Source<Together<T, U, Product>>>
@@ -74,7 +75,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let sums = Bag::range(0..3, 2).map2(&Bag::range(10..13, 2), |a, b| a + b);
     /// assert_eq!(sums.compute_with(&SerialExecutor)?, [10, 12, 14]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     #[allow(clippy::type_complexity, reason = "the chain is the type")]
@@ -107,7 +108,7 @@ impl<S: Stage> Bag<S> {
     /// # use flagstone_graph::SerialExecutor;
     /// let (a, b, c) = (Bag::range(0..2, 1), Bag::range(2..4, 1), Bag::range(4..6, 1));
     /// assert_eq!(a.map3(&b, &c, |a, b, c| a + b + c).compute_with(&SerialExecutor)?, [6, 9]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     #[allow(clippy::type_complexity, reason = "the chain is the type")]

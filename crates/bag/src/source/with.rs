@@ -9,9 +9,8 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Graph, Inputs, Layer, LayerId, Lazy, Result, TaskContext, Value,
-};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId, Lazy, Value};
 
 use crate::bad::Kept;
 use crate::bag::Bag;
@@ -230,7 +229,7 @@ impl<S: Stage> Bag<S> {
     /// let (least, most) = (bag.min(), bag.max());
     /// let both = bag.map_with(&(least, most), |n, (a, b)| (n, a.unwrap_or(0), b.unwrap_or(0)));
     /// assert_eq!(both.take(1).compute_with(&SerialExecutor)?, [(1, 1, 4)]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn map_with<L, F, U>(&self, lazies: &L, f: F) -> Bag<MapWith<S, L, F, U>>

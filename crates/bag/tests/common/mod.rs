@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use flagstone_bag::{Bag, BagItem, Portable, Result, Stage};
-use flagstone_graph::{Counter, FreezeOptions, Graph, SerialExecutor, SerialHost, run_serially};
+use flagstone_common::{Counter, SerialHost};
+use flagstone_graph::{FreezeOptions, Graph, SerialExecutor, run_serially};
 use flagstone_scheduler::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -3,40 +3,49 @@
 use std::path::{Path, PathBuf};
 
 use flagstone::{
-    BadRecords, Counter, DataFrame, ErrorKind, InputFormat, Output, ParquetCompression,
-    ParquetOptions, Pattern, Quality, RowCompression, RowFormat, RowOptions, Session, TextOptions,
-    WriteReport, check_condition, check_select_list, format_bytes, format_count, list_files,
-    read_pattern_with,
+    BadRecords, DataFrame, ErrorKind, InputFormat, Output, ParquetCompression, ParquetOptions,
+    Pattern, RowCompression, RowFormat, RowOptions, TextOptions, check_condition,
+    check_select_list, list_files, read_pattern_with,
 };
 
 use crate::args::{Compression, Convert, Format, OnBadRecord};
+use crate::commands::quarantine::{self, Quarantine};
 use crate::commands::reading;
+use crate::commands::summary::{self, Present};
 use crate::reports::Files;
-use crate::run::{Failure, explained, explaining, say, with_session};
+use crate::run::{Failure, explained, explaining, with_session};
 
 pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
     let output = output(args)?;
-    check_quarantine(args)?;
+    let inputs = input_files(args);
+    let kept = Quarantine::check(args, &inputs)?;
     let frames = Frames::new(args)?;
-    // inputs that are not there are told by the run
-    let inputs = list_files(&args.inputs).unwrap_or_default();
     let files = Files {
-        inputs: inputs.into_iter().map(|(path, _)| path).collect(),
+        inputs,
         output: &args.output,
+        quarantine: kept.path().map(Path::to_owned),
     };
     with_session(&args.common, &files, |session| {
+        let before = Present::at(&args.output.to);
         let written = frames
             .selected
             .write_with(session, &args.output.to, &output);
         let report = written.map_err(|error| frames.blame(args, error))?;
-        summary(args, session, &report);
+        summary::say_all(args, session, &report, before);
+        kept.say(&report);
         frames.warn(args)
     })
 }
 
+/// The files that are read; those that are not there are told by the run.
+fn input_files(args: &Convert) -> Vec<PathBuf> {
+    let inputs = list_files(&args.inputs).unwrap_or_default();
+    inputs.into_iter().map(|(path, _)| path).collect()
+}
+
 pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
     let output = output(args)?;
-    check_quarantine(args)?;
+    Quarantine::check(args, &input_files(args))?;
     let frames = Frames::new(args)?;
     let session = explaining(&args.common, &args.output)?;
     let blame = |error| frames.blame(args, error);
@@ -54,72 +63,57 @@ pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
     explained(&plan, &explanation)
 }
 
-/// What the name of an output says.
-#[derive(Default)]
-struct Named {
-    format: Option<Format>,
-    is_packed: bool,
-    has_tabs: bool,
-    /// It ends as files do of a format, or of a compression, that is not written.
-    is_strange: bool,
-}
-
-fn of_name(to: &Path) -> Named {
+/// Whether a name ends as files do of a format, or of a compression, that is not written.
+fn is_strange(to: &Path) -> bool {
+    const STRANGE: [&str; 9] = [
+        "zst", "gz", "bz2", "xz", "zip", "txt", "avro", "orc", "xlsx",
+    ];
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     let name = name.to_ascii_lowercase();
-    let (plain, is_packed) = match name.strip_suffix(".zst") {
-        Some(plain) => (plain, true),
-        None => (name.as_str(), false),
-    };
-    let extension = plain.rsplit_once('.').map_or("", |(_, end)| end);
-    let format = match extension {
-        "parquet" if !is_packed => Some(Format::Parquet),
-        "csv" | "tsv" | "tab" => Some(Format::Csv),
-        "json" | "jsonl" | "ndjson" => Some(Format::Json),
-        "arrow" | "ipc" | "feather" if !is_packed => Some(Format::Arrow),
-        _ => None,
-    };
-    let strange = ["gz", "bz2", "xz", "zip", "txt", "avro", "orc", "xlsx"];
-    Named {
-        format,
-        is_packed: is_packed && format.is_some(),
-        has_tabs: matches!(extension, "tsv" | "tab"),
-        is_strange: format.is_none() && (is_packed || strange.contains(&extension)),
-    }
+    let extension = name.rsplit_once('.').map_or("", |(_, end)| end);
+    Output::of_name(to).is_none() && STRANGE.contains(&extension)
 }
 
 /// What is written, as the flags say, and where they do not, the name of the output.
 fn output(args: &Convert) -> Result<Output, Failure> {
-    let named = of_name(&args.output.to);
-    if named.is_strange && args.format.is_none() {
+    let named = Output::of_name(&args.output.to);
+    if args.format.is_none() && is_strange(&args.output.to) {
         return Err(Failure::Usage(format!(
             "--to {}: files that are called so are not written; choose a name that ends in .parquet, .csv, \
              .tsv, .json or .arrow (text also with .zst), or say --format for a directory of this name",
             args.output.to.display()
         )));
     }
-    let format = match args.format.or(named.format).unwrap_or(Format::Parquet) {
-        Format::Parquet => {
-            let compression = match args.compression {
-                None | Some(Compression::Zstd) => ParquetCompression::Zstd,
-                Some(Compression::Snappy) => ParquetCompression::Snappy,
-                Some(Compression::None) => ParquetCompression::None,
-            };
-            return Ok(Output::Parquet(ParquetOptions {
-                compression,
-                target_bytes: args.partition_bytes,
-                overwrite: args.output.overwrite,
-                keep_partial: args.output.keep_partial,
-            }));
-        }
-        Format::Csv => RowFormat::Csv,
-        Format::Json => RowFormat::Json,
-        Format::Arrow => RowFormat::Arrow,
+    let named_rows = match named {
+        Some(Output::Rows(rows)) => Some(rows),
+        Some(Output::Parquet(_)) | None => None,
     };
+    let format = match args.format {
+        Some(Format::Parquet) => None,
+        Some(Format::Csv) => Some(RowFormat::Csv),
+        Some(Format::Json) => Some(RowFormat::Json),
+        Some(Format::Arrow) => Some(RowFormat::Arrow),
+        None => named_rows.as_ref().map(|rows| rows.format),
+    };
+    let Some(format) = format else {
+        let compression = match args.compression {
+            None | Some(Compression::Zstd) => ParquetCompression::Zstd,
+            Some(Compression::Snappy) => ParquetCompression::Snappy,
+            Some(Compression::None) => ParquetCompression::None,
+        };
+        return Ok(Output::Parquet(ParquetOptions {
+            compression,
+            target_bytes: args.partition_bytes,
+            overwrite: args.output.overwrite,
+            keep_partial: args.output.keep_partial,
+        }));
+    };
+    let plain = RowOptions::new(format);
+    let named = named_rows.as_ref().unwrap_or(&plain);
     let compression = match args.compression {
         Some(Compression::Zstd) => RowCompression::Zstd,
-        None if named.is_packed => RowCompression::Zstd,
-        None | Some(Compression::None) => RowCompression::None,
+        Some(Compression::None) => RowCompression::None,
+        None => named.compression,
         Some(Compression::Snappy) => {
             let message = "only Parquet is compressed with snappy; say --compression zstd or none";
             return Err(Failure::Usage(message.into()));
@@ -130,8 +124,8 @@ fn output(args: &Convert) -> Result<Output, Failure> {
         target_bytes: args.partition_bytes,
         overwrite: args.output.overwrite,
         keep_partial: args.output.keep_partial,
-        delimiter: if named.has_tabs { b'\t' } else { b',' },
-        ..RowOptions::new(format)
+        delimiter: named.delimiter,
+        ..plain
     }))
 }
 
@@ -223,7 +217,7 @@ fn records(args: &Convert) -> Result<(DataFrame, bool), Failure> {
     let bad_records = match args.on_bad_record {
         OnBadRecord::Fail => BadRecords::Fail,
         OnBadRecord::Skip => BadRecords::Skip,
-        OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine(args)),
+        OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine::directory(args)),
     };
     let format = reading::format(&args.inputs, &args.reading)?;
     let source = reading::frame(&args.inputs, &args.reading, format, bad_records);
@@ -243,7 +237,7 @@ fn lines(args: &Convert, expression: &str) -> Result<DataFrame, Failure> {
     let bad_records = match args.on_bad_record {
         OnBadRecord::Fail => BadRecords::Fail,
         OnBadRecord::Skip => BadRecords::Skip,
-        OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine(args)),
+        OnBadRecord::Quarantine => BadRecords::Quarantine(quarantine::directory(args)),
     };
     let mut text = TextOptions::default();
     if let Some(encoding) = &args.reading.encoding {
@@ -252,110 +246,4 @@ fn lines(args: &Convert, expression: &str) -> Result<DataFrame, Failure> {
     }
     let frame = read_pattern_with(&args.inputs, text, pattern, bad_records);
     Ok(frame)
-}
-
-fn quarantine(args: &Convert) -> PathBuf {
-    args.quarantine.clone().unwrap_or_else(|| {
-        let mut name = args.output.to.clone().into_os_string();
-        name.push(".bad");
-        PathBuf::from(name)
-    })
-}
-
-/// An earlier quarantine is replaced only where an earlier output is.
-fn check_quarantine(args: &Convert) -> Result<(), Failure> {
-    if args.quarantine.is_some() && args.on_bad_record != OnBadRecord::Quarantine {
-        let message = "--quarantine names where bad records go, but they are not kept: say also \
-                       --on-bad-record quarantine";
-        return Err(Failure::Usage(message.into()));
-    }
-    let directory = quarantine(args);
-    let used = args.on_bad_record == OnBadRecord::Quarantine && !args.output.overwrite;
-    if used && std::fs::read_dir(&directory).is_ok_and(|mut files| files.next().is_some()) {
-        let message = format!(
-            "{} exists already; name another directory with --quarantine, or ask to overwrite it \
-             (--overwrite)",
-            directory.display()
-        );
-        return Err(Failure::Other(message));
-    }
-    Ok(())
-}
-
-/// The keys that were in the records and that nobody asked for.
-fn unused_keys(quality: &Quality) -> Option<String> {
-    const SHOWN: usize = 8;
-    let unused: Vec<&str> = quality.never_used().collect();
-    let shown = unused[..unused.len().min(SHOWN)].join(", ");
-    let more = match unused.len().checked_sub(SHOWN) {
-        None | Some(0) => String::new(),
-        Some(more) => format!(" and {more} more"),
-    };
-    let looked = match quality.is_exact() {
-        true => String::new(),
-        false => format!(
-            " (in {} that were looked into)",
-            format_count(quality.looked_into, "record")
-        ),
-    };
-    (!unused.is_empty()).then(|| format!("never used: {shown}{more}{looked}"))
-}
-
-/// What was done, in a few lines on standard error.
-fn summary(args: &Convert, session: &Session, report: &WriteReport) {
-    let stats = session.stats();
-    say(format_args!(
-        "{} in {}, {} in {}{}",
-        format_count(report.rows, "row"),
-        format_count(report.files.len() as u64, "file"),
-        format_bytes(report.bytes),
-        args.output.to.display(),
-        // a name such as x.parquet may have become either
-        match report.files.len() > 1 && of_name(&args.output.to).format.is_some() {
-            true => " (a directory)",
-            false => "",
-        }
-    ));
-    say(format_args!(
-        "{} read from {}, {} bad; peak {} of {}{}",
-        format_count(report.rows_read, "row"),
-        format_bytes(stats.counter(Counter::BytesRead)),
-        report.bad_records,
-        format_bytes(stats.ledger_peak_bytes),
-        format_bytes(session.budget_bytes()),
-        match stats.bytes_spilled {
-            0 => String::new(),
-            bytes => format!(", {} spilled", format_bytes(bytes)),
-        }
-    ));
-    for (source, quality) in &stats.sources {
-        say(format_args!("{source}: {quality}"));
-        for note in &quality.notes {
-            reading::say_note(note);
-        }
-        if let Some(unused) = unused_keys(quality) {
-            say(format_args!("{unused}"));
-        }
-    }
-    if let Some(first) = &report.first_bad {
-        say(format_args!("the first bad record: {first}"));
-    }
-    if report.bad_records > 0 && args.on_bad_record == OnBadRecord::Quarantine {
-        say(format_args!(
-            "bad records and their places are in {}",
-            quarantine(args).display()
-        ));
-    }
-    const SHOWN: usize = 10;
-    for widening in report.widened.iter().take(SHOWN) {
-        say(format_args!("widened: {widening}"));
-    }
-    if let Some(more) = report
-        .widened
-        .len()
-        .checked_sub(SHOWN)
-        .filter(|&more| more > 0)
-    {
-        say(format_args!("widened: {more} more columns"));
-    }
 }

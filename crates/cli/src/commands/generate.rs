@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Generate) -> Result<(), Failure> {
             args.to.display()
         )));
     }
-    let failed = |error: flagstone_io::Error| Failure::Other(error.to_string());
+    let failed = |error: flagstone::Error| Failure::Other(error.to_string());
     let token = signals::token()?;
     let directory = AtomicDir::create(&args.to, OutputOptions::default()).map_err(failed)?;
     remove_on_signal(token, directory.path().to_owned());

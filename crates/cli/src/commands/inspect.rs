@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use flagstone::arrow::datatypes::{DataType, Field, Schema};
 use flagstone::{
-    ArrayFormat, BadRecords, InputFormat, Session, format_bytes, format_count, inspect_npy,
-    inspect_parquet_with, inspect_zarr, pattern_of, zarr_members,
+    ArrayFormat, BadRecords, DataFrame, InputFormat, Output, RowFormat, Session, format_bytes,
+    format_count, inspect_arrow_with, inspect_npy, inspect_parquet_with, inspect_zarr, pattern_of,
+    zarr_members,
 };
 
 use crate::args::Inspect;
@@ -18,36 +19,88 @@ use crate::signals;
 
 pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
     let path = Path::new(&args.path);
-    let is_npy = path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
-    if is_npy && args.reading.from.is_none() {
-        if let Some(flag) = reading::csv_flag(&args.reading) {
-            let message = format!("{flag} is for CSV and TSV input, and {} is npy", args.path);
-            return Err(Failure::Usage(message));
-        }
+    // what is said is not looked for
+    let is_open = args.reading.from.is_none();
+    if is_open && is_npy(path) {
+        check_plain(args, "npy")?;
         return npy(path);
     }
-    let is_directory = args.reading.from.is_none() && is_directory(path)?;
+    let is_directory = is_open && is_directory(path)?;
     if is_directory && ArrayFormat::of(path) == ArrayFormat::Zarr {
+        check_plain(args, "Zarr")?;
         return zarr(path);
     }
     if is_directory {
         return directory(path, args);
     }
-    let inputs = std::slice::from_ref(&args.path);
-    match reading::format(inputs, &args.reading)? {
-        InputFormat::Parquet => {
-            let session = session(args)?;
-            parquet(&session, &[PathBuf::from(&args.path)])?;
-            full(args, &session, inputs, InputFormat::Parquet)
-        }
-        format => {
-            let session = session(args)?;
-            sampled(&args.path, inputs, args, &session, format)?;
-            full(args, &session, inputs, format)
-        }
+    if is_open && is_arrow(path) {
+        return arrow(args, &[path.to_owned()]);
     }
+    let inputs = std::slice::from_ref(&args.path);
+    let format = reading::format(inputs, &args.reading)?;
+    records(args, &args.path, inputs, format)
+}
+
+/// Files of records: what their footers or heads show, and with --full all rows.
+fn records(
+    args: &Inspect,
+    called: &str,
+    inputs: &[String],
+    format: InputFormat,
+) -> Result<(), Failure> {
+    let session = session(args)?;
+    let all = args
+        .full
+        .then(|| reading::frame(inputs, &args.reading, format, BadRecords::Skip));
+    if let Some(all) = &all {
+        // what all of it needs, before anything is shown
+        all.check_summary_with(&session)?;
+    }
+    match format {
+        InputFormat::Parquet => {
+            let files: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
+            parquet(&session, &files)?;
+        }
+        format => sampled(called, inputs, args, &session, format)?,
+    }
+    all.map_or(Ok(()), |all| full(&session, &all))
+}
+
+/// Flags that are about records mean nothing for files of another kind.
+fn check_plain(args: &Inspect, what: &str) -> Result<(), Failure> {
+    let flag = match reading::csv_flag(&args.reading) {
+        Some(flag) => format!("{flag} is for CSV and TSV input"),
+        None if args.full => "--full reads the rows of JSON, CSV, TSV and Parquet".to_owned(),
+        None => return Ok(()),
+    };
+    let message = format!("{flag}, and {} is {what}: leave it out", args.path);
+    Err(Failure::Usage(message))
+}
+
+/// How a file begins; nothing where there is none, or where looking at it would wait for somebody.
+fn head(path: &Path) -> Option<[u8; 6]> {
+    if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
+        return None;
+    }
+    let mut head = [0; 6];
+    let mut file = std::fs::File::open(path).ok()?;
+    std::io::Read::read_exact(&mut file, &mut head).ok()?;
+    Some(head)
+}
+
+fn is_npy(path: &Path) -> bool {
+    let extension = path.extension();
+    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
+        || head(path).is_some_and(|head| head == *b"\x93NUMPY")
+}
+
+/// Whether files are called as Arrow files are, or begin so.
+fn is_arrow(path: &Path) -> bool {
+    let is_named = match Output::of_name(path) {
+        Some(Output::Rows(rows)) => rows.format == RowFormat::Arrow,
+        _ => false,
+    };
+    is_named || head(path).is_some_and(|head| head == *b"ARROW1")
 }
 
 /// Whether there is a directory; no directory if there is nothing, such as a pattern.
@@ -78,17 +131,8 @@ fn session(args: &Inspect) -> Result<Session, Failure> {
 }
 
 /// What `--full` adds: all rows are read.
-fn full(
-    args: &Inspect,
-    session: &Session,
-    inputs: &[String],
-    format: InputFormat,
-) -> Result<(), Failure> {
+fn full(session: &Session, frame: &DataFrame) -> Result<(), Failure> {
     const SHOWN: usize = 60;
-    if !args.full {
-        return Ok(());
-    }
-    let frame = reading::frame(inputs, &args.reading, format, BadRecords::Skip);
     let summary = frame.summary_with(session)?;
     let mut out = format!("all {}:\n", format_count(summary.rows, "row"));
     let short = |text: &str| {
@@ -177,7 +221,7 @@ fn directory(path: &Path, args: &Inspect) -> Result<(), Failure> {
         Failure::Other(format!("cannot list {}: {reason}", path.display()))
     };
     // files by the format that their names say; others, such as a README, stand aside
-    let (mut formats, mut others) = (Vec::<(InputFormat, Vec<PathBuf>)>::new(), Vec::new());
+    let (mut formats, mut others) = (Vec::<(Kind, Vec<PathBuf>)>::new(), Vec::new());
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?.path();
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
@@ -191,11 +235,15 @@ fn directory(path: &Path, args: &Inspect) -> Result<(), Failure> {
         if !is_file || name.starts_with(['.', '_']) {
             continue;
         }
-        match InputFormat::of_name(&entry) {
+        let kind = match InputFormat::of_name(&entry) {
+            None if is_arrow(&entry) => Some(Kind::Arrow),
+            format => format.map(Kind::Records),
+        };
+        match kind {
             None => others.push(entry),
-            Some(format) => match formats.iter_mut().find(|(known, _)| *known == format) {
+            Some(kind) => match formats.iter_mut().find(|(known, _)| *known == kind) {
                 Some((_, files)) => files.push(entry),
-                None => formats.push((format, vec![entry])),
+                None => formats.push((kind, vec![entry])),
             },
         }
     }
@@ -203,9 +251,12 @@ fn directory(path: &Path, args: &Inspect) -> Result<(), Failure> {
         [] => others,
         [(_, files)] => std::mem::take(files),
         _ => {
-            let kinds = formats.iter().map(|(format, files)| {
+            let kinds = formats.iter().map(|(kind, files)| {
                 let count = format_count(files.len() as u64, "file");
-                format!("{count} of {format:?}")
+                match kind {
+                    Kind::Records(format) => format!("{count} of {format:?}"),
+                    Kind::Arrow => format!("{count} of Arrow"),
+                }
             });
             return Err(Failure::Other(format!(
                 "{} holds files of several formats ({}): name those of one, such as '{}/*.json'",
@@ -226,14 +277,43 @@ fn directory(path: &Path, args: &Inspect) -> Result<(), Failure> {
         .iter()
         .map(|file| file.display().to_string())
         .collect();
-    let session = session(args)?;
-    if let [(InputFormat::Parquet, _)] = formats.as_slice() {
-        parquet(&session, &files)?;
-        return full(args, &session, &inputs, InputFormat::Parquet);
+    match formats.as_slice() {
+        [(Kind::Arrow, _)] => return arrow(args, &files),
+        [(Kind::Records(InputFormat::Parquet), _)] => {
+            return records(args, &args.path, &inputs, InputFormat::Parquet);
+        }
+        _ => {}
     }
     let format = reading::format(&inputs, reading)?;
-    sampled(&path.display().to_string(), &inputs, args, &session, format)?;
-    full(args, &session, &inputs, format)
+    records(args, &path.display().to_string(), &inputs, format)
+}
+
+/// What the files of a directory are, as their names say.
+#[derive(PartialEq)]
+enum Kind {
+    Records(InputFormat),
+    Arrow,
+}
+
+fn arrow(args: &Inspect, files: &[PathBuf]) -> Result<(), Failure> {
+    check_plain(args, "Arrow")?;
+    let info = inspect_arrow_with(files, &session(args)?)?;
+    print(format_args!(
+        "Arrow: {}, {}, {}, {}\ncodecs    {}\n{}",
+        format_count(info.files as u64, "file"),
+        batches(info.batches),
+        format_count(info.rows, "row"),
+        format_bytes(info.bytes),
+        info.codecs.join(", "),
+        tree(&info.schema)
+    ))
+}
+
+fn batches(count: usize) -> String {
+    match count {
+        1 => "1 batch".to_owned(),
+        count => format!("{count} batches"),
+    }
 }
 
 fn parquet(session: &Session, patterns: &[PathBuf]) -> Result<(), Failure> {

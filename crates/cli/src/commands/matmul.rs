@@ -53,7 +53,7 @@ fn check(args: &Matmul) -> Result<Operands, Failure> {
     for (path, dtype) in [(&args.a, a.0), (&args.b, b.0)] {
         if !matches!(dtype, DType::F32 | DType::F64) {
             return Err(Failure::Other(format!(
-                "{} holds {dtype} elements; products are made of f64 or f32",
+                "{} holds {dtype} elements, and products are made of f64 or f32: convert it first",
                 path.display()
             )));
         }
@@ -165,6 +165,7 @@ fn typed<T: Element>(args: &Matmul, operands: Operands) -> Result<(), Failure> {
     let files = Files {
         inputs: vec![args.a.clone(), args.b.clone()],
         output: &args.output,
+        quarantine: None,
     };
     with_session(&args.common, &files, |session: &Session| {
         let product = product::<T>(args, operands);

@@ -4,4 +4,6 @@ pub(crate) mod convert;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod matmul;
+mod quarantine;
 pub(crate) mod reading;
+mod summary;

@@ -5,13 +5,13 @@ use std::fs;
 
 use flagstone_datasets::{Kind, generate};
 
-use crate::common::{Place, matrix};
+use crate::common::{Folder, matrix};
 
 const MARGIN: u64 = 64 << 20;
 
 /// The peak is below the budget and the margin, and the ledger's below the certificate.
 #[track_caller]
-fn holds(place: &Place, stats: &str) -> serde_json::Value {
+fn holds(place: &Folder, stats: &str) -> serde_json::Value {
     let stats = place.json(stats);
     let number = |field: &str| stats[field].as_u64().unwrap();
     assert!(number("peak_rss_bytes") > 0);
@@ -32,7 +32,7 @@ fn holds(place: &Place, stats: &str) -> serde_json::Value {
 
 #[test]
 fn a_conversion_stays_within_its_budget() {
-    let place = Place::new();
+    let place = Folder::new();
     generate(Kind::GhArchive, 40 << 20, 7, &place.path("data"), 2).unwrap();
     let convert = [
         "convert",
@@ -52,7 +52,7 @@ fn a_conversion_stays_within_its_budget() {
 
 #[test]
 fn a_product_of_operands_four_times_the_budget_stays_within_it() {
-    let place = Place::new();
+    let place = Folder::new();
     let (a, b) = (place.path("a.npy"), place.path("b.npy"));
     matrix(&a, 1024, 1);
     matrix(&b, 1024, 5);
@@ -75,7 +75,7 @@ fn a_product_of_operands_four_times_the_budget_stays_within_it() {
 /// The budget that the refusal of a far too small one names. A conversion has two plans, the look
 /// at the heads of the files and the conversion itself: the first refusal speaks for both.
 #[track_caller]
-fn smallest_budget(place: &Place, arguments: &[&str]) -> u64 {
+fn smallest_budget(place: &Folder, arguments: &[&str]) -> u64 {
     let arguments = [arguments, &["--memory", "1048576"]].concat();
     let ran = place.fails(1, &arguments, &["smallest budget that works"]);
     named_budget(&ran.err)
@@ -83,7 +83,7 @@ fn smallest_budget(place: &Place, arguments: &[&str]) -> u64 {
 
 /// The budget behind "the smallest budget that works is".
 #[track_caller]
-fn named_budget(message: &str) -> u64 {
+pub(crate) fn named_budget(message: &str) -> u64 {
     let (_, rest) = message.split_once("works is ").unwrap();
     let size: Vec<&str> = rest.split_whitespace().take(2).collect();
     flagstone::parse_bytes(&size.join(" ")).unwrap_or_else(|_| panic!("no budget in: {message}"))
@@ -91,7 +91,7 @@ fn named_budget(message: &str) -> u64 {
 
 #[test]
 fn a_budget_too_small_is_refused_with_the_smallest_that_works() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 2000);
     matrix(&place.path("a.npy"), 300, 1);
     let commands: [&[&str]; 2] = [
@@ -109,7 +109,7 @@ fn a_budget_too_small_is_refused_with_the_smallest_that_works() {
 
 #[test]
 fn explain_says_what_a_product_needs_and_does() {
-    let place = Place::new();
+    let place = Folder::new();
     matrix(&place.path("a.npy"), 700, 1);
     let product = ["matmul", "a.npy", "a.npy", "--to", "c.npy"];
     let explain = |budget: &str| {
@@ -164,7 +164,7 @@ fn explain_says_what_a_product_needs_and_does() {
 
 #[test]
 fn explain_refuses_the_spill_quota_that_the_run_refuses() {
-    let place = Place::new();
+    let place = Folder::new();
     matrix(&place.path("a.npy"), 1000, 1);
     place
         .run(&["matmul", "a.npy", "a.npy", "--to", "c.zarr"])
@@ -186,7 +186,7 @@ fn explain_refuses_the_spill_quota_that_the_run_refuses() {
 
 #[test]
 fn inspect_reads_footers_and_heads_within_its_budget() {
-    let place = Place::new();
+    let place = Folder::new();
     let names: Vec<String> = (0..1500).map(|i| format!("column_{i}")).collect();
     let row = vec!["1.5"; 1500].join(",");
     place.write("wide.csv", format!("{}\n{row}\n{row}\n", names.join(",")));

@@ -77,13 +77,13 @@ impl Ran {
 }
 
 /// A directory that the program runs in.
-pub(crate) struct Place {
+pub(crate) struct Folder {
     dir: TempDir,
 }
 
-impl Place {
+impl Folder {
     pub(crate) fn new() -> Self {
-        Place {
+        Folder {
             dir: tempfile::tempdir().unwrap(),
         }
     }

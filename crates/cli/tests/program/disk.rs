@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::common::{Place, gzip, matrix};
+use crate::common::{Folder, gzip, matrix};
 
 /// A mounted file system, unmounted on drop.
 struct Mount(PathBuf);
@@ -52,7 +52,7 @@ fn noise(bytes: usize) -> String {
 
 #[test]
 fn an_output_that_does_not_fit_on_its_disk_is_an_error_and_leaves_nothing() {
-    let place = Place::new();
+    let place = Folder::new();
     let Some(_mount) = Mount::tmpfs(place.path("full"), "2m") else {
         return;
     };
@@ -78,7 +78,7 @@ fn an_output_that_does_not_fit_on_its_disk_is_an_error_and_leaves_nothing() {
 
 #[test]
 fn statistics_on_a_full_disk_are_an_error() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 10);
     if !std::path::Path::new("/dev/full").exists() {
         eprintln!("skipped: there is no /dev/full");
@@ -91,7 +91,7 @@ fn statistics_on_a_full_disk_are_an_error() {
 
 #[test]
 fn a_spill_directory_that_cannot_be_used_is_told_before_the_run() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 10);
     place.write("file", "");
     for dir in ["gone", "file"] {

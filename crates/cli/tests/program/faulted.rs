@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::common::{Place, Ran, finish, matrix};
+use crate::common::{Folder, Ran, finish, matrix};
 
 const CALLS: [&str; 9] = [
     "open", "read", "write", "sync", "rename", "unlink", "stat", "list", "mkdir",
@@ -64,7 +64,7 @@ fn tree(dir: &Path) -> BTreeMap<String, (usize, u64)> {
 }
 
 struct Scenario {
-    place: Place,
+    place: Folder,
     arguments: Vec<String>,
     preload: PathBuf,
 }
@@ -83,7 +83,7 @@ impl Scenario {
 
     /// The same without a directory for spilling.
     fn plain(arguments: &[&str], fill: impl FnOnce(&Path)) -> Scenario {
-        let place = Place::new();
+        let place = Folder::new();
         let work = place.path("work");
         fs::create_dir_all(work.join("spill")).unwrap();
         fill(&work);
@@ -264,7 +264,7 @@ fn a_call_that_fails_while_parquet_is_merged_is_told() {
         "128MiB",
     ];
     let scenario = Scenario::new(&arguments, |work| {
-        let place = Place::new();
+        let place = Folder::new();
         lines(&place.path(""), 2);
         for (file, name) in [("0.json", "in"), ("1.json", "more")] {
             let to = work.join(name);
@@ -355,7 +355,7 @@ fn an_explanation_leaves_nothing_although_a_call_fails_while_it_cleans_up() {
 
 #[test]
 fn threads_that_cannot_be_started_are_told_or_done_without() {
-    let place = Place::new();
+    let place = Folder::new();
     matrix(&place.path("a.npy"), 60, 1);
     place
         .run(&["matmul", "a.npy", "a.npy", "--to", "a.zarr"])
@@ -411,7 +411,7 @@ fn threads_that_cannot_be_started_are_told_or_done_without() {
 
 #[test]
 fn one_more_thread_is_enough_to_look_at_a_zarr_array() {
-    let place = Place::new();
+    let place = Folder::new();
     matrix(&place.path("a.npy"), 60, 1);
     place
         .run(&["matmul", "a.npy", "a.npy", "--to", "a.zarr"])

@@ -3,11 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::common::{Place, finish, matrix};
+use crate::common::{Folder, finish, matrix};
 
 #[test]
 fn an_existing_output_is_kept_unless_told_otherwise() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 10);
     place.records("b.json", 20);
     place.run(&["convert", "a.json", "--to", "out"]).ok();
@@ -34,7 +34,7 @@ fn an_existing_output_is_kept_unless_told_otherwise() {
 
 #[test]
 fn only_what_an_earlier_output_wrote_is_overwritten() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 10);
     fs::create_dir(place.path("mine")).unwrap();
     place.write("mine/keep.txt", "mine");
@@ -51,7 +51,7 @@ fn only_what_an_earlier_output_wrote_is_overwritten() {
 
 #[test]
 fn generated_files_appear_whole_or_not_at_all() {
-    let place = Place::new();
+    let place = Folder::new();
     let generate = ["generate", "logs", "--size", "100KiB", "--to", "logs"];
     let out = place.run(&generate).ok().out;
     assert!(out.lines().all(|line| place.path(line).is_file()), "{out}");
@@ -70,7 +70,7 @@ fn generated_files_appear_whole_or_not_at_all() {
 
 #[test]
 fn an_existing_matrix_is_kept_unless_told_otherwise() {
-    let place = Place::new();
+    let place = Folder::new();
     matrix(&place.path("a.npy"), 20, 0);
     place.write("c.npy", "mine");
     let product = ["matmul", "a.npy", "a.npy", "--to", "c.npy"];
@@ -83,7 +83,7 @@ fn an_existing_matrix_is_kept_unless_told_otherwise() {
 
 #[test]
 fn the_unfinished_output_stays_when_asked_for() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 5000);
     place.write("b.json", "oops\n");
     let arguments = [
@@ -101,7 +101,7 @@ fn the_unfinished_output_stays_when_asked_for() {
 
 #[test]
 fn a_directory_that_cannot_be_written_is_named() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 10);
     place.write("file", "");
     place.fails(1, &["convert", "a.json", "--to", "file/out"], &["file"]);
@@ -126,7 +126,7 @@ fn a_directory_that_cannot_be_written_is_named() {
 
 #[test]
 fn products_of_zarr_arrays_have_the_bits_of_those_of_npy_files() {
-    let place = Place::new();
+    let place = Folder::new();
     matrix(&place.path("a.npy"), 300, 1);
     matrix(&place.path("b.npy"), 300, 2);
     let product = |a: &str, b: &str, to: &str| {
@@ -182,7 +182,7 @@ fn products_of_zarr_arrays_have_the_bits_of_those_of_npy_files() {
 
 /// The rows of files of any format.
 #[track_caller]
-fn counted(place: &Place, name: &str) -> u64 {
+fn counted(place: &Folder, name: &str) -> u64 {
     let name = match place.path(name).is_dir() {
         true => format!("{name}/*"),
         false => name.to_owned(),
@@ -196,7 +196,7 @@ fn counted(place: &Place, name: &str) -> u64 {
 
 #[test]
 fn a_result_of_one_file_is_a_file_where_the_output_is_called_one() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 10);
     let convert = |arguments: &[&str]| {
         place
@@ -251,7 +251,7 @@ fn a_result_of_one_file_is_a_file_where_the_output_is_called_one() {
 
 #[test]
 fn a_result_of_several_files_is_a_directory_whatever_it_is_called() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("few.json", 10);
     place.records("many.json", 40_000);
     let convert = |from, more: &[&str]| {
@@ -268,17 +268,33 @@ fn a_result_of_several_files_is_a_directory_whatever_it_is_called() {
     let ran = convert("many.json", &[]).ok();
     assert!(ran.err.contains("x.json (a directory)"), "{}", ran.err);
     assert!(place.path("x.json/part-00001.json").is_file());
-    // either replaces the other, and only when it is told to
+    // several files replace one, and only when they are told to
     let before = place.names();
     convert("few.json", &[]).failed(1, &["x.json", "--overwrite"]);
     let explain = ["explain", "convert", "few.json", "--to", "x.json"];
     place.fails(1, &explain, &["x.json", "--overwrite"]);
     assert!(place.path("x.json").is_dir());
-    convert("few.json", &["--overwrite"]).ok();
+    // who reads a directory goes on to find one
+    let ran = convert("few.json", &["--overwrite"]).ok();
+    assert!(
+        ran.err.contains("x.json (a directory): part-00000.json\n"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("\nreplaced: a directory of "),
+        "{}",
+        ran.err
+    );
+    assert!(place.path("x.json/part-00000.json").is_file());
+    assert_eq!(counted(&place, "x.json"), 10);
+    fs::remove_dir_all(place.path("x.json")).unwrap();
+    convert("few.json", &[]).ok();
     assert!(place.path("x.json").is_file());
     convert("many.json", &[]).failed(1, &["x.json", "--overwrite"]);
     assert_eq!(counted(&place, "x.json"), 10);
-    convert("many.json", &["--overwrite"]).ok();
+    let ran = convert("many.json", &["--overwrite"]).ok();
+    assert!(ran.err.contains("\nreplaced: a file of "), "{}", ran.err);
     assert!(place.path("x.json/part-00001.json").is_file());
     assert_eq!(counted(&place, "x.json"), 40_000);
     assert_eq!(place.names(), before);
@@ -294,4 +310,34 @@ fn a_result_of_several_files_is_a_directory_whatever_it_is_called() {
     place.write("mine.json/notes.txt", "mine");
     let mine = ["convert", "few.json", "--to", "mine.json", "--overwrite"];
     place.fails(1, &mine, &["notes.txt", "choose another name"]);
+}
+
+#[test]
+fn where_the_result_is_is_said() {
+    let place = Folder::new();
+    place.records("a.json", 3000);
+    let said = |flags: &[&str]| {
+        let convert = ["convert", "a.json", "--partition-bytes", "64KiB", "--to"];
+        let ran = place.run(&[&convert[..], flags].concat()).ok();
+        ran.err.lines().next().unwrap().to_owned()
+    };
+    let line = said(&["one.parquet"]);
+    assert!(
+        line.starts_with("3000 rows in 1 file, ") && line.ends_with(" in one.parquet"),
+        "{line}"
+    );
+    let line = said(&["out"]);
+    assert!(
+        line.ends_with(" in out (a directory): part-00000.parquet"),
+        "{line}"
+    );
+    place.records("a.json", 40_000);
+    let line = said(&["text", "--format", "json"]);
+    assert!(
+        line.ends_with(" in text (a directory): part-00000.json to part-00001.json"),
+        "{line}"
+    );
+    for name in ["out/part-00000.parquet", "text/part-00001.json"] {
+        assert!(place.path(name).is_file(), "{name}");
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use crate::common::{Place, gzip};
+use crate::common::{Folder, gzip};
 
 const LOG: &str = "GET /a 200 12\nPUT /b 404 -\nGET /c 200 7\nGET /a 200 1\n";
 const PATTERN: &str = r"^(?<method>\w+) (?<path>\S+) (?<status>\d+) (?:(?<bytes>\d+)|-)$";
 
 #[test]
 fn named_groups_become_columns_that_can_be_selected_and_filtered() {
-    let place = Place::new();
+    let place = Folder::new();
     place.write("a.log", LOG);
     place.write("b.log.gz", gzip(b"GET /z 500 3\n"));
     let select = "path, cast(bytes as int) as bytes";
@@ -43,7 +43,7 @@ fn named_groups_become_columns_that_can_be_selected_and_filtered() {
 
 #[test]
 fn lines_that_do_not_match_are_treated_as_asked() {
-    let place = Place::new();
+    let place = Folder::new();
     place.write("a.log", format!("{LOG}nothing\nGET /d 200 5\n"));
     let convert = [
         "convert",
@@ -70,7 +70,7 @@ fn lines_that_do_not_match_are_treated_as_asked() {
 
 #[test]
 fn a_wrong_pattern_is_a_matter_of_the_command_line() {
-    let place = Place::new();
+    let place = Folder::new();
     place.write("a.log", LOG);
     for (pattern, what) in [("(", "unclosed group"), (r"\d+", "no named group")] {
         place.fails(
@@ -94,7 +94,7 @@ fn a_wrong_pattern_is_a_matter_of_the_command_line() {
 
 #[test]
 fn lines_of_another_encoding_are_read_when_it_is_named() {
-    let place = Place::new();
+    let place = Folder::new();
     fs::write(place.path("a.log"), b"caf\xe9 1\nbar 2\n").unwrap();
     let convert = [
         "convert",

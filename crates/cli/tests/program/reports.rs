@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::common::{Place, matrix};
+use crate::common::{Folder, matrix};
 
 /// The fields that every run reports.
 const FIELDS: [&str; 13] = [
@@ -32,7 +32,7 @@ fn has_all_fields(stats: &Value) {
 
 #[test]
 fn statistics_are_whole_and_true() {
-    let place = Place::new();
+    let place = Folder::new();
     let input = place.records("a.json", 3000);
     let arguments = [
         "convert",
@@ -69,7 +69,7 @@ fn statistics_are_whole_and_true() {
 
 #[test]
 fn statistics_trace_and_report_are_written_also_on_failure() {
-    let place = Place::new();
+    let place = Folder::new();
     place.write("a.json", "{\"a\":1}\noops\n");
     let reports = [
         "--stats", "s.json", "--trace", "t.json", "--report", "r.html",
@@ -94,7 +94,7 @@ fn statistics_trace_and_report_are_written_also_on_failure() {
 
 #[test]
 fn a_trace_is_for_chrome_and_a_report_needs_nothing_else() {
-    let place = Place::new();
+    let place = Folder::new();
     matrix(&place.path("a.npy"), 200, 1);
     let reports = ["--trace", "t.json", "--report", "r.html"];
     place
@@ -121,7 +121,7 @@ fn a_trace_is_for_chrome_and_a_report_needs_nothing_else() {
 
 #[test]
 fn a_report_that_cannot_be_written_is_an_error() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 3);
     let arguments = ["convert", "a.json", "--to", "out", "--stats", "gone/s.json"];
     place.run(&arguments).failed(1, &["gone/s.json"]);
@@ -129,7 +129,7 @@ fn a_report_that_cannot_be_written_is_an_error() {
 
 #[test]
 fn progress_is_shown_only_where_asked_for() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 3);
     let quiet = place.run(&["convert", "a.json", "--to", "quiet"]).ok();
     assert!(!quiet.err.contains('\x1b'), "{}", quiet.err);
@@ -140,7 +140,7 @@ fn progress_is_shown_only_where_asked_for() {
 
 #[test]
 fn explain_tells_and_writes_nothing() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 300);
     matrix(&place.path("a.npy"), 100, 1);
     let before = place.names();
@@ -162,7 +162,7 @@ fn explain_tells_and_writes_nothing() {
 
 #[test]
 fn inspect_shows_schema_shape_and_rows() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 300);
     matrix(&place.path("a.npy"), 100, 1);
     place.run(&["convert", "a.json", "--to", "out"]).ok();
@@ -180,7 +180,7 @@ fn inspect_shows_schema_shape_and_rows() {
 
 #[test]
 fn explain_refuses_what_the_run_refuses() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 300);
     matrix(&place.path("a.npy"), 50, 1);
     fs::create_dir(place.path("there")).unwrap();
@@ -210,7 +210,7 @@ fn explain_refuses_what_the_run_refuses() {
 
 #[test]
 fn reports_that_cannot_be_written_are_refused_before_the_run() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 3);
     matrix(&place.path("a.npy"), 5, 1);
     fs::create_dir(place.path("dir")).unwrap();
@@ -243,7 +243,7 @@ fn reports_that_cannot_be_written_are_refused_before_the_run() {
 
 #[test]
 fn a_quarantine_that_is_not_used_is_a_usage_error() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 3);
     let convert = ["convert", "a.json", "--to", "out", "--quarantine", "q"];
     place.fails(2, &convert, &["--quarantine", "--on-bad-record"]);
@@ -251,7 +251,7 @@ fn a_quarantine_that_is_not_used_is_a_usage_error() {
 
 #[test]
 fn output_that_nobody_reads_is_no_failure_and_a_full_disk_is_one() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("a.json", 3);
     let generate = ["generate", "words", "--size", "1KiB", "--to", "words"];
     let inspect = ["inspect", "a.json"];

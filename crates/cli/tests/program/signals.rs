@@ -5,10 +5,10 @@ use std::os::fd::AsRawFd;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{Place, finish, gzip, records};
+use crate::common::{Folder, finish, gzip, records};
 
 /// Enough records that a run takes a while.
-fn much(place: &Place) {
+fn much(place: &Folder) {
     let bytes = gzip(records(60_000).as_bytes());
     for part in 0..8 {
         place.write(&format!("{part}.json.gz"), &bytes);
@@ -18,13 +18,13 @@ fn much(place: &Place) {
 const CONVERT: [&str; 4] = ["convert", "*.json.gz", "--to", "out"];
 
 /// Starts the conversion and waits until its output has begun.
-fn in_mid_run(place: &Place, arguments: &[&str]) -> Child {
+fn in_mid_run(place: &Folder, arguments: &[&str]) -> Child {
     until_mid_run(place, place.start(arguments))
 }
 
 /// The same of a run whose messages go to a pipe that is full: it cannot end by itself, as it cannot
 /// say why. The pipe is the second of the two.
-fn in_mid_run_unheard(place: &Place, arguments: &[&str]) -> (Child, PipeReader) {
+fn in_mid_run_unheard(place: &Folder, arguments: &[&str]) -> (Child, PipeReader) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     // SAFETY: the descriptor is the pipe's own, and open; afterwards a write waits again.
     unsafe {
@@ -40,7 +40,7 @@ fn in_mid_run_unheard(place: &Place, arguments: &[&str]) -> (Child, PipeReader) 
     (until_mid_run(place, child), reader)
 }
 
-fn until_mid_run(place: &Place, mut child: Child) -> Child {
+fn until_mid_run(place: &Folder, mut child: Child) -> Child {
     let partial = place.path(&format!(".out.partial-{}", child.id()));
     let start = Instant::now();
     while !partial.exists() {
@@ -90,7 +90,7 @@ fn code_in_time(mut child: Child) -> Option<i32> {
 
 #[test]
 fn an_interrupted_run_leaves_nothing() {
-    let place = Place::new();
+    let place = Folder::new();
     much(&place);
     let before = place.names();
     for (signal, code, word) in [
@@ -106,7 +106,7 @@ fn an_interrupted_run_leaves_nothing() {
 
 #[test]
 fn statistics_are_written_also_when_interrupted() {
-    let place = Place::new();
+    let place = Folder::new();
     much(&place);
     let mut arguments = CONVERT.to_vec();
     arguments.extend(["--stats", "s.json"]);
@@ -125,7 +125,7 @@ fn statistics_are_written_also_when_interrupted() {
 
 #[test]
 fn a_signal_ends_a_run_whose_messages_nobody_reads() {
-    let place = Place::new();
+    let place = Folder::new();
     much(&place);
     let before = place.names();
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
@@ -140,7 +140,7 @@ fn a_signal_ends_a_run_whose_messages_nobody_reads() {
 /// for the time to be up that the first one gives it.
 #[test]
 fn a_second_signal_exits_at_once() {
-    let place = Place::new();
+    let place = Folder::new();
     much(&place);
     let (child, _unread) = in_mid_run_unheard(&place, &CONVERT);
     let partial = place.path(&format!(".out.partial-{}", child.id()));
@@ -158,7 +158,7 @@ fn a_second_signal_exits_at_once() {
 
 #[test]
 fn a_signal_while_the_plan_is_made_is_answered_soon() {
-    let place = Place::new();
+    let place = Folder::new();
     for part in 0..4000 {
         place.write(&format!("{part}.json"), records(3).as_bytes());
     }
@@ -191,7 +191,7 @@ fn a_signal_while_the_plan_is_made_is_answered_soon() {
 
 #[test]
 fn a_pipe_is_no_file_for_statistics() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("small.json", 10);
     let pipe = std::ffi::CString::new(place.path("pipe").to_str().unwrap()).unwrap();
     // SAFETY: a zero-terminated string that lives until the call returns.
@@ -206,7 +206,7 @@ fn a_pipe_is_no_file_for_statistics() {
 
 #[test]
 fn a_limit_on_the_size_of_files_is_an_error_and_leaves_nothing() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("large.json", 50_000);
     let before = place.names();
     let program = env!("CARGO_BIN_EXE_flagstone");
@@ -227,7 +227,7 @@ fn a_limit_on_the_size_of_files_is_an_error_and_leaves_nothing() {
 
 #[test]
 fn a_run_without_descriptors_to_spare_leaves_nothing() {
-    let place = Place::new();
+    let place = Folder::new();
     place.records("large.json", 20_000);
     let before = place.names();
     let program = env!("CARGO_BIN_EXE_flagstone");
@@ -250,7 +250,7 @@ fn a_run_without_descriptors_to_spare_leaves_nothing() {
 
 #[test]
 fn a_killed_run_leaves_its_partial_output_which_the_next_one_sweeps() {
-    let place = Place::new();
+    let place = Folder::new();
     much(&place);
     let before = place.names();
     let child = in_mid_run(&place, &CONVERT);
@@ -274,7 +274,7 @@ fn a_killed_run_leaves_its_partial_output_which_the_next_one_sweeps() {
 
 #[test]
 fn the_partial_output_of_a_living_run_is_left_alone() {
-    let place = Place::new();
+    let place = Folder::new();
     much(&place);
     place.records("small.json", 10);
     let child = in_mid_run(&place, &CONVERT);

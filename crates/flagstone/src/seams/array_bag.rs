@@ -2,7 +2,8 @@
 
 use flagstone_array::{Array, Element};
 use flagstone_bag::{Bag, Collected, FromBlocks, Portable, Source, Stage};
-use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, Execute, Graph, LayerId};
 use ndarray::Axis;
 
 use super::partition_rows;
@@ -35,8 +36,18 @@ impl Session {
     /// The rows of an array (its places along the first axis) as a bag, each flattened to a vector
     /// in C order.
     ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let x = Array::<i64>::arange(0, 6, 1).reshape(&[3, 2]);
+    /// let rows = session.array_rows_to_bag(&x)?;
+    /// let sums = session.compute(&rows.map(|row| row.iter().sum::<i64>()).collect())?;
+    /// assert_eq!(sums, [1, 5, 9]);
+    /// # Ok::<(), flagstone::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// As [`array_to_bag`](Self::array_to_bag).
+    /// A mistake in how the array was built, and an array without axes.
     #[track_caller]
     pub fn array_rows_to_bag<T: Element>(
         &self,
@@ -77,7 +88,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`compute`](Self::compute).
+    /// Those of [`compute`](Self::compute).
     #[track_caller]
     pub fn bag_to_array<S, T>(&self, bag: &Bag<S>) -> Result<Array<T>>
     where

@@ -9,10 +9,10 @@ use arrow::datatypes::{
     Int64Type, Schema, SchemaRef, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use flagstone_array::{Array, Element, RowBlocks};
+use flagstone_common::{Counter, Error, Result, TaskContext};
 use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Partition, PartitionSource, Scan};
 use flagstone_graph::{
-    Block, Counter, Deps, Error, Execute, Footprint, Graph, Inputs, Layer, Resources, Result,
-    SerialExecutor, TaskContext, Value,
+    Block, Deps, Execute, Footprint, Graph, Inputs, Layer, Resources, SerialExecutor, Value,
 };
 use ndarray::{Axis, Ix2};
 
@@ -149,7 +149,10 @@ impl Session {
             }
         };
         if columns != names.len() {
-            let message = format!("{} names for {columns} columns", names.len());
+            let message = format!(
+                "{} names for {columns} columns: give each column one",
+                names.len()
+            );
             return Err(Error::invalid(message));
         }
         let field = |name: String| Field::new(name, T::DATA_TYPE, false);
@@ -178,7 +181,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`compute`](Self::compute), and a column that is not there, or of text. Values that the type cannot
+    /// Those of [`compute`](Self::compute), and a column that is not there, or of text. Values that the type cannot
     /// hold, and nulls where it has no NaN, fail the run of the array with their column and row.
     #[track_caller]
     pub fn dataframe_to_array<T: ColumnElement>(
@@ -208,7 +211,7 @@ impl Session {
         let blocks = self.execute(&graph, &[counts])?.pop().unwrap_or_default();
         let length = |block: &Block| {
             let counted = block.downcast_ref::<Value<usize>>();
-            let counted = counted.ok_or_else(|| Error::invalid("not the rows of a partition"))?;
+            let counted = counted.ok_or_else(|| Error::bug("not the rows of a partition"))?;
             Ok(counted.value)
         };
         let lengths = blocks.iter().map(length).collect::<Result<Vec<usize>>>()?;
@@ -217,9 +220,10 @@ impl Session {
         let width = names.len();
         let read = move |block: &Block, out: &mut [T]| {
             let rows = block.downcast_ref::<Partition>();
-            let rows = rows.ok_or_else(|| Error::invalid("not a block of a dataframe"))?;
+            let rows = rows.ok_or_else(|| Error::bug("not a block of a dataframe"))?;
             if rows.row_count() * width != out.len() {
-                let message = "a partition of the dataframe changed since its rows were counted";
+                let message = "a partition of the dataframe changed since its rows were counted: leave its files alone while \
+                     it is read";
                 return Err(Error::failed(message));
             }
             let mut at = 0;

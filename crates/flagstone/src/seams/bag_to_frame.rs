@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use flagstone_bag::{Bag, PartitionSource as BagPartitions, RecordKeys, Stage};
+use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Outcome, PartitionSource, Scan, WriteReport};
-use flagstone_graph::{Deps, Error, Graph, Inputs, IoBytes, Result, TaskContext};
+use flagstone_graph::{Deps, Graph, Inputs, IoBytes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
@@ -50,7 +51,7 @@ pub trait Seams: sealed::Sealed {
     /// `session.write_parquet(&x.to_dataframe(), path)`.
     ///
     /// # Errors
-    /// As [`Session::write_parquet`].
+    /// Those of [`Session::write_parquet`].
     fn to_parquet(&self, path: impl AsRef<Path>) -> Result<WriteReport> {
         Session::global()?.write_parquet(&self.to_dataframe(), path)
     }
@@ -59,7 +60,7 @@ pub trait Seams: sealed::Sealed {
     /// them, `session.write(&x.to_dataframe(), path, &output)`.
     ///
     /// # Errors
-    /// As [`Session::write_csv`].
+    /// Those of [`Session::write_csv`].
     fn to_csv(&self, path: impl AsRef<Path>) -> Result<WriteReport> {
         Session::global()?.write_csv(&self.to_dataframe(), path)
     }
@@ -128,7 +129,7 @@ struct FromBag<S: Stage, T> {
     record: PhantomData<fn() -> T>,
 }
 
-/// The same in a graph: its partitions are known, and the layers that they are computed from.
+/// A bag in a graph: its partitions are known, and the layers that they are computed from.
 struct BoundBag<T> {
     partitions: Box<dyn BagPartitions<T>>,
     fields: Vec<FieldRef>,
@@ -179,7 +180,7 @@ where
         _: &TaskContext<'_>,
         _: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        Err(Error::invalid("a bag is streamed without a graph"))
+        Err(Error::bug("a bag is streamed without a graph"))
     }
 
     fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {

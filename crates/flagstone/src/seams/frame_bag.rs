@@ -4,8 +4,9 @@ use std::any::type_name;
 
 use arrow::array::RecordBatch;
 use flagstone_bag::{Bag, Flow, FromBlocks, RecordKeys, Source};
+use flagstone_common::{Error, Result};
 use flagstone_frame::{DataFrame, Partition, col};
-use flagstone_graph::{Block, Error, Graph, LayerId, Result, SerialExecutor};
+use flagstone_graph::{Block, Graph, LayerId, SerialExecutor};
 use serde::de::DeserializeOwned;
 
 use crate::session::Session;
@@ -94,7 +95,7 @@ impl Session {
 
 fn batches(block: &Block) -> Result<&[RecordBatch]> {
     let rows = block.downcast_ref::<Partition>();
-    let rows = rows.ok_or_else(|| Error::invalid("not a block of a dataframe"))?;
+    let rows = rows.ok_or_else(|| Error::bug("not a block of a dataframe"))?;
     Ok(&rows.batches)
 }
 
@@ -107,7 +108,7 @@ fn each_row<T: DeserializeOwned>(
     for (row, record) in rows.iter().enumerate() {
         let record = T::deserialize(record).map_err(|error| {
             let (row, name) = (rows_before + row, type_name::<T>());
-            Error::failed(format!("row {row} of a partition is no {name}: {error}"))
+            Error::failed(format!("row {row} of a partition is no {name}: {error}; select the columns that it has, or cast them"))
         })?;
         push(record)?;
     }

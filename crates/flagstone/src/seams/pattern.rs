@@ -8,8 +8,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flagstone_bag::{
     BadRecords, Bag, Match, Matched, Partitions, Passed, Pattern, ReadText, Source, TextOptions,
 };
+use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{BATCH_ROWS, DataFrame, Outcome, PartitionSource, Scan};
-use flagstone_graph::{Error, Graph, Inputs, IoBytes, Result, TaskContext};
+use flagstone_graph::{Graph, Inputs, IoBytes};
 use flagstone_io::IntoPaths;
 
 /// A batch ends early when its text reaches this many bytes: a constant, because sums are rounded
@@ -41,7 +42,21 @@ pub fn read_pattern(
     read_pattern_with(inputs, TextOptions::default(), pattern, bad_records)
 }
 
-/// As [`read_pattern`], of text that is read as these options say: in another encoding, say.
+/// The lines of text files as [`read_pattern`] gives them, of text that is read as the options say: in
+/// another encoding, say.
+///
+/// ```
+/// use flagstone::{BadRecords, Pattern, Session, TextOptions, read_pattern_with};
+///
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("a.log"), b"caf\xe9 200\n")?;
+/// let text = TextOptions { encoding: "latin1", ..TextOptions::default() };
+/// let pattern = Pattern::new(r"^(?<name>\w+) (?<status>\d+)$")?;
+/// let lines = read_pattern_with([dir.path().join("*.log")], text, pattern, BadRecords::Fail);
+/// let session = Session::builder().memory("64 MiB").build()?;
+/// assert_eq!(session.compute(&lines.filter_sql("name = 'caf\u{e9}'"))?.num_rows(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn read_pattern_with(
     inputs: impl IntoPaths,
@@ -173,7 +188,7 @@ impl PartitionSource for FromPattern {
     fn assumption(&self) -> Option<String> {
         Some(format!(
             "the groups of {BATCH_ROWS} lines fit in {}",
-            flagstone_memory::format_bytes(2 * BATCH_TEXT_BYTES)
+            flagstone_common::format_bytes(2 * BATCH_TEXT_BYTES)
         ))
     }
 

@@ -2,12 +2,12 @@
 //! the lines of a file are.
 
 use std::any::type_name;
-use std::sync::Arc;
 
-use flagstone_bag::{Asked, Bag, PartitionSource, Piece, Stage, Stop};
-use flagstone_frame::{AskPlace, BoundRecords, RecordPlace, Records};
-use flagstone_graph::{Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
-use flagstone_memory::Unlimited;
+use flagstone_bag::{Bag, PartitionSource, Piece, Stage, Stop};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_frame::{BoundRecords, Records};
+use flagstone_graph::{Deps, Execute, Graph, Inputs, IoBytes, LayerId};
+use flagstone_io::AskOrigin;
 use serde::Serialize;
 
 /// The records of a bag.
@@ -40,7 +40,9 @@ fn text<T: Serialize>(record: &T) -> Result<String> {
 
 fn refused<T>(error: serde_json::Error) -> Error {
     let name = type_name::<T>();
-    Error::failed(format!("a {name} cannot be written as JSON: {error}"))
+    Error::failed(format!(
+        "a {name} cannot be written as JSON: {error}; map it to a record that can"
+    ))
 }
 
 struct BoundBag<T>(Box<dyn PartitionSource<T>>);
@@ -71,24 +73,18 @@ impl<T: Serialize + 'static> BoundRecords for BoundBag<T> {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(&[u8], &AskPlace<'_>) -> Result<()>,
+        each: &mut dyn FnMut(&[u8], &AskOrigin<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut text = Piece::new(ctx)?;
-        let mut push = |record: T, asked: &Asked<'_>| {
+        let mut push = |record: T, origin: &AskOrigin<'_>| {
             text.clear();
             if let Err(error) = serde_json::to_writer(&mut text, &record) {
                 let no_room = text.refused().map(Error::needs_memory);
                 return Err(no_room.unwrap_or_else(|| refused::<T>(error)).into());
             }
-            let place = || {
-                let mark = asked()?;
-                let (file, byte) = (mark.file().to_owned(), mark.byte()?);
-                let line = move || mark.line_within(&Unlimited::new());
-                let line = Arc::new(line);
-                Some(RecordPlace { file, byte, line })
-            };
-            each(text.bytes(), &place).map_err(Stop::Failed)
+            each(text.bytes(), origin).map_err(Stop::Failed)
         };
-        self.0.for_each_marked(partition, inputs, ctx, &mut push)
+        self.0
+            .for_each_with_origin(partition, inputs, ctx, &mut push)
     }
 }

@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
 
-use flagstone_memory::{Lease, Memory, NeedsMemory};
+use flagstone_common::{Lease, Memory, NeedsMemory};
 
 use super::dates::{date, time};
 use super::split::grow;

@@ -3,7 +3,7 @@
 //! A field that starts with a quote ends at the next quote that is neither doubled nor escaped, and
 //! may hold delimiters and line ends; in any other field a quote is a character like others.
 
-use flagstone_memory::{Lease, Memory, NeedsMemory};
+use flagstone_common::{Lease, Memory, NeedsMemory};
 
 use super::ends::LINE_FEED;
 use super::marks;
@@ -338,7 +338,7 @@ pub(crate) fn unquote(raw: &[u8], format: Format, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flagstone_memory::Unlimited;
+    use flagstone_common::Unlimited;
     use proptest::prelude::*;
 
     const CSV: Format = Format {

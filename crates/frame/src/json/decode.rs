@@ -1,76 +1,17 @@
 //! Records to columns, and records to a schema.
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Fields, SchemaRef};
 use std::sync::Arc;
 
-use super::column::{Column, Deviation, Members};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Fields, SchemaRef};
+
+use super::column::{Column, Members};
 use super::cursor::{Cursor, Value, Walk, bad};
 use super::marks::Marks;
+use super::wanted::Wanted;
+use super::widened::{Widened, unquoted_column, unquoted_members, widen_column, widen_members};
 use crate::error::arrow_error;
 use crate::schema::kind::{Kind, Nest};
-
-/// Which parts of the records are wanted.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Wanted {
-    /// This value whole.
-    All,
-    /// These members of this object (or of the objects in this list).
-    Fields(Vec<(String, Wanted)>),
-}
-
-impl Wanted {
-    pub(crate) fn field(&self, name: &str) -> Option<&Wanted> {
-        match self {
-            Wanted::All => Some(&Wanted::All),
-            Wanted::Fields(fields) => fields
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, below)| below),
-        }
-    }
-
-    /// Whether the column at a dotted path is in a wanted one.
-    pub(crate) fn takes(&self, path: &str) -> bool {
-        let ends = path.match_indices('.').map(|(at, _)| at);
-        ends.chain([path.len()])
-            .any(|end| self.field(&path[..end]).is_some())
-    }
-
-    /// Members are taken from objects only; of a list all is wanted.
-    pub(crate) fn items(&self) -> &Wanted {
-        &Wanted::All
-    }
-
-    /// Wants the value at `path` too.
-    pub(crate) fn add(&mut self, path: &[String]) {
-        let Wanted::Fields(fields) = self else { return };
-        let Some((name, rest)) = path.split_first() else {
-            *self = Wanted::All;
-            return;
-        };
-        let at = match fields.iter().position(|(known, _)| known == name) {
-            Some(at) => at,
-            None => {
-                fields.push((name.clone(), Wanted::Fields(Vec::new())));
-                fields.len() - 1
-            }
-        };
-        fields[at].1.add(rest);
-    }
-}
-
-/// A column whose type had to change.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Widened {
-    /// The dotted path of the column.
-    pub(crate) path: String,
-    /// What it was; `Null` for a key that was not known.
-    pub(crate) from: Kind,
-    pub(crate) to: Kind,
-    /// The first byte of the first record that made it so.
-    pub(crate) at: u64,
-}
 
 /// Turns lines into the wanted columns.
 pub(crate) struct RecordDecoder {
@@ -192,7 +133,7 @@ impl RecordDecoder {
     }
 
     /// The rows so far with the columns of a schema, cast to its types; the decoder is empty again.
-    pub(crate) fn batch(&mut self, schema: &SchemaRef) -> flagstone_graph::Result<RecordBatch> {
+    pub(crate) fn batch(&mut self, schema: &SchemaRef) -> flagstone_common::Result<RecordBatch> {
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows()));
         let names = self.schema();
         let arrays = self.finish();
@@ -249,118 +190,6 @@ impl RecordDecoder {
     /// Whether the last record was the first to bring something that the schema does not hold.
     pub(crate) fn has_news(&self) -> bool {
         self.news
-    }
-}
-
-/// The path of what is below another.
-fn join(path: &str, name: &str) -> String {
-    match path {
-        "" => name.to_owned(),
-        path => format!("{path}.{name}"),
-    }
-}
-
-/// Widens the kind of an object that stands at `nest`.
-fn widen_members(
-    members: &Members,
-    kind: &mut Kind,
-    nest: Nest,
-    path: &str,
-    out: &mut Vec<Widened>,
-) {
-    if let Kind::Struct(fields) = kind {
-        // the columns are those of the fields that are wanted, in their order
-        let mut rest = fields.iter_mut();
-        for (name, column) in members.names.iter().zip(&members.columns) {
-            if let Some((_, kind)) = rest.find(|(known, _)| known == name) {
-                widen_column(column, kind, nest.member(), &join(path, name), out);
-            }
-        }
-    }
-    let extra = members.extra.iter();
-    let addition = extra.map(|(name, deviation)| (name.clone(), deviation.kind.clone()));
-    let was_object = matches!(kind, Kind::Struct(_));
-    kind.merge_at(Kind::Struct(addition.collect()), nest);
-    if was_object && !matches!(kind, Kind::Struct(_)) {
-        // too many keys: the object is a map, and text
-        let at = members.extra.iter().map(|(_, d)| d.first_at).min();
-        let path = match path {
-            "" => "value",
-            path => path,
-        };
-        out.push(Widened {
-            path: path.to_owned(),
-            from: Kind::Struct(Vec::new()),
-            to: kind.clone(),
-            at: at.unwrap_or(0),
-        });
-        return;
-    }
-    for (name, deviation) in &members.extra {
-        let path = join(path, name);
-        out.push(Widened {
-            path: path.clone(),
-            from: Kind::Null,
-            to: deviation.kind.clone(),
-            at: deviation.first_at,
-        });
-        tell_texts(deviation, &path, out);
-    }
-}
-
-fn unquoted_members(members: &Members, path: &str, out: &mut Vec<Widened>) {
-    for (name, column) in members.names.iter().zip(&members.columns) {
-        if column.deviates() {
-            unquoted_column(column, &join(path, name), out);
-        }
-    }
-}
-
-fn unquoted_column(column: &Column, path: &str, out: &mut Vec<Widened>) {
-    if let Some((from, at)) = &column.unquoted {
-        out.push(Widened {
-            path: path.to_owned(),
-            from: from.clone(),
-            to: Kind::Str,
-            at: *at,
-        });
-    }
-    if let Some(members) = column.members() {
-        unquoted_members(members, path, out);
-    }
-}
-
-/// Tells what in a new value is text for want of another type.
-fn tell_texts(deviation: &Deviation, path: &str, out: &mut Vec<Widened>) {
-    out.extend(deviation.texts().map(|text| Widened {
-        path: join(path, &text.path),
-        ..text.clone()
-    }));
-}
-
-/// Widens the kind of a value that stands at `nest`.
-fn widen_column(column: &Column, kind: &mut Kind, nest: Nest, path: &str, out: &mut Vec<Widened>) {
-    if column.saw_big() {
-        kind.merge_at(Kind::Int { big: true }, nest);
-    }
-    if let Some(members) = column.members() {
-        widen_members(members, kind, nest, path, out);
-    }
-    if let (Some(items), Kind::List(item)) = (column.items(), &mut *kind) {
-        widen_column(items, item, nest.item(), path, out);
-    }
-    if let Some(deviation) = &column.deviation {
-        let from = kind.clone();
-        kind.merge_at(deviation.kind.clone(), nest);
-        if *kind != from {
-            out.push(Widened {
-                path: path.to_owned(),
-                from,
-                to: kind.clone(),
-                at: deviation.first_at,
-            });
-            tell_texts(deviation, path, out);
-        }
     }
 }
 

@@ -17,9 +17,13 @@ mod marks;
 mod quality;
 mod sample;
 mod scalar;
+mod wanted;
+mod widened;
 
 pub(crate) use cursor::Bad;
-pub(crate) use decode::{RecordDecoder, Wanted, Widened};
+pub(crate) use decode::RecordDecoder;
 pub(crate) use marks::push_bits;
 pub(crate) use quality::look;
 pub(crate) use sample::{Head, Mixing, Sampler, check_text};
+pub(crate) use wanted::Wanted;
+pub(crate) use widened::Widened;

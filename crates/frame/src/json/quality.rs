@@ -3,7 +3,7 @@
 //! A look costs about as much as parsing the record, so only a few records of a partition are
 //! looked into; what is found is a sample, and the ledger says how large it is.
 
-use flagstone_graph::{Quality, ValueType};
+use flagstone_common::{Quality, ValueType};
 
 use super::Wanted;
 use crate::schema::kind::Kind;

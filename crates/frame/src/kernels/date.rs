@@ -11,7 +11,7 @@ use datafusion_common::{DataFusionError, ScalarValue, exec_datafusion_err};
 use datafusion_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use flagstone_memory::format_count;
+use flagstone_common::format_count;
 
 /// 1970-01-01, counted from 0001-01-01.
 const EPOCH: i32 = 719_163;

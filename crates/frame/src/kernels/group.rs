@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, make_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
 
 use crate::error::arrow_error;
 

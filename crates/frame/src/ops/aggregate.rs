@@ -11,8 +11,8 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion_physical_expr::PhysicalExpr;
-use flagstone_graph::{Block, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Lease, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
 
 use super::pipeline::{Drain, Sink};
 use crate::error::{arrow_error, run_error};
@@ -168,7 +168,7 @@ impl Building {
         let mut next = || {
             states
                 .next()
-                .ok_or_else(|| Error::invalid("a state is missing"))
+                .ok_or_else(|| Error::bug("a state is missing"))
         };
         for aggregation in &plan.aggregations {
             columns.push(match aggregation.function {
@@ -318,7 +318,7 @@ impl Layer for MergeLayer {
             ctx.check_cancelled()?;
             let block = inputs.take(i)?;
             let Some(partition) = block.downcast_ref::<Partition>() else {
-                return Err(Error::invalid("a table of groups is of another type"));
+                return Err(Error::bug("a table of groups is of another type"));
             };
             for batch in &partition.batches {
                 let _keys = ctx.reserve(batch_bytes(batch) / 2)?;

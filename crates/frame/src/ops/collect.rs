@@ -3,10 +3,8 @@
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
-use flagstone_graph::{
-    Block, Counter, Deps, Error, ErrorKind, Footprint, Inputs, Layer, Result, TaskContext,
-};
-use flagstone_memory::{Lease, format_bytes};
+use flagstone_common::{Counter, Error, ErrorKind, Lease, Result, TaskContext, format_bytes};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
 
 use super::pipeline::{Drain, Sink};
 use crate::error::arrow_error;

@@ -6,9 +6,8 @@ use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::PhysicalExpr;
-use flagstone_graph::{
-    Block, Deps, Error, ErrorKind, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_common::{Error, ErrorKind, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer};
 
 use crate::error::{arrow_error, run_error};
 use crate::partition::{Partition, batch_bytes};
@@ -33,7 +32,7 @@ impl Step {
                     .and_then(|value| value.into_array(rows));
                 let mask = mask.map_err(|error| run_error(&**predicate, error))?;
                 let Some(mask) = mask.as_boolean_opt() else {
-                    return Err(Error::invalid("a filter's expression is not a condition"));
+                    return Err(Error::bug("a filter's expression is not a condition"));
                 };
                 if mask.true_count() == rows && mask.null_count() == 0 {
                     return Ok(batch);

@@ -11,8 +11,7 @@ use std::ops::ControlFlow;
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, Expr as Sql, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
-use flagstone_graph::{Error, Result};
-use flagstone_memory::format_count;
+use flagstone_common::{Error, Result, format_count};
 
 /// How many terms a condition may have.
 pub(crate) const TERMS_MAX: usize = 10_000;

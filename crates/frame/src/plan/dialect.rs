@@ -99,7 +99,6 @@ impl Dialect for Limited {
         supports_select_wildcard_ilike
         supports_select_wildcard_rename
         supports_select_item_multi_column_alias
-        supports_projection_trailing_commas
         supports_empty_projections
     }
 }

@@ -1,6 +1,6 @@
 //! The functions that expressions and SQL may name.
 //!
-//! The same input gives the same rows every time: so a function that does not follow from its
+//! Equal input gives equal rows every time: so a function that does not follow from its
 //! arguments (the time, chance) is refused by name, in SQL and in expressions. And what SQL lets one
 //! write around the arguments of a function, but a function of one row does not have (`distinct`,
 //! `filter`, an order), is refused rather than left out.
@@ -23,7 +23,7 @@ use datafusion_sql::sqlparser::ast::{
     DateTimeField, Expr as Sql, ExtractSyntax, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, visit_expressions_mut,
 };
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 use crate::error::plan_error;
 

@@ -15,7 +15,7 @@ use datafusion_sql::sqlparser::ast::{
     CastKind, DataType as SqlType, ExactNumberInfo, Expr as Sql, UnaryOperator, Value,
     visit_expressions_mut,
 };
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 use crate::error::plan_error;
 

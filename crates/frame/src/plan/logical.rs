@@ -11,7 +11,7 @@ use datafusion_expr::{
 };
 use datafusion_functions::core::expr_fn::get_field;
 use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 use super::physical::check_constants;
 use super::{Node, Operation, functions, sql};

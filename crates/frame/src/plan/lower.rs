@@ -9,7 +9,8 @@ use datafusion_expr::logical_plan::{Aggregate, TableScan};
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
-use flagstone_graph::{Error, Graph, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Graph, LayerId};
 
 use super::logical::FrameTable;
 use super::physical::physical;
@@ -109,7 +110,7 @@ impl Lowered {
         })
     }
 
-    /// The same, refusing rows that the schema does not hold.
+    /// Refuses rows that the schema does not hold.
     pub(crate) fn strict(mut self) -> Self {
         self.strict = true;
         self
@@ -260,7 +261,7 @@ impl Chain {
 
 fn not_lowered(what: &str) -> Error {
     Error::invalid(format!(
-        "{what} has no out-of-core operator yet, so the plan is refused"
+        "{what} has no out-of-core operator yet, so the plan is refused: compute it in another way"
     ))
 }
 

@@ -23,9 +23,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use datafusion_expr::Expr;
-use flagstone_graph::Error;
+use flagstone_common::Error;
 
-use crate::source::open::Origin;
+use crate::source::open::FrameSource;
 
 /// One operation of a frame and what it works on.
 pub(crate) struct Node {
@@ -34,7 +34,7 @@ pub(crate) struct Node {
 }
 
 pub(crate) enum Operation {
-    Source(Origin),
+    Source(FrameSource),
     Select(Arc<Node>, Vec<Expr>),
     SelectSql(Arc<Node>, String),
     Filter(Arc<Node>, Expr),
@@ -72,12 +72,12 @@ impl Node {
     }
 
     /// The source at the start.
-    pub(crate) fn origin(&self) -> &Origin {
+    pub(crate) fn source(&self) -> &FrameSource {
         let mut node = self;
         loop {
             match (&node.operation, node.input()) {
                 (_, Some(input)) => node = input,
-                (Operation::Source(origin), _) => return origin,
+                (Operation::Source(source), _) => return source,
                 (_, None) => unreachable!("only a source has no input"),
             }
         }

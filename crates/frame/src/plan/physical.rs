@@ -12,7 +12,7 @@ use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, LogicalPlan, Operator};
 use datafusion_physical_expr::expressions::{BinaryExpr, Literal, NegativeExpr};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
-use flagstone_graph::Result;
+use flagstone_common::Result;
 
 use crate::error::{plan_error, run_error};
 

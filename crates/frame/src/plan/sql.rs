@@ -12,11 +12,10 @@ use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{
     Expr as Sql, FunctionArguments, SelectItem, visit_expressions,
 };
-use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
-use datafusion_sql::sqlparser::tokenizer::{Token, Tokenizer};
-use flagstone_graph::{Error, Result};
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use flagstone_common::{Error, Result};
 
 use super::balance::balanced;
 use super::dialect::Limited;
@@ -36,11 +35,18 @@ const TOO_DEEP: &str = "it goes beyond the recursion limit: too much is nested, 
 
 /// Looks at a select list before any file is read: whether it is SQL, and of rows alone.
 ///
+/// ```
+/// use flagstone_frame::check_select_list;
+/// assert!(check_select_list("id, upper(name) AS name").is_ok());
+/// assert!(check_select_list("sum(id)").is_err());
+/// assert!(check_select_list("id,").is_err());
+/// ```
+///
 /// # Errors
 /// The first mistake.
 pub fn check_select_list(list: &str) -> Result<()> {
     planned(|| {
-        for item in parse(list, |parser| parser.parse_projection())? {
+        for item in parse_list(list)? {
             match item {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
                     of_rows(&literals::as_texts(balanced(expr)?)?)?;
@@ -55,11 +61,17 @@ pub fn check_select_list(list: &str) -> Result<()> {
 
 /// Looks at a condition before any file is read: whether it is SQL, and of rows alone.
 ///
+/// ```
+/// use flagstone_frame::check_condition;
+/// assert!(check_condition("id > 1 and name like 'a%'").is_ok());
+/// assert!(check_condition("id >").is_err());
+/// ```
+///
 /// # Errors
 /// The first mistake.
 pub fn check_condition(text: &str) -> Result<()> {
     planned(|| {
-        let expr = balanced(parse(text, |parser| parser.parse_expr())?)?;
+        let expr = balanced(parse_condition(text)?)?;
         of_rows(&literals::as_texts(expr)?)
     })
 }
@@ -88,7 +100,8 @@ pub(super) fn of_rows(expr: &Sql) -> Result<()> {
             _ => return ControlFlow::Continue(()),
         };
         ControlFlow::Break(Error::invalid(format!(
-            "{part} is {what}, but what is selected or asked for here follows from one row"
+            "{part} is {what}, but what is selected or asked for here follows from one row: \
+             leave it out"
         )))
     });
     match found {
@@ -99,9 +112,8 @@ pub(super) fn of_rows(expr: &Sql) -> Result<()> {
 
 /// The expressions of `a, b.c AS x, count + 1`.
 pub(crate) fn select_list(list: &str, schema: &DFSchema) -> Result<Vec<Expr>> {
-    let items = parse(list, |parser| parser.parse_projection())?;
     let mut exprs = Vec::new();
-    for item in items {
+    for item in parse_list(list)? {
         match item {
             SelectItem::Wildcard(options) => exprs.extend(star::columns(options, schema)?),
             SelectItem::ExprWithAlias { expr, alias } => {
@@ -117,6 +129,10 @@ pub(crate) fn select_list(list: &str, schema: &DFSchema) -> Result<Vec<Expr>> {
     let mut names = HashSet::new();
     for expr in &exprs {
         let name = expr.qualified_name().1;
+        if name.is_empty() && !schema.fields().iter().any(|field| field.name().is_empty()) {
+            let message = "a column would be called by the empty text: give it a name with AS";
+            return Err(Error::invalid(message));
+        }
         if !names.insert(name.clone()) {
             let message = format!("two columns would be called {name:?}: rename one with AS");
             return Err(Error::invalid(message));
@@ -127,33 +143,81 @@ pub(crate) fn select_list(list: &str, schema: &DFSchema) -> Result<Vec<Expr>> {
 
 /// The expression of a `where` text.
 pub(crate) fn condition(text: &str, schema: &DFSchema) -> Result<Expr> {
-    to_expr(parse(text, |parser| parser.parse_expr())?, schema)
+    to_expr(parse_condition(text)?, schema)
 }
 
-fn parse<T>(
+/// The items of a select list, none of them empty.
+fn parse_list(list: &str) -> Result<Vec<SelectItem>> {
+    let tokens = tokens_of(list)?;
+    if let Some(reason) = empty_item(&tokens) {
+        return Err(wrong(list, &reason));
+    }
+    parse_tokens(list, tokens, |parser| parser.parse_projection())
+}
+
+fn parse_condition(text: &str) -> Result<Sql> {
+    parse_tokens(text, tokens_of(text)?, |parser| parser.parse_expr())
+}
+
+fn parse_tokens<T>(
     text: &str,
+    tokens: Vec<TokenWithSpan>,
     body: impl FnOnce(&mut Parser<'_>) -> std::result::Result<T, ParserError>,
 ) -> Result<T> {
-    let wrong = |error: &dyn std::fmt::Display| {
-        let reason = error.to_string();
-        let reason = lower_case(reason.trim_start_matches("sql parser error: "));
-        Error::invalid(format!(
-            "the SQL text {:?} is wrong: {reason}",
-            start_of(text)
-        ))
-    };
-    let words = words_of(text).map_err(|e| wrong(&e))?;
-    let dialect = Limited::new(words);
-    let mut parser = Parser::new(&dialect)
-        .try_with_sql(text)
-        .map_err(|e| wrong(&e))?;
+    let dialect = Limited::new(tokens.len());
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let parsed = body(&mut parser).map_err(|error| match error {
-        ParserError::RecursionLimitExceeded => wrong(&TOO_DEEP),
-        error => wrong(&error),
+        ParserError::RecursionLimitExceeded => wrong(text, &TOO_DEEP),
+        error => wrong(text, &error),
     })?;
     match &parser.peek_token_ref().token {
         Token::EOF => Ok(parsed),
-        token => Err(wrong(&format!("{token} was not expected"))),
+        token => Err(wrong(text, &format!("{token} was not expected"))),
+    }
+}
+
+fn wrong(text: &str, reason: &dyn std::fmt::Display) -> Error {
+    let reason = reason.to_string();
+    let reason = lower_case(reason.trim_start_matches("sql parser error: "));
+    Error::invalid(format!(
+        "the SQL text {:?} is wrong: {reason}",
+        start_of(text)
+    ))
+}
+
+/// Why a list is refused in which a comma has nothing on one of its sides: what was left out there is not
+/// known, and to read the list without it would give other columns than were meant.
+fn empty_item(tokens: &[TokenWithSpan]) -> Option<String> {
+    let signs = tokens.iter().map(|token| &token.token);
+    let mut signs = signs.filter(|token| !matches!(token, Token::Whitespace(_)));
+    let mut before: Option<&Token> = None;
+    loop {
+        let sign = signs.next();
+        let is_end = sign.is_none_or(|sign| *sign == Token::EOF);
+        let is_comma = |token: Option<&Token>| token == Some(&Token::Comma);
+        match before {
+            None if is_end => {
+                return Some("it names no column: name some, or take all of them with *".into());
+            }
+            None if is_comma(sign) => {
+                return Some(
+                    "no column is named before its first comma: name it, or leave the comma out"
+                        .into(),
+                );
+            }
+            Some(Token::Comma) if is_end || is_comma(sign) => {
+                let place = if is_end {
+                    "its last comma"
+                } else {
+                    "one of its commas"
+                };
+                return Some(format!(
+                    "no column is named behind {place}: name it, or leave the comma out"
+                ));
+            }
+            _ if is_end => return None,
+            _ => before = sign,
+        }
     }
 }
 
@@ -218,40 +282,42 @@ fn with_quotes(error: DataFusionError) -> Error {
     }
 }
 
-/// How many words and signs a text has. Refuses those that would take the parser, or what it makes,
-/// too far.
-fn words_of(text: &str) -> std::result::Result<usize, String> {
+/// The words and signs of a text. Refuses those that would take the parser, or what it makes, too far.
+fn tokens_of(text: &str) -> Result<Vec<TokenWithSpan>> {
     let bytes = text.len();
     if bytes > SQL_BYTES_MAX {
-        return Err(format!(
-            "it has {bytes} bytes, and at most {SQL_BYTES_MAX} can be planned"
-        ));
+        let reason = format!(
+            "it has {bytes} bytes, and at most {SQL_BYTES_MAX} can be planned: put a condition on \
+             fewer values"
+        );
+        return Err(wrong(text, &reason));
     }
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else {
-        // the parser tells what is wrong
-        return Ok(0);
-    };
+    // how texts are cut into words has no part in how often they are tried
+    let dialect = Limited::new(0);
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| wrong(text, &error))?;
     let is_value = |token: &Token| {
         matches!(
             token,
             Token::Comma | Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_)
         )
     };
-    let signs = || tokens.iter().filter(|t| !matches!(t, Token::Whitespace(_)));
+    let all = || tokens.iter().map(|token| &token.token);
+    let signs = || all().filter(|token| !matches!(token, Token::Whitespace(_)));
     if signs().zip(signs().skip(1)).any(begins_subquery) {
-        return Err(
-            "it holds a subquery, but what is selected or asked for here follows from one row"
-                .to_owned(),
-        );
+        let reason = "it holds a subquery, but what is selected or asked for here follows from one row: leave it \
+             out";
+        return Err(wrong(text, &reason));
     }
-    let words = tokens.iter().filter(|token| !is_value(token)).count();
-    match words > WORDS_MAX {
-        true => Err(format!(
+    let words = all().filter(|token| !is_value(token)).count();
+    if words > WORDS_MAX {
+        let reason = format!(
             "it has {words} words and signs, and at most {WORDS_MAX} can be planned: list values \
              with IN (...)"
-        )),
-        false => Ok(tokens.len()),
+        );
+        return Err(wrong(text, &reason));
     }
+    Ok(tokens)
 }
 
 /// Whether a query begins here. Such texts are refused before they are parsed, as their own grammar is

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::Builder;
 
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
 
 /// Enough for what [`TERMS_MAX`](super::balance::TERMS_MAX) allows, also without optimisation.
 const STACK_BYTES: usize = 512 << 20;
@@ -49,11 +49,13 @@ pub(crate) fn planned<T: Send>(body: impl FnOnce() -> Result<T> + Send) -> Resul
             .spawn_scoped(scope, run);
         match thread {
             Ok(thread) => thread.join().unwrap_or_else(|_| {
-                let message = "the planner could not plan this";
+                let message = "the planner could not plan this; write it in another way, and please \
+                               report it";
                 Err(Error::new(ErrorKind::Invalid, message))
             }),
             Err(error) => Err(Error::failed(format!(
-                "a thread to plan on cannot be started: {error}"
+                "a thread to plan on cannot be started: {error}; is the number of threads, or the \
+                 address space (ulimit -u, ulimit -v), too small?"
             ))),
         }
     })

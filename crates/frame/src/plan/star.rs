@@ -11,7 +11,7 @@ use datafusion_sql::sqlparser::ast::{
     ExcludeSelectItem, Ident, ObjectName, RenameSelectItem, ReplaceSelectElement,
     WildcardAdditionalOptions,
 };
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 use super::balance::balanced;
 use super::sql::{of_rows, to_expr};
@@ -46,7 +46,8 @@ pub(super) fn columns(options: WildcardAdditionalOptions, schema: &DFSchema) -> 
     let find = |name: String, what: &str| match known.contains(name.as_str()) {
         true => Ok(name),
         false => Err(Error::invalid(format!(
-            "there is no column {name:?} to {what}; names are taken as they are written"
+            "there is no column {name:?} to {what}: name one of the columns as it is written, capitals \
+             too"
         ))),
     };
     let mut left_out = HashSet::new();

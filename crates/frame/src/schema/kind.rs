@@ -187,7 +187,8 @@ impl Kind {
         }
     }
 
-    /// The same for a column of delimited text, which has dates and times.
+    /// The kind of text whose values a column of delimited text of this type holds: text has dates and
+    /// times, which JSON has not.
     pub(crate) fn nearest_of_text(data_type: &DataType) -> Kind {
         match data_type {
             DataType::Date32 | DataType::Date64 => Kind::Date,

@@ -156,7 +156,7 @@ pub(crate) fn unify(a: &FieldRef, b: &FieldRef) -> Option<FieldRef> {
     Some(Arc::new(field.with_metadata(metadata)))
 }
 
-/// The same for columns of the same names.
+/// The columns that hold the values of both, where both have the same names.
 pub(crate) fn unify_fields(a: &Fields, b: &Fields) -> Option<Fields> {
     if a.len() != b.len() {
         return None;

@@ -1,9 +1,18 @@
 //! Types of columns by the names that people have for them.
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 /// The type of a column by its name in SQL or in Arrow: `bigint`, `int64`, `text`, `decimal(10,2)`.
+///
+/// ```
+/// use arrow::datatypes::DataType;
+/// use flagstone_frame::column_type;
+/// assert_eq!(column_type("bigint")?, DataType::Int64);
+/// assert_eq!(column_type("decimal(10,2)")?, DataType::Decimal128(10, 2));
+/// assert!(column_type("blob").is_err());
+/// # Ok::<(), flagstone_common::Error>(())
+/// ```
 ///
 /// # Errors
 /// A name that is none.

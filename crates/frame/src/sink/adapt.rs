@@ -10,7 +10,8 @@ use std::path::Path;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Fields, SchemaRef};
-use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::named::open_scratch;

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{
-    Block, Counter, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_common::{Counter, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::column::writer::ColumnCloseResult;

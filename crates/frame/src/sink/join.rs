@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::FileWriter;
-use flagstone_graph::{
-    Block, Counter, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_common::{Counter, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer};
 
 use super::assemble::{Unit, files};
 use super::named::{Counted, Named};
@@ -176,7 +175,7 @@ impl Layer for JoinLayer {
     }
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let name = format!("part-{task:05}.{}", self.options.extension());
+        let name = self.options.file_name(task as usize);
         let path = self.directory.join(name);
         let failed = |error| file_error("write", &path, error);
         let _buffers = ctx.reserve(2 * COPY_BYTES as u64)?;

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use flagstone_graph::{Counter, Result, TaskContext};
+use flagstone_common::{Counter, Result, TaskContext};
 
-use crate::error::{Told, file_error};
+use crate::error::file_error;
 
 /// Opens a scratch file to read it as Parquet. The library takes a file that does not say how long it is
 /// for an empty one, so that is asked here first.
@@ -26,7 +26,7 @@ impl Write for Named {
         self.file.write(bytes).map_err(|error| match error.kind() {
             // tried again by who writes
             io::ErrorKind::Interrupted => error,
-            _ => Told::io("write", &self.path, &error),
+            _ => file_error("write", &self.path, error).into(),
         })
     }
 
@@ -35,7 +35,7 @@ impl Write for Named {
     }
 }
 
-/// The same for a file of the output: its bytes count as written. Scratch does not.
+/// A file of the output whose errors name it: its bytes count as written. Scratch does not.
 pub(crate) struct Counted<'a> {
     pub(crate) file: Named,
     pub(crate) ctx: &'a TaskContext<'a>,

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Lease, Result, TaskContext};
+use flagstone_graph::{Block, Footprint};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -53,7 +53,7 @@ pub enum ParquetCompression {
     Zstd,
     /// Larger files, faster to write.
     Snappy,
-    /// As encoded.
+    /// Pages that are only encoded.
     None,
 }
 

@@ -1,6 +1,6 @@
 //! Rows to CSV, JSON lines and Arrow files.
 //!
-//! As with Parquet, each partition's task writes one scratch file, here of pieces of some rows that
+//! Each partition's task writes one scratch file, as for Parquet, but here of pieces of some rows that
 //! stand for themselves: text, a compressed frame of text, or a small Arrow stream. [`join`] then
 //! puts pieces together into files of even size. The bytes follow from the rows alone.
 //!
@@ -15,8 +15,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
-use flagstone_graph::{Block, Error, Footprint, Result, TaskContext};
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Lease, Result, TaskContext};
+use flagstone_graph::{Block, Footprint};
 
 use super::adapt::adapt;
 use super::named::Named;
@@ -72,6 +72,12 @@ pub struct RowOptions {
 
 impl RowOptions {
     /// Files of a format, not compressed, of about 128 MiB.
+    ///
+    /// ```
+    /// use flagstone_frame::{RowCompression, RowFormat, RowOptions};
+    /// let options = RowOptions::new(RowFormat::Json);
+    /// assert_eq!((options.compression, options.overwrite), (RowCompression::None, false));
+    /// ```
     pub fn new(format: RowFormat) -> Self {
         RowOptions {
             format,
@@ -83,21 +89,28 @@ impl RowOptions {
         }
     }
 
-    pub(crate) fn extension(&self) -> &'static str {
-        self.extensions()[0]
+    /// How the names of files of this format end before they are compressed, the one that is written
+    /// first.
+    pub(crate) fn extensions(&self) -> &'static [&'static str] {
+        match (self.format, self.delimiter) {
+            (RowFormat::Arrow, _) => &["arrow", "ipc", "feather"],
+            (RowFormat::Json, _) => &["json", "jsonl", "ndjson"],
+            (RowFormat::Csv, b'\t') => &["tsv", "tab"],
+            (RowFormat::Csv, _) => &["csv"],
+        }
     }
 
-    /// How the names of files of this format end, the one that we write first.
-    pub(crate) fn extensions(&self) -> &'static [&'static str] {
-        match (self.format, self.compression, self.delimiter) {
-            (RowFormat::Arrow, ..) => &["arrow", "ipc", "feather"],
-            (RowFormat::Json, RowCompression::None, _) => &["json", "jsonl", "ndjson"],
-            (RowFormat::Json, RowCompression::Zstd, _) => &["json.zst", "jsonl.zst", "ndjson.zst"],
-            (RowFormat::Csv, RowCompression::None, b'\t') => &["tsv", "tab"],
-            (RowFormat::Csv, RowCompression::None, _) => &["csv"],
-            (RowFormat::Csv, RowCompression::Zstd, b'\t') => &["tsv.zst", "tab.zst"],
-            (RowFormat::Csv, RowCompression::Zstd, _) => &["csv.zst"],
+    /// What compression adds to the name of a file; that of Arrow is inside.
+    pub(crate) fn suffix(&self) -> &'static str {
+        match (self.format, self.compression) {
+            (RowFormat::Arrow, _) | (_, RowCompression::None) => "",
+            (RowFormat::Csv | RowFormat::Json, RowCompression::Zstd) => ".zst",
         }
+    }
+
+    /// The name of file `i`.
+    pub(crate) fn file_name(&self, i: usize) -> String {
+        format!("part-{i:05}.{}{}", self.extensions()[0], self.suffix())
     }
 
     /// Columns that the format cannot hold.
@@ -106,9 +119,11 @@ impl RowOptions {
             return Ok(());
         }
         if matches!(self.delimiter, b'"' | b'\n' | b'\r') || !self.delimiter.is_ascii() {
-            return Err(Error::invalid(
-                "the delimiter is an ASCII character, no quote or line end",
-            ));
+            return Err(Error::invalid(format!(
+                "the delimiter {:?} cannot be written: choose an ASCII character that is no quote or \
+                 line end",
+                char::from(self.delimiter)
+            )));
         }
         let nested = schema
             .fields()

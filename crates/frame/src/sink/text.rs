@@ -5,8 +5,7 @@ use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use flagstone_graph::Result;
-use flagstone_memory::Lease;
+use flagstone_common::{Lease, Result};
 use std::fmt::Write as _;
 use std::sync::Arc;
 

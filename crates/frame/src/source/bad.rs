@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use flagstone_graph::{Counter, Error, ErrorKind, Result, TaskContext};
+use flagstone_common::{Counter, Error, ErrorKind, Origin, Result, TaskContext};
 use flagstone_io::{AtomicDir, BadRecord, ByteRange, Delimiter, Io, LineNumbers, OutputOptions};
 
 use crate::csv::ends::LINE_FEED;
-use crate::error::{file_error, io_error};
+use crate::error::file_error;
 
 pub use flagstone_io::BadRecords;
 
 /// A record that cannot be read, and where.
-pub(crate) struct Place<'a> {
+pub(crate) struct Unreadable<'a> {
     pub(crate) range: &'a ByteRange,
     pub(crate) record: &'a [u8],
     /// Where the record starts in the file's text.
@@ -81,7 +81,7 @@ impl<'a> BadSink<'a> {
         self.known = None;
     }
 
-    /// The same, with what ends a line of it.
+    /// The next records are of another range, whose lines end with this byte.
     pub(crate) fn begin_range_of(&mut self, line_end: u8) {
         self.known = None;
         self.line_end = line_end;
@@ -101,13 +101,13 @@ impl<'a> BadSink<'a> {
 
     pub(crate) fn put(
         &mut self,
-        place: &Place<'_>,
+        place: &Unreadable<'_>,
         text: &Text<'_>,
         io: &Io<'_>,
         ctx: &TaskContext<'_>,
     ) -> Result<()> {
         let line = self.line(place, text, io)?;
-        let message = flagstone_io::Place {
+        let message = Origin {
             file: Some(place.range.file.path()),
             line: Some(line),
             column: Some(place.at as u64 + 1),
@@ -123,7 +123,7 @@ impl<'a> BadSink<'a> {
                 Some(file) => file,
                 none => {
                     let file = flagstone_io::Quarantine::open(directory, self.partition);
-                    none.insert(file.map_err(io_error)?)
+                    none.insert(file?)
                 }
             };
             let error = format!("{} (byte {} of the record)", place.what, place.at);
@@ -134,7 +134,7 @@ impl<'a> BadSink<'a> {
                 error: &error,
                 record: Some(place.record.strip_suffix(b"\r").unwrap_or(place.record)),
             };
-            file.put(&record).map_err(io_error)?;
+            file.put(&record)?;
         }
         self.first.get_or_insert(message);
         self.count += 1;
@@ -147,11 +147,11 @@ impl<'a> BadSink<'a> {
     /// The place of a record that ends the run whatever the policy.
     pub(crate) fn fatal(
         &mut self,
-        place: &Place<'_>,
+        place: &Unreadable<'_>,
         text: &Text<'_>,
         io: &Io<'_>,
     ) -> Result<Error> {
-        let message = flagstone_io::Place {
+        let message = Origin {
             file: Some(place.range.file.path()),
             line: Some(self.line(place, text, io)?),
             column: Some(place.at as u64 + 1),
@@ -162,7 +162,7 @@ impl<'a> BadSink<'a> {
     }
 
     /// The line of a record's start.
-    fn line(&mut self, place: &Place<'_>, text: &Text<'_>, io: &Io<'_>) -> Result<u64> {
+    fn line(&mut self, place: &Unreadable<'_>, text: &Text<'_>, io: &Io<'_>) -> Result<u64> {
         let (from, line) = match (self.known, text.lines_before) {
             (Some(known), _) => known,
             (None, Some(before)) => (text.offset, before + 1),
@@ -175,7 +175,7 @@ impl<'a> BadSink<'a> {
                     other => Delimiter::of([other]),
                 };
                 let line = self.numbers.number_at(file, at, &delimiter, &quiet);
-                (place.offset, line.map_err(io_error)?)
+                (place.offset, line?)
             }
         };
         let start = (from.max(text.offset) - text.offset) as usize;
@@ -189,7 +189,7 @@ impl<'a> BadSink<'a> {
     /// The partition is done: its file gets its name.
     pub(crate) fn finish(&mut self) -> Result<()> {
         match self.file.take() {
-            Some(file) => file.commit().map_err(io_error),
+            Some(file) => file.commit(),
             None => Ok(()),
         }
     }
@@ -207,7 +207,7 @@ impl Quarantine {
             overwrite: true,
             ..OutputOptions::default()
         };
-        let directory = AtomicDir::create(target, options).map_err(io_error)?;
+        let directory = AtomicDir::create(target, options)?;
         let target = target.to_owned();
         Ok(Quarantine { directory, target })
     }
@@ -236,7 +236,7 @@ impl Quarantine {
         if is_empty && !self.target.try_exists().map_err(failed)? {
             return Ok(None);
         }
-        self.directory.commit().map_err(io_error)?;
+        self.directory.commit()?;
         if is_empty {
             let failed = |error| file_error("remove", &self.target, error);
             std::fs::remove_dir(&self.target).map_err(failed)?;

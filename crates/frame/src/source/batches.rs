@@ -2,7 +2,8 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flagstone_graph::{Counter, Inputs, Result, TaskContext};
+use flagstone_common::{Counter, Result, TaskContext};
+use flagstone_graph::Inputs;
 
 use super::{BATCH_ROWS, PartitionSource, Scan};
 use crate::error::arrow_error;

@@ -4,15 +4,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Fault, Memory, Result, Unlimited};
 use flagstone_io::{
-    BlockReader, ByteRange, ErrorKind, InputFile, IntoPaths, Io, LineLimit, ReadOptions, expand,
+    BlockReader, ByteRange, InputFile, IntoPaths, Io, LineLimit, ReadOptions, expand,
 };
-use flagstone_memory::{Memory, Unlimited};
 
 use crate::csv::ends::LINE_FEED;
 use crate::csv::split::{Format, Record, Splitter};
-use crate::error::{file_error, io_error};
+use crate::error::file_error;
 use crate::json::Sampler;
 use crate::schema::kind::Kind;
 
@@ -58,8 +57,18 @@ impl InputFormat {
     /// The format of the files that patterns name: what the patterns say (`*.json.gz`), what the
     /// names of the files say (`logs/*.gz`), what the heads of the files show.
     ///
+    /// ```
+    /// use flagstone_frame::InputFormat;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("data"), "{\"a\":1}\n")?;
+    /// assert_eq!(InputFormat::detect(dir.path().join("data"))?, InputFormat::Json);
+    /// assert_eq!(InputFormat::detect("*.csv.gz")?, InputFormat::Csv);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// Files that cannot be found or read; files of different formats, and a file that shows none:
+    /// Files that cannot be found or read, and those of formats that are known and not read (Arrow, npy);
+    /// files of different formats, and a file that shows none:
     /// these two have the kind `Invalid`.
     pub fn detect(patterns: impl IntoPaths) -> Result<InputFormat> {
         let mut found: Option<(InputFormat, String)> = None;
@@ -81,7 +90,7 @@ impl InputFormat {
                 add(format, pattern)?;
                 continue;
             }
-            for file in expand([pattern]).map_err(io_error)? {
+            for file in expand([pattern])? {
                 let format = match InputFormat::of_name(file.path()) {
                     Some(format) => Some(format),
                     None if file.is_empty() => continue,
@@ -104,11 +113,17 @@ impl InputFormat {
 }
 
 fn of_head(file: &InputFile) -> Result<Option<InputFormat>> {
-    let mut magic = [0; 4];
+    let mut magic = [0; 6];
     let failed = |error| file_error("read", file.path(), error);
     let mut raw = File::open(file.path()).map_err(failed)?;
-    if raw.read_exact(&mut magic).is_ok() && magic == *b"PAR1" {
-        return Ok(Some(InputFormat::Parquet));
+    if raw.read_exact(&mut magic).is_ok() {
+        if magic.starts_with(b"PAR1") {
+            return Ok(Some(InputFormat::Parquet));
+        }
+        if let Some(what) = not_read(&magic) {
+            let message = format!("{} is {what}", file.path().display());
+            return Err(Error::new(flagstone_common::ErrorKind::Failed, message));
+        }
     }
     // one head at a time: a constant that the session's own charge covers
     let memory = Unlimited::new();
@@ -120,11 +135,29 @@ fn of_head(file: &InputFile) -> Result<Option<InputFormat>> {
     };
     let io = Io::new(&memory);
     let range = ByteRange::whole(file.clone());
-    let mut reader = BlockReader::open(&range, &options, &io).map_err(io_error)?;
+    let mut reader = BlockReader::open(&range, &options, &io)?;
     match reader.next_block() {
         Ok(block) => block.map_or(Ok(None), |block| of_text(block.bytes, &memory)),
-        Err(error) if error.kind() == ErrorKind::LineTooLong => Ok(None),
-        Err(error) => Err(io_error(error)),
+        Err(error) if error.fault() == Some(Fault::LineTooLong) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Files that are known by how they begin, and that frames are not read from.
+fn not_read(magic: &[u8; 6]) -> Option<&'static str> {
+    match magic {
+        b"ARROW1" => Some(
+            "an Arrow IPC file: these are written and inspected, and not read yet; write Parquet in \
+             its place, or make it Parquet with pyarrow",
+        ),
+        [b'F', b'E', b'A', b'1', ..] => Some(
+            "a Feather file of the first version, which is not read: make it Parquet with pyarrow",
+        ),
+        [0xff, 0xff, 0xff, 0xff, ..] => {
+            Some("an Arrow stream, which is not read: make it Parquet with pyarrow")
+        }
+        b"\x93NUMPY" => Some("an npy file: it holds an array, and no records"),
+        _ => None,
     }
 }
 

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{Counter, Inputs, IoBytes, Quality, Result, TaskContext};
+use flagstone_common::{Counter, Lease, Quality, Result, TaskContext};
+use flagstone_graph::{Inputs, IoBytes};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
-use flagstone_memory::Lease;
 
-use super::bad::{BadRecords, BadSink, Place, Text};
+use super::bad::{BadRecords, BadSink, Text, Unreadable};
 use super::open::Mixed;
 use super::text::{PartitionLog, TextFiles};
-use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
-use crate::error::io_error;
+use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan};
+use crate::error::line_error;
 use crate::json::{Bad, RecordDecoder, Sampler, Wanted, look};
 use crate::schema::kind::Kind;
 
@@ -133,7 +133,7 @@ impl PartitionSource for JsonSource {
             lease: ctx.reserve(0)?,
         };
         for range in 0..self.files.ranges(partition).len() {
-            with_io(ctx, |io| reading.range(range, io, ctx, each))?;
+            reading.range(range, &Io::of_task(ctx), ctx, each)?;
         }
         reading.bad.finish()?;
         let (mut log, wanted) = (reading.log, reading.wanted);
@@ -210,8 +210,8 @@ impl Reading<'_> {
     ) -> Result<()> {
         let range = &self.source.files.ranges(self.partition)[at];
         self.bad.begin_range();
-        let mut reader = BlockReader::open(range, &self.source.options(), io).map_err(io_error)?;
-        while let Some(block) = reader.next_block().map_err(io_error)? {
+        let mut reader = BlockReader::open(range, &self.source.options(), io)?;
+        while let Some(block) = reader.next_block().map_err(line_error)? {
             // a copy of the text and a growth of the columns by doubling
             let wanted = self.decoder.bytes() + 2 * block.bytes.len();
             self.lease.ensure(wanted as u64)?;
@@ -236,7 +236,7 @@ impl Reading<'_> {
                         }
                         let Bad { at, what } = bad;
                         self.bad.put(
-                            &Place {
+                            &Unreadable {
                                 range,
                                 record: line,
                                 offset,
@@ -253,7 +253,7 @@ impl Reading<'_> {
                     let at = std::str::from_utf8(line).map_or_else(|e| e.valid_up_to(), |_| 0);
                     let what = "the record is not UTF-8";
                     self.bad.put(
-                        &Place {
+                        &Unreadable {
                             range,
                             record: line,
                             offset,

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion_expr::Expr;
-use flagstone_graph::{Counter, Deps, Graph, Inputs, IoBytes, LayerId, Result, TaskContext};
-use flagstone_io::{Io, IoCounters};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Deps, Graph, Inputs, IoBytes, LayerId};
 
 use crate::json::Wanted;
 
@@ -198,27 +198,4 @@ impl std::fmt::Display for Widening {
             None => write!(f, " byte {}", self.offset),
         }
     }
-}
-
-/// Counts bytes for the task that reads or writes them.
-pub(crate) struct TaskCounters<'a>(pub(crate) &'a TaskContext<'a>);
-
-impl IoCounters for TaskCounters<'_> {
-    fn bytes_read(&self, bytes: u64) {
-        self.0.count(Counter::BytesRead, bytes);
-    }
-
-    fn bytes_written(&self, bytes: u64) {
-        self.0.count(Counter::BytesWritten, bytes);
-    }
-}
-
-/// Calls `body` with the task's way to read files.
-pub(crate) fn with_io<T>(ctx: &TaskContext<'_>, body: impl FnOnce(&Io<'_>) -> T) -> T {
-    let counters = TaskCounters(ctx);
-    let cancelled = || ctx.is_cancelled();
-    let io = Io::new(ctx.memory())
-        .counters(&counters)
-        .cancelled(&cancelled);
-    body(&io)
 }

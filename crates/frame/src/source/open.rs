@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flagstone_graph::{
-    Block, Deps, Error, Execute, Footprint, Graph, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Execute, Footprint, Graph, Inputs, IoBytes, Layer};
 use flagstone_io::{BlockReader, ByteRange, InputFile, Io, ReadOptions, expand};
 
 use super::PartitionSource;
@@ -19,7 +18,7 @@ use super::csv::{self, CsvOptions};
 use super::json::{JsonOptions, JsonSource};
 use super::parquet::ParquetSource;
 use super::records::{RecordSource, Records};
-use crate::error::io_error;
+use crate::error::line_error;
 use crate::json::{Head, Sampler, Widened};
 use crate::schema::kind::Kind;
 
@@ -34,7 +33,7 @@ const SAMPLE_BYTES: u64 = 64 << 20;
 pub(crate) type Mixed = BTreeMap<PathBuf, Vec<Widened>>;
 
 /// What a frame reads.
-pub(crate) enum Origin {
+pub(crate) enum FrameSource {
     /// A source that is open already.
     Ready(Arc<dyn PartitionSource>),
     /// Files that nobody has looked at yet.
@@ -57,24 +56,24 @@ pub(crate) enum Format {
     Parquet,
 }
 
-impl Origin {
+impl FrameSource {
     /// The source, listed and sampled.
     pub(crate) fn open(&self, execute: &dyn Execute) -> Result<Arc<dyn PartitionSource>> {
         if let Some(source) = self.known() {
             return Ok(source);
         }
         let (patterns, format) = match self {
-            Origin::Ready(source) => return Ok(source.clone()),
-            Origin::Records { records, .. } => {
+            FrameSource::Ready(source) => return Ok(source.clone()),
+            FrameSource::Records { records, .. } => {
                 let source = Arc::new(RecordSource::open(records, execute)?);
                 self.keep(source.clone());
                 return Ok(source);
             }
-            Origin::Files {
+            FrameSource::Files {
                 patterns, format, ..
             } => (patterns, format),
         };
-        let files = expand(patterns).map_err(io_error)?;
+        let files = expand(patterns)?;
         let source = match format {
             Format::Json(options) => open_json(&files, options, execute)?,
             Format::Csv(options) => {
@@ -89,8 +88,8 @@ impl Origin {
 
     fn known(&self) -> Option<Arc<dyn PartitionSource>> {
         match self {
-            Origin::Ready(source) => Some(source.clone()),
-            Origin::Files { opened, .. } | Origin::Records { opened, .. } => opened
+            FrameSource::Ready(source) => Some(source.clone()),
+            FrameSource::Files { opened, .. } | FrameSource::Records { opened, .. } => opened
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
@@ -99,13 +98,13 @@ impl Origin {
 
     /// A file that is read and lies in `directory`, if there is one.
     pub(crate) fn file_in(&self, directory: &Path) -> Result<Option<PathBuf>> {
-        let Origin::Files { patterns, .. } = self else {
+        let FrameSource::Files { patterns, .. } = self else {
             return Ok(None);
         };
         let Ok(directory) = directory.canonicalize() else {
             return Ok(None); // it does not exist yet
         };
-        let files = expand(patterns).map_err(io_error)?;
+        let files = expand(patterns)?;
         let inside = |file: &&InputFile| {
             let path = file.path().canonicalize();
             path.is_ok_and(|path| path.starts_with(&directory))
@@ -115,7 +114,7 @@ impl Origin {
 
     /// Remembers a source with a better schema.
     pub(crate) fn keep(&self, source: Arc<dyn PartitionSource>) {
-        if let Origin::Files { opened, .. } | Origin::Records { opened, .. } = self {
+        if let FrameSource::Files { opened, .. } | FrameSource::Records { opened, .. } = self {
             *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
         }
     }
@@ -271,12 +270,11 @@ impl Layer for SampleLayer {
         let range = ByteRange::whole(self.files[task as usize].clone());
         let mut head = Head::default();
         let mut sampler = Sampler::default();
-        let cancelled = || ctx.is_cancelled();
         // what is looked at here is counted when it is read
-        let io = Io::new(ctx.memory()).cancelled(&cancelled);
-        let mut reader = BlockReader::open(&range, &self.options(), &io).map_err(io_error)?;
+        let io = Io::of_task(ctx).uncounted();
+        let mut reader = BlockReader::open(&range, &self.options(), &io)?;
         loop {
-            let Some(block) = reader.next_block().map_err(io_error)? else {
+            let Some(block) = reader.next_block().map_err(line_error)? else {
                 head.is_whole = true;
                 break;
             };

@@ -5,17 +5,13 @@
 //! union of all keys are read again. What is told of a column names partition and record.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flagstone_graph::{
-    Counter, Deps, Error, Execute, Graph, Inputs, IoBytes, LayerId, Result, TaskContext,
-};
-use flagstone_io::Place;
-use flagstone_memory::Lease;
+use flagstone_common::{Counter, Error, Lease, Result, TaskContext, Unlimited};
+use flagstone_graph::{Deps, Execute, Graph, Inputs, IoBytes, LayerId};
+use flagstone_io::AskOrigin;
 
 use super::text::{PartitionLog, counted, told};
 use super::{BATCH_ROWS, BATCH_TEXT_BYTES, Bound, Outcome, PartitionSource, Scan, Widening};
@@ -73,29 +69,8 @@ pub trait BoundRecords: Send + Sync {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(&[u8], &AskPlace<'_>) -> Result<()>,
+        each: &mut dyn FnMut(&[u8], &AskOrigin<'_>) -> Result<()>,
     ) -> Result<()>;
-}
-
-/// Asks where a record starts: nothing where it is of no file.
-pub type AskPlace<'a> = dyn Fn() -> Option<RecordPlace> + 'a;
-
-/// Where in a file a record starts.
-#[derive(Clone)]
-pub struct RecordPlace {
-    /// The file.
-    pub file: PathBuf,
-    /// The byte in the file's text.
-    pub byte: u64,
-    /// Finds the line, from 1: it may read the file up to there, so it is called for what is told
-    /// only.
-    pub line: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
-}
-
-impl fmt::Debug for RecordPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, byte {}", self.file.display(), self.byte)
-    }
 }
 
 type Log = Arc<Mutex<BTreeMap<u32, PartitionLog>>>;
@@ -163,7 +138,7 @@ impl RecordSource {
     }
 
     fn bound(&self) -> Result<&dyn BoundRecords> {
-        let missing = || Error::invalid("records are streamed without a graph");
+        let missing = || Error::bug("records are streamed without a graph");
         self.bound.as_deref().ok_or_else(missing)
     }
 
@@ -175,11 +150,12 @@ impl RecordSource {
         (at, entry): (usize, Option<&PartitionLog>),
         widened: &Widened,
     ) -> Widening {
-        let place = entry.and_then(|entry| entry.places.get(at.checked_sub(1)?));
-        let (file, line, offset) = match place {
-            Some(place) => {
-                let file = place.file.display().to_string();
-                (file, (place.line)(), place.byte)
+        let origin = entry.and_then(|entry| entry.places.get(at.checked_sub(1)?));
+        let origin = origin.and_then(|origin| Some((origin, origin.byte()?)));
+        let (file, line, offset) = match origin {
+            Some((origin, byte)) => {
+                let file = origin.file().display().to_string();
+                (file, origin.line(&Unlimited::new()), byte)
             }
             None => {
                 let partition = match at {
@@ -267,17 +243,12 @@ impl PartitionSource for RecordSource {
             each(decoder.batch(&schema)?)
         };
         self.bound()?
-            .for_each(partition, inputs, ctx, &mut |record, place| {
+            .for_each(partition, inputs, ctx, &mut |record, asked| {
+                let origin = || asked().filter(|origin| origin.byte().is_some());
                 lease.ensure((decoder.bytes() + 2 * record.len()) as u64)?;
                 if let Err(Bad { what, .. }) = decoder.push(record, log.rows) {
-                    return Err(Error::failed(match place() {
-                        Some(place) => Place {
-                            file: Some(&place.file),
-                            line: (place.line)(),
-                            column: None,
-                            byte: Some(place.byte),
-                        }
-                        .says(what),
+                    return Err(Error::failed(match origin() {
+                        Some(origin) => origin.says(what, &Unlimited::new()),
                         None => {
                             let (name, place) = (&self.name, log.rows + 1);
                             format!("{name} partition {partition} record {place}: {what}")
@@ -286,7 +257,7 @@ impl PartitionSource for RecordSource {
                 }
                 // what does not fit is told with the first record that brought it
                 if decoder.has_news() {
-                    places.extend(place().map(|place| (log.rows, place)));
+                    places.extend(origin().map(|origin| (log.rows, origin)));
                 }
                 log.rows += 1;
                 text_bytes += record.len();

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flagstone_graph::{IoBytes, Quality, TaskContext};
-use flagstone_io::{BadRecords, ByteRange, Delimiter, InputFile, Io, LineNumbers, ReadOptions};
-use flagstone_memory::{Unlimited, format_count};
+use flagstone_common::{Quality, TaskContext, Unlimited, format_count};
+use flagstone_graph::IoBytes;
+use flagstone_io::{
+    BadRecords, ByteRange, Delimiter, InputFile, Io, LazyOrigin, LineNumbers, ReadOptions,
+};
 
 use super::open::Mixed;
-use super::records::RecordPlace;
 use super::{Outcome, PartitionSource, Widening};
 use crate::csv::ends::{CARRIAGE_RETURN, LINE_FEED};
 use crate::json::Widened;
@@ -65,7 +66,7 @@ pub(crate) struct PartitionLog {
     /// place from 1, or 0 for none.
     pub(crate) widened: Vec<(usize, Widened)>,
     /// Where records stand that are not read from ranges.
-    pub(crate) places: Vec<RecordPlace>,
+    pub(crate) places: Vec<LazyOrigin>,
     /// A piece may have begun or ended inside quotes.
     pub(crate) misaligned: bool,
 }
@@ -97,7 +98,7 @@ impl TextFiles {
         }
     }
 
-    /// The same, with the files whose lines end with carriage returns alone.
+    /// Says which files have lines that end with carriage returns alone.
     pub(crate) fn ending(mut self, returns: HashSet<Arc<Path>>) -> Self {
         self.returns = Arc::new(returns);
         self
@@ -119,7 +120,7 @@ impl TextFiles {
         }
     }
 
-    /// The same files, read with another kind; what partitions counted is kept.
+    /// These files, read with another kind; what partitions counted is kept.
     fn again(&self, kind: Kind) -> TextFiles {
         let log = counted(&self.log());
         TextFiles {
@@ -138,7 +139,7 @@ impl TextFiles {
         }
     }
 
-    /// The same files, each from its start to its end as one partition. What pieces of them counted
+    /// These files, each from its start to its end as one partition. What pieces of them counted
     /// does not hold.
     pub(crate) fn whole(&self) -> TextFiles {
         let ranges = self.partitions.iter().flatten();

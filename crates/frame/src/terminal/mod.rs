@@ -1,5 +1,7 @@
 //! Terminals: plan, run, and plan again when the schema turned out wider.
 
+mod guard;
+mod output;
 mod write;
 
 use std::fmt::Write as _;
@@ -7,9 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use flagstone_graph::{
-    Error, ErrorKind, Execute, FreezeOptions, Graph, LayerId, Resources, Result,
-};
+use flagstone_common::{Error, ErrorKind, Result};
+use flagstone_graph::{Execute, FreezeOptions, Graph, LayerId, Resources};
 
 use crate::frame::DataFrame;
 use crate::ops::collect::{Collect, ConcatLayer, CountRows};
@@ -20,8 +21,10 @@ use crate::plan::stack::planned;
 use crate::source::bad::Quarantine;
 use crate::source::{Outcome, PartitionSource, Widening};
 
-pub use write::{Output, WriteReport};
-pub(crate) use write::{build_write, check_inputs, write};
+pub(crate) use guard::check_inputs;
+pub use output::Output;
+pub use write::WriteReport;
+pub(crate) use write::{build_write, write};
 
 /// What a run says beside its result.
 #[derive(Default)]
@@ -49,10 +52,11 @@ impl Met {
     }
 
     /// Starts on a source: its bad records wait beside their directory until the run is done.
-    fn stage(&mut self, source: &Arc<dyn PartitionSource>) -> Result<()> {
+    fn stage(&mut self, frame: &DataFrame, source: &Arc<dyn PartitionSource>) -> Result<()> {
         let Some(directory) = source.quarantine() else {
             return Ok(());
         };
+        guard::check_kept(frame, directory)?;
         match &self.quarantine {
             None => self.quarantine = Some(Quarantine::create(directory)?),
             Some(quarantine) => quarantine.clear()?,
@@ -91,7 +95,7 @@ fn run<T>(
         let lowered = frame.lower(execute)?;
         let (source, groups) = (lowered.source.clone(), lowered.has_groups());
         let before = lowered.columns();
-        met.stage(&source)?;
+        met.stage(frame, &source)?;
         let mut result = attempt(lowered);
         let mut outcome = source.outcome();
         met.add(&outcome);
@@ -110,7 +114,7 @@ fn run<T>(
             };
             if let Some(mended) = mended {
                 let next = Arc::clone(next);
-                frame.node.origin().keep(next.clone());
+                frame.node.source().keep(next.clone());
                 result = Ok(mended);
                 outcome = next.outcome();
                 met.add(&outcome);
@@ -120,7 +124,7 @@ fn run<T>(
         if let Some(next) = outcome.next
             && !result.as_ref().is_err_and(is_final)
         {
-            frame.node.origin().keep(next);
+            frame.node.source().keep(next);
             continue;
         }
         return match result {
@@ -178,7 +182,7 @@ fn push_collected(lowered: Lowered, graph: &mut Graph, budget_bytes: u64) -> Res
     Ok(graph.push(concat, &[rows]))
 }
 
-/// The same for a frame, as [`collect`] would run it first.
+/// Pushes what [`collect`] would run first, for its certificate: it is not to be run.
 pub(crate) fn build_collected(
     frame: &DataFrame,
     graph: &mut Graph,
@@ -215,10 +219,24 @@ pub(crate) fn count(frame: &DataFrame, execute: &dyn Execute) -> Result<u64> {
     Ok(rows)
 }
 
+/// Pushes the layer that counts the rows.
+fn push_count(lowered: Lowered, graph: &mut Graph) -> Result<LayerId> {
+    lowered.push(graph, Arc::new(CountRows))
+}
+
+/// Pushes what [`count`] would run first, for its certificate: it is not to be run.
+pub(crate) fn build_count(
+    frame: &DataFrame,
+    graph: &mut Graph,
+    execute: &dyn Execute,
+) -> Result<LayerId> {
+    push_count(frame.lower(execute)?, graph)
+}
+
 fn count_rows(frame: &DataFrame, execute: &dyn Execute) -> Result<(u64, Met)> {
     let attempt = |lowered: Lowered| {
         let mut graph = Graph::new();
-        let counts = lowered.push(&mut graph, Arc::new(CountRows))?;
+        let counts = push_count(lowered, &mut graph)?;
         let blocks = execute.execute(&graph, &[counts])?;
         Ok(blocks
             .iter()

@@ -8,35 +8,25 @@
 //! when every result is a column or a member as the source has it.
 
 use std::collections::HashMap;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use flagstone_graph::{Block, Error, Execute, Graph, LayerId, Result};
-use flagstone_io::{AtomicDir, OutputOptions};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, Execute, Graph, LayerId};
 
+use super::guard::{check_inputs, check_quarantine};
+use super::output::Output;
 use super::{Mend, Met, count_rows, run};
-use crate::error::{file_error, io_error};
+use crate::error::file_error;
 use crate::frame::DataFrame;
-use crate::ops::pipeline::Sink;
 use crate::plan::lower::Lowered;
 use crate::schema::shape::without_members;
 use crate::sink::adapt::{AdaptLayer, casts_rows};
 use crate::sink::assemble::{AssembleLayer, files, units};
 use crate::sink::join::JoinLayer;
-use crate::sink::parquet::{ParquetOptions, ParquetSink, Written, check_schema, file_schema};
-use crate::sink::rows::{RowOptions, RowSink, row_schema};
+use crate::sink::parquet::{ParquetSink, Written};
 use crate::source::Widening;
-
-/// What files a frame is written to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Parquet files.
-    Parquet(ParquetOptions),
-    /// CSV, JSON-lines or Arrow files.
-    Rows(RowOptions),
-}
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,106 +49,6 @@ pub struct WriteReport {
     pub widened: Vec<Widening>,
 }
 
-impl Output {
-    fn options(&self) -> OutputOptions {
-        let (overwrite, keep_partial) = match self {
-            Output::Parquet(options) => (options.overwrite, options.keep_partial),
-            Output::Rows(options) => (options.overwrite, options.keep_partial),
-        };
-        OutputOptions {
-            overwrite,
-            keep_partial,
-        }
-    }
-
-    pub(crate) fn target_bytes(&self) -> u64 {
-        match self {
-            Output::Parquet(options) => options.target_bytes,
-            Output::Rows(options) => options.target_bytes,
-        }
-    }
-
-    /// What stands in the way of output to a path (an existing output, a directory that does not
-    /// exist), as the run finds it. Nothing of it is left.
-    ///
-    /// # Errors
-    /// What the run would end with.
-    pub fn check_target(&self, path: &Path) -> Result<()> {
-        let options = OutputOptions {
-            keep_partial: false,
-            ..self.options()
-        };
-        self.open(path, options).map(drop)
-    }
-
-    /// Whether a result that is one file is written to a path as a file, not as a directory with
-    /// that file in it: the path ends in the format's extension and not in a slash, and is no
-    /// directory that somebody made for the output.
-    pub fn is_file_path(&self, path: &Path) -> bool {
-        let has_slash = path.as_os_str().as_bytes().ends_with(b"/");
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        let name = name.to_ascii_lowercase();
-        let ends = |extension: &&str| {
-            let stem = name.strip_suffix(extension.as_bytes());
-            let stem = stem.and_then(|stem| stem.strip_suffix(b"."));
-            stem.is_some_and(|stem| !stem.is_empty())
-        };
-        let extensions = match self {
-            Output::Parquet(_) => &["parquet"][..],
-            Output::Rows(options) => options.extensions(),
-        };
-        !has_slash && extensions.iter().any(ends) && !is_empty_dir(path)
-    }
-
-    fn open(&self, path: &Path, options: OutputOptions) -> Result<AtomicDir> {
-        let opened = match self.is_file_path(path) {
-            true => AtomicDir::create_or_file(path, options),
-            false => AtomicDir::create(path, options),
-        };
-        opened.map_err(io_error)
-    }
-
-    fn check(&self, schema: &Schema) -> Result<()> {
-        check_schema(schema)?;
-        match self {
-            Output::Parquet(_) => Ok(()),
-            Output::Rows(options) => options.check(schema),
-        }
-    }
-
-    /// The schema as the files have it.
-    fn file_schema(&self, schema: &Schema) -> SchemaRef {
-        match self {
-            Output::Parquet(_) => file_schema(schema),
-            Output::Rows(_) => row_schema(schema),
-        }
-    }
-
-    fn sink(&self, schema: SchemaRef, directory: &Path) -> Arc<dyn Sink> {
-        let directory = directory.to_owned();
-        match self {
-            Output::Parquet(options) => Arc::new(ParquetSink {
-                schema,
-                directory,
-                options: options.clone(),
-            }),
-            Output::Rows(options) => Arc::new(RowSink {
-                schema,
-                directory,
-                options: options.clone(),
-            }),
-        }
-    }
-
-    /// The name of file `i`.
-    fn file_name(&self, i: usize) -> String {
-        match self {
-            Output::Parquet(_) => format!("part-{i:05}.parquet"),
-            Output::Rows(options) => format!("part-{i:05}.{}", options.extension()),
-        }
-    }
-}
-
 /// Pushes the layer that writes the rows as they come, for its certificate: it is not to be run.
 pub(crate) fn build_write(
     frame: &DataFrame,
@@ -172,19 +62,6 @@ pub(crate) fn build_write(
     lowered.push(graph, output.sink(schema, Path::new(".")))
 }
 
-/// Refuses an output that would replace an input.
-pub(crate) fn check_inputs(frame: &DataFrame, path: &Path) -> Result<()> {
-    let Some(input) = frame.node.origin().file_in(path)? else {
-        return Ok(());
-    };
-    let message = format!(
-        "the output {} would replace its own input {}; choose another name",
-        path.display(),
-        input.display()
-    );
-    Err(Error::invalid(message))
-}
-
 pub(crate) fn write(
     frame: &DataFrame,
     execute: &dyn Execute,
@@ -194,6 +71,9 @@ pub(crate) fn write(
     // mistakes come before anything is touched on disk
     check_inputs(frame, path)?;
     let lowered = frame.lower(execute)?;
+    if let Some(kept) = lowered.source.quarantine() {
+        check_quarantine(kept, path)?;
+    }
     if lowered.schema.fields().is_empty() {
         find_columns(frame, execute)?;
     }
@@ -217,7 +97,7 @@ pub(crate) fn write(
     let schema = Arc::new(Schema::new(without_members(schema.fields())));
     job.remove_scratch(sizes.len())?;
     // or bad records of this run would take the place of those beside the output that is there
-    directory.check_target().map_err(io_error)?;
+    directory.check_target()?;
     let apart = met.commit()?;
     let target = directory.target().to_owned();
     let named = match is_file_path && sizes.len() == 1 {
@@ -230,7 +110,6 @@ pub(crate) fn write(
         }),
     };
     let files = named.map_err(|error| {
-        let error = io_error(error);
         match apart {
             // before the output, which is never there without them
             Some(apart) => {
@@ -254,11 +133,6 @@ pub(crate) fn write(
     })
 }
 
-/// A directory that was made for output stays one.
-fn is_empty_dir(path: &Path) -> bool {
-    std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
-}
-
 /// The heads of the files had no record that can be read: looks at all of them.
 fn find_columns(frame: &DataFrame, execute: &dyn Execute) -> Result<()> {
     let (_, met) = count_rows(frame, execute)?;
@@ -272,10 +146,10 @@ fn find_columns(frame: &DataFrame, execute: &dyn Execute) -> Result<()> {
         return Ok(());
     };
     Err(Error::new(
-        flagstone_graph::ErrorKind::Failed,
+        flagstone_common::ErrorKind::Failed,
         format!(
-            "none of the {bad} records can be read, so there are no columns to write; the first: \
-             {first}"
+            "none of the {bad} records can be read, so there are no columns to write: is the format \
+             another? the first: {first}"
         ),
     ))
 }
@@ -403,5 +277,5 @@ fn written(blocks: &[Vec<Block>]) -> Result<Vec<Written>> {
     let written: Option<Vec<Written>> = blocks
         .map(|block| block.value_ref::<Written>().cloned())
         .collect();
-    written.ok_or_else(|| Error::invalid("a partition was written as another type of block"))
+    written.ok_or_else(|| Error::bug("a partition was written as another type of block"))
 }

@@ -1,10 +1,9 @@
 //! bzip2: streams one after the other.
 
 use bzip2::{Decompress, Error as Bz, Status};
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Lease};
 
-use super::{Codec, Fault, Step};
-use crate::error::Error;
+use super::{Codec, Failure, Step};
 use crate::source::Io;
 
 /// What one decoder allocates at block size 9: 3.6 MB of tables and its state.
@@ -41,7 +40,7 @@ impl Codec for Bzip2 {
         _last: bool,
         output: &mut [u8],
         _io: &Io<'_>,
-    ) -> Result<Step, Fault> {
+    ) -> Result<Step, Failure> {
         if self.between {
             if self.streams > 0 {
                 self.decoder = Decompress::new(false);
@@ -63,7 +62,7 @@ impl Codec for Bzip2 {
             Err(Bz::DataMagic) if self.streams > 1 => "there are other bytes after the bzip2 data",
             Err(_) => "the bzip2 data is damaged",
         };
-        Err(Fault::Corrupt {
+        Err(Failure::Corrupt {
             consumed,
             why: why.to_owned(),
         })

@@ -1,11 +1,10 @@
 //! gzip: members one after the other, each with a header, a deflate stream and a checksum.
 
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Lease};
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflater::Crc;
 
-use super::{Codec, Fault, Step};
-use crate::error::Error;
+use super::{Codec, Failure, Step};
 use crate::source::Io;
 
 /// What zlib-rs allocates for one inflate: state, window and padding, measured and rounded up.
@@ -56,7 +55,7 @@ impl Codec for Gzip {
         _last: bool,
         output: &mut [u8],
         _io: &Io<'_>,
-    ) -> Result<Step, Fault> {
+    ) -> Result<Step, Failure> {
         match self.state {
             State::Between if self.members > 0 && input.first() == Some(&0) => {
                 self.state = State::Padding;
@@ -126,8 +125,8 @@ impl Codec for Gzip {
     }
 }
 
-fn corrupt(consumed: usize, why: &str) -> Fault {
-    Fault::Corrupt {
+fn corrupt(consumed: usize, why: &str) -> Failure {
+    Failure::Corrupt {
         consumed,
         why: why.to_owned(),
     }

@@ -12,10 +12,9 @@ mod zstd;
 
 use std::io::Read;
 
-use flagstone_memory::{Lease, NeedsMemory};
+use flagstone_common::{Error, Fault, Lease, NeedsMemory};
 
 use crate::compression::Compression;
-use crate::error::{Error, ErrorKind};
 use crate::files::InputFile;
 use crate::source::{Io, ReadAt};
 
@@ -36,7 +35,7 @@ pub(crate) trait Codec {
         last: bool,
         output: &mut [u8],
         io: &Io<'_>,
-    ) -> Result<Step, Fault>;
+    ) -> Result<Step, Failure>;
 
     /// Whether the file may end here.
     fn may_end(&self) -> bool;
@@ -50,16 +49,16 @@ pub(crate) struct Step {
 }
 
 /// Why a step failed.
-pub(crate) enum Fault {
+pub(crate) enum Failure {
     /// The bytes are wrong, this many into the input of the step.
     Corrupt { consumed: usize, why: String },
     /// A window or table could not be leased.
     NeedsMemory(NeedsMemory),
 }
 
-impl From<NeedsMemory> for Fault {
+impl From<NeedsMemory> for Failure {
     fn from(needs: NeedsMemory) -> Self {
-        Fault::NeedsMemory(needs)
+        Failure::NeedsMemory(needs)
     }
 }
 
@@ -128,8 +127,8 @@ impl<'a> DecompressingReader<'a> {
     /// Reads some decompressed bytes; 0 only at the end or for an empty buffer.
     ///
     /// # Errors
-    /// [`ErrorKind::Truncated`] and [`ErrorKind::Corrupt`] with the offset in the compressed file,
-    /// [`ErrorKind::Cancelled`], [`ErrorKind::NeedsMemory`], and what the file system says.
+    /// [`Fault::Truncated`] and [`Fault::Corrupt`] with the offset in the compressed file,
+    /// [`ErrorKind::Cancelled`](flagstone_common::ErrorKind::Cancelled), [`ErrorKind::NeedsMemory`](flagstone_common::ErrorKind::NeedsMemory), and what the file system says.
     pub fn read_bytes(&mut self, output: &mut [u8]) -> Result<usize, Error> {
         let Some(codec) = &mut self.codec else {
             let read = self
@@ -147,8 +146,8 @@ impl<'a> DecompressingReader<'a> {
                 self.input.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
                 if self.end == self.input.len() {
-                    return Err(Error::new(
-                        ErrorKind::Corrupt,
+                    return Err(Error::of(
+                        Fault::Corrupt,
                         format!("a header is longer than {} bytes", self.input.len()),
                     )
                     .at_path(self.name.path())
@@ -171,9 +170,9 @@ impl<'a> DecompressingReader<'a> {
                 .step(input, self.at_end, output, &self.io)
                 .map_err(|fault| {
                     match fault {
-                        Fault::NeedsMemory(needs) => Error::from(needs),
-                        Fault::Corrupt { consumed, why } => {
-                            Error::new(ErrorKind::Corrupt, why).at_offset(here + consumed as u64)
+                        Failure::NeedsMemory(needs) => Error::from(needs),
+                        Failure::Corrupt { consumed, why } => {
+                            Error::of(Fault::Corrupt, why).at_offset(here + consumed as u64)
                         }
                     }
                     .at_path(self.name.path())
@@ -189,7 +188,7 @@ impl<'a> DecompressingReader<'a> {
                     self.name.compression().name(),
                     self.position
                 );
-                return Err(Error::new(ErrorKind::Truncated, message)
+                return Err(Error::of(Fault::Truncated, message)
                     .at_path(self.name.path())
                     .at_offset(self.position));
             }

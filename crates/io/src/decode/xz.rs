@@ -1,10 +1,9 @@
 //! xz: streams one after the other; a block names the dictionary it needs.
 
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Fault, Lease};
 use liblzma::stream::{Action, Error as Xze, Status, Stream};
 
-use super::{Codec, Fault, Step};
-use crate::error::{Error, ErrorKind};
+use super::{Codec, Failure, Step};
 use crate::source::Io;
 
 /// The first lease; it doubles until the block's dictionary fits.
@@ -24,8 +23,8 @@ impl Xz {
     pub(super) fn new(io: &Io<'_>) -> Result<Self, Error> {
         let lease = io.memory.reserve(FIRST_BYTES)?;
         let stream = Stream::new_stream_decoder(lease.bytes(), CONCATENATED).map_err(|error| {
-            Error::new(
-                ErrorKind::Io,
+            Error::of(
+                Fault::Io,
                 format!("the xz library could not make a decoder: {error}"),
             )
         })?;
@@ -49,7 +48,7 @@ impl Codec for Xz {
         last: bool,
         output: &mut [u8],
         _io: &Io<'_>,
-    ) -> Result<Step, Fault> {
+    ) -> Result<Step, Failure> {
         if self.ended || self.stuck {
             return Ok(Step::default());
         }
@@ -90,7 +89,7 @@ impl Codec for Xz {
             Err(Xze::Mem) => "the xz library could not allocate its dictionary",
             Err(_) => "the xz data is damaged",
         };
-        Err(Fault::Corrupt {
+        Err(Failure::Corrupt {
             consumed,
             why: why.to_owned(),
         })

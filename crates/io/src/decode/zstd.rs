@@ -1,10 +1,9 @@
 //! Zstandard: frames one after the other, each of which names the window it needs.
 
-use flagstone_memory::Lease;
+use flagstone_common::{Error, Fault, Lease};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
-use super::{Codec, Fault, Step};
-use crate::error::{Error, ErrorKind};
+use super::{Codec, Failure, Step};
 use crate::source::Io;
 
 /// The decoder beside its window: context, entropy tables, one block in and one out, rounded up.
@@ -20,7 +19,7 @@ pub(super) struct Zstd {
 impl Zstd {
     pub(super) fn new(io: &Io<'_>) -> Result<Self, Error> {
         let lease = io.memory.reserve(FIXED_BYTES)?;
-        let failed = || Error::new(ErrorKind::Io, "the zstd library could not make a decoder");
+        let failed = || Error::of(Fault::Io, "the zstd library could not make a decoder");
         let mut context = DCtx::try_create().ok_or_else(failed)?;
         // the lease is the limit, not the library's default of 128 MiB
         let largest = if cfg!(target_pointer_width = "64") {
@@ -50,7 +49,7 @@ impl Codec for Zstd {
         last: bool,
         output: &mut [u8],
         _io: &Io<'_>,
-    ) -> Result<Step, Fault> {
+    ) -> Result<Step, Failure> {
         if self.between {
             match window_bytes(input) {
                 Some(window) => self.lease.ensure(FIXED_BYTES.saturating_add(window))?,
@@ -63,7 +62,7 @@ impl Codec for Zstd {
         let mut target = OutBuffer::around(output);
         let result = self.context.decompress_stream(&mut target, &mut source);
         let (consumed, produced) = (source.pos, target.pos());
-        let left = result.map_err(|code| Fault::Corrupt {
+        let left = result.map_err(|code| Failure::Corrupt {
             consumed,
             why: format!(
                 "the zstd data is damaged: {}",

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flagstone_common::{Bounded, Error, Memory};
 use flagstone_io::{
-    ByteRange, Error, InputFile, Io, LocalFs, ReadAt, ReadOptions, Source, Stat, for_each_line,
+    ByteRange, InputFile, Io, LocalFs, ReadAt, ReadOptions, Source, Stat, for_each_line,
     split_files,
 };
-use flagstone_memory::{Bounded, Memory};
 
 /// A line as a reader saw it: bytes and offset.
 pub(crate) type Seen = (Vec<u8>, u64);

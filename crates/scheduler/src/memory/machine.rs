@@ -26,7 +26,7 @@ impl Machine {
         )
     }
 
-    /// The same over a file tree and an environment, so that it can be tested.
+    /// Reads it from a file tree and an environment, which tests make up.
     fn read(root: &Path, cpuset: usize, env: &dyn Fn(&str) -> Option<String>) -> Self {
         let number = |name: &str| env(name).and_then(|text| text.trim().parse::<u64>().ok());
         let mut threads = cpuset.max(1);

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flagstone_memory::{Account, NeedsMemory};
+use flagstone_common::{Account, NeedsMemory};
 
 use crate::shared::Shared;
 

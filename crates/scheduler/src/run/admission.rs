@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use flagstone_graph::{Block, Error, ErrorKind, Footprint, TaskId};
-use flagstone_memory::format_bytes;
+use flagstone_common::{Error, ErrorKind, format_bytes};
+use flagstone_graph::{Block, Footprint, TaskId};
 
 use super::core::{Core, Wait};
 use super::queue::From;

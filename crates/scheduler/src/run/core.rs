@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use flagstone_graph::{Block, Error};
+use flagstone_common::Error;
+use flagstone_graph::Block;
 
 use super::eviction::IoJob;
 use super::state::State;
@@ -15,7 +16,7 @@ use super::task_run::Run;
 use super::worker::Batch;
 /// The ledger as admission needs it.
 pub(crate) use crate::memory::ledger::Ledger;
-use crate::spill::Extent;
+use crate::spill::{Extent, Pages};
 
 /// Who waits for memory, since when.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,7 @@ impl Drop for Garbage {
         // values of the user's, dropped on a thread that may not unwind
         self.blocks
             .drain(..)
-            .for_each(flagstone_graph::drop_quietly);
+            .for_each(flagstone_common::drop_quietly);
     }
 }
 
@@ -50,13 +51,14 @@ impl Garbage {
     pub(crate) fn clear(&mut self) {
         self.blocks
             .drain(..)
-            .for_each(flagstone_graph::drop_quietly);
+            .for_each(flagstone_common::drop_quietly);
         self.extents.clear();
     }
 }
 
-#[derive(Default)]
 pub(crate) struct Core {
+    /// What of scratch files is in memory, which may go, too.
+    pub(crate) pages: Arc<Pages>,
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) next_run: u64,
     /// What plans that are being made have leased.
@@ -86,6 +88,29 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    pub(crate) fn new(pages: Arc<Pages>) -> Self {
+        Core {
+            pages,
+            runs: BTreeMap::new(),
+            next_run: 0,
+            planned_bytes: 0,
+            idle: 0,
+            lent: 0,
+            running: 0,
+            exclusive: false,
+            deliveries_waiting: 0,
+            io: VecDeque::new(),
+            spilling_bytes: 0,
+            io_running: 0,
+            spill_error: None,
+            wait: None,
+            waited: Vec::new(),
+            news: false,
+            shutdown: false,
+            garbage: Garbage::default(),
+        }
+    }
+
     /// The tasks of a batch ended.
     pub(crate) fn complete(&mut self, ledger: &Ledger, worker: usize, batch: &mut Batch) {
         // a submitter is woken for many small blocks at once, for a large one at once
@@ -109,6 +134,11 @@ impl Core {
         let due = if batch.is_slow() { 1 } else { DELIVERIES };
         self.news |= run.finished || run.delivery.len() >= due;
         batch.backlog = run.delivery.len() >= BACKLOG;
+    }
+
+    /// Whether any run has ended that nobody has removed.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.runs.values().any(|run| run.finished)
     }
 
     /// Whether any run has blocks to hand over or has ended.

@@ -10,13 +10,14 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, TaskId};
+use flagstone_common::Error;
+use flagstone_graph::{Block, TaskId};
 
 use super::core::Core;
 use super::state::State;
 use super::victims::Wanted;
 use crate::memory::ledger::Ledger;
-use crate::spill::Extent;
+use crate::spill::{Extent, Leaving};
 
 /// Work for the I/O threads.
 pub(crate) enum IoJob {
@@ -32,6 +33,14 @@ pub(crate) enum IoJob {
         rank: u32,
         extent: Arc<Extent>,
     },
+    /// A page of a scratch file.
+    Page(Leaving),
+}
+
+/// What leaves memory next.
+enum Victim {
+    Block { run: u64, rank: u32 },
+    Page(Leaving),
 }
 
 /// What `room_now` achieved.
@@ -73,10 +82,11 @@ impl Core {
             if ledger.free() + self.spilling_bytes >= need {
                 return false;
             }
-            let Some((run, victim)) = self.choose_victim(needy) else {
-                return false;
+            let Some(victim) = self.choose_victim(needy) else {
+                // pages of a file that is gone may have been let go meanwhile
+                return ledger.grant(need).is_ok();
             };
-            if let Some(job) = self.evict(ledger, run, victim) {
+            if let Some(job) = self.evict(ledger, victim) {
                 self.io.push_back(job);
             }
         }
@@ -94,9 +104,10 @@ impl Core {
             }
             match self.choose_victim(needy) {
                 None if self.io_running > 0 => return Room::WaitForIo,
+                None if ledger.grant(need).is_ok() => return Room::Granted,
                 None => return Room::None,
-                Some((run, victim)) => {
-                    if let Some(job) = self.evict(ledger, run, victim) {
+                Some(victim) => {
+                    if let Some(job) = self.evict(ledger, victim) {
                         return Room::Write(job);
                     }
                 }
@@ -104,9 +115,29 @@ impl Core {
         }
     }
 
+    /// What is dropped without writing goes first, then pages of scratch files, whose readers come
+    /// after all that run now, then blocks that have to be written.
+    fn choose_victim(&mut self, needy: Needy) -> Option<Victim> {
+        let may_write = self.spill_error.is_none();
+        let (mut dirty, mut glance) = (may_write, false);
+        if may_write && !self.pages.is_empty() {
+            (dirty, glance) = (false, true);
+        }
+        let block = |(run, rank)| Victim::Block { run, rank };
+        if let Some(found) = self.choose_block(needy, dirty, glance) {
+            return Some(block(found));
+        }
+        if !glance {
+            return None;
+        }
+        match self.pages.leaving() {
+            Some(page) => Some(Victim::Page(page)),
+            None => self.choose_block(needy, may_write, false).map(block),
+        }
+    }
+
     /// Younger runs give first; then the run itself; older ones only when they may.
-    fn choose_victim(&mut self, needy: Needy) -> Option<(u64, u32)> {
-        let dirty = self.spill_error.is_none();
+    fn choose_block(&mut self, needy: Needy, dirty: bool, glance: bool) -> Option<(u64, u32)> {
         for (&id, run) in self.runs.iter_mut().rev() {
             if id < needy.run && !needy.older {
                 return None;
@@ -115,6 +146,7 @@ impl Core {
                 after: needy.after.filter(|_| id == needy.run),
                 dirty,
                 clean: true,
+                glance,
             };
             if let Some(victim) = run.victim(wanted) {
                 return Some((id, victim));
@@ -123,8 +155,20 @@ impl Core {
         None
     }
 
-    /// Drops a clean block; for a dirty one returns the write that has to come first.
-    fn evict(&mut self, ledger: &Ledger, id: u64, rank: u32) -> Option<IoJob> {
+    /// Drops a clean block; for what is not on disk returns the write that has to come first.
+    fn evict(&mut self, ledger: &Ledger, victim: Victim) -> Option<IoJob> {
+        let (id, rank) = match victim {
+            Victim::Block { run, rank } => (run, rank),
+            Victim::Page(page) => {
+                self.spilling_bytes += page.bytes();
+                self.io_running += 1;
+                let (id, _) = page.task();
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.io += 1;
+                }
+                return Some(IoJob::Page(page));
+            }
+        };
         let run = self.runs.get_mut(&id)?;
         if run.tasks.state(rank) == State::Clean {
             run.tasks.set(rank, State::Clean, State::Spilled);
@@ -134,6 +178,18 @@ impl Core {
         }
         self.spilling_bytes += run.tasks.bytes(rank);
         self.start_write(id, rank, false)
+    }
+
+    /// A page was written and is gone, or could not be written.
+    pub(crate) fn page_done(&mut self, id: u64, bytes: u64, result: Result<(), Error>) {
+        self.io_running -= 1;
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.io -= 1;
+        }
+        self.spilling_bytes -= bytes;
+        if let Err(error) = result {
+            self.spill_error.get_or_insert(error);
+        }
     }
 
     fn start_write(&mut self, run: u64, rank: u32, behind: bool) -> Option<IoJob> {
@@ -168,6 +224,7 @@ impl Core {
                 after: Some(run.head.saturating_add(NEAR)),
                 dirty: true,
                 clean: false,
+                glance: true,
             };
             if let Some(victim) = run.victim(wanted) {
                 found = Some((id, victim));

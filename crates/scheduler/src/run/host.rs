@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{Counter, Qualities, Quality, Result, ScratchFile, TaskHost};
-use flagstone_memory::Account;
+use flagstone_common::{Account, Counter, Qualities, Quality, Result, ScratchFile, TaskHost};
 use parking_lot::Mutex;
 
-use super::task_run::{RunShared, Scratched};
+use super::task_run::RunShared;
 use crate::memory::task::TaskAccount;
 use crate::shared::Shared;
+use crate::spill::{Opener, Scratch};
 
 thread_local! {
     /// The session whose task runs on this thread, to refuse terminals inside tasks.
@@ -154,36 +154,12 @@ impl TaskHost for Host<'_> {
     }
 
     fn scratch_file(&self) -> Result<Box<dyn ScratchFile>> {
-        let file = self.shared.spill_store()?.scratch()?;
-        Ok(Box::new(Counted {
-            file,
+        let opener = Opener {
+            run: self.run.id,
+            rank: self.rank,
             scratched: Arc::clone(&self.run.scratched),
-        }))
-    }
-}
-
-/// A scratch file whose bytes stand in the run's statistics.
-struct Counted<F> {
-    file: F,
-    scratched: Arc<Scratched>,
-}
-
-impl<F: ScratchFile> ScratchFile for Counted<F> {
-    fn append(&mut self, bytes: &[u8]) -> Result<u64> {
-        let start = self.file.append(bytes)?;
-        let count = bytes.len() as u64;
-        self.scratched.written.fetch_add(count, Ordering::Relaxed);
-        Ok(start)
-    }
-
-    fn seal(&mut self) -> Result<()> {
-        self.file.seal()
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.file.read_exact_at(buffer, offset)?;
-        let count = buffer.len() as u64;
-        self.scratched.read.fetch_add(count, Ordering::Relaxed);
-        Ok(())
+        };
+        let store = self.shared.spill_store()?;
+        Ok(Box::new(Scratch::new(store, &self.shared.pages, opener)))
     }
 }

@@ -23,7 +23,7 @@ use hashbrown::HashMap;
 
 use crate::spill::Extent;
 
-/// See the table above.
+/// The states of the table above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum State {

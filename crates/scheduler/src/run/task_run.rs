@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use flagstone_graph::{
-    Block, Certainty, Counter, Error, ErrorKind, Footprint, Program, Qualities, Result,
-};
+use flagstone_common::{Counter, Error, ErrorKind, Qualities, Result};
+use flagstone_graph::{Block, Certainty, Footprint, Program};
 use hashbrown::HashMap;
 
 use super::admission::Claim;
@@ -17,6 +16,7 @@ use super::state::{State, Tasks};
 use super::victims::Victims;
 use crate::certify::Certificate;
 use crate::memory::ledger::Ledger;
+use crate::spill::Scratched;
 use crate::trace::LayerStats;
 
 /// What of a run is read without the lock.
@@ -32,14 +32,6 @@ pub(crate) struct RunShared {
     pub(crate) headroom_bytes: u64,
     /// Held by the scratch files of its tasks, which may outlive it.
     pub(crate) scratched: Arc<Scratched>,
-}
-
-/// Bytes that tasks wrote to scratch files and read back: spilled like blocks, by the tasks
-/// themselves.
-#[derive(Default)]
-pub(crate) struct Scratched {
-    pub(crate) written: AtomicU64,
-    pub(crate) read: AtomicU64,
 }
 
 impl RunShared {
@@ -298,7 +290,7 @@ impl Run {
             let bytes = block.nbytes();
             if bytes > granted && ledger.grant(bytes - granted).is_err() {
                 let available_bytes = ledger.free();
-                return Err(Error::needs_memory(flagstone_memory::NeedsMemory {
+                return Err(Error::needs_memory(flagstone_common::NeedsMemory {
                     wanted_bytes: bytes - granted,
                     available_bytes,
                 }));

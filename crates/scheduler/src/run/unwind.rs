@@ -1,4 +1,4 @@
-//! A panic in a user's closure is a value ([`flagstone_graph::catch`]), and one of our own ends the
+//! A panic in a user's closure is a value ([`flagstone_common::catch`]), and one of our own ends the
 //! process.
 
 /// Aborts the process when dropped while panicking: our own code must not unwind with the state

@@ -39,6 +39,8 @@ pub(crate) struct Wanted {
     pub(crate) dirty: bool,
     /// Blocks of which the disk has a copy, too.
     pub(crate) clean: bool,
+    /// Only the furthest few are looked at: others may go instead.
+    pub(crate) glance: bool,
 }
 
 impl Run {
@@ -54,7 +56,7 @@ impl Run {
 
     /// The evictable block whose next use is furthest, among those wanted. It is no longer listed.
     pub(crate) fn victim(&mut self, wanted: Wanted) -> Option<u32> {
-        // writing behind looks past a few clean blocks, not past thousands
+        // a glance looks past a few blocks, not past thousands
         const LOOK_AT: usize = 32;
         let mut victims = self.victims.take().unwrap_or_else(|| self.list_victims());
         let mut set_aside = Vec::new();
@@ -74,7 +76,7 @@ impl Run {
             let unwanted = if clean { !wanted.clean } else { !wanted.dirty };
             if too_near || unwanted || !self.can_evict(rank, clean) {
                 set_aside.push((next, clean, rank));
-                if too_near || (!wanted.clean && set_aside.len() >= LOOK_AT) {
+                if too_near || (wanted.glance && set_aside.len() >= LOOK_AT) {
                     break;
                 }
                 continue;

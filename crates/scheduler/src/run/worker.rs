@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Inputs, Result, TaskContext, TaskId, catch};
+use flagstone_common::{Error, Result, TaskContext, catch};
+use flagstone_graph::{Block, Inputs, TaskId};
+
+use parking_lot::MutexGuard;
 
 use super::admission::Claim;
 use super::core::{Core, Garbage};
@@ -57,6 +60,11 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
         let mut core = shared.core.lock();
         if !batch.claims.is_empty() {
             core.complete(&shared.ledger, worker, &mut batch);
+        }
+        if !core.garbage.is_empty() && core.has_ended() {
+            // whoever is told that a run has ended finds the disk as it was before
+            let garbage = std::mem::take(&mut core.garbage);
+            MutexGuard::unlocked(&mut core, || drop(garbage));
         }
         let claimed = loop {
             if core.shutdown {
@@ -276,6 +284,14 @@ pub(crate) fn serve(shared: &Shared, thread: usize, job: IoJob) {
             core.prefetch_done(id);
             // an error is reported by the task that needs the block
             core.load_done(&shared.ledger, id, task, block.ok());
+            finish_io(shared, core);
+        }
+        IoJob::Page(page) => {
+            (run, rank) = page.task();
+            (kind, bytes) = (EventKind::Spill, page.bytes());
+            let result = catch(|| page.write());
+            let mut core = shared.core.lock();
+            core.page_done(run, bytes, result);
             finish_io(shared, core);
         }
     }

@@ -1,93 +1,162 @@
-//! A task's own file in the spill directory, in pages with checksums.
+//! A file of ranges that tasks append: runs that are sorted, rows that are taken, states of keys.
 //!
-//! What tasks write here (runs that are sorted, rows that are taken, values that are put together) is
-//! read back at any place, so every page carries its own checksum, of its bytes and its number: a bit
-//! that flipped, or a page of somewhere else, is an error, never an answer.
-//!
-//! ```text
-//! bytes   |----- 4088 -----|----- 4088 -----|-- 17 --
-//! file    |----- 4088 ---|8|----- 4088 ---|8|          the rest waits in memory for its page
-//! ```
+//! A range gets its place by one addition, whoever appends, and is kept as a page while there is room
+//! ([`Pages`]). What is on disk has checksums ([`seal`]), so that any part of a range can be read and
+//! nothing is handed out that is not what was written.
 //!
 //! # Invariants
-//! 1. A page in the file is full and is not written again.
-//! 2. Bytes are handed out of pages that were verified, or of memory.
+//! 1. A place in the file is given once, and written at most once.
+//! 2. Bytes are handed out of pages in memory, or of pages of the disk that were verified.
+//! 3. The quota is claimed for what is on disk: before it is written, and until it is freed.
 
 use std::io;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use flagstone_graph::{Error, ErrorKind, Result, ScratchFile};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use flagstone_common::{Error, ErrorKind, Result, ScratchFile, ScratchRange};
+use parking_lot::Mutex;
 
 use super::SpillFile;
+use super::pages::{Home, Page, Pages};
+use super::sealed::{PAGE, PAYLOAD, Sealed, seal, sealed_len};
 use super::store::{SpillStore, retry};
 
-/// A page, with its checksum at its end.
-const PAGE: usize = 4 << 10;
-const CHECKSUM: usize = size_of::<u64>();
-const PAYLOAD: usize = PAGE - CHECKSUM;
-/// Pages that are written or read by one call, through memory that nobody counts.
-const PAGES_AT_ONCE: usize = 16;
+/// What is written or read by one call, through memory that nobody counts.
+const AT_ONCE: u64 = 16 * PAGE as u64;
 
-/// A task's own file.
-pub(crate) struct Scratch {
+/// A scratch file, as its owner holds it.
+pub(crate) struct Scratch(Arc<Opened>);
+
+/// What of a scratch file its pages need, too.
+pub(crate) struct Opened {
+    number: u64,
     store: Arc<SpillStore>,
-    file: Box<dyn SpillFile>,
-    /// How many there are in the file.
-    pages: usize,
-    /// What comes after them: less than a page has.
-    rest: Vec<u8>,
+    pages: Arc<Pages<Opened>>,
+    opener: Opener,
+    /// Made when something is written.
+    file: OnceLock<Box<dyn SpillFile>>,
+    making: Mutex<()>,
+    end: AtomicU64,
     /// Of the quota.
-    claimed_bytes: u64,
-    /// A page could not be written: nothing after it has its place.
-    failed: Option<(io::ErrorKind, String)>,
+    claimed_bytes: AtomicU64,
+}
+
+/// The task that opened a scratch file.
+pub(crate) struct Opener {
+    pub(crate) run: u64,
+    pub(crate) rank: u32,
+    pub(crate) scratched: Arc<Scratched>,
+}
+
+/// Bytes that were written to scratch files and read back: spilled like blocks.
+#[derive(Default)]
+pub(crate) struct Scratched {
+    pub(crate) written: AtomicU64,
+    pub(crate) read: AtomicU64,
+}
+
+/// A page that has to go to the disk.
+pub(crate) struct Leaving {
+    home: Home,
+    page: Arc<Page<Opened>>,
 }
 
 impl Scratch {
-    pub(super) fn new(store: Arc<SpillStore>, file: Box<dyn SpillFile>) -> Self {
-        Scratch {
-            store,
-            file,
-            pages: 0,
-            rest: Vec::new(),
-            claimed_bytes: 0,
-            failed: None,
+    pub(crate) fn new(
+        store: &Arc<SpillStore>,
+        pages: &Arc<Pages<Opened>>,
+        opener: Opener,
+    ) -> Scratch {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Scratch(Arc::new(Opened {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            store: Arc::clone(store),
+            pages: Arc::clone(pages),
+            opener,
+            file: OnceLock::new(),
+            making: Mutex::new(()),
+            end: AtomicU64::new(0),
+            claimed_bytes: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl Opened {
+    fn home(&self, start: u64) -> Home {
+        let file = self.number;
+        Home { file, start }
+    }
+
+    /// The file, made by whoever writes first.
+    fn file(&self) -> Result<&dyn SpillFile> {
+        if self.file.get().is_none() {
+            let _making = self.making.lock();
+            if self.file.get().is_none() {
+                let made = self.store.create()?;
+                // nobody else sets it, under the lock
+                let _ = self.file.set(made);
+            }
         }
+        let made = self.file.get();
+        made.map(|file| &**file).ok_or_else(|| self.beyond())
     }
 
-    fn len(&self) -> usize {
-        self.pages * PAYLOAD + self.rest.len()
+    fn write(&self, start: u64, bytes: &[u8]) -> Result<()> {
+        let file = self.file()?;
+        let sealed_bytes = sealed_len(bytes.len() as u64);
+        let failed = |error| self.store.error("write to", error);
+        self.store.claim(sealed_bytes).map_err(failed)?;
+        self.claimed_bytes
+            .fetch_add(sealed_bytes, Ordering::Relaxed);
+        let mut pages = Vec::with_capacity(sealed_bytes.min(AT_ONCE) as usize);
+        let mut at = start;
+        for some in bytes.chunks(AT_ONCE as usize / PAGE * PAYLOAD) {
+            pages.clear();
+            seal(some, at, &mut pages);
+            if let Err(error) = retry(|| file.write_all_at(&pages, at)) {
+                self.give_back(start, bytes.len() as u64);
+                return Err(failed(error));
+            }
+            at += pages.len() as u64;
+        }
+        let count = bytes.len() as u64;
+        let written = &self.opener.scratched.written;
+        written.fetch_add(count, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Writes full pages after those that are there.
-    fn write(&mut self, pages: &[u8]) -> Result<()> {
-        let written = match &self.failed {
-            Some((kind, cause)) => {
-                let again = format!("a page before could not be written ({cause})");
-                Err(io::Error::new(*kind, again))
-            }
-            None => self.store.claim(pages.len() as u64).and_then(|()| {
-                self.claimed_bytes += pages.len() as u64;
-                let at = (self.pages * PAGE) as u64;
-                retry(|| self.file.write_all_at(pages, at))
-            }),
-        };
-        match written {
-            Ok(()) => self.pages += pages.len() / PAGE,
-            Err(error) => {
-                self.failed
-                    .get_or_insert_with(|| (error.kind(), error.to_string()));
-                return Err(self.store.error("write to", error));
-            }
+    /// Gives the room of a range on disk back.
+    fn give_back(&self, start: u64, len: u64) {
+        let bytes = sealed_len(len);
+        if let Some(file) = self.file.get() {
+            file.punch(start, bytes);
+        }
+        self.store.give_back(bytes);
+        self.claimed_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn read(&self, range: ScratchRange, wanted: Range<u64>, mut buffer: &mut [u8]) -> Result<()> {
+        let file = self.file()?;
+        let mut from = wanted.start;
+        let step = AT_ONCE / PAGE as u64 * PAYLOAD as u64;
+        while from < wanted.end {
+            let end = wanted.end.min((from / step + 1) * step);
+            let pages = Sealed::of(range.start, range.len, from..end);
+            let mut sealed = vec![0; pages.len];
+            retry(|| file.read_exact_at(&mut sealed, pages.offset))
+                .map_err(|error| self.store.error("read from", error))?;
+            let (own, rest) = std::mem::take(&mut buffer).split_at_mut((end - from) as usize);
+            pages.open(&sealed, own).map_err(|at| self.wrong(at))?;
+            (buffer, from) = (rest, end);
         }
         Ok(())
     }
 
-    fn wrong(&self, page: usize) -> Error {
+    fn wrong(&self, offset: u64) -> Error {
         let message = format!(
-            "the {PAYLOAD} bytes at offset {} of a file in {} did not read back as they were \
-             written: their checksum differs",
-            page * PAYLOAD,
+            "the bytes at offset {offset} of a file in {} did not read back as they were written: \
+             their checksum differs",
             self.store.describe()
         );
         Error::new(ErrorKind::Spill, message)
@@ -99,91 +168,98 @@ impl Scratch {
     }
 }
 
-/// Adds the checksum to the bytes of a page.
-fn close(page: &mut Vec<u8>, start: usize, number: usize) {
-    let sum = xxh3_64_with_seed(&page[start..], number as u64);
-    page.extend_from_slice(&sum.to_le_bytes());
-}
-
 impl ScratchFile for Scratch {
-    fn append(&mut self, mut bytes: &[u8]) -> Result<u64> {
-        if self.failed.is_some() {
-            self.write(&[])?;
+    fn append(&self, bytes: &[u8], turn: u32) -> Result<ScratchRange> {
+        let (opened, len) = (&self.0, bytes.len() as u64);
+        // Relaxed: places are all different, and who reads one was told of it by who wrote it
+        let start = opened.end.fetch_add(sealed_len(len), Ordering::Relaxed);
+        if len > 0 && !opened.pages.keep(opened, opened.home(start), bytes, turn) {
+            opened.write(start, bytes)?;
         }
-        let start = self.len() as u64;
-        loop {
-            let full = (self.rest.len() + bytes.len()) / PAYLOAD;
-            if full == 0 {
-                self.rest.extend_from_slice(bytes);
-                return Ok(start);
-            }
-            let full = full.min(PAGES_AT_ONCE);
-            let mut pages = Vec::with_capacity(full * PAGE);
-            for page in 0..full {
-                let start = pages.len();
-                pages.append(&mut self.rest);
-                let own;
-                (own, bytes) = bytes.split_at(PAYLOAD - (pages.len() - start));
-                pages.extend_from_slice(own);
-                close(&mut pages, start, self.pages + page);
-            }
-            self.write(&pages)?;
-        }
+        Ok(ScratchRange { start, len })
     }
 
-    fn read_exact_at(&self, mut buffer: &mut [u8], offset: u64) -> Result<()> {
-        let mut at = usize::try_from(offset).map_err(|_| self.beyond())?;
-        while !buffer.is_empty() {
-            let (first, inside) = (at / PAYLOAD, at % PAYLOAD);
-            if first >= self.pages {
-                let from = at - self.pages * PAYLOAD;
-                let rest = self.rest.get(from..from + buffer.len());
-                buffer.copy_from_slice(rest.ok_or_else(|| self.beyond())?);
-                return Ok(());
-            }
-            let end = (at + buffer.len()).div_ceil(PAYLOAD).min(self.pages);
-            let mut pages = vec![0; (end - first).min(PAGES_AT_ONCE) * PAGE];
-            retry(|| self.file.read_exact_at(&mut pages, (first * PAGE) as u64))
-                .map_err(|error| self.store.error("read from", error))?;
-            let mut skip = inside;
-            for (number, page) in (first..).zip(pages.chunks_exact(PAGE)) {
-                let (payload, sum) = page.split_at(PAYLOAD);
-                if xxh3_64_with_seed(payload, number as u64).to_le_bytes() != sum {
-                    return Err(self.wrong(number));
-                }
-                let own = &payload[std::mem::take(&mut skip)..];
-                let count = own.len().min(buffer.len());
-                let (head, tail) = std::mem::take(&mut buffer).split_at_mut(count);
-                head.copy_from_slice(&own[..count]);
-                buffer = tail;
-                at += count;
-            }
+    fn read(&self, range: ScratchRange, from: u64, buffer: &mut [u8]) -> Result<()> {
+        let opened = &self.0;
+        let end = from.saturating_add(buffer.len() as u64);
+        if end > range.len {
+            return Err(opened.beyond());
         }
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        if let Some(page) = opened.pages.get(opened.home(range.start)) {
+            let bytes = page.bytes().get(from as usize..end as usize);
+            buffer.copy_from_slice(bytes.ok_or_else(|| opened.beyond())?);
+            return Ok(());
+        }
+        opened.read(range, from..end, buffer)?;
+        let read = &opened.opener.scratched.read;
+        read.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
-    fn seal(&mut self) -> Result<()> {
-        if self.rest.is_empty() {
-            return Ok(());
+    fn free(&self, range: ScratchRange) {
+        let opened = &self.0;
+        if range.len > 0 && !opened.pages.remove(opened.home(range.start)) {
+            opened.give_back(range.start, range.len);
         }
-        let mut page = std::mem::take(&mut self.rest);
-        page.resize(PAYLOAD, 0);
-        close(&mut page, 0, self.pages);
-        self.write(&page)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        self.store.give_back(self.claimed_bytes);
+        self.0.pages.remove_file(self.0.number);
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.store.give_back(*self.claimed_bytes.get_mut());
+    }
+}
+
+impl Pages<Opened> {
+    /// The page that is to go first, to be written.
+    pub(crate) fn leaving(&self) -> Option<Leaving> {
+        let (home, page) = self.victim()?;
+        Some(Leaving { home, page })
+    }
+}
+
+impl Leaving {
+    /// What is free when it has gone.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.page.charge
+    }
+
+    /// The run and the task whose file it belongs to.
+    pub(crate) fn task(&self) -> (u64, u32) {
+        let opener = &self.page.file.opener;
+        (opener.run, opener.rank)
+    }
+
+    /// Writes it and lets it go. Where that fails it stays.
+    pub(crate) fn write(self) -> Result<()> {
+        let Leaving { home, page } = self;
+        let file = &page.file;
+        if let Err(error) = file.write(home.start, page.bytes()) {
+            file.pages.kept(home);
+            return Err(error);
+        }
+        if !file.pages.written(home) {
+            // it was freed meanwhile
+            file.give_back(home.start, page.bytes().len() as u64);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parking_lot::Mutex;
 
+    use crate::memory::ledger::Ledger;
     use crate::spill::SpillMedium;
 
     /// A file in memory, of which a byte may be another when it is read.
@@ -205,16 +281,18 @@ mod tests {
         fn punch(&self, _: u64, _: u64) {}
     }
 
-    #[test]
-    fn what_is_written_after_a_failure_fails_with_its_cause() {
-        let medium = Box::new(Flipping::default());
-        let store = Arc::new(SpillStore::new(medium, u64::MAX, PAGE));
-        let mut file = Scratch::new(store, Box::new(Full));
-        for _ in 0..3 {
-            let error = file.append(&[0; 2 * PAGE]).unwrap_err();
-            assert!(error.to_string().contains("os error 5"), "{error}");
+    impl SpillMedium for Full {
+        fn create(&self) -> io::Result<Box<dyn SpillFile>> {
+            Ok(Box::new(Full))
         }
-        assert!(file.append(b"x").is_err());
+
+        fn free_bytes(&self) -> Option<u64> {
+            None
+        }
+
+        fn describe(&self) -> String {
+            "a full disk".to_owned()
+        }
     }
 
     impl SpillFile for Flipping {
@@ -237,7 +315,10 @@ mod tests {
             Ok(())
         }
 
-        fn punch(&self, _: u64, _: u64) {}
+        fn punch(&self, offset: u64, len: u64) {
+            let (held, _) = &mut *self.0.lock();
+            held[offset as usize..(offset + len) as usize].fill(0);
+        }
     }
 
     impl SpillMedium for Flipping {
@@ -254,46 +335,138 @@ mod tests {
         }
     }
 
-    #[test]
-    fn bytes_of_any_length_read_back_at_any_place_and_no_flipped_bit_is_handed_out() {
-        let medium = Flipping::default();
-        let store = Arc::new(SpillStore::new(Box::new(medium.clone()), u64::MAX, PAGE));
-        let mut file = store.scratch().unwrap();
-        let mut expected = Vec::new();
-        for (i, len) in [1, 4087, 1, 4088, 0, 100_000, 17, 70_000]
-            .into_iter()
-            .enumerate()
-        {
-            let bytes: Vec<u8> = (0..len).map(|at| (at * 7 + i * 31) as u8).collect();
-            let start = file.append(&bytes).unwrap() as usize;
-            if i == 6 {
-                file.seal().unwrap();
-            }
-            expected.resize(start, 0);
-            expected.extend(bytes);
-        }
-        let read = |offset: usize, len: usize| -> Result<Vec<u8>> {
-            let mut buffer = vec![0; len];
-            file.read_exact_at(&mut buffer, offset as u64)?;
-            Ok(buffer)
+    struct Fixture {
+        ledger: Arc<Ledger>,
+        store: Arc<SpillStore>,
+        pages: Arc<Pages<Opened>>,
+        scratched: Arc<Scratched>,
+        file: Scratch,
+    }
+
+    fn fixture(medium: impl SpillMedium + 'static, capacity: u64) -> Fixture {
+        let ledger = Arc::new(Ledger::new(capacity));
+        let store = Arc::new(SpillStore::new(Box::new(medium), u64::MAX, PAGE));
+        let pages = Arc::new(Pages::new(Arc::clone(&ledger), capacity));
+        let scratched = Arc::<Scratched>::default();
+        let opener = Opener {
+            run: 0,
+            rank: 0,
+            scratched: Arc::clone(&scratched),
         };
-        for offset in [0, 1, 4087, 4088, 4089, 90_000, expected.len() - 1] {
-            for len in [0, 1, 4088, 9000, 80_000] {
-                let end = offset + len;
-                match expected.get(offset..end) {
-                    Some(bytes) => assert_eq!(read(offset, len).unwrap(), bytes),
-                    None => assert!(read(offset, len).is_err()),
+        let file = Scratch::new(&store, &pages, opener);
+        Fixture {
+            ledger,
+            store,
+            pages,
+            scratched,
+            file,
+        }
+    }
+
+    #[test]
+    fn every_failure_to_write_tells_its_cause() {
+        let own = fixture(Full, 0);
+        for _ in 0..3 {
+            let error = own.file.append(&[0; 2 * PAGE], 0).unwrap_err();
+            assert!(error.to_string().contains("os error 5"), "{error}");
+        }
+        assert_eq!(own.store.live_bytes(), 0);
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_written_stays() {
+        let own = fixture(Full, 100_000);
+        let range = own.file.append(&[7; 5000], 0).unwrap();
+        assert!(own.pages.leaving().unwrap().write().is_err());
+        let mut buffer = [0; 10];
+        own.file.read(range, 4990, &mut buffer).unwrap();
+        assert_eq!(buffer, [7; 10]);
+        assert!(own.pages.leaving().is_some());
+    }
+
+    #[test]
+    fn ranges_read_back_from_memory_and_disk_and_no_flipped_bit_is_handed_out() {
+        for capacity in [0, 150_000, 1 << 20] {
+            let medium = Flipping::default();
+            let own = fixture(medium.clone(), capacity);
+            let lens = [1, 4087, 1, 4088, 0, 100_000, 17, 70_000];
+            let ranges: Vec<(ScratchRange, Vec<u8>)> = (0..)
+                .zip(lens)
+                .map(|(i, len)| {
+                    let bytes: Vec<u8> = (0..len).map(|at| (at * 7 + i * 31) as u8).collect();
+                    (own.file.append(&bytes, i as u32).unwrap(), bytes)
+                })
+                .collect();
+            let check = || {
+                for (range, bytes) in &ranges {
+                    for from in [0, 1, 4087, 4088, 90_000] {
+                        for len in [
+                            0,
+                            1,
+                            4088,
+                            9000,
+                            80_000,
+                            bytes.len() - from.min(bytes.len()),
+                        ] {
+                            let mut buffer = vec![0; len];
+                            let read = own.file.read(*range, from as u64, &mut buffer);
+                            match bytes.get(from..from + len) {
+                                Some(bytes) => {
+                                    assert_eq!((buffer.as_slice(), read.is_ok()), (bytes, true))
+                                }
+                                None => assert!(read.is_err()),
+                            }
+                        }
+                    }
                 }
+            };
+            check();
+            let before = own.scratched.written.load(Ordering::Relaxed);
+            assert_eq!(before == 0, capacity == 1 << 20, "half of it takes all");
+            while let Some(leaving) = own.pages.leaving() {
+                leaving.write().unwrap();
+                check();
             }
+            assert_eq!(own.ledger.granted(), 0);
+            let written = own.scratched.written.load(Ordering::Relaxed);
+            assert_eq!(written, lens.iter().sum::<usize>() as u64);
+            let len = medium.0.lock().0.len();
+            assert_eq!(len as u64, own.store.live_bytes());
+            for flipped in (0..len).step_by(1021) {
+                medium.0.lock().1 = Some(flipped);
+                let read = |(range, bytes): &(ScratchRange, Vec<u8>)| {
+                    own.file.read(*range, 0, &mut vec![0; bytes.len()])
+                };
+                let errors: Vec<_> = ranges
+                    .iter()
+                    .filter_map(|range| read(range).err())
+                    .collect();
+                assert_eq!(errors.len(), 1, "byte {flipped}");
+                assert_eq!(errors[0].kind(), ErrorKind::Spill);
+            }
+            medium.0.lock().1 = None;
+            own.file.free(ranges[5].0);
+            assert_eq!(own.store.live_bytes(), len as u64 - sealed_len(100_000));
+            let error = own.file.read(ranges[5].0, 0, &mut [0; 9]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Spill);
+            drop(own.file);
+            assert_eq!(own.store.live_bytes(), 0);
         }
-        let written = medium.0.lock().0.len();
-        assert_eq!(written, file.pages * PAGE);
-        for flipped in (0..written).step_by(1021) {
-            medium.0.lock().1 = Some(flipped);
-            let error = read(0, expected.len()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Spill, "{error}");
-        }
-        drop(file);
-        assert_eq!(store.live_bytes(), 0);
+    }
+
+    #[test]
+    fn a_range_that_is_freed_while_it_is_written_leaves_nothing() {
+        let own = fixture(Flipping::default(), 100_000);
+        let range = own.file.append(&[7; 5000], 0).unwrap();
+        let leaving = own.pages.leaving().unwrap();
+        own.file.free(range);
+        leaving.write().unwrap();
+        assert_eq!((own.store.live_bytes(), own.ledger.granted()), (0, 0));
+        // and a file whose page is being written
+        own.file.append(&[7; 5000], 0).unwrap();
+        let leaving = own.pages.leaving().unwrap();
+        drop(own.file);
+        leaving.write().unwrap();
+        assert_eq!((own.store.live_bytes(), own.ledger.granted()), (0, 0));
     }
 }

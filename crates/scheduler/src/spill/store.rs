@@ -13,12 +13,11 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flagstone_graph::{Block, Codec, Error, ErrorKind, Result, catch};
-use flagstone_memory::format_bytes;
+use flagstone_common::{Error, ErrorKind, Result, catch, format_bytes};
+use flagstone_graph::{Block, Codec};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::scratch::Scratch;
 use super::{SpillFile, SpillMedium};
 
 /// All spilled bytes of a session.
@@ -84,11 +83,7 @@ impl SpillStore {
         let segment = match idle {
             Some(segment) => segment,
             None => Segment {
-                file: Arc::from(
-                    self.medium
-                        .create()
-                        .map_err(|e| self.error("create in", e))?,
-                ),
+                file: Arc::from(self.create()?),
                 end: 0,
             },
         };
@@ -148,13 +143,10 @@ impl SpillStore {
         })
     }
 
-    /// A file for a task's own state.
-    pub(crate) fn scratch(self: &Arc<Self>) -> Result<Scratch> {
-        let file = self
-            .medium
-            .create()
-            .map_err(|error| self.error("create in", error))?;
-        Ok(Scratch::new(Arc::clone(self), file))
+    /// A file that nothing was written to.
+    pub(super) fn create(&self) -> Result<Box<dyn SpillFile>> {
+        let made = self.medium.create();
+        made.map_err(|error| self.error("create in", error))
     }
 
     pub(super) fn claim(&self, bytes: u64) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Mutex;
 
-use flagstone_memory::format_bytes;
+use flagstone_common::format_bytes;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Observer, Snapshot, Stats};

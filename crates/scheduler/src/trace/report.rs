@@ -4,8 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use flagstone_graph::Counter;
-use flagstone_memory::format_bytes;
+use flagstone_common::{Counter, format_bytes};
 use plotters::prelude::*;
 
 use super::{Event, EventKind, Stats, Trace};

@@ -1,6 +1,6 @@
 //! What a run did, as numbers.
 
-use flagstone_graph::{Counter, Qualities};
+use flagstone_common::{Counter, Qualities};
 
 /// The statistics of one computation.
 #[derive(Debug, Clone, Default, PartialEq)]

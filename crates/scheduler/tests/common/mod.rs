@@ -2,9 +2,9 @@
 
 use std::io::{self, Read, Write};
 
+use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{
-    Block, BlockData, Codec, Deps, Footprint, Graph, Inputs, Layer, LayerId, Pick, Result,
-    TaskContext,
+    Block, BlockData, Codec, Deps, Footprint, Graph, Inputs, Layer, LayerId, Pick,
 };
 
 /// A block of numbers with a codec.

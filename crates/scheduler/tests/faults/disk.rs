@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::{Numbers, bits};
-use flagstone_graph::{Block, Deps, Execute, Footprint, Graph, Inputs, Layer, LayerId, Result};
-use flagstone_graph::{OneToOne, SerialExecutor, TaskContext};
+use crate::shapes::{OneToOne, Reduce};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::SerialExecutor;
+use flagstone_graph::{Block, Deps, Execute, Footprint, Graph, Inputs, Layer, LayerId};
 use flagstone_scheduler::{Session, SessionBuilder};
 
 /// A mounted file system, unmounted on drop.

@@ -3,7 +3,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/medium.rs"]
+#[allow(dead_code)]
+mod medium;
+
 mod disk;
+#[path = "../../../graph/tests/common/shapes.rs"]
+mod shapes;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,70 +17,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{Numbers, bits, random_graph};
-use flagstone_graph::{
-    Block, Error, ErrorKind, Execute, Footprint, Graph, LayerId, OneToOne, Result, SerialExecutor,
-};
-use flagstone_scheduler::{CancelToken, Session, SpillFile, SpillMedium};
-
-/// A medium in memory that can fail or lie.
-#[derive(Default)]
-struct Faults {
-    writes: AtomicU64,
-    reads: AtomicU64,
-    /// Fails this write and every later one (0 = never).
-    fail_write: u64,
-    /// Flips a bit in this read (0 = never).
-    corrupt_read: u64,
-    kind: Option<io::ErrorKind>,
-}
-
-struct Medium(Arc<Faults>);
-struct File(Arc<Faults>, Mutex<Vec<u8>>);
-
-impl SpillMedium for Medium {
-    fn create(&self) -> io::Result<Box<dyn SpillFile>> {
-        Ok(Box::new(File(Arc::clone(&self.0), Mutex::default())))
-    }
-
-    fn free_bytes(&self) -> Option<u64> {
-        Some(12345)
-    }
-
-    fn describe(&self) -> String {
-        "the test medium".into()
-    }
-}
-
-impl SpillFile for File {
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let write = self.0.writes.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.0.fail_write != 0 && write >= self.0.fail_write {
-            return Err(self.0.kind.unwrap_or(io::ErrorKind::Other).into());
-        }
-        let mut file = self
-            .1
-            .lock()
-            .expect("no test thread panics while it writes");
-        let end = offset as usize + bytes.len();
-        if file.len() < end {
-            file.resize(end, 0);
-        }
-        file[offset as usize..end].copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let read = self.0.reads.fetch_add(1, Ordering::Relaxed) + 1;
-        let file = self.1.lock().expect("no test thread panics while it reads");
-        buffer.copy_from_slice(&file[offset as usize..offset as usize + buffer.len()]);
-        if self.0.corrupt_read == read {
-            buffer[0] ^= 4;
-        }
-        Ok(())
-    }
-
-    fn punch(&self, _: u64, _: u64) {}
-}
+use flagstone_common::{Error, ErrorKind, Result};
+use flagstone_graph::{Block, Execute, Footprint, Graph, LayerId, SerialExecutor};
+use flagstone_scheduler::{CancelToken, Session};
+use medium::{Faults, Medium};
+use shapes::{OneToOne, Reduce};
 
 /// Sources that must all be held at once: their sum is asked for last.
 fn wide(count: u32, length: usize) -> (Graph, LayerId, Vec<u64>) {
@@ -129,7 +76,7 @@ impl flagstone_graph::Layer for Zip {
         &self,
         _: u32,
         inputs: flagstone_graph::Inputs<'_>,
-        _: &flagstone_graph::TaskContext<'_>,
+        _: &flagstone_common::TaskContext<'_>,
     ) -> Result<Block> {
         let total = inputs.get::<Numbers>(1)?.0[0];
         let numbers = inputs
@@ -155,7 +102,7 @@ fn held(session: &Session) -> (u64, u64) {
 fn sum(
     _: u32,
     inputs: flagstone_graph::Inputs<'_>,
-    _: &flagstone_graph::TaskContext<'_>,
+    _: &flagstone_common::TaskContext<'_>,
 ) -> Result<Block> {
     let mut sum = 0u64;
     for i in 0..inputs.len() {
@@ -214,6 +161,7 @@ fn every_failing_spill_ends_in_an_error_or_the_right_result() {
         for n in (1..500).step_by(37) {
             let faults = Arc::new(Faults {
                 fail_write: n,
+                stays_full: true,
                 kind: Some(kind),
                 ..Faults::default()
             });
@@ -383,13 +331,14 @@ fn cancelling_ends_a_run_within_a_task_and_leaves_nothing() {
         let started = AtomicU64::new(0);
         let inner = token.clone();
         let mut graph = Graph::new();
-        let run = move |_, _: flagstone_graph::Inputs<'_>, _: &flagstone_graph::TaskContext<'_>| {
-            if started.fetch_add(1, Ordering::Relaxed) >= after {
-                inner.cancel();
-            }
-            std::thread::sleep(Duration::from_millis(1));
-            Ok(Block::new(Numbers(vec![1])))
-        };
+        let run =
+            move |_, _: flagstone_graph::Inputs<'_>, _: &flagstone_common::TaskContext<'_>| {
+                if started.fetch_add(1, Ordering::Relaxed) >= after {
+                    inner.cancel();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+                Ok(Block::new(Numbers(vec![1])))
+            };
         let layer = graph.push(
             OneToOne::source("slow", 100_000, |_| Footprint::exact(8), run),
             &[],

@@ -22,9 +22,8 @@ pub(crate) mod steps;
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Footprint, Inputs, IoBytes, Layer, LayerId, Result, TaskContext, TokenHasher,
-};
+use flagstone_common::{Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer, LayerId};
 
 use super::evaluate::Evaluate;
 use super::lowering::{check_count, leaf_alone};

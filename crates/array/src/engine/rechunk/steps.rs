@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows layers: grids go in, grids and a sentence come out.
 
-use flagstone_memory::format_bytes;
+use flagstone_common::format_bytes;
 
 use crate::grid::ChunkGrid;
 

@@ -22,9 +22,9 @@ pub(crate) mod put;
 pub(crate) mod rows;
 pub(crate) mod scattered;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use flagstone_graph::{Error, Result, ScratchFile, TaskContext};
+use flagstone_common::{Error, Result, Spool};
 
 use super::lowering::check_count;
 use super::piecewise::Tasks;
@@ -127,7 +127,7 @@ pub(crate) fn take_rows(
         layout.rows.len(),
         layout.results.len()
     ));
-    let (sorted, cut) = (Arc::new(SharedFile::default()), SharedFile::default());
+    let (sorted, cut) = (Arc::new(Spool::default()), Spool::default());
     let cut = Arc::new(cut);
     let inputs = of_places.inputs();
     let sort = SortPlaces {
@@ -166,28 +166,4 @@ pub(crate) fn take_rows(
         stride: 1,
         item_bytes,
     })
-}
-
-/// A scratch file that all tasks of a layer append to, opened by the first of them.
-#[derive(Default)]
-struct SharedFile(RwLock<Option<Box<dyn ScratchFile>>>);
-
-impl SharedFile {
-    fn append(&self, bytes: &[u8], ctx: &TaskContext<'_>) -> Result<u64> {
-        let mut file = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match &mut *file {
-            Some(file) => file.append(bytes),
-            empty => empty.insert(ctx.scratch_file()?).append(bytes),
-        }
-    }
-
-    fn read(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let file = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let file = file.as_ref();
-        file.ok_or_else(|| Error::invalid("nothing was written to a scratch file"))?
-            .read_exact_at(bytes, offset)
-    }
 }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, BlockData, Deps, Error, ErrorKind, Footprint, Inputs, Layer, Result, TaskContext,
-    TokenHasher,
-};
+use flagstone_common::{Error, ErrorKind, Result, ScratchRange, Spool, TaskContext, TokenHasher};
+use flagstone_graph::{Block, BlockData, Deps, Footprint, Inputs, Layer};
 
-use super::{Layout, SharedFile};
+use super::Layout;
 use crate::chunk::buffer::Buffer;
 use crate::elements::bytes::{as_bytes, as_bytes_mut};
 use crate::engine::evaluate::declared;
@@ -20,12 +18,12 @@ use crate::grid::ChunkGrid;
 pub(super) struct SortPlaces {
     pub(super) fused: Fused,
     pub(super) layout: Layout,
-    pub(super) file: Arc<SharedFile>,
+    pub(super) file: Arc<Spool>,
 }
 
-/// Where the pairs of one chunk of the list start in the file. Behind them lies how many are before
+/// Where the pairs of one chunk of the list lie in the file. Behind them is how many are before
 /// those of each chunk of the array, and in all.
-struct Sorted(u64);
+struct Sorted(ScratchRange);
 
 impl BlockData for Sorted {
     fn nbytes(&self) -> u64 {
@@ -91,8 +89,8 @@ impl Piecewise for SortPlaces {
             pairs[to] = (place as usize - rows.span(0, chunk).start) as u32;
             pairs[to + 1] = i as u32;
         }
-        let offset = self.file.append(as_bytes(&out), piece.ctx)?;
-        Ok(Block::new(Sorted(offset)))
+        let sorted = self.file.append(as_bytes(&out), piece.task, piece.ctx)?;
+        Ok(Block::new(Sorted(sorted)))
     }
 
     fn token(&self, hasher: &mut TokenHasher) {
@@ -103,8 +101,8 @@ impl Piecewise for SortPlaces {
 
 /// How many rows go from each chunk of the array to each chunk of the result.
 pub(super) struct Table {
-    /// Where the pairs of each chunk of the list start in the file.
-    offsets: Vec<u64>,
+    /// Where the pairs of each chunk of the list lie in the file.
+    sorted: Vec<ScratchRange>,
     /// Per chunk of the list and of the array, how many rows of the latter go to chunks before; and
     /// in all.
     before: Counts,
@@ -139,17 +137,17 @@ impl Counts {
 }
 
 impl Table {
-    /// Where in the file the pairs of a chunk of the list start.
-    pub(super) fn offset(&self, list: usize) -> u64 {
-        self.offsets[list]
+    /// Where in the file the pairs of a chunk of the list lie.
+    pub(super) fn sorted(&self, list: usize) -> ScratchRange {
+        self.sorted[list]
     }
 
-    /// Where in the file the pairs of a chunk of the list lie that are of a chunk of the array, and
-    /// how many they are.
+    /// From which byte on the pairs of a chunk of the list are of a chunk of the array, and how many
+    /// they are.
     pub(super) fn pairs(&self, list: usize, chunk: usize) -> (u64, usize) {
         let row = |list: usize| list * self.row_chunks..list * self.row_chunks + chunk;
         let start = self.before.sum(row(list + 1)) - self.before.sum(row(list));
-        (self.offsets[list] + 8 * start, self.count(list, chunk))
+        (8 * start, self.count(list, chunk))
     }
 
     /// How many rows of a chunk of the array go to a chunk of the result.
@@ -164,14 +162,14 @@ impl Table {
 
     /// How many chunks the list has.
     pub(super) fn lists(&self) -> usize {
-        self.offsets.len()
+        self.sorted.len()
     }
 }
 
 fn table_bytes(layout: &Layout) -> u64 {
     let (lists, rows) = (layout.places.len() as u64, layout.row_chunks() as u64);
     let item = Counts::item_bytes(layout.places.shape()[0]);
-    8 * lists + item * rows * (lists + 1)
+    16 * lists + item * rows * (lists + 1)
 }
 
 impl BlockData for Table {
@@ -180,14 +178,14 @@ impl BlockData for Table {
             Counts::Narrow(counts) => 4 * counts.len(),
             Counts::Wide(counts) => 8 * counts.len(),
         };
-        (8 * self.offsets.len() + counts) as u64
+        (size_of_val(&self.sorted[..]) + counts) as u64
     }
 }
 
 /// The barrier that makes the table.
 pub(super) struct Collected {
     pub(super) layout: Layout,
-    pub(super) file: Arc<SharedFile>,
+    pub(super) file: Arc<Spool>,
 }
 
 impl Layer for Collected {
@@ -219,13 +217,13 @@ impl Layer for Collected {
             4 => Counts::Narrow(vec![0; len]),
             _ => Counts::Wide(vec![0; len]),
         };
-        let mut offsets = Vec::with_capacity(lists);
+        let mut sorted = Vec::with_capacity(lists);
         let mut starts = Buffer::<u32>::leased(row_chunks + 1, &memory)?;
         for list in 0..lists {
-            let &Sorted(offset) = inputs.get::<Sorted>(list)?;
-            offsets.push(offset);
+            let &Sorted(range) = inputs.get::<Sorted>(list)?;
+            sorted.push(range);
             let pairs = 8 * self.layout.places.region(list)[0].len() as u64;
-            self.file.read(as_bytes_mut(&mut starts), offset + pairs)?;
+            self.file.read(range, pairs, as_bytes_mut(&mut starts))?;
             for chunk in 0..row_chunks {
                 let count = starts[chunk + 1] - starts[chunk];
                 let at = list * row_chunks + chunk;
@@ -238,7 +236,7 @@ impl Layer for Collected {
             }
         }
         Ok(Block::new(Table {
-            offsets,
+            sorted,
             before,
             row_chunks,
         }))

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Result, TaskContext, TokenHasher};
+use flagstone_common::{Result, Spool, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
 
+use super::Layout;
 use super::places::Table;
 use super::rows::AllSegments;
-use super::{Layout, SharedFile};
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;
 use crate::elements::bytes::as_bytes_mut;
@@ -21,8 +22,8 @@ const READ_BYTES: usize = 256 << 10;
 pub(super) struct PutRows {
     pub(super) layout: Layout,
     pub(super) dtype: DType,
-    pub(super) sorted: Arc<SharedFile>,
-    pub(super) file: Arc<SharedFile>,
+    pub(super) sorted: Arc<Spool>,
+    pub(super) file: Arc<Spool>,
 }
 
 impl PutRows {
@@ -73,7 +74,7 @@ impl Layer for PutRows {
         let list = at[0];
         let mut pairs = Buffer::<u32>::leased(2 * region[0].len(), &memory)?;
         self.sorted
-            .read(as_bytes_mut(&mut pairs), table.offset(list))?;
+            .read(table.sorted(list), 0, as_bytes_mut(&mut pairs))?;
         let mut pairs = pairs.chunks_exact(2);
         let mut rows = Buffer::<u8>::leased(read, &memory)?;
         for chunk in 0..self.layout.row_chunks() {
@@ -83,10 +84,11 @@ impl Layer for PutRows {
             let of = at.iter().zip(counts);
             let task = of.fold(0, |number, (&at, &count)| number * count + at);
             while left > 0 {
-                let (there, offset) = segments.find((task, number), &self.layout, &self.file)?;
+                let (there, piece, from) =
+                    segments.find((task, number), &self.layout, &self.file)?;
                 let count = left.min(there).min(read / row);
                 let rows = &mut rows[..count * row];
-                self.file.read(rows, offset)?;
+                self.file.read(piece, from, rows)?;
                 for (row_bytes, pair) in rows.chunks_exact(row).zip(&mut pairs) {
                     let to = pair[1] as usize * row;
                     out[to..to + row].copy_from_slice(row_bytes);

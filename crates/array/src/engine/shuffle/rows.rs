@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, BlockData, Deps, Footprint, Inputs, Layer, Result, TaskContext, TokenHasher,
-};
+use flagstone_common::{Result, ScratchRange, Spool, TaskContext, TokenHasher};
+use flagstone_graph::{Block, BlockData, Deps, Footprint, Inputs, Layer};
 
+use super::Layout;
 use super::places::Table;
-use super::{Layout, SharedFile};
 use crate::chunk::buffer::Buffer;
 use crate::elements::bytes::{as_bytes, as_bytes_mut};
 use crate::engine::piecewise::{Piece, Piecewise};
@@ -22,15 +21,15 @@ pub(super) struct CutRows {
     pub(super) fused: Fused,
     pub(super) layout: Layout,
     pub(super) table_slot: usize,
-    pub(super) sorted: Arc<SharedFile>,
-    pub(super) file: Arc<SharedFile>,
+    pub(super) sorted: Arc<Spool>,
+    pub(super) file: Arc<Spool>,
 }
 
 /// Where the rows of one chunk of the array lie: pieces of equally many, but the last. The first are
 /// known; where there are more, a list of all of them is in the file.
 pub(super) struct Segments {
-    first: [u64; KNOWN],
-    list: u64,
+    first: [ScratchRange; KNOWN],
+    list: ScratchRange,
 }
 
 const KNOWN: usize = 2;
@@ -70,7 +69,7 @@ impl Piecewise for CutRows {
     /// as a piece has at least as many rows as one of those.
     fn scratch_bytes(&self, task: u32) -> u64 {
         let lists = self.layout.places.len();
-        self.operand_bytes(task) + (self.segment_bytes(task) + 8 * PAIRS + 8 * lists) as u64
+        self.operand_bytes(task) + (self.segment_bytes(task) + 8 * PAIRS + 16 * lists) as u64
     }
 
     fn footprint(&self, task: u32) -> Footprint {
@@ -89,10 +88,12 @@ impl Piecewise for CutRows {
         let values = piece.bytes(0, &self.fused)?;
         let mut segment = Buffer::<u8>::leased(self.segment_bytes(piece.task), &piece.memory)?;
         let mut pairs = Buffer::<u32>::leased(2 * PAIRS, &piece.memory)?;
-        let mut written = Buffer::<u64>::leased(table.lists(), &piece.memory)?;
+        let mut written = Buffer::<u64>::leased(2 * table.lists(), &piece.memory)?;
         let (mut segments, mut filled) = (0, 0);
         let mut write = |segment: &[u8]| -> Result<()> {
-            written[segments] = self.file.append(segment, piece.ctx)?;
+            let ScratchRange { start, len } =
+                self.file.append(segment, segments as u32, piece.ctx)?;
+            written[2 * segments..][..2].copy_from_slice(&[start, len]);
             segments += 1;
             Ok(())
         };
@@ -103,8 +104,11 @@ impl Piecewise for CutRows {
             };
             while left > 0 {
                 let count = left.min(PAIRS);
-                self.sorted
-                    .read(as_bytes_mut(&mut pairs[..2 * count]), offset)?;
+                self.sorted.read(
+                    table.sorted(list),
+                    offset,
+                    as_bytes_mut(&mut pairs[..2 * count]),
+                )?;
                 for pair in pairs[..2 * count].chunks_exact(2) {
                     let from = pair[0] as usize * row;
                     if filled == segment.len() {
@@ -122,14 +126,18 @@ impl Piecewise for CutRows {
         if filled > 0 {
             write(&segment[..filled])?;
         }
-        let mut first = [0; KNOWN];
-        let known = segments.min(KNOWN);
-        first[..known].copy_from_slice(&written[..known]);
+        let mut first = [ScratchRange::default(); KNOWN];
+        for (known, written) in first
+            .iter_mut()
+            .zip(written[..2 * segments].chunks_exact(2))
+        {
+            *known = range_of(written);
+        }
         let list = match segments > KNOWN {
             true => self
                 .file
-                .append(as_bytes(&written[..segments]), piece.ctx)?,
-            false => 0,
+                .append(as_bytes(&written[..2 * segments]), 0, piece.ctx)?,
+            false => ScratchRange::default(),
         };
         Ok(Block::new(Segments { first, list }))
     }
@@ -139,31 +147,37 @@ impl Piecewise for CutRows {
     }
 }
 
+/// A range from its two numbers.
+fn range_of(numbers: &[u64]) -> ScratchRange {
+    let (start, len) = (numbers[0], numbers[1]);
+    ScratchRange { start, len }
+}
+
 /// The pieces of all chunks of the array.
 pub(super) struct AllSegments(Vec<Segments>);
 
 impl AllSegments {
-    /// Where a row lies that a chunk of the array has written as its `number`-th, and how many
-    /// follow it there.
+    /// How many rows lie behind one another from that on which a chunk of the array has written as its
+    /// `number`-th, in which piece, and from which byte of it on.
     pub(super) fn find(
         &self,
         (chunk, number): (usize, u64),
         layout: &Layout,
-        file: &SharedFile,
-    ) -> Result<(usize, u64)> {
+        file: &Spool,
+    ) -> Result<(usize, ScratchRange, u64)> {
         let rows = layout.segment_rows() as u64;
         let (piece, inside) = ((number / rows) as usize, number % rows);
         let segments = &self.0[chunk];
-        let start = match segments.first.get(piece) {
-            Some(&start) => start,
+        let range = match segments.first.get(piece) {
+            Some(&range) => range,
             None => {
-                let mut start = [0u64];
-                file.read(as_bytes_mut(&mut start), segments.list + 8 * piece as u64)?;
-                start[0]
+                let mut numbers = [0u64; 2];
+                file.read(segments.list, 16 * piece as u64, as_bytes_mut(&mut numbers))?;
+                range_of(&numbers)
             }
         };
         let row_bytes = layout.row_bytes(&layout.rows.region(chunk)) as u64;
-        Ok(((rows - inside) as usize, start + inside * row_bytes))
+        Ok(((rows - inside) as usize, range, inside * row_bytes))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 
 use super::take_rows;
 use crate::expr::array::Array;

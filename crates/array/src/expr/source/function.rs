@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher};
 
 use super::Source;
 use crate::elements::bytes::from_bytes_mut;

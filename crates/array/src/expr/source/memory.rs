@@ -1,6 +1,6 @@
 //! An array that the caller has in memory: read in place, never copied as a whole.
 
-use flagstone_graph::{Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher};
 use ndarray::{ArcArray, IxDyn};
 
 use super::{Resident, Source};

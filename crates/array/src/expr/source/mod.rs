@@ -5,7 +5,7 @@ pub(crate) mod memory;
 
 use std::path::Path;
 
-use flagstone_graph::{Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher};
 
 use crate::grid::along::Along;
 

@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, ErrorKind, Result, TokenHasher};
+use flagstone_common::{Error, ErrorKind, Result, TokenHasher};
+use flagstone_graph::Block;
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;

@@ -5,7 +5,8 @@ pub(crate) mod layer;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use flagstone_graph::{Execute, Result};
+use flagstone_common::Result;
+use flagstone_graph::Execute;
 
 use crate::elements::element::{Element, Integer};
 use crate::expr::array::Array;
@@ -94,7 +95,7 @@ impl<T: Element> Array<T> {
     /// let counts = counts.compute_with(&SerialExecutor)?;
     /// assert_eq!(counts.iter().copied().collect::<Vec<i64>>(), [7, 3, 2]);
     /// assert_eq!(edges.compute_with(&SerialExecutor)?[[1]], 2.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn histogram(&self, bins: impl Into<Bins>) -> (Array<i64>, Array<f64>) {
@@ -123,7 +124,7 @@ impl<T: Element> Array<T> {
     /// options.density = true;
     /// let (density, _) = x.histogram_options(vec![0.0, 2.0, 4.0], &options);
     /// assert_eq!(density.compute_with(&SerialExecutor)?, array![0.15, 0.35].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn histogram_options(
@@ -212,7 +213,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![0.5, 1.0, 9.0]);
     /// assert_eq!(x.digitize(&[0.0, 1.0, 2.0], false).compute_with(&SerialExecutor)?, array![1, 2, 3].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn digitize(&self, bins: &[f64], right: bool) -> Array<i64> {
@@ -281,7 +282,7 @@ impl<T: Integer> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![0, 1, 1, 3]);
     /// assert_eq!(x.bincount(0).compute_with(&SerialExecutor)?, array![1, 2, 0, 1].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn bincount(&self, least: usize) -> Array<i64> {
@@ -300,7 +301,7 @@ impl<T: Integer> Array<T> {
     /// let x = Array::from_ndarray(array![0, 1, 1]);
     /// let weights = Array::from_ndarray(array![0.5, 1.0, 2.0]);
     /// assert_eq!(x.bincount_weighted(&weights, 0).compute_with(&SerialExecutor)?, array![0.5, 3.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn bincount_weighted(&self, weights: &Array<f64>, least: usize) -> Array<f64> {

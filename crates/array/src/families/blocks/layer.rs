@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, ErrorKind, Result, TokenHasher};
+use flagstone_common::{Error, ErrorKind, Result, TokenHasher};
+use flagstone_graph::Block;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::chunk::Chunk;

@@ -54,7 +54,7 @@ impl<T> Margin<T> {
     ///     steps
     /// });
     /// assert_eq!(steps.compute_with(&SerialExecutor)?[[3]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn new(before: usize, after: usize, boundary: impl Into<Boundary<T>>) -> Self {
         Margin {
@@ -83,7 +83,7 @@ impl<T: Element> Array<T> {
     ///     block.mapv(|_| block[[0, 0]] + place.start[0] as f64)
     /// });
     /// assert_eq!(firsts.compute_with(&SerialExecutor)?[[9, 5]], 48.0 + 8.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// A block with another number of axes is a mistake; a result of another shape fails the run.
@@ -119,7 +119,7 @@ impl<T: Element> Array<T> {
     ///     block.sum_axis(Axis(0)).insert_axis(Axis(0))
     /// });
     /// assert_eq!(sums.compute_with(&SerialExecutor)?[[2, 0]], 48.0 + 54.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn map_blocks_to<U: Element>(
@@ -169,7 +169,7 @@ impl<T: Element> Array<T> {
     ///     std::iter::once(0.0).chain(means).chain([0.0]).collect::<ndarray::Array1<f64>>().into_dyn()
     /// });
     /// assert_eq!(mean.compute_with(&SerialExecutor)?[[1]], 7.0 / 3.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn map_overlap<U: Element>(
@@ -207,7 +207,7 @@ impl<T: Element> Array<T> {
     /// });
     /// let steps = steps.compute_with(&SerialExecutor)?;
     /// assert_eq!((steps[[0, 3]], steps[[2, 0]], steps[[5, 1]]), (0, 3, 9));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn map_margins<U: Element>(
@@ -313,7 +313,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2, 3, 4]);
     /// assert_eq!(x.sliding_windows(2, 0).compute_with(&SerialExecutor)?, array![[1, 2], [2, 3], [3, 4]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn sliding_windows(&self, width: usize, axis: isize) -> Array<T> {
@@ -345,7 +345,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![[1, 2, 3], [4, 5, 6]]);
     /// let windows = x.sliding_window_view(&[2, 2], &[0, 1]).compute_with(&SerialExecutor)?;
     /// assert_eq!(windows, array![[[[1, 2], [4, 5]], [[2, 3], [5, 6]]]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn sliding_window_view(&self, widths: &[usize], axes: &[isize]) -> Array<T> {

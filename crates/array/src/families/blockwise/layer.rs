@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Deps, Error, Result, TokenHasher};
+use flagstone_common::{Error, Result, TokenHasher};
+use flagstone_graph::{Block, Deps};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::chunk::Chunk;

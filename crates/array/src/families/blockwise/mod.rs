@@ -5,7 +5,7 @@ pub(crate) mod layer;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_graph::{ErrorKind, Result};
+use flagstone_common::{ErrorKind, Result};
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::elements::element::Element;
@@ -39,7 +39,7 @@ use layer::{Combine, Contraction, OfBlocks, Operand};
 ///     });
 /// let expected = a.dot(&b).compute_with(&SerialExecutor)?;
 /// assert_eq!(product.compute_with(&SerialExecutor)?, expected);
-/// # Ok::<(), flagstone_graph::Error>(())
+/// # Ok::<(), flagstone_common::Error>(())
 /// ```
 ///
 /// The function is given the block's place: coordinates and indices along the letters of the
@@ -133,7 +133,7 @@ impl<U: Element> Blockwise<U> {
     /// let x = Array::<f64>::ones(&[2, 3]);
     /// let turned = Blockwise::new("ji").apply((&x, "ij"), |_, block| block.t().to_owned());
     /// assert_eq!(turned.compute_with(&SerialExecutor)?.shape(), [3, 2]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn new(out: &str) -> Self {
         Blockwise {
@@ -154,7 +154,7 @@ impl<U: Element> Blockwise<U> {
     /// let lengths = Blockwise::new("i").block('i', 4);
     /// let lengths = lengths.apply((&x, "i"), |_, block| block.mapv(|_| block.len() as f64));
     /// assert_eq!(lengths.compute_with(&SerialExecutor)?[[9]], 2.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn block(mut self, letter: char, length: usize) -> Self {
         self.blocks.push((letter, length));
@@ -173,7 +173,7 @@ impl<U: Element> Blockwise<U> {
     /// let sums = Blockwise::new("i").block('i', 5).becomes('i', 2, 1);
     /// let sums = sums.apply((&x, "i"), |_, block| ArrayD::from_elem(IxDyn(&[1]), block.sum()));
     /// assert_eq!(sums.compute_with(&SerialExecutor)?[[1]], 5.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn becomes(mut self, letter: char, length: usize, block: usize) -> Self {
         self.lengths.push((letter, length, block));
@@ -191,7 +191,7 @@ impl<U: Element> Blockwise<U> {
     /// let sum = Blockwise::new("").block('i', 4).combine(|sum, part| sum + part);
     /// let sum = sum.apply((&x, "i"), |_, block| ArrayD::from_elem(IxDyn(&[]), block.sum()));
     /// assert_eq!(sum.compute_with(&SerialExecutor)?[[]], 10.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn combine(
         mut self,
@@ -213,7 +213,7 @@ impl<U: Element> Blockwise<U> {
     /// let sum = Blockwise::new("i").block('i', 2);
     /// let sum = sum.apply(((&x, "i"), (&y, "i")), |_, (x, y)| &x + &y);
     /// assert_eq!(sum.compute_with(&SerialExecutor)?[[3]], 2.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn apply<O: Operands>(

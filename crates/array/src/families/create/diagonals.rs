@@ -13,7 +13,7 @@ impl<T: Element> Array<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// assert_eq!(Array::<i32>::eye(2, 3, 1).compute_with(&SerialExecutor)?, array![[0, 1, 0], [0, 0, 1]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn eye(rows: usize, columns: usize, offset: isize) -> Self {
@@ -35,7 +35,7 @@ impl<T: Element> Array<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// assert_eq!(Array::<i32>::tri(2, 3, 0).compute_with(&SerialExecutor)?, array![[1, 0, 0], [1, 1, 0]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn tri(rows: usize, columns: usize, offset: isize) -> Self {
@@ -57,7 +57,7 @@ impl<T: Element> Array<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// assert_eq!(Array::<i32>::identity(2).compute_with(&SerialExecutor)?, array![[1, 0], [0, 1]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn identity(length: usize) -> Self {
@@ -72,7 +72,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.tril(0).compute_with(&SerialExecutor)?, array![[1, 0], [3, 4]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn tril(&self, offset: isize) -> Self {
@@ -88,7 +88,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.triu(0).compute_with(&SerialExecutor)?, array![[1, 2], [0, 4]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn triu(&self, offset: isize) -> Self {
@@ -119,7 +119,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.diag(0).compute_with(&SerialExecutor)?, array![1, 4].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn diag(&self, offset: isize) -> Self {

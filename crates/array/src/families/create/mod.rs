@@ -48,7 +48,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_fn(&[2, 3], |index| (10 * index[0] + index[1]) as i64);
     /// assert_eq!(x.compute_with(&SerialExecutor)?, array![[0, 1, 2], [10, 11, 12]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn from_fn(
@@ -66,7 +66,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::full(&[1_000_000, 1_000_000], 2.5f32);
     /// assert_eq!(x.slice(ndarray::s![0, ..2]).compute_with(&SerialExecutor)?, array![2.5, 2.5].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn full(shape: &[usize], value: T) -> Self {
@@ -83,7 +83,7 @@ impl<T: Element> Array<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// assert_eq!(Array::<i32>::zeros(&[2]).compute_with(&SerialExecutor)?, array![0, 0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn zeros(shape: &[usize]) -> Self {
@@ -97,7 +97,7 @@ impl<T: Element> Array<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// assert_eq!(Array::<f64>::ones(&[2]).compute_with(&SerialExecutor)?, array![1.0, 1.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn ones(shape: &[usize]) -> Self {
@@ -112,7 +112,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(x.full_like(0.5).compute_with(&SerialExecutor)?, array![0.5, 0.5].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn full_like<U: Element>(&self, value: U) -> Array<U> {
@@ -128,7 +128,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(x.zeros_like().compute_with(&SerialExecutor)?, array![0, 0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn zeros_like(&self) -> Self {
@@ -143,7 +143,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![3, 2]);
     /// assert_eq!(x.ones_like().compute_with(&SerialExecutor)?, array![1, 1].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn ones_like(&self) -> Self {
@@ -158,7 +158,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!((&x * &Array::scalar(10)).compute_with(&SerialExecutor)?, array![10, 20].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn scalar(value: T) -> Self {

@@ -58,7 +58,7 @@ impl<T: Float> Array<T> {
     /// # use flagstone_graph::SerialExecutor;
     /// # use ndarray::array;
     /// assert_eq!(Array::linspace(0.0, 1.0, 3).compute_with(&SerialExecutor)?, array![0.0, 0.5, 1.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn linspace(start: T, stop: T, count: usize) -> Self {
@@ -87,7 +87,7 @@ impl Array<i64> {
     /// # use ndarray::array;
     /// let places = Array::indices(&[2, 2]);
     /// assert_eq!(places[1].compute_with(&SerialExecutor)?, array![[0, 1], [0, 1]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn indices(shape: &[usize]) -> Vec<Array<i64>> {

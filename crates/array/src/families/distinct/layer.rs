@@ -7,10 +7,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, BlockData, Deps, Error, Footprint, Inputs, Layer, LayerId, Result, ScratchFile,
-    TaskContext, TokenHasher,
-};
+use flagstone_common::{Error, Result, ScratchFile, ScratchRange, TaskContext, TokenHasher};
+use flagstone_graph::{Block, BlockData, Deps, Footprint, Inputs, Layer, LayerId};
 
 use crate::chunk::buffer::Buffer;
 use crate::elements::bytes::{as_bytes, as_bytes_mut};
@@ -137,16 +135,15 @@ impl<T: Element> Piecewise for DistinctRuns<T> {
         records.sort_unstable_by_key(|record| record.key);
         let len = put_together(records);
         let records = &records[..len];
-        let mut file = piece.ctx.scratch_file()?;
+        let file = piece.ctx.scratch_file()?;
         let step = step_of(self.grid.chunk_shape()[0]);
         let samples = records.iter().skip(step - 1).step_by(step);
         let run = Run {
-            start: file.append(bytes_of(records))?,
+            range: file.append(bytes_of(records), 0)?,
             len,
             known: len,
             samples: samples.copied().collect(),
         };
-        file.seal()?;
         Ok(Block::new(Runs {
             file,
             runs: vec![run],
@@ -169,7 +166,8 @@ struct MergeDistinct<T> {
 
 /// Some of the distinct values, with their counts: in a file.
 struct Distinct {
-    file: Option<Box<dyn ScratchFile>>,
+    /// With the values, and their counts.
+    file: Option<(Box<dyn ScratchFile>, [ScratchRange; 2])>,
     len: usize,
 }
 
@@ -255,11 +253,12 @@ impl<T: Element> Layer for MergeDistinct<T> {
             values[i] = T::of_key(T::Key::from_word(record.key));
             counts[i] = record.count as i64;
         }
-        let mut file = ctx.scratch_file()?;
-        file.append(as_bytes(&values))?;
-        file.append(as_bytes(&counts))?;
-        file.seal()?;
-        let file = Some(file);
+        let file = ctx.scratch_file()?;
+        let columns = [
+            file.append(as_bytes(&values), task)?,
+            file.append(as_bytes(&counts), task)?,
+        ];
+        let file = Some((file, columns));
         Ok(Block::new(Distinct { file, len }))
     }
 
@@ -302,9 +301,8 @@ impl DistinctTable {
         self.before[self.before.len() - 1]
     }
 
-    /// Fills `out` with a column from place `from` on. Columns of `T` start `skip` bytes a value
-    /// into each file.
-    fn read<T: Element>(&self, skip: usize, mut from: usize, mut out: &mut [T]) -> Result<()> {
+    /// Fills `out` with a column from place `from` on.
+    fn read<T: Element>(&self, column: Column, mut from: usize, mut out: &mut [T]) -> Result<()> {
         while !out.is_empty() {
             let part = self.before.partition_point(|&before| before <= from) - 1;
             let gone = || Error::invalid("a place beyond the distinct values");
@@ -316,9 +314,9 @@ impl DistinctTable {
             let inside = from - self.before[part];
             let count = out.len().min(distinct.len - inside);
             let (head, tail) = out.split_at_mut(count);
-            let offset = skip * distinct.len + inside * size_of::<T>();
-            let file = distinct.file.as_ref().ok_or_else(gone)?;
-            file.read_exact_at(as_bytes_mut(head), offset as u64)?;
+            let (file, columns) = distinct.file.as_ref().ok_or_else(gone)?;
+            let offset = (inside * size_of::<T>()) as u64;
+            file.read(columns[column as usize], offset, as_bytes_mut(head))?;
             from += count;
             out = tail;
         }
@@ -326,30 +324,37 @@ impl DistinctTable {
     }
 }
 
+/// What is kept of each distinct value.
+#[derive(Debug, Clone, Copy)]
+enum Column {
+    Values,
+    Counts,
+}
+
 /// A column of the distinct values as an array.
 pub(crate) struct DistinctColumn<T> {
     pub(crate) table: Arc<DistinctTable>,
     shape: [usize; 1],
-    skip: usize,
+    column: Column,
     element: PhantomData<fn() -> T>,
 }
 
 impl<T: Element> DistinctColumn<T> {
     /// The values.
     pub(crate) fn values(table: Arc<DistinctTable>) -> Self {
-        DistinctColumn::new(table, 0)
+        DistinctColumn::new(table, Column::Values)
     }
 
-    /// The counts, beside values of `V`.
-    pub(crate) fn counts<V: Element>(table: Arc<DistinctTable>) -> Self {
-        DistinctColumn::new(table, size_of::<V>())
+    /// How often each was there.
+    pub(crate) fn counts(table: Arc<DistinctTable>) -> Self {
+        DistinctColumn::new(table, Column::Counts)
     }
 
-    fn new(table: Arc<DistinctTable>, skip: usize) -> Self {
+    fn new(table: Arc<DistinctTable>, column: Column) -> Self {
         DistinctColumn {
             shape: [table.len()],
             table,
-            skip,
+            column,
             element: PhantomData,
         }
     }
@@ -377,7 +382,7 @@ impl<T: Element> Source for DistinctColumn<T> {
             while at + run < along.len() && along.at(at + run) == from + run {
                 run += 1;
             }
-            self.table.read(self.skip, from, &mut out[at..at + run])?;
+            self.table.read(self.column, from, &mut out[at..at + run])?;
             at += run;
         }
         Ok(0)

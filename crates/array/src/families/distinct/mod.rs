@@ -6,7 +6,8 @@ pub(crate) mod places;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, Weak};
 
-use flagstone_graph::{Error, Execute, Graph, Result, advised};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Execute, Graph, advised};
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
@@ -52,7 +53,7 @@ impl<T: Element> FoundOnce<T> {
         let shape = vec![table.len()];
         match self.counts {
             true => {
-                let column = DistinctColumn::<i64>::counts::<T>(table);
+                let column = DistinctColumn::<i64>::counts(table);
                 Array::<i64>::make(shape, Op::Source(Arc::new(column))).node
             }
             false => {
@@ -93,7 +94,7 @@ impl<T: Element> Array<T> {
     /// let values = values.compute_with(&SerialExecutor)?;
     /// assert_eq!(values.iter().copied().collect::<Vec<i32>>(), [0, 1, 2, 4]);
     /// assert_eq!(counts.compute_with(&SerialExecutor)?[[0]], 15);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn unique(&self) -> Array<T> {
@@ -110,7 +111,7 @@ impl<T: Element> Array<T> {
     /// let (values, counts) = x.unique_counts();
     /// assert_eq!(values.compute_with(&SerialExecutor)?, array![1, 3].into_dyn());
     /// assert_eq!(counts.compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn unique_counts(&self) -> (Array<T>, Array<i64>) {
@@ -137,7 +138,7 @@ impl<T: Element> Array<T> {
     /// let (values, places) = x.unique_inverse();
     /// assert_eq!(values.compute_with(&SerialExecutor)?, array![1, 3].into_dyn());
     /// assert_eq!(places.compute_with(&SerialExecutor)?, array![1, 0, 1].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn unique_inverse(&self) -> (Array<T>, Array<i64>) {
@@ -156,7 +157,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![1, 3, 5]);
     /// let values = Array::from_ndarray(array![0, 3, 9]);
     /// assert_eq!(x.searchsorted(&values, false).compute_with(&SerialExecutor)?, array![0, 1, 3].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn searchsorted(&self, values: &Array<T>, right: bool) -> Array<i64> {
@@ -190,7 +191,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![1, 2, 3]);
     /// let values = Array::from_ndarray(array![3, 1]);
     /// assert_eq!(x.isin(&values).compute_with(&SerialExecutor)?, array![true, false, true].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn isin(&self, values: &Array<T>) -> Array<bool> {

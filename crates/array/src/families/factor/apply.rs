@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use flagstone_graph::{Block, Error, Result, TokenHasher};
+use flagstone_common::{Error, Result, TokenHasher};
+use flagstone_graph::Block;
 
 use super::tsqr::{Parts, lowered};
 use crate::chunk::Chunk;

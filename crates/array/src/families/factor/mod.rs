@@ -129,7 +129,7 @@ impl<T: Float> Array<T> {
     /// let (q, r) = a.qr();
     /// let apart = (q.dot(&r) - &a).abs().max(..).compute_with(&SerialExecutor)?;
     /// assert!(apart[[]] < 1e-11);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn qr(&self) -> (Array<T>, Array<T>) {
@@ -167,7 +167,7 @@ impl<T: Float> Array<T> {
     /// let x = Array::from_fn(&[100, 2], |i| (i[0] * (i[1] + 1) + i[1]) as f64);
     /// let (q, r) = x.tsqr();
     /// assert!(q.dot(&r).allclose(&x, 1e-9, 1e-9).compute_with(&SerialExecutor)?[[]]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn tsqr(&self) -> (Array<T>, Array<T>) {
@@ -187,7 +187,7 @@ impl<T: Float> Array<T> {
     /// let (u, s, v) = x.svd();
     /// assert!(s.isclose(&Array::from_ndarray(array![4.0, 3.0]), 1e-12, 0.0).all(..).compute_with(&SerialExecutor)?[[]]);
     /// assert!((&u * &s).dot(&v).allclose(&x, 1e-12, 1e-12).compute_with(&SerialExecutor)?[[]]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn svd(&self) -> (Array<T>, Array<T>, Array<T>) {
@@ -224,7 +224,7 @@ impl<T: Float> Array<T> {
     /// let x = Array::from_ndarray(array![[3.0, 0.0], [0.0, 4.0]]);
     /// let values = x.singular_values().compute_with(&SerialExecutor)?;
     /// assert!((values[[0]] - 4.0f64).abs() < 1e-12);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn singular_values(&self) -> Array<T> {
@@ -250,7 +250,7 @@ impl<T: Float> Array<T> {
     /// let x = Array::from_ndarray(array![[1.0, -2.0], [3.0, 4.0]]);
     /// // the largest sum of a column's absolute values
     /// assert_eq!(x.norm_of(Norm::P(1.0), ..).compute_with(&SerialExecutor)?[[]], 6.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn norm_of(&self, norm: Norm, axes: impl IntoAxes) -> Array<T> {

@@ -1,6 +1,7 @@
 //! The singular values of what the tree of factors leaves: one square matrix, in memory.
 
-use flagstone_graph::{Block, Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher};
+use flagstone_graph::Block;
 
 use super::tsqr::lowered;
 use crate::chunk::Chunk;

@@ -13,9 +13,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext, TokenHasher,
-};
+use flagstone_common::{Error, Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;

@@ -7,7 +7,8 @@ pub(crate) mod layer;
 
 use std::sync::Arc;
 
-use flagstone_graph::{Execute, Result};
+use flagstone_common::Result;
+use flagstone_graph::Execute;
 
 use super::index::Index;
 use crate::elements::element::Element;
@@ -26,7 +27,9 @@ impl<T: Element> Deferred for WhereTrue<T> {
 
     fn resolve(&self, inputs: &[Arc<Node>], executor: &dyn Execute) -> Result<Arc<Node>> {
         let [of, mask] = inputs else {
-            return Err(flagstone_graph::Error::invalid("a filter has two operands"));
+            return Err(flagstone_common::Error::invalid(
+                "a filter has two operands",
+            ));
         };
         let length = mask.shape[0];
         let granule = granule(length);
@@ -101,7 +104,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4], [5, 6]]);
     /// let mask = x.max(1).map(|largest| largest > 2);
     /// assert_eq!(x.compress_where(&mask, 0).compute_with(&SerialExecutor)?, array![[3, 4], [5, 6]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn compress_where(&self, mask: &Array<bool>, axis: isize) -> Self {
@@ -129,7 +132,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.extract(&x.map(|x| x % 2 == 0)).compute_with(&SerialExecutor)?, array![2, 4].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn extract(&self, mask: &Array<bool>) -> Self {
@@ -144,7 +147,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[0, 7], [8, 0]]);
     /// assert_eq!(x.flatnonzero().compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn flatnonzero(&self) -> Array<i64> {
@@ -161,7 +164,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[0, 7], [8, 0]]);
     /// assert_eq!(x.argwhere().compute_with(&SerialExecutor)?, array![[0, 1], [1, 0]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn argwhere(&self) -> Array<i64> {
@@ -185,7 +188,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[0, 7], [8, 0]]);
     /// assert_eq!(x.nonzero()[1].compute_with(&SerialExecutor)?, array![1, 0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nonzero(&self) -> Vec<Array<i64>> {

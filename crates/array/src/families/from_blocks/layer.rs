@@ -6,10 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Error, ErrorKind, Footprint, Graph, Inputs, Layer, LayerId, Lazy, Result,
-    TaskContext,
-};
+use flagstone_common::{Error, ErrorKind, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId, Lazy};
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::chunk::Chunk;

@@ -5,7 +5,8 @@ pub(crate) mod layer;
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Error, Graph, LayerId, Lazy, Resources, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Block, Graph, LayerId, Lazy, Resources};
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::chunk::Chunk;
@@ -43,7 +44,7 @@ impl<T: Element> Array<T> {
     ///     ArrayD::from_elem(shape, place.coords[0] as f64)
     /// });
     /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 4.0 * (3.0 + 6.0 + 3.0));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// Chunks that do not fit the shape, or that the plan is to choose, are a mistake; a block of
@@ -76,7 +77,7 @@ impl<T: Element> Array<T> {
     /// let load = delayed(|| ArrayD::from_elem(vec![3, 2], 1.5));
     /// let x = Array::from_delayed(&load.call(()), &[3, 2]);
     /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 9.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// A value of another shape fails the run.
@@ -102,7 +103,7 @@ impl<T: Element> Array<T> {
     ///     Ok(ones.push_with(graph, Resources::UNLIMITED)?.0)
     /// });
     /// assert_eq!(again.compute_with(&SerialExecutor)?[[3]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// Blocks of another type or shape fail the run.
@@ -135,7 +136,7 @@ impl<T: Element> Array<T> {
     ///     Ok(())
     /// });
     /// assert_eq!(x.compute_with(&SerialExecutor)?.shape(), [5]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// Unknown lengths (`None`) are a mistake that says to compute them first.
@@ -188,7 +189,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::<f64>::ones(&[5, 2]);
     /// let rows = x.push_rows(&mut Graph::new(), Resources::UNLIMITED, Some(2))?;
     /// assert_eq!(rows.lengths, [2, 2, 1]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors
@@ -226,7 +227,7 @@ impl<T: Element> Array<T> {
     /// let rows = Array::<f64>::ones(&[5, 2]).push_rows(&mut graph, Resources::UNLIMITED, Some(2))?;
     /// let blocks = SerialExecutor.execute(&graph, &[rows.layer])?.remove(0);
     /// assert_eq!(Array::<f64>::chunk_values(&blocks[2])?.shape(), [1, 2]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors

@@ -19,7 +19,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![1, 2, 3]);
     /// let y = x.with_assigned(index![0..2], &Array::scalar(0));
     /// assert_eq!(y.compute_with(&SerialExecutor)?, array![0, 0, 3].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn with_assigned(

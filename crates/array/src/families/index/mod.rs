@@ -82,7 +82,7 @@ impl Index {
     /// use flagstone_array::Index;
     /// let x = Array::<i64>::arange(0, 3, 1).index([Index::reversed()]);
     /// assert_eq!(x.compute_with(&SerialExecutor)?, array![2, 1, 0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn reversed() -> Self {
         Index::slice(None, None, -1)

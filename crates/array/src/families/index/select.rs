@@ -31,7 +31,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4], [5, 6]]);
     /// let part = x.index(index![vec![2, 0], -1]);
     /// assert_eq!(part.compute_with(&SerialExecutor)?, array![6, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn index(&self, indices: impl IntoIterator<Item = Index>) -> Self {
@@ -130,7 +130,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4], [5, 6]]);
     /// assert_eq!(x.take(&[-1, 0], 0).compute_with(&SerialExecutor)?, array![[5, 6], [1, 2]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn take(&self, places: &[i64], axis: isize) -> Self {
@@ -145,7 +145,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2, 3]);
     /// assert_eq!(x.compress(&[true, false, true], 0).compute_with(&SerialExecutor)?, array![1, 3].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn compress(&self, mask: &[bool], axis: isize) -> Self {

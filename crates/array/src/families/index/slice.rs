@@ -20,7 +20,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::<i64>::arange(0, 10, 1);
     /// assert_eq!(x.slice(s![2..8;3]).compute_with(&SerialExecutor)?, array![2, 5].into_dyn());
     /// assert_eq!(x.slice(s![..;-4]).compute_with(&SerialExecutor)?, array![9, 5, 1].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Self {

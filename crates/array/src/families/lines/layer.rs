@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Block, Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher};
+use flagstone_graph::Block;
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;

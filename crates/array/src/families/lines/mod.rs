@@ -8,7 +8,7 @@ pub(crate) mod layer;
 
 use std::sync::Arc;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 
 use crate::elements::element::Element;
 use crate::expr::array::Array;
@@ -83,7 +83,7 @@ impl<T: Element> Array<T> {
     ///     ends.copy_from_slice(&[line[0], line[line.len() - 1]]);
     /// });
     /// assert_eq!(ends.compute_with(&SerialExecutor)?[[2, 1]], 5.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn apply_along_axis<U: Element>(

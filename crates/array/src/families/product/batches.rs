@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use flagstone_graph::{Block, Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher};
+use flagstone_graph::Block;
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;

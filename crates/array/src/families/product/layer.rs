@@ -2,9 +2,8 @@
 
 use std::sync::Mutex;
 
-use flagstone_graph::{
-    Block, Deps, Error, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, TokenHasher,
-};
+use flagstone_common::{Error, Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer};
 
 use super::matrix::{MatrixProduct, Panels};
 use super::panel::Panel;

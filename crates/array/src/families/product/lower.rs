@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, LayerId, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::LayerId;
 
 use super::matrix::MatrixProduct;
 use super::mirror::Mirror;

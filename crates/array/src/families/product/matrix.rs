@@ -24,7 +24,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{Inputs, Layer, Result};
+use flagstone_common::Result;
+use flagstone_graph::{Inputs, Layer};
 
 use super::panel::Panel;
 use super::plan::ProductPlan;
@@ -243,7 +244,7 @@ impl<T: Element> MatrixProduct<T> {
     pub(super) fn new_panels(
         &self,
         part: &Part,
-        memory: &dyn flagstone_memory::Memory,
+        memory: &dyn flagstone_common::Memory,
     ) -> Result<Panels<'_, T>> {
         let depth = part.depth.start..part.depth.end.min(part.depth.start + self.plan.panel);
         let both = part.kind == Kind::Diagonal;

@@ -17,7 +17,7 @@ use crate::elements::element::Element;
 use crate::expr::array::Array;
 use crate::grid::shape::broadcast;
 use batches::Batches;
-use flagstone_graph::ErrorKind;
+use flagstone_common::ErrorKind;
 use lower::Product;
 
 /// Elements of a matrix that is multiplied as a whole by a task that has many of them.
@@ -35,7 +35,7 @@ impl<T: Element> Array<T> {
     /// let a = Array::from_ndarray(array![[1.0, 2.0], [3.0, 4.0]]);
     /// let x = Array::from_ndarray(array![1.0, 1.0]);
     /// assert_eq!(a.dot(&x).compute_with(&SerialExecutor)?, array![3.0, 7.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn dot(&self, other: &Array<T>) -> Self {
@@ -62,7 +62,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let a = Array::from_ndarray(array![[1.0, 2.0], [3.0, 4.0]]);
     /// assert_eq!(a.matmul(&a).compute_with(&SerialExecutor)?, array![[7.0, 10.0], [15.0, 22.0]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn matmul(&self, other: &Array<T>) -> Self {
@@ -167,7 +167,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, 2.0]);
     /// assert_eq!(x.outer(&x).compute_with(&SerialExecutor)?, array![[1.0, 2.0], [2.0, 4.0]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn outer(&self, other: &Array<T>) -> Self {
@@ -182,7 +182,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1.0, 2.0], [3.0, 4.0]]);
     /// assert_eq!(x.vdot(&x).compute_with(&SerialExecutor)?[[]], 30.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn vdot(&self, other: &Array<T>) -> Self {
@@ -200,7 +200,7 @@ impl<T: Element> Array<T> {
     /// // summed over the first axis of both: x.T @ x
     /// let product = x.tensordot(&x, &[0], &[0]);
     /// assert_eq!(product.compute_with(&SerialExecutor)?, array![[10.0, 14.0], [14.0, 20.0]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn tensordot(&self, other: &Array<T>, axes: &[usize], other_axes: &[usize]) -> Self {

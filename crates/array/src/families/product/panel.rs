@@ -9,8 +9,7 @@
 
 use std::ops::Range;
 
-use flagstone_graph::{Counter, Result, TaskContext};
-use flagstone_memory::Memory;
+use flagstone_common::{Counter, Memory, Result, TaskContext};
 
 use crate::chunk::buffer::Buffer;
 use crate::elements::bytes::as_bytes_mut;

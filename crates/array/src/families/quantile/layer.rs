@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Result, TaskContext, TokenHasher};
+use flagstone_common::{Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;

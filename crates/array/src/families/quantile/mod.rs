@@ -25,7 +25,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![4.0, 1.0, 2.0, 3.0]);
     /// assert_eq!(x.median(0).compute_with(&SerialExecutor)?[[]], 2.5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn median(&self, axes: impl IntoAxes) -> Array<Real<T>> {
@@ -43,7 +43,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![0.0, 10.0]);
     /// assert_eq!(x.quantile(0.25, 0).compute_with(&SerialExecutor)?[[]], 2.5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn quantile(&self, q: f64, axes: impl IntoAxes) -> Array<Real<T>> {
@@ -59,7 +59,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![0.0, 10.0]);
     /// assert_eq!(x.percentile(25.0, 0).compute_with(&SerialExecutor)?[[]], 2.5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn percentile(&self, percent: f64, axes: impl IntoAxes) -> Array<Real<T>> {
@@ -74,7 +74,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![0.0, 10.0]);
     /// assert_eq!(x.quantiles(&[0.0, 0.5], 0).compute_with(&SerialExecutor)?, array![0.0, 5.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn quantiles(&self, qs: &[f64], axes: impl IntoAxes) -> Array<Real<T>> {
@@ -192,7 +192,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 3.0]);
     /// assert_eq!(x.nanmedian(0).compute_with(&SerialExecutor)?[[]], 2.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanmedian(&self, axes: impl IntoAxes) -> Array<Real<T>> {
@@ -209,7 +209,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![0.0, f64::NAN, 10.0]);
     /// assert_eq!(x.nanpercentile(25.0, 0).compute_with(&SerialExecutor)?[[]], 2.5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanpercentile(&self, percent: f64, axes: impl IntoAxes) -> Array<Real<T>> {
@@ -224,7 +224,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![0.0, f64::NAN, 10.0]);
     /// assert_eq!(x.nanquantile(0.5, 0).compute_with(&SerialExecutor)?[[]], 5.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanquantile(&self, q: f64, axes: impl IntoAxes) -> Array<Real<T>> {

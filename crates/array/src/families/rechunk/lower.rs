@@ -1,6 +1,6 @@
 //! How a rechunk lowers: to the chunks that it names, or that the plan chooses.
 
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
 
 use crate::expr::lower::{Lower, Lowered, Lowering};
 use crate::expr::node::Node;

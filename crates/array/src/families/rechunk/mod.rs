@@ -7,7 +7,8 @@ pub(crate) mod lower;
 
 use std::sync::Arc;
 
-use flagstone_graph::{Resources, Result};
+use flagstone_common::Result;
+use flagstone_graph::Resources;
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::elements::element::Element;
@@ -85,7 +86,7 @@ impl<T: Element> Array<T> {
     /// let counts = x.map_chunks(|_, chunk| chunk.mapv(|_| chunk.len() as i64));
     /// let counts = counts.compute_with(&SerialExecutor)?;
     /// assert_eq!((counts[[0, 0]], counts[[9, 5]]), (24, 12));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// An array that was not rechunked, or to chunks that the plan is to choose, is a mistake.
@@ -129,7 +130,7 @@ impl<T: Element> Array<T> {
     /// let resources = Resources { budget_bytes: 1 << 20, threads: 1 };
     /// let notes = rows.rechunk([-1, 10]).notes_with(resources)?;
     /// assert!(notes.iter().all(|note| !note.is_empty()));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors

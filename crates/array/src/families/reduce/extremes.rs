@@ -25,7 +25,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
     /// assert_eq!(x.min(0).compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn min(&self, axes: impl IntoAxes) -> Array<T> {
@@ -40,7 +40,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
     /// assert_eq!(x.max(1).compute_with(&SerialExecutor)?, array![5, 4].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn max(&self, axes: impl IntoAxes) -> Array<T> {
@@ -55,7 +55,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
     /// assert_eq!(x.ptp(..).compute_with(&SerialExecutor)?[[]], 4);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn ptp(&self, axes: impl IntoAxes) -> Array<T> {
@@ -71,7 +71,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
     /// assert_eq!(x.argmin(0).compute_with(&SerialExecutor)?, array![0, 1].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn argmin(&self, axis: impl IntoAxes) -> Array<i64> {
@@ -87,7 +87,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 5], [4, 2]]);
     /// assert_eq!(x.argmax(..).compute_with(&SerialExecutor)?[[]], 1);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn argmax(&self, axis: impl IntoAxes) -> Array<i64> {

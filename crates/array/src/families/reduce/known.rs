@@ -19,7 +19,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 2.0]);
     /// assert_eq!(x.nansum(0).compute_with(&SerialExecutor)?[[]], 3.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nansum(&self, axes: impl IntoAxes) -> Array<T> {
@@ -35,7 +35,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![3.0, f64::NAN, 2.0]);
     /// assert_eq!(x.nanprod(0).compute_with(&SerialExecutor)?[[]], 6.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanprod(&self, axes: impl IntoAxes) -> Array<T> {
@@ -51,7 +51,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 2.0]);
     /// assert_eq!(x.nanmean(0).compute_with(&SerialExecutor)?[[]], 1.5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanmean(&self, axes: impl IntoAxes) -> Array<T> {
@@ -66,7 +66,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 3.0]);
     /// assert_eq!(x.nanvar(0).compute_with(&SerialExecutor)?[[]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanvar(&self, axes: impl IntoAxes) -> Array<T> {
@@ -81,7 +81,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 3.0]);
     /// assert_eq!(x.nanvar_ddof(0, 1).compute_with(&SerialExecutor)?[[]], 2.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanvar_ddof(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
@@ -96,7 +96,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 5.0]);
     /// assert_eq!(x.nanstd(0).compute_with(&SerialExecutor)?[[]], 2.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanstd(&self, axes: impl IntoAxes) -> Array<T> {
@@ -111,7 +111,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 2.0, 3.0]);
     /// assert_eq!(x.nanstd_ddof(0, 1).compute_with(&SerialExecutor)?[[]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanstd_ddof(&self, axes: impl IntoAxes, ddof: usize) -> Array<T> {
@@ -126,7 +126,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
     /// assert_eq!(x.nanmin(0).compute_with(&SerialExecutor)?[[]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanmin(&self, axes: impl IntoAxes) -> Array<T> {
@@ -141,7 +141,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
     /// assert_eq!(x.nanmax(0).compute_with(&SerialExecutor)?[[]], 5.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanmax(&self, axes: impl IntoAxes) -> Array<T> {
@@ -156,7 +156,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
     /// assert_eq!(x.nanptp(0).compute_with(&SerialExecutor)?[[]], 4.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanptp(&self, axes: impl IntoAxes) -> Array<T> {
@@ -172,7 +172,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
     /// assert_eq!(x.nanargmin(0).compute_with(&SerialExecutor)?[[]], 1);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanargmin(&self, axis: impl IntoAxes) -> Array<i64> {
@@ -187,7 +187,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NAN, 1.0, 5.0]);
     /// assert_eq!(x.nanargmax(0).compute_with(&SerialExecutor)?[[]], 2);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nanargmax(&self, axis: impl IntoAxes) -> Array<i64> {

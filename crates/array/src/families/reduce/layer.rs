@@ -9,9 +9,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Counter, Deps, Error, Footprint, Inputs, Layer, Result, TaskContext, TokenHasher,
-};
+use flagstone_common::{Counter, Error, Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;

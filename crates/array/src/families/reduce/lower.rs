@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{LayerId, Result};
+use flagstone_common::Result;
+use flagstone_graph::LayerId;
 
 use super::grids::{folded_grid, merged_grid};
 use super::layer::{End, FoldChunks, FoldStates, MergeStates};

@@ -85,7 +85,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.sum(0).compute_with(&SerialExecutor)?, array![4i64, 6].into_dyn());
     /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 10i64);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn sum(&self, axes: impl IntoAxes) -> Array<T::Sum> {
@@ -100,7 +100,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.prod(1).compute_with(&SerialExecutor)?, array![2i64, 12].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn prod(&self, axes: impl IntoAxes) -> Array<T::Sum> {
@@ -118,7 +118,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.mean(0).compute_with(&SerialExecutor)?, array![2.0, 3.0].into_dyn());
     /// assert_eq!(x.mean(..).compute_with(&SerialExecutor)?[[]], 2.5);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn mean(&self, axes: impl IntoAxes) -> Array<Real<T>> {
@@ -133,7 +133,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, 3.0]);
     /// assert_eq!(x.var(0).compute_with(&SerialExecutor)?[[]], 1.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn var(&self, axes: impl IntoAxes) -> Array<Real<T>> {
@@ -150,7 +150,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, 3.0]);
     /// assert_eq!(x.var_ddof(0, 1).compute_with(&SerialExecutor)?[[]], 2.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn var_ddof(&self, axes: impl IntoAxes, ddof: usize) -> Array<Real<T>> {
@@ -165,7 +165,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, 5.0]);
     /// assert_eq!(x.std(0).compute_with(&SerialExecutor)?[[]], 2.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn std(&self, axes: impl IntoAxes) -> Array<Real<T>> {
@@ -180,7 +180,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, 3.0]);
     /// assert_eq!(x.std_ddof(0, 1).compute_with(&SerialExecutor)?[[]], 2f64.sqrt());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn std_ddof(&self, axes: impl IntoAxes, ddof: usize) -> Array<Real<T>> {
@@ -195,7 +195,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[0, 5], [0, 0]]);
     /// assert_eq!(x.any(1).compute_with(&SerialExecutor)?, array![true, false].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn any(&self, axes: impl IntoAxes) -> Array<bool> {
@@ -210,7 +210,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 5], [0, 2]]);
     /// assert_eq!(x.all(1).compute_with(&SerialExecutor)?, array![true, false].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn all(&self, axes: impl IntoAxes) -> Array<bool> {
@@ -225,7 +225,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 5], [0, 2]]);
     /// assert_eq!(x.count_nonzero(..).compute_with(&SerialExecutor)?[[]], 3);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn count_nonzero(&self, axes: impl IntoAxes) -> Array<i64> {

@@ -4,7 +4,8 @@
 //! order of operations is that of a single loop and the bits do not depend on the chunks. Chunks
 //! side by side are independent.
 
-use flagstone_graph::{Block, Deps, Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher};
+use flagstone_graph::{Block, Deps};
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;

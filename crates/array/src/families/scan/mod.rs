@@ -17,7 +17,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2, 3]);
     /// assert_eq!(x.cumsum(0).compute_with(&SerialExecutor)?, array![1i64, 3, 6].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn cumsum(&self, axis: isize) -> Array<T::Sum> {
@@ -32,7 +32,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2, 3]);
     /// assert_eq!(x.cumprod(0).compute_with(&SerialExecutor)?, array![1i64, 2, 6].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn cumprod(&self, axis: isize) -> Array<T::Sum> {
@@ -68,7 +68,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 4, 9]);
     /// assert_eq!(x.diff(0).compute_with(&SerialExecutor)?, array![3, 5].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn diff(&self, axis: isize) -> Array<T> {
@@ -93,7 +93,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0, f64::NAN, 3.0]);
     /// assert_eq!(x.nancumsum(0).compute_with(&SerialExecutor)?, array![1.0, 1.0, 4.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nancumsum(&self, axis: isize) -> Array<T> {
@@ -108,7 +108,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![2.0, f64::NAN, 3.0]);
     /// assert_eq!(x.nancumprod(0).compute_with(&SerialExecutor)?, array![2.0, 2.0, 6.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nancumprod(&self, axis: isize) -> Array<T> {

@@ -17,7 +17,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.t().compute_with(&SerialExecutor)?, array![[1, 3], [2, 4]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn t(&self) -> Self {
@@ -173,7 +173,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(x.broadcast_to(&[2, 2]).compute_with(&SerialExecutor)?, array![[1, 2], [1, 2]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
@@ -206,7 +206,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.flip(1).compute_with(&SerialExecutor)?, array![[2, 1], [4, 3]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn flip(&self, axes: impl IntoAxes) -> Self {
@@ -238,7 +238,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.rot90(1, (0, 1)).compute_with(&SerialExecutor)?, array![[2, 4], [1, 3]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn rot90(&self, times: isize, axes: (isize, isize)) -> Self {

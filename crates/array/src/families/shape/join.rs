@@ -16,7 +16,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(Array::concatenate(&[&x, &x], 0).compute_with(&SerialExecutor)?, array![1, 2, 1, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn concatenate(arrays: &[&Array<T>], axis: isize) -> Self {
@@ -79,7 +79,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(Array::stack(&[&x, &x], 0).compute_with(&SerialExecutor)?, array![[1, 2], [1, 2]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn stack(arrays: &[&Array<T>], axis: isize) -> Self {
@@ -101,7 +101,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![1, 2]);
     /// let y = Array::from_ndarray(array![3]);
     /// assert_eq!(x.append(&y, 0).compute_with(&SerialExecutor)?, array![1, 2, 3].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn append(&self, other: &Array<T>, axis: isize) -> Self {
@@ -117,7 +117,7 @@ impl<T: Element> Array<T> {
     /// let (zero, one) = (Array::<i32>::zeros(&[1, 1]), Array::<i32>::ones(&[1, 1]));
     /// let x = Array::block(&[&[&one, &zero], &[&zero, &one]]);
     /// assert_eq!(x.compute_with(&SerialExecutor)?, array![[1, 0], [0, 1]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn block(rows: &[&[&Array<T>]]) -> Self {

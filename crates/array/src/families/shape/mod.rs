@@ -26,7 +26,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::<i64>::arange(0, 6, 1);
     /// assert_eq!(x.reshape(&[2, 3]).compute_with(&SerialExecutor)?, array![[0, 1, 2], [3, 4, 5]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Self {
@@ -112,7 +112,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.t().ravel().compute_with(&SerialExecutor)?, array![1, 3, 2, 4].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn ravel(&self) -> Self {

@@ -14,7 +14,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(x.tile(&[2, 2]).compute_with(&SerialExecutor)?, array![[1, 2, 1, 2], [1, 2, 1, 2]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn tile(&self, times: &[usize]) -> Self {
@@ -49,7 +49,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(x.repeat(2, 0).compute_with(&SerialExecutor)?, array![1, 1, 2, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn repeat(&self, times: usize, axis: isize) -> Self {
@@ -75,7 +75,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2]);
     /// assert_eq!(x.repeat_each(&[1, 3], 0).compute_with(&SerialExecutor)?, array![1, 2, 2, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn repeat_each(&self, times: &[usize], axis: isize) -> Self {
@@ -105,7 +105,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.roll_axes(&[1, 1], &[0, 1]).compute_with(&SerialExecutor)?, array![[4, 3], [2, 1]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn roll_axes(&self, by: &[isize], axes: &[isize]) -> Self {
@@ -128,7 +128,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1, 2, 3]);
     /// assert_eq!(x.roll(1, 0).compute_with(&SerialExecutor)?, array![3, 1, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn roll(&self, by: isize, axis: isize) -> Self {

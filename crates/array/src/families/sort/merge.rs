@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Result, TaskContext, TokenHasher};
+use flagstone_common::{Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
 
 use super::ranking::Ranking;
 use super::runs::{buffer_in, inputs_of, records_mut, runs_of, selection_bytes, tasks_of};

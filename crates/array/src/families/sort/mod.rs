@@ -27,7 +27,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[3, 1, 2], [6, 5, 4]]);
     /// assert_eq!(x.sort(1).compute_with(&SerialExecutor)?, array![[1, 2, 3], [4, 5, 6]].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn sort(&self, axis: isize) -> Array<T> {
@@ -47,7 +47,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![3, 1, 2]);
     /// assert_eq!(x.argsort(0).compute_with(&SerialExecutor)?, array![1, 2, 0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn argsort(&self, axis: isize) -> Array<i64> {
@@ -74,7 +74,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![3, 1, 2]);
     /// assert_eq!(x.topk(2, 0).compute_with(&SerialExecutor)?, array![3, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn topk(&self, count: usize, axis: isize) -> Array<T> {
@@ -108,7 +108,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![3, 1, 2]);
     /// assert_eq!(x.argtopk(2, 0).compute_with(&SerialExecutor)?, array![0, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn argtopk(&self, count: usize, axis: isize) -> Array<i64> {

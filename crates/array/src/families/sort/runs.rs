@@ -2,10 +2,8 @@
 
 use std::marker::PhantomData;
 
-use flagstone_graph::{
-    Block, BlockData, Error, Footprint, Inputs, LayerId, Result, ScratchFile, TokenHasher,
-};
-use flagstone_memory::Memory;
+use flagstone_common::{Error, Memory, Result, ScratchFile, ScratchRange, TokenHasher};
+use flagstone_graph::{Block, BlockData, Footprint, Inputs, LayerId};
 
 use super::ranking::{Ranking, bytes_of, bytes_of_mut};
 use crate::chunk::buffer::Buffer;
@@ -24,8 +22,8 @@ const RUNS_MAX: usize = 512;
 
 /// One sorted run.
 pub(crate) struct Run<R> {
-    /// Where it starts in the file, in bytes.
-    pub(crate) start: u64,
+    /// Where it lies in the file.
+    pub(crate) range: ScratchRange,
     /// How many records it has.
     pub(crate) len: usize,
     /// How many of them are numbers, which come first.
@@ -45,8 +43,9 @@ pub(crate) struct Runs<R: Record> {
 impl<R: Record> Runs<R> {
     /// Fills `records` with those of a run from `from` on.
     pub(crate) fn read(&self, run: usize, from: usize, records: &mut [R]) -> Result<()> {
-        let offset = self.runs[run].start + (from * size_of::<R>()) as u64;
-        self.file.read_exact_at(bytes_of_mut(records), offset)
+        let from = (from * size_of::<R>()) as u64;
+        self.file
+            .read(self.runs[run].range, from, bytes_of_mut(records))
     }
 }
 
@@ -148,7 +147,7 @@ impl<K: Ranking> Piecewise for SortRuns<K> {
         );
         let mut buffer = buffer_in::<K::Record>(rows.len(), &piece.memory)?;
         let line = records_mut::<K::Record>(&mut buffer, rows.len());
-        let mut file = piece.ctx.scratch_file()?;
+        let file = piece.ctx.scratch_file()?;
         let mut runs = Vec::with_capacity(outer * inner);
         for o in 0..outer {
             for i in 0..inner {
@@ -166,7 +165,7 @@ impl<K: Ranking> Piecewise for SortRuns<K> {
                 kept.sort_unstable();
                 let step = self.step();
                 runs.push(Run {
-                    start: file.append(bytes_of(kept))?,
+                    range: file.append(bytes_of(kept), 0)?,
                     len,
                     known: known.min(len),
                     samples: kept.iter().skip(step - 1).step_by(step).copied().collect(),
@@ -174,7 +173,6 @@ impl<K: Ranking> Piecewise for SortRuns<K> {
             }
             piece.ctx.check_cancelled()?;
         }
-        file.seal()?;
         let step = self.step();
         Ok(Block::new(Runs { file, runs, step }))
     }

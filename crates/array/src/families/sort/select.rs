@@ -1,7 +1,6 @@
 //! Ranks in several sorted runs.
 
-use flagstone_graph::Result;
-use flagstone_memory::{Lease, Memory};
+use flagstone_common::{Lease, Memory, Result};
 
 use super::runs::Runs;
 use crate::elements::order::Record;

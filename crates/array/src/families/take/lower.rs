@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 use crate::engine::shuffle::take_rows;
 use crate::expr::lower::{Lower, Lowered, Lowering};

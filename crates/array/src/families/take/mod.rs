@@ -24,7 +24,7 @@ impl<T: Element> Array<T> {
     /// let squares = x.take_lazy(&(Array::arange(0i64, 5, 1).powi(2) - 1), 0);
     /// let squares = squares.compute_with(&SerialExecutor)?;
     /// assert_eq!(squares.iter().copied().collect::<Vec<i64>>(), [999, 0, 3, 8, 15]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// A place outside the axis fails the run.
@@ -67,7 +67,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::arange(0i64, 100, 1);
     /// let shuffled = x.shuffled(0, 7);
     /// assert_eq!(shuffled.sort(0).compute_with(&SerialExecutor)?, x.compute_with(&SerialExecutor)?);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn shuffled(&self, axis: isize, seed: u64) -> Self {

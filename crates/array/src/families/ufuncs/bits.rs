@@ -59,7 +59,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![0, 2]);
     /// assert_eq!(x.logical_not().compute_with(&SerialExecutor)?, array![true, false].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn logical_not(&self) -> Array<bool> {
@@ -76,7 +76,7 @@ impl<T: Bits> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![0i8, 5]);
     /// assert_eq!(x.invert().compute_with(&SerialExecutor)?, array![-1, -6].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn invert(&self) -> Array<T> {
@@ -93,7 +93,7 @@ impl<T: Integer> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![7, -8]);
     /// assert_eq!(x.bitwise_count().compute_with(&SerialExecutor)?, array![3, 1].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn bitwise_count(&self) -> Array<u8> {

@@ -15,7 +15,7 @@ impl<T: Element> Array<T> {
     /// let (small, large) = (x.map(|x| x < 3), x.map(|x| x > 7));
     /// let y = Array::choose(&[(&small, &Array::scalar(0)), (&large, &Array::scalar(10))], &x);
     /// assert_eq!(y.compute_with(&SerialExecutor)?, array![0, 5, 10].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn choose(cases: &[(&Array<bool>, &Array<T>)], default: &Array<T>) -> Array<T> {
@@ -37,7 +37,7 @@ impl Array<bool> {
     /// let x = Array::from_ndarray(array![-1, 5]);
     /// let y = x.map(|x| x > 0).select(&x, &Array::scalar(0));
     /// assert_eq!(y.compute_with(&SerialExecutor)?, array![0, 5].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn select<T: Element>(&self, yes: &Array<T>, no: &Array<T>) -> Array<T> {
@@ -55,7 +55,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NAN, f64::INFINITY, 1.0]);
     /// assert_eq!(x.nan_to_num().compute_with(&SerialExecutor)?, array![0.0, f64::MAX, 1.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nan_to_num(&self) -> Array<T> {
@@ -76,7 +76,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NAN, 1.0]);
     /// assert_eq!(x.fill_nan(-1.0).compute_with(&SerialExecutor)?, array![-1.0, 1.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn fill_nan(&self, value: T) -> Array<T> {

@@ -88,7 +88,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NAN, 1.0]);
     /// assert_eq!(x.isnan().compute_with(&SerialExecutor)?, array![true, false].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn isnan(&self) -> Array<bool> {
@@ -103,7 +103,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NEG_INFINITY, 1.0]);
     /// assert_eq!(x.isinf().compute_with(&SerialExecutor)?, array![true, false].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn isinf(&self) -> Array<bool> {
@@ -121,7 +121,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NAN, 1.0]);
     /// assert_eq!(x.isfinite().compute_with(&SerialExecutor)?, array![false, true].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn isfinite(&self) -> Array<bool> {
@@ -139,7 +139,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NEG_INFINITY, f64::INFINITY]);
     /// assert_eq!(x.isneginf().compute_with(&SerialExecutor)?, array![true, false].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn isneginf(&self) -> Array<bool> {
@@ -157,7 +157,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![f64::NEG_INFINITY, f64::INFINITY]);
     /// assert_eq!(x.isposinf().compute_with(&SerialExecutor)?, array![false, true].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn isposinf(&self) -> Array<bool> {
@@ -175,7 +175,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![-0.0, 0.0, -2.0]);
     /// assert_eq!(x.signbit().compute_with(&SerialExecutor)?, array![true, false, true].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn signbit(&self) -> Array<bool> {
@@ -195,7 +195,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![1.0, 2.0]);
     /// let y = Array::from_ndarray(array![1.001, 3.0]);
     /// assert_eq!(x.isclose(&y, 0.01, 0.0).compute_with(&SerialExecutor)?, array![true, false].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn isclose(&self, other: &Array<T>, relative: f64, absolute: f64) -> Array<bool> {
@@ -216,7 +216,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![1.0, 2.0]);
     /// let y = Array::from_ndarray(array![1.001, 2.001]);
     /// assert!(x.allclose(&y, 0.01, 0.0).compute_with(&SerialExecutor)?[[]]);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn allclose(&self, other: &Array<T>, relative: f64, absolute: f64) -> Array<bool> {

@@ -13,7 +13,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0]);
     /// assert_eq!(x.nextafter(&Array::scalar(2.0)).compute_with(&SerialExecutor)?[[0]], 1.0 + f64::EPSILON);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn nextafter(&self, towards: &Array<T>) -> Array<T> {
@@ -33,7 +33,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.0]);
     /// assert_eq!(x.spacing().compute_with(&SerialExecutor)?[[0]], f64::EPSILON);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn spacing(&self) -> Array<T> {
@@ -49,7 +49,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![1.5]);
     /// assert_eq!(x.ldexp(&Array::scalar(3)).compute_with(&SerialExecutor)?[[0]], 12.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn ldexp(&self, exponent: &Array<i32>) -> Array<T> {
@@ -72,7 +72,7 @@ impl<T: Float> Array<T> {
     /// let x = Array::from_ndarray(array![12.0]);
     /// let (fraction, exponent) = x.frexp();
     /// assert_eq!((fraction.compute_with(&SerialExecutor)?[[0]], exponent.compute_with(&SerialExecutor)?[[0]]), (0.75, 4));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn frexp(&self) -> (Array<T>, Array<i32>) {
@@ -93,7 +93,7 @@ impl<T: Float> Array<T> {
     /// let x = Array::from_ndarray(array![-2.5]);
     /// let (fraction, whole) = x.modf();
     /// assert_eq!((fraction.compute_with(&SerialExecutor)?[[0]], whole.compute_with(&SerialExecutor)?[[0]]), (-0.5, -2.0));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn modf(&self) -> (Array<T>, Array<T>) {

@@ -193,7 +193,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![-2, 3]);
     /// assert_eq!(x.square().compute_with(&SerialExecutor)?, array![4, 9].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn square(&self) -> Array<T> {
@@ -208,7 +208,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![-2.5, 3.0]);
     /// assert_eq!(x.abs().compute_with(&SerialExecutor)?, array![2.5, 3.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn abs(&self) -> Array<T> {
@@ -229,7 +229,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![-2.5, 0.0, 3.0]);
     /// assert_eq!(x.sign().compute_with(&SerialExecutor)?, array![-1.0, 0.0, 1.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn sign(&self) -> Array<T> {
@@ -250,7 +250,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![2.0, 4.0]);
     /// assert_eq!(x.reciprocal().compute_with(&SerialExecutor)?, array![0.5, 0.25].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn reciprocal(&self) -> Array<T> {
@@ -273,7 +273,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![2, -3]);
     /// assert_eq!(x.powi(3).compute_with(&SerialExecutor)?, array![8, -27].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn powi(&self, exponent: u32) -> Array<T> {
@@ -289,7 +289,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![2.0, 3.0]);
     /// let exponents = Array::from_ndarray(array![3u32, 2]);
     /// assert_eq!(x.power(&exponents).compute_with(&SerialExecutor)?, array![8.0, 9.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn power(&self, exponents: &Array<u32>) -> Array<T> {

@@ -54,7 +54,7 @@ impl<T: Float> Array<T> {
     /// let x = Array::from_ndarray(array![2.5, 0.125]);
     /// assert_eq!(x.round(0).compute_with(&SerialExecutor)?, array![2.0, 0.0].into_dyn());
     /// assert_eq!(x.round(2).compute_with(&SerialExecutor)?, array![2.5, 0.12].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn round(&self, decimals: i32) -> Array<T> {
@@ -77,7 +77,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![7.0, -7.0]);
     /// assert_eq!(x.floor_divide(&Array::scalar(2.0)).compute_with(&SerialExecutor)?, array![3.0, -4.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn floor_divide(&self, other: &Array<T>) -> Array<T> {
@@ -95,7 +95,7 @@ impl<T: Float> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![7.0, -7.0]);
     /// assert_eq!(x.remainder(&Array::scalar(3.0)).compute_with(&SerialExecutor)?, array![1.0, 2.0].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn remainder(&self, other: &Array<T>) -> Array<T> {
@@ -114,7 +114,7 @@ impl<T: Float> Array<T> {
     /// let x = Array::from_ndarray(array![-7.0]);
     /// let (quotient, rest) = x.divmod(&Array::scalar(3.0));
     /// assert_eq!((quotient.compute_with(&SerialExecutor)?[[0]], rest.compute_with(&SerialExecutor)?[[0]]), (-3.0, 2.0));
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn divmod(&self, other: &Array<T>) -> (Array<T>, Array<T>) {
@@ -131,7 +131,7 @@ impl<T: Integer> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![7, -7]);
     /// assert_eq!(x.int_divide(&Array::scalar(2)).compute_with(&SerialExecutor)?, array![3, -4].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn int_divide(&self, other: &Array<T>) -> Array<T> {
@@ -146,7 +146,7 @@ impl<T: Integer> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![7, -7]);
     /// assert_eq!(x.modulo(&Array::scalar(3)).compute_with(&SerialExecutor)?, array![1, 2].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn modulo(&self, other: &Array<T>) -> Array<T> {
@@ -163,7 +163,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![-1, 5, 12]);
     /// assert_eq!(x.clip(0, 10).compute_with(&SerialExecutor)?, array![0, 5, 10].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn clip(&self, low: T, high: T) -> Array<T> {
@@ -179,7 +179,7 @@ impl<T: Element> Array<T> {
     /// let x = Array::from_ndarray(array![-1, 5]);
     /// let high = Array::from_ndarray(array![3, 4]);
     /// assert_eq!(x.clip_to(&Array::scalar(0), &high).compute_with(&SerialExecutor)?, array![0, 4].into_dyn());
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn clip_to(&self, low: &Array<T>, high: &Array<T>) -> Array<T> {

@@ -11,9 +11,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use flagstone_graph::{Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher, format_bytes};
 use flagstone_io::open_regular;
-use flagstone_memory::format_bytes;
 
 use super::header::Header;
 use crate::elements::bytes::sanitise;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 
 use super::file::data_bytes;
 use super::header::Header;

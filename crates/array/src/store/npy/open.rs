@@ -14,7 +14,7 @@ use crate::store::failure::{failure, unreadable};
 
 impl<T: Element> Array<T> {
     #[track_caller]
-    fn npy(file: flagstone_graph::Result<NpyFile>) -> Self {
+    fn npy(file: flagstone_common::Result<NpyFile>) -> Self {
         match file {
             Ok(file) => Array::make(file.shape().to_vec(), Op::Source(Arc::new(file))),
             Err(error) => Array::mistake(error.kind(), error.message(), Location::caller()),
@@ -57,7 +57,7 @@ impl<T: Element> Array<T> {
     /// let mapped = Array::<i64>::open_npy_mapped(&path);
     /// assert_eq!(mapped.sum(..).compute_with(&SerialExecutor)?[[]], 499_500);
     /// # std::fs::remove_file(&path).unwrap();
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]
     pub fn open_npy_mapped(path: impl AsRef<Path>) -> Self {

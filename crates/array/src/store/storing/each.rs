@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Result, TaskContext};
-use flagstone_memory::Memory;
+use flagstone_common::{Error, Memory, Result, TaskContext};
 use ndarray::{ArrayViewD, IxDyn};
 
 use super::sink::{Cell, Sink};

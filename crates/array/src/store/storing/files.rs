@@ -5,9 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
+use flagstone_common::{Error, ErrorKind, Memory, Result, TaskContext};
 use flagstone_io::{DIRECT_BLOCK_BYTES, DirectFile};
-use flagstone_memory::Memory;
 
 use super::sink::{Cell, Sink, taken_away, write_error};
 use crate::chunk::buffer::Buffer;

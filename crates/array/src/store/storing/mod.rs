@@ -17,7 +17,8 @@ pub(crate) mod zarr;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Execute, Graph, LayerId, Resources, Result, advised};
+use flagstone_common::{Error, Result};
+use flagstone_graph::{Execute, Graph, LayerId, Resources, advised};
 use flagstone_io::OutputOptions;
 use ndarray::ArrayViewD;
 
@@ -178,7 +179,7 @@ impl<T: Element> Array<T> {
     ///     Ok(())
     /// })?;
     /// assert_eq!(*total.lock().unwrap(), 15.0);
-    /// # Ok::<(), flagstone_graph::Error>(())
+    /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///
     /// # Errors

@@ -8,10 +8,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Counter, Deps, Error, ErrorKind, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
-};
-use flagstone_memory::Memory;
+use flagstone_common::{Counter, Error, ErrorKind, Memory, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer};
 
 use crate::chunk::Chunk;
 use crate::engine::evaluate::{coords, declared};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
 use flagstone_io::{AtomicDir, AtomicFile, DIRECT_BLOCK_BYTES, DirectFile, OutputOptions};
 
 use super::files::{FileSink, StackSink, stack_file, write_failed};

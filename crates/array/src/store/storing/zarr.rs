@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Execute, Result};
+use flagstone_common::{Error, Result};
+use flagstone_graph::Execute;
 use flagstone_io::AtomicDir;
 
 use super::targets::{Planned, StoreTo, Target};

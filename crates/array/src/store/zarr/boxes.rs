@@ -4,7 +4,7 @@
 
 /// A box inside an array that lies in C order.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Corner<'a> {
     /// The array's shape.
     pub(crate) shape: &'a [usize],
     /// The box's first element.
@@ -14,7 +14,7 @@ pub(crate) struct Place<'a> {
 /// Calls `each` with the byte offsets of every run of a box of `lengths` in `places`, and the
 /// bytes of a run: as long as the box is contiguous in all of them.
 fn runs<const N: usize>(
-    places: [Place<'_>; N],
+    places: [Corner<'_>; N],
     lengths: &[usize],
     item: usize,
     each: &mut dyn FnMut([usize; N], usize),
@@ -67,8 +67,8 @@ fn runs<const N: usize>(
 
 /// Copies a box of `lengths` elements of `item` bytes from one array to another.
 pub(crate) fn copy_box(
-    (from, from_place): (&[u8], Place<'_>),
-    (to, to_place): (&mut [u8], Place<'_>),
+    (from, from_place): (&[u8], Corner<'_>),
+    (to, to_place): (&mut [u8], Corner<'_>),
     lengths: &[usize],
     item: usize,
 ) {
@@ -78,7 +78,7 @@ pub(crate) fn copy_box(
 }
 
 /// Fills a box with one element.
-pub(crate) fn fill_box(to: &mut [u8], place: Place<'_>, lengths: &[usize], element: &[u8]) {
+pub(crate) fn fill_box(to: &mut [u8], place: Corner<'_>, lengths: &[usize], element: &[u8]) {
     runs([place], lengths, element.len(), &mut |[at], run| {
         let run = &mut to[at..at + run];
         match element {
@@ -100,11 +100,11 @@ mod tests {
         let from: Vec<u8> = (0..4 * 5 * 3 * 2).collect();
         let mut to = vec![255u8; 3 * 3 * 3 * 2];
         let (a, b) = (
-            Place {
+            Corner {
                 shape: &[4, 5, 3],
                 at: &[1, 2, 0],
             },
-            Place {
+            Corner {
                 shape: &[3, 3, 3],
                 at: &[0, 1, 0],
             },
@@ -124,7 +124,7 @@ mod tests {
         }
         fill_box(&mut to, b, &[1, 1, 2], &[7, 8]);
         assert_eq!(to[6..12], [7, 8, 7, 8, to[10], to[11]]);
-        let scalar = Place {
+        let scalar = Corner {
             shape: &[],
             at: &[],
         };

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 use serde_json::{Value, json};
 
 use super::metadata::read_json;

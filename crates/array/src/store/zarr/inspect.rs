@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 use serde_json::Value;
 
 use super::metadata::{describe, members};

@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
-use flagstone_graph::{Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
 
 use crate::store::storing::files::write_failed;
 

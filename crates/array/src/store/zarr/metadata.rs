@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 use serde_json::{Value, json};
 use zarrs::array::ArrayMetadata;
 
@@ -249,7 +249,7 @@ pub(crate) fn describe(path: &Path) -> Result<Described> {
     }
 }
 
-fn is_group(path: &Path) -> flagstone_graph::Error {
+fn is_group(path: &Path) -> flagstone_common::Error {
     let mut members = members(path);
     let more = members.len().saturating_sub(MEMBERS_MAX);
     members.truncate(MEMBERS_MAX);

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
 
 use super::read::ReadZarr;
 use super::stored::Stored;

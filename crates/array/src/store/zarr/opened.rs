@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 
 use crate::store::failure::{failure, unreadable};
 
@@ -16,7 +16,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    pub(super) fn damaged(&self, what: &str) -> flagstone_graph::Error {
+    pub(super) fn damaged(&self, what: &str) -> flagstone_common::Error {
         failure(&self.path, &format!("the chunk is damaged: {what}"), None)
     }
 

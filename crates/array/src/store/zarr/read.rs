@@ -7,10 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Counter, Deps, Error, ErrorKind, Footprint, Inputs, IoBytes, Layer, Result, TaskContext,
-    TokenHasher,
-};
+use flagstone_common::{Counter, Error, ErrorKind, Result, TaskContext, TokenHasher};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer};
 
 use super::stored::Stored;
 use crate::chunk::Chunk;

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use flagstone_graph::Result;
+use flagstone_common::Result;
 use zarrs::array::{Array as Zarr, CodecChain, data_type};
 
-use super::boxes::{Place, copy_box, fill_box};
+use super::boxes::{Corner, copy_box, fill_box};
 use super::opened::Opened;
 use super::packing::Packing;
 use crate::elements::dtype::DType;
@@ -129,7 +129,7 @@ impl Shards {
                     .collect()
             };
             let (in_chunk, in_out) = (relative(&place), relative(&region));
-            let to = Place {
+            let to = Corner {
                 shape: own,
                 at: &in_out,
             };
@@ -150,7 +150,7 @@ impl Shards {
             let packed = opened.read_part(entry[0], entry[1], most)?;
             moved += entry[1];
             let elements = self.packing.unpack(packed, &self.inner).map_err(damaged)?;
-            let from = Place {
+            let from = Corner {
                 shape: &self.inner,
                 at: &in_chunk,
             };
@@ -189,11 +189,11 @@ impl Shards {
         let mut inner = vec![0; self.inner.iter().product::<usize>() * item];
         for chunk in 0..grid.len() {
             let at: Vec<usize> = grid.region(chunk).iter().map(|range| range.start).collect();
-            let from = Place {
+            let from = Corner {
                 shape: shard,
                 at: &at,
             };
-            let to = Place {
+            let to = Corner {
                 shape: &self.inner,
                 at: &zeros,
             };

@@ -8,11 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flagstone_graph::{Result, TokenHasher};
+use flagstone_common::{Result, TokenHasher};
 use flagstone_io::open_regular;
 use zarrs::array::{Array as Zarr, ArrayMetadata};
 
-use super::boxes::{Place, copy_box, fill_box};
+use super::boxes::{Corner, copy_box, fill_box};
 use super::given::GivenGrid;
 use super::layout::{grid, shape_of, shard_shape, zarr_type};
 use super::metadata::{Described, describe};
@@ -243,7 +243,7 @@ impl Stored {
             .map(|(part, o)| part.start - o)
             .collect();
         let zeros = vec![0; own.len()];
-        let to = Place {
+        let to = Corner {
             shape: &own,
             at: &zeros,
         };
@@ -271,7 +271,7 @@ impl Stored {
             let packed = opened.read_part(0, opened.length, most)?;
             let elements = self.packing.unpack(packed, &stored);
             let elements = elements.map_err(|message| opened.damaged(&message))?;
-            let from = Place {
+            let from = Corner {
                 shape: &stored,
                 at: &at,
             };

@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flagstone_graph::{Error, ErrorKind, Result, TaskContext};
+use flagstone_common::{Error, ErrorKind, Memory, Result, TaskContext};
 use flagstone_io::DirectFile;
-use flagstone_memory::Memory;
 
-use super::boxes::{Place, copy_box, fill_box};
+use super::boxes::{Corner, copy_box, fill_box};
 use super::lock::ChunkLock;
 use super::shards::is_fill;
 use super::stored::Stored;
@@ -176,7 +175,7 @@ impl Sink for ZarrSink {
         } else {
             values = Buffer::<u8>::leased(shape.iter().product::<usize>() * item, memory)?;
             let zeros = vec![0; shape.len()];
-            let all = Place {
+            let all = Corner {
                 shape: &shape,
                 at: &zeros,
             };
@@ -187,7 +186,7 @@ impl Sink for ZarrSink {
                 let bytes = own.iter().product::<usize>() * item;
                 let mut old = Buffer::<u8>::leased(bytes, memory)?;
                 stored.read(&coords, &span, &mut old)?;
-                let from = Place {
+                let from = Corner {
                     shape: &own,
                     at: &zeros,
                 };
@@ -198,11 +197,11 @@ impl Sink for ZarrSink {
                 parts.map(|(range, from)| range.start - from).collect()
             };
             let block_start: Vec<usize> = cell.region.iter().map(|range| range.start).collect();
-            let from = Place {
+            let from = Corner {
                 shape: &lengths(cell.region),
                 at: &starts(cell.part, &block_start),
             };
-            let to = Place {
+            let to = Corner {
                 shape: &shape,
                 at: &starts(cell.part, &origin),
             };

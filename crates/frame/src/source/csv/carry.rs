@@ -4,7 +4,7 @@
 //! is looked at again only when it is twice as long (or the file ends), and has a limit with a name:
 //! reading stays linear, and ends with the place where the record starts.
 
-use flagstone_memory::{Lease, Memory, NeedsMemory};
+use flagstone_common::{Lease, Memory, NeedsMemory};
 
 use super::RECORD_BYTES_MAX;
 

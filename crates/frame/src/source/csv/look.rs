@@ -4,9 +4,8 @@
 //! a name that nobody gave.
 
 use encoding_rs::Encoding;
-use flagstone_graph::{Error, Result};
-use flagstone_io::{Place, binary};
-use flagstone_memory::{Memory, format_count};
+use flagstone_common::{Error, Memory, Origin, Result, format_count};
+use flagstone_io::binary;
 
 use super::names;
 use super::options::CsvOptions;
@@ -310,12 +309,12 @@ impl<'a> Looking<'a> {
     fn wrong(&self, start: usize, at: usize, what: &str) -> Error {
         let start = start + self.first;
         let before = memchr::memchr_iter(self.format.line_end, &self.head.text[..start]);
-        let place = Place {
+        let place = Origin {
             file: Some(self.head.path),
             line: Some(1 + before.count() as u64),
             column: Some(at as u64 + 1),
             byte: Some(self.head.offset + (start + at) as u64),
         };
-        Error::new(flagstone_graph::ErrorKind::Failed, place.says(what))
+        Error::new(flagstone_common::ErrorKind::Failed, place.says(what))
     }
 }

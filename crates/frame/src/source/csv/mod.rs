@@ -21,13 +21,14 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use flagstone_graph::{Inputs, IoBytes, Quality, Result, TaskContext};
-use flagstone_io::{ByteRange, ReadOptions};
+use flagstone_common::{Quality, Result, TaskContext};
+use flagstone_graph::{Inputs, IoBytes};
+use flagstone_io::{ByteRange, Io, ReadOptions};
 
 use super::bad::BadRecords;
 use super::open::Mixed;
 use super::text::TextFiles;
-use super::{BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan, with_io};
+use super::{BATCH_TEXT_BYTES, Outcome, PartitionSource, Scan};
 use crate::csv::column::columns_bytes;
 use crate::schema::kind::Kind;
 
@@ -125,7 +126,7 @@ impl PartitionSource for CsvSource {
         let mut reading = Reading::new(self, partition, scan, ctx)?;
         for (at, range) in self.files.ranges(partition).iter().enumerate() {
             if !reading.log.misaligned {
-                with_io(ctx, |io| reading.range(at, range, io, ctx, each))?;
+                reading.range(at, range, &Io::of_task(ctx), ctx, each)?;
             }
         }
         let (mut log, blank) = reading.finish(each)?;

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{
-    Block, Deps, Error, Execute, Footprint, Graph, Inputs, IoBytes, Layer, Result, TaskContext,
-};
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_graph::{Block, Deps, Execute, Footprint, Graph, Inputs, IoBytes, Layer};
 use flagstone_io::{
     ByteOrder, ByteRange, Compression, DecompressingReader, InputFile, Io, ReadOptions,
 };
@@ -15,7 +14,6 @@ use super::look::{Head, Look, Seen, look};
 use super::sniff::{Sniffed, sniff};
 use super::{CsvOptions, CsvSource, Sniff};
 use crate::csv::ends::CARRIAGE_RETURN;
-use crate::error::io_error;
 use crate::json::Mixing;
 use crate::schema::kind::Kind;
 use crate::source::open::{Mixed, partition};
@@ -85,7 +83,11 @@ pub(crate) fn open(
     let known: HashSet<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
     let mut given = options.types.iter();
     if let Some((unknown, _)) = given.find(|(name, _)| !known.contains(name.as_str())) {
-        let message = format!("a type is given for the column {unknown:?}, which is not there");
+        let columns: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let message = format!(
+            "a type is given for the column {unknown:?}, which is not there: {}",
+            listed(&columns)
+        );
         return Err(Error::invalid(message));
     }
     let partitions = Arc::new(partition(files));
@@ -231,10 +233,9 @@ impl Layer for SampleLayer {
 
     fn run(&self, task: u32, _: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let file = &self.files[task as usize];
-        let cancelled = || ctx.is_cancelled();
         // what is looked at here is counted when it is read
-        let io = Io::new(ctx.memory()).cancelled(&cancelled);
-        let mut reader = DecompressingReader::open(file, &io).map_err(io_error)?;
+        let io = Io::of_task(ctx).uncounted();
+        let mut reader = DecompressingReader::open(file, &io)?;
         let (mut text, mut filled) = (Vec::<u8>::new(), 0);
         let mut lease = ctx.reserve(0)?;
         let mut wanted = self.head_bytes as usize;
@@ -248,7 +249,7 @@ impl Layer for SampleLayer {
             text.resize(wanted, 0);
             while filled < wanted {
                 ctx.check_cancelled()?;
-                match reader.read_bytes(&mut text[filled..]).map_err(io_error)? {
+                match reader.read_bytes(&mut text[filled..])? {
                     0 => break,
                     read => filled += read,
                 }
@@ -268,7 +269,7 @@ impl Layer for SampleLayer {
                 Look::Seen(seen) => return Ok(Block::value(Some(seen))),
                 Look::Nothing if is_whole => return Ok(Block::value(None::<Seen>)),
                 _ if filled >= FIRST_RECORD_BYTES_MAX => {
-                    let limit = flagstone_memory::format_bytes(FIRST_RECORD_BYTES_MAX as u64);
+                    let limit = flagstone_common::format_bytes(FIRST_RECORD_BYTES_MAX as u64);
                     return Err(Error::failed(format!(
                         "{}:1: the first record does not end within {limit}: is a quote in it not \
                          closed?",
@@ -284,5 +285,15 @@ impl Layer for SampleLayer {
     fn io_bytes(&self, _: u32) -> IoBytes {
         // it is read again, and counted then
         IoBytes::default()
+    }
+}
+
+/// The columns that there are, or the first of them.
+fn listed(columns: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    let shown = columns[..columns.len().min(SHOWN)].join(", ");
+    match columns.len().checked_sub(SHOWN) {
+        None | Some(0) => format!("there are {shown}"),
+        Some(more) => format!("there are {shown} and {more} more"),
     }
 }

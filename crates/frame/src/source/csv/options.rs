@@ -1,8 +1,10 @@
 //! How delimited text is read: what differs between the files that people call CSV.
 
+use std::collections::HashSet;
+
 use arrow::datatypes::DataType;
 use encoding_rs::{Encoding, UTF_8};
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 use crate::csv::ends::LINE_FEED;
 use crate::csv::split::Format;
@@ -88,11 +90,26 @@ impl Default for CsvOptions {
 
 impl CsvOptions {
     /// Commas, double quotes, a header.
+    ///
+    /// ```
+    /// use flagstone_frame::CsvOptions;
+    /// assert_eq!((CsvOptions::csv().delimiter, CsvOptions::csv().quote), (b',', Some(b'"')));
+    /// ```
     pub fn csv() -> Self {
         Self::default()
     }
 
-    /// As the head of the first file shows.
+    /// Delimiter, quote and header that the head of the first file shows.
+    ///
+    /// ```
+    /// use flagstone_frame::{CsvOptions, DataFrame};
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.csv"), "id;name\n1;ann\n2;bo\n")?;
+    /// let frame = DataFrame::read_csv(dir.path().join("a.csv"), CsvOptions::sniffed());
+    /// assert_eq!(frame.schema()?.fields().len(), 2);
+    /// assert!(frame.notes()?[0].contains("';'"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sniffed() -> Self {
         CsvOptions {
             sniff: Sniff::ALL,
@@ -132,7 +149,9 @@ impl CsvOptions {
 
     /// Mistakes that would make reading meaningless.
     pub(crate) fn check(&self) -> Result<()> {
-        let wrong = |what: &str| Err(Error::invalid(format!("the CSV options are wrong: {what}")));
+        let wrong = |what: &str| -> Result<()> {
+            Err(Error::invalid(format!("the CSV options are wrong: {what}")))
+        };
         let ends = |byte: u8| matches!(byte, b'\n' | b'\r') || !byte.is_ascii();
         if ends(self.delimiter) || self.quote.is_some_and(ends) || self.escape.is_some_and(ends) {
             return wrong("delimiter, quote and escape are ASCII characters and no line ends");
@@ -143,6 +162,25 @@ impl CsvOptions {
         let comment = |byte: u8| byte == self.delimiter || ends(byte) || self.quote == Some(byte);
         if self.comment.is_some_and(comment) {
             return wrong("a comment begins with an ASCII character of its own");
+        }
+        let names = self.names.iter().flatten().map(String::as_str);
+        let mut seen = HashSet::new();
+        for (i, name) in names.enumerate() {
+            if name.is_empty() {
+                return wrong(&format!(
+                    "the name of column {} is empty: give it one",
+                    i + 1
+                ));
+            }
+            if !seen.insert(name) {
+                return wrong(&format!(
+                    "{name:?} is the name of two columns: give each its own"
+                ));
+            }
+        }
+        let mut seen = HashSet::new();
+        if let Some((name, _)) = self.types.iter().find(|(name, _)| !seen.insert(name)) {
+            return wrong(&format!("{name:?} is given a type twice: once is enough"));
         }
         self.encoding()?;
         if self.escape.is_some() && self.quote.is_none() {

@@ -6,8 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use flagstone_graph::Result;
-use flagstone_memory::Memory;
+use flagstone_common::{Memory, Result};
 
 use super::look::Head;
 use super::options::CsvOptions;
@@ -351,7 +350,7 @@ fn each_record(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flagstone_memory::Unlimited;
+    use flagstone_common::Unlimited;
 
     fn found(text: &str, given: CsvOptions) -> String {
         let head = Head {

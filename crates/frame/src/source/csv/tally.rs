@@ -3,7 +3,7 @@
 //! Once as they come from the file, and once as what became of them. Where the two differ, lines
 //! were lost without a word, and the run fails rather than to say that all is well.
 
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Result};
 
 /// What became of lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

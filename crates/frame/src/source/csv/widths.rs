@@ -5,8 +5,7 @@
 //! told too, and their records are bad ones. A single record says nothing, nor does a header of one
 //! field: that may be a title.
 
-use flagstone_graph::Result;
-use flagstone_memory::format_count;
+use flagstone_common::{Result, format_count};
 
 use crate::csv::split::{Format, Record, Splitter};
 

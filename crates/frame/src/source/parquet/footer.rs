@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Fields, Schema, TimeUnit};
-use flagstone_graph::{Error, Result};
+use flagstone_common::{Error, Lease, Memory, Result};
 use flagstone_io::InputFile;
-use flagstone_memory::{Lease, Memory};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
@@ -160,7 +159,7 @@ fn footer_too_large(path: &Path, len: u64, error: Error) -> Error {
     let message = format!(
         "{}: its footer has {}: {}",
         path.display(),
-        flagstone_memory::format_bytes(len),
+        flagstone_common::format_bytes(len),
         error.message()
     );
     error.with_message(message)

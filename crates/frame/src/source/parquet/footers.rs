@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::Fields;
-use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer, Result, TaskContext, Value};
+use flagstone_common::{Result, TaskContext};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer, Value};
 use flagstone_io::InputFile;
 
 use super::footer::{OldTimes, Opened, estimate, open};
@@ -13,9 +14,9 @@ use crate::error::file_error;
 /// So many pages of a column are looked at for the plan: its dictionary and its first page.
 const PLANNED_PAGES: usize = 2;
 
-/// Where a row group is.
+/// A row group of a file: where it is, and what reading it takes.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct RowGroup {
     pub(super) file: usize,
     pub(super) row_group: usize,
     pub(super) rows: u64,
@@ -56,7 +57,7 @@ impl Need {
 pub(super) struct Footer {
     pub(super) fields: Fields,
     pub(super) metadata: HashMap<String, String>,
-    pub(super) row_groups: Vec<Place>,
+    pub(super) row_groups: Vec<RowGroup>,
     pub(super) bytes: u64,
 }
 
@@ -78,7 +79,7 @@ impl FooterLayer {
         }
     }
 
-    fn places(&self, task: u32, opened: &Opened, ctx: &TaskContext<'_>) -> Result<Vec<Place>> {
+    fn places(&self, task: u32, opened: &Opened, ctx: &TaskContext<'_>) -> Result<Vec<RowGroup>> {
         let path = self.files[task as usize].path();
         let mut places = Vec::new();
         for (row_group, group) in opened.parquet().row_groups().iter().enumerate() {
@@ -99,7 +100,7 @@ impl FooterLayer {
                 });
                 start = start.min(column.byte_range().0);
             }
-            places.push(Place {
+            places.push(RowGroup {
                 file: task as usize,
                 row_group,
                 rows: group.num_rows() as u64,
@@ -137,7 +138,9 @@ impl Layer for FooterLayer {
         let opened = open(path, self.times, ctx.memory())?;
         let row_groups = self.places(task, &opened, ctx)?;
         let leaves = row_groups.iter().map(|place| {
-            size_of::<Place>() + place.leaves.len() * size_of::<Need>() + place.old_times.len() * 8
+            size_of::<RowGroup>()
+                + place.leaves.len() * size_of::<Need>()
+                + place.old_times.len() * 8
         });
         let heap_bytes = leaves.sum::<usize>() as u64;
         // how Arrow and pandas saw the columns is said anew by whoever writes them

@@ -15,34 +15,31 @@ mod footers;
 mod leaves;
 mod pages;
 mod prune;
+mod reading;
 mod thrift;
 mod times;
-mod trouble;
+pub(crate) mod trouble;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
-use flagstone_graph::{
-    Counter, Error, Execute, Graph, Inputs, IoBytes, Quality, Result, TaskContext,
-};
+use flagstone_common::{Counter, Error, Quality, Result, TaskContext, format_bytes, format_count};
+use flagstone_graph::{Execute, Graph, Inputs, IoBytes};
 use flagstone_io::InputFile;
-use flagstone_memory::{format_bytes, format_count};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use self::footer::{OldTimes, Opened, open};
-use self::footers::{Footer, FooterLayer, Place};
-use self::leaves::{leaf_ranges, mask, wanted_leaves};
-use self::trouble::{caught, caught_parquet};
-use self::values::{Repeated, missing, refused_batch};
+use self::footers::{Footer, FooterLayer, RowGroup};
+use self::leaves::{leaf_ranges, wanted_leaves};
+use self::reading::Reading;
+use self::trouble::caught;
+use self::values::refused_batch;
 use super::{BATCH_ROWS, Outcome, PartitionSource, Scan, Widening};
-use crate::error::{arrow_error, file_error};
 use crate::partition::batch_bytes;
-use crate::schema::shape::{part_of, reshape_members, unify_fields, with_members, without_members};
+use crate::schema::shape::{unify_fields, with_members, without_members};
 
 /// Batches have fewer rows where rows are so long that a full batch would take more than this.
 const BATCH_BYTES: u64 = 16 << 20;
@@ -57,7 +54,7 @@ pub(crate) struct ParquetSource {
     files: Vec<InputFile>,
     /// Bytes of each file's footer.
     footers: Vec<u64>,
-    row_groups: Arc<Vec<Place>>,
+    row_groups: Arc<Vec<RowGroup>>,
     times: OldTimes,
     log: Mutex<BTreeMap<u32, Met>>,
     /// Partitions whose rows stand in the data-quality ledger from a reading before.
@@ -98,7 +95,7 @@ impl ParquetSource {
             });
         }
         let (fields, metadata) =
-            known.ok_or_else(|| Error::invalid("there is no Parquet file to read"))?;
+            known.ok_or_else(|| Error::invalid("there is no Parquet file to read: name one"))?;
         Ok(ParquetSource {
             schema: Arc::new(Schema::new(fields)),
             metadata,
@@ -115,7 +112,7 @@ impl ParquetSource {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same files with old times as microseconds, of which some partitions' rows are counted.
+    /// These files with old times as microseconds, of which some partitions' rows are counted.
     fn in_microseconds(&self, counted: BTreeSet<u32>) -> Self {
         let mut next = ParquetSource {
             schema: self.schema.clone(),
@@ -133,13 +130,13 @@ impl ParquetSource {
         next
     }
 
-    fn place_of(&self, partition: u32) -> (&Place, &Path) {
+    fn place_of(&self, partition: u32) -> (&RowGroup, &Path) {
         let place = &self.row_groups[partition as usize];
         (place, self.files[place.file].path())
     }
 
     /// What decoding the wanted leaves takes beside their batches, and what a batch takes.
-    fn pages(&self, place: &Place, leaves: &[usize]) -> (u64, u64) {
+    fn pages(&self, place: &RowGroup, leaves: &[usize]) -> (u64, u64) {
         let needs = || leaves.iter().filter_map(|&leaf| place.leaves.get(leaf));
         let held: u64 = needs().map(|need| need.held_bytes()).sum();
         let largest = needs().map(|need| need.largest_bytes()).max().unwrap_or(0);
@@ -373,152 +370,5 @@ impl ParquetSource {
             0 | 1 => first,
             more => format!("{first} and {}", format_count(more as u64 - 1, "more file")),
         }
-    }
-
-    /// A batch as rows of the frame: files may differ by columns of nulls.
-    fn shaped(&self, batch: RecordBatch, scan: &Scan) -> Result<RecordBatch> {
-        let read = batch.schema();
-        let wanted = scan
-            .columns
-            .iter()
-            .map(|&column| &self.schema.fields()[column]);
-        let fields: Fields = wanted
-            .zip(read.fields())
-            .map(|(full, read)| {
-                let data_type = part_of(read.data_type(), full.data_type());
-                full.as_ref().clone().with_data_type(data_type)
-            })
-            .collect();
-        if fields == *read.fields() {
-            return Ok(batch);
-        }
-        let rows = batch.num_rows();
-        let columns = reshape_members(read.fields(), batch.columns(), &fields, rows);
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let schema = Arc::new(Schema::new(fields));
-        let columns = columns.map_err(arrow_error)?;
-        RecordBatch::try_new_with_options(schema, columns, &options).map_err(arrow_error)
-    }
-
-    /// Leases what the headers of all wanted pages say, and looks at what is stored once.
-    fn lease_pages(
-        &self,
-        place: &Place,
-        opened: &Opened,
-        leaves: &[usize],
-        ctx: &TaskContext<'_>,
-    ) -> Result<(flagstone_memory::Lease, Repeated)> {
-        let path = self.files[place.file].path();
-        let group = opened.parquet().row_group(place.row_group);
-        let (mut held, mut largest) = (0u64, (0, None));
-        let mut dictionaries = Vec::with_capacity(leaves.len());
-        for &leaf in leaves {
-            ctx.check_cancelled()?;
-            let column = group.column(leaf);
-            let pages = pages::look(&opened.file, column, usize::MAX)
-                .map_err(|error| file_error("read", path, error))?;
-            held = held.saturating_add(pages.held_bytes);
-            dictionaries.push(pages.dictionary_bytes);
-            if pages.largest_bytes > largest.0 {
-                largest = (pages.largest_bytes, Some(leaf));
-            }
-        }
-        let bytes = held.saturating_add(largest.0);
-        let lease = ctx.reserve(bytes).map_err(|error| {
-            let name = largest.1.map_or(String::new(), |leaf| {
-                let parts = group.column(leaf).column_path().parts().join(" > ");
-                format!(" (column {parts:?} has one of {})", format_bytes(largest.0))
-            });
-            let missing = missing(&error);
-            let message = format!(
-                "{}: row group {}: its pages take {} as they are decoded{name}: {}{missing}",
-                path.display(),
-                place.row_group,
-                format_bytes(bytes),
-                error.message()
-            );
-            error.with_message(message)
-        })?;
-        let (mut repeated, file) = (Repeated::default(), &opened.file);
-        let rows = group.num_rows().max(0) as u64;
-        for (&leaf, &dictionary) in leaves.iter().zip(&dictionaries) {
-            ctx.check_cancelled()?;
-            repeated.add(file, path, group.column(leaf), dictionary, rows)?;
-        }
-        Ok((lease, repeated))
-    }
-}
-
-/// A row group being decoded.
-struct Reading<'a> {
-    opened: &'a Opened,
-    path: &'a Path,
-    row_group: usize,
-    rows: usize,
-}
-
-impl Reading<'_> {
-    fn place(&self) -> String {
-        format!("row group {}", self.row_group)
-    }
-
-    fn start(&self, leaves: &[usize]) -> Result<ParquetRecordBatchReader> {
-        self.start_of(&self.opened.metadata, leaves)
-    }
-
-    fn start_of(
-        &self,
-        metadata: &parquet::arrow::arrow_reader::ArrowReaderMetadata,
-        leaves: &[usize],
-    ) -> Result<ParquetRecordBatchReader> {
-        let file = self.opened.file.try_clone();
-        let file = file.map_err(|error| file_error("read", self.path, error))?;
-        let descriptor = metadata.metadata().file_metadata().schema_descr();
-        let place = || self.place();
-        caught_parquet(self.path, place, || {
-            ParquetRecordBatchReaderBuilder::<File>::new_with_metadata(file, metadata.clone())
-                .with_row_groups(vec![self.row_group])
-                .with_projection(mask(leaves, descriptor))
-                .with_batch_size(self.rows)
-                .build()
-        })
-    }
-
-    fn next(
-        &self,
-        reader: &mut ParquetRecordBatchReader,
-        leaves: &[usize],
-    ) -> Result<Option<RecordBatch>> {
-        let mut next = || reader.next().transpose().map_err(arrow_error);
-        // the column is looked for only when something is wrong
-        let column = std::cell::OnceCell::new();
-        let place = || {
-            let name = column.get_or_init(|| self.damaged_column(leaves));
-            let name = name
-                .as_ref()
-                .map_or(String::new(), |name| format!(", column {name:?}"));
-            format!("row group {}{name}", self.row_group)
-        };
-        caught(self.path, place, &mut next)
-    }
-
-    /// The first of the wanted columns that cannot be decoded.
-    fn damaged_column(&self, leaves: &[usize]) -> Option<String> {
-        let descriptor = self.opened.parquet().file_metadata().schema_descr();
-        let is_damaged = |leaf: &usize| {
-            let read = caught(
-                self.path,
-                || self.place(),
-                || {
-                    for batch in self.start(&[*leaf])? {
-                        batch.map_err(arrow_error)?;
-                    }
-                    Ok(())
-                },
-            );
-            read.is_err()
-        };
-        let leaf = leaves.iter().copied().find(is_damaged)?;
-        Some(descriptor.column(leaf).path().string())
     }
 }

@@ -1,4 +1,4 @@
-//! As much of Thrift's compact protocol as tells how large a page is before it is decoded.
+//! Thrift's compact protocol, as much of it as tells how large a page is before it is decoded.
 //!
 //! The decoder of pages allocates what a page's header says. Headers are read here first, a few
 //! bytes each, so that the bytes are leased, or refused, before. So is the footer: its decoder makes
@@ -15,7 +15,7 @@ pub(super) struct PageHeader {
     /// The page is a dictionary.
     pub(super) is_dictionary: bool,
     pub(super) uncompressed_bytes: u64,
-    /// As it stands behind the header.
+    /// The length of the page behind the header.
     pub(super) compressed_bytes: u64,
     /// How long the header itself is.
     pub(super) len: usize,

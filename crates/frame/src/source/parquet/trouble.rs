@@ -1,4 +1,4 @@
-//! What is wrong with a Parquet file, in words that name it.
+//! What is wrong with a file of columns, in words that name it.
 //!
 //! Decoders of other people's files meet anything, and some of it makes them panic. Every call of
 //! one goes through [`caught`], so that what is wrong has the file's name and its place in it.
@@ -7,13 +7,13 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use flagstone_graph::{Error, ErrorKind, Result};
+use flagstone_common::{Error, ErrorKind, Result};
 use parquet::errors::ParquetError;
 
 use crate::error::{lower_case, parquet_error, system_error, without_category};
 
 /// Calls a decoder; a panic of it becomes an error as any other.
-pub(super) fn caught<T>(
+pub(crate) fn caught<T>(
     path: &Path,
     place: impl Fn() -> String,
     decode: impl FnOnce() -> Result<T>,
@@ -27,7 +27,7 @@ pub(super) fn caught<T>(
     }
 }
 
-/// The same for calls that fail with the decoder's own error.
+/// Calls a decoder that fails with the library's own error.
 pub(super) fn caught_parquet<T>(
     path: &Path,
     place: impl Fn() -> String,

@@ -8,8 +8,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_graph::{Error, Result};
-use flagstone_memory::format_bytes;
+use flagstone_common::{Error, Result, format_bytes};
 use parquet::basic::Type as PhysicalType;
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::ColumnChunkMetaData;

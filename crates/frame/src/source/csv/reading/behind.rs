@@ -2,15 +2,13 @@
 //! those that do not end.
 
 use arrow::array::RecordBatch;
-use flagstone_graph::{Error, Result};
-use flagstone_io::Io;
-use flagstone_memory::{NeedsMemory, format_bytes, format_count};
+use flagstone_common::{Error, NeedsMemory, Origin, Result, format_bytes, format_count};
 
 use super::super::RECORD_BYTES_MAX;
 use super::super::carry::Carry;
 use super::{At, Reading};
 use crate::csv::ends;
-use crate::source::bad::{Place, Text};
+use crate::source::bad::{Text, Unreadable};
 
 impl Reading<'_> {
     /// Reads the records of a text that is kept; what goes on behind it stays.
@@ -58,7 +56,7 @@ impl Reading<'_> {
             );
             return Err(self.fatal(carry, &what, at)?);
         }
-        let place = Place {
+        let place = Unreadable {
             range: at.range,
             record: &carry.text()[..carry.text().len().min(1 << 16)],
             offset: carry.offset,
@@ -76,7 +74,7 @@ impl Reading<'_> {
 
     /// The error about a record that is kept.
     fn fatal(&mut self, carry: &Carry, what: &str, at: &At<'_>) -> Result<Error> {
-        let place = Place {
+        let place = Unreadable {
             range: at.range,
             record: &[],
             offset: carry.offset,
@@ -94,13 +92,12 @@ impl Reading<'_> {
     /// Memory does not do for a record that goes on: it is named, since a quote may be the reason.
     pub(super) fn does_not_end(&self, needs: NeedsMemory, offset: u64, at: &At<'_>) -> Error {
         let file = &at.range.file;
-        let quiet = Io::new(at.io.memory).source(at.io.source);
-        let quiet = quiet.cancelled(at.io.cancelled);
         let files = &self.source.files;
-        let line = files
-            .numbers
-            .number_at(file, offset, &files.delimiter(file), &quiet);
-        let place = flagstone_io::Place {
+        let line =
+            files
+                .numbers
+                .number_at(file, offset, &files.delimiter(file), &at.io.uncounted());
+        let place = Origin {
             file: Some(file.path()),
             line: line.ok(),
             column: None,

@@ -1,0 +1,143 @@
+//! From a frame to layers: its files listed, its plan made, and pushed into a graph.
+
+use std::sync::Arc;
+
+use flagstone_common::{Error, ErrorKind, Result};
+use flagstone_graph::{Execute, Graph, LayerId, Resources, SerialExecutor};
+
+use super::DataFrame;
+use crate::ops::collect::Collect;
+use crate::plan::stack::planned;
+use crate::plan::{logical, lower};
+use crate::source::PartitionSource;
+use crate::terminal::{self, Output};
+
+impl DataFrame {
+    /// The frame's source, its files listed and their heads looked at.
+    pub(super) fn open(&self, execute: &dyn Execute) -> Result<Arc<dyn PartitionSource>> {
+        let source = self.node.source().open(execute);
+        source.map_err(|error| self.locate_source(error))
+    }
+
+    /// The frame over its source, ready to run.
+    ///
+    /// When the session's budget is a little too small even to look at the heads of the files, they are
+    /// looked at one by one outside of it, once: the plan that follows then says the budget that all of
+    /// it needs, rather than the user climbing there by one refusal after the other. Heads that need
+    /// more are refused.
+    pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
+        const OUTSIDE_BYTES_MAX: u64 = 16 << 20;
+        let is_little = |error: &Error| {
+            let smallest = error.smallest_budget();
+            error.kind() == ErrorKind::Budget && smallest.is_some_and(|b| b <= OUTSIDE_BYTES_MAX)
+        };
+        let source = match self.open(execute) {
+            Err(error) if is_little(&error) => self.open(&SerialExecutor)?,
+            opened => opened?,
+        };
+        self.lower_over(&source)
+    }
+
+    /// The frame over a source that is open, ready to run.
+    pub(crate) fn lower_over(&self, source: &Arc<dyn PartitionSource>) -> Result<lower::Lowered> {
+        let node = &*self.node;
+        planned(|| {
+            let plan = logical::checked(node, source)?;
+            lower::lower(&plan).map_err(|error| node.locate(error))
+        })
+        .map_err(|error| node.locate(error))
+    }
+
+    fn locate_source(&self, error: Error) -> Error {
+        let mut node = &self.node;
+        while let Some(input) = node.input() {
+            node = input;
+        }
+        node.locate(error)
+    }
+
+    /// Pushes the layers that compute this frame; the last one has a block of type
+    /// [`Partition`](crate::Partition) for each partition.
+    ///
+    /// The schema is the one that the sampled heads of the files show: a graph that is built
+    /// cannot widen it. A partition that has more fails, and names the place. The terminals of the
+    /// frame widen; so does a schema that is given with the options of reading.
+    ///
+    /// ```
+    /// use flagstone_graph::{Execute, Graph, SerialExecutor};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let mut graph = Graph::new();
+    /// let layer = frame.build(&mut graph, &SerialExecutor)?;
+    /// let blocks = SerialExecutor.execute(&graph, &[layer])?;
+    /// let rows = blocks[0][0].downcast_ref::<flagstone_frame::Partition>().expect("rows");
+    /// assert_eq!(rows.row_count(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first mistake, with its source line.
+    pub fn build(&self, graph: &mut Graph, execute: &dyn Execute) -> Result<LayerId> {
+        let lowered = self.lower(execute)?;
+        let schema = lowered.schema.clone();
+        lowered.strict().push(graph, Arc::new(Collect { schema }))
+    }
+
+    /// Pushes the layers that [`compute_with`](Self::compute_with) would run first, so that their needs
+    /// can be certified before it does. They are not to be run themselves: the terminal looks again
+    /// where the files hold more than their heads showed.
+    ///
+    /// ```
+    /// use flagstone_graph::{Execute, Graph, SerialExecutor};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let mut graph = Graph::new();
+    /// let layer = frame.build_collected(&mut graph, &SerialExecutor, SerialExecutor.resources())?;
+    /// assert_eq!(graph.layer(layer).task_count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first mistake, with its source line.
+    pub fn build_collected(
+        &self,
+        graph: &mut Graph,
+        execute: &dyn Execute,
+        resources: Resources,
+    ) -> Result<LayerId> {
+        terminal::build_collected(self, graph, execute, resources)
+    }
+
+    /// Pushes the layer that writes this frame's rows as they come, so that its needs can be
+    /// certified before [`write_with`](Self::write_with) runs. It is not to be run itself: the
+    /// files are put together from what it writes.
+    ///
+    /// ```
+    /// use flagstone_frame::Output;
+    /// use flagstone_graph::{Graph, SerialExecutor};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let mut graph = Graph::new();
+    /// let output = Output::Parquet(Default::default());
+    /// let layer = frame.build_write(&mut graph, &SerialExecutor, &output)?;
+    /// assert_eq!(graph.layer(layer).task_count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first mistake, with its source line.
+    pub fn build_write(
+        &self,
+        graph: &mut Graph,
+        execute: &dyn Execute,
+        output: &Output,
+    ) -> Result<LayerId> {
+        terminal::build_write(self, graph, execute, output)
+    }
+}
