@@ -403,3 +403,30 @@ fn arrays_alone_take_few_packages() {
         );
     }
 }
+
+/// Paths in the text are those of a crate without its `src`, or ends of paths that were named before.
+#[test]
+fn architecture_names_files_that_exist() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let files: Vec<String> = ["crates", "tests", "datasets"]
+        .into_iter()
+        .flat_map(found_sources)
+        .map(|(file, _)| file.replace("/src/", "/"))
+        .collect();
+    let named: BTreeSet<&str> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.ends_with(".rs") && !word.contains(' '))
+        .collect();
+    assert!(named.len() > 50, "few files are named: {named:?}");
+    let gone: Vec<&&str> = named
+        .iter()
+        .filter(|named| {
+            !files
+                .iter()
+                .any(|file| format!("/{file}").ends_with(&format!("/{named}")))
+        })
+        .collect();
+    assert!(gone.is_empty(), "there are no files {gone:?}");
+}

@@ -5,7 +5,6 @@ use std::fs;
 use flagstone_array::{Array, StoreTo, ZarrOptions, ZarrVersion};
 use flagstone_graph::SerialExecutor;
 use ndarray::{ArrayD, IxDyn, s};
-use proptest::prelude::*;
 
 use super::{COMPRESSIONS, numbers};
 use crate::common::{Harness, quick_directory};
