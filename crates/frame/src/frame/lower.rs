@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use flagstone_common::{Error, ErrorKind, Result};
-use flagstone_graph::{Execute, Graph, LayerId, Resources, SerialExecutor};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Lower, Planner, Resources, SerialExecutor};
 
 use super::DataFrame;
 use crate::ops::collect::Collect;
@@ -11,6 +12,27 @@ use crate::plan::stack::planned;
 use crate::plan::{logical, lower};
 use crate::source::PartitionSource;
 use crate::terminal::{self, Output};
+
+impl Lower for DataFrame {
+    type Output = RecordBatch;
+
+    const SHARES: bool = false;
+
+    fn planner<'a>(&'a self, executor: &'a dyn Execute) -> Result<Planner<'a>> {
+        Ok(Box::new(move |graph, resources| {
+            Ok(vec![self.build_collected(graph, executor, resources)?])
+        }))
+    }
+
+    fn read(&self, blocks: &mut dyn Iterator<Item = Vec<Block>>) -> Result<RecordBatch> {
+        let batch = terminal::batch_of(blocks);
+        batch.ok_or_else(|| Error::bug("a dataframe has no block"))
+    }
+
+    fn compute_with(&self, executor: &dyn Execute) -> Result<RecordBatch> {
+        self.compute_with(executor)
+    }
+}
 
 impl DataFrame {
     /// The frame's source, its files listed and their heads looked at.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use flagstone_common::{Error, ErrorKind, Result};
-use flagstone_graph::{Execute, FreezeOptions, Graph, LayerId, Resources};
+use flagstone_graph::{Block, Execute, FreezeOptions, Graph, LayerId, Resources};
 
 use crate::frame::DataFrame;
 use crate::ops::collect::{Collect, ConcatLayer, CountRows};
@@ -194,6 +194,13 @@ pub(crate) fn build_collected(
     push_collected(frame.lower(execute)?, graph, resources.budget_bytes)
 }
 
+/// The one batch in the blocks of that layer.
+pub(crate) fn batch_of(blocks: &mut dyn Iterator<Item = Vec<Block>>) -> Option<RecordBatch> {
+    let block = blocks.next().into_iter().flatten().next()?;
+    let partition = block.downcast_ref::<Partition>()?;
+    partition.batches.first().cloned()
+}
+
 pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<RecordBatch> {
     let budget_bytes = execute.resources().budget_bytes;
     let attempt = |lowered: Lowered| {
@@ -201,13 +208,7 @@ pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<Record
         let mut graph = Graph::new();
         let whole = push_collected(lowered, &mut graph, budget_bytes)?;
         let blocks = execute.execute(&graph, &[whole])?;
-        let block = blocks.into_iter().flatten().next();
-        let partition = block
-            .as_ref()
-            .and_then(|block| block.downcast_ref::<Partition>());
-        let batch = partition
-            .and_then(|partition| partition.batches.first())
-            .cloned();
+        let batch = batch_of(&mut blocks.into_iter());
         Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(schema)))
     };
     let (batch, mut met) = run(frame, execute, attempt, |_| Ok(None))?;
