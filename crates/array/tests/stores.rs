@@ -293,3 +293,61 @@ fn no_store_replaces_what_its_array_is_computed_from() {
         .unwrap();
     zarr.store_with(&run, &StoreTo::Npy(&file, output)).unwrap();
 }
+
+/// A file system of 1 MiB in memory, unmounted on drop.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Nothing where this user may not mount.
+    fn mount() -> Option<SmallDisk> {
+        let disk = tempfile::tempdir().unwrap();
+        let mut command = std::process::Command::new("mount");
+        command
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(disk.path());
+        match command.output() {
+            Ok(output) if output.status.success() => Some(SmallDisk(disk)),
+            _ => {
+                eprintln!("skipped: this user cannot mount");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let mut command = std::process::Command::new("umount");
+        let _ = command.arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_under_a_store_is_out_of_disk() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let path = disk.0.path().join("x");
+    let options = OutputOptions::default();
+    let plain = ZarrOptions {
+        compression: ZarrCompression::None,
+        ..ZarrOptions::default()
+    };
+    let stores = [
+        StoreTo::Npy(&path, options),
+        StoreTo::Raw(&path, options),
+        StoreTo::NpyStack {
+            path: &path,
+            axis: 0,
+            length: 100,
+            output: options,
+        },
+        StoreTo::Zarr(&path, &plain),
+    ];
+    let array = Array::<f64>::ones(&[1000, 1000]);
+    for to in stores {
+        let error = array.store_with(&session(64 << 20), &to).unwrap_err();
+        assert!(error.is_out_of_disk(), "{error:?}");
+        assert_eq!(disk.0.path().read_dir().unwrap().count(), 0, "{error}");
+    }
+}

@@ -47,6 +47,7 @@ mod bag;
 mod field;
 mod item;
 mod json;
+mod lower;
 mod stage;
 mod then;
 

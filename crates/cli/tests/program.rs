@@ -32,3 +32,5 @@ mod signals;
 mod tables;
 #[path = "program/usage.rs"]
 mod usage;
+#[path = "program/windows.rs"]
+mod windows;

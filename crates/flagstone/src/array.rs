@@ -1,4 +1,4 @@
-//! Arrays in a session: computing, keeping and storing them.
+//! Arrays in a session: keeping and storing them.
 
 use std::path::Path;
 
@@ -6,36 +6,12 @@ use std::path::Path;
 use flagstone_array::ZarrOptions;
 use flagstone_array::{Array, Element, StoreTo};
 use flagstone_common::Result;
-use flagstone_graph::{Block, Execute, Graph, advised};
+use flagstone_graph::{Execute, Graph, advised};
 use flagstone_io::OutputOptions;
-use ndarray::ArrayD;
 
-use crate::compute::sealed::Sealed;
-use crate::compute::{Compute, Planner};
 use crate::explain::Explanation;
 use crate::persist::{Persist, push_kept, start};
 use crate::session::Session;
-
-impl<T: Element> Sealed for Array<T> {}
-
-impl<T: Element> Compute for Array<T> {
-    type Output = ArrayD<T>;
-
-    fn compute_on(&self, session: &Session) -> Result<ArrayD<T>> {
-        self.compute_with(session)
-    }
-
-    fn planner<'a>(&'a self, session: &'a Session) -> Result<Planner<'a>> {
-        let array = self.compute_chunk_sizes_whole(session)?;
-        Ok(Box::new(move |graph, resources| {
-            Ok(vec![array.push_whole(graph, resources)?])
-        }))
-    }
-
-    fn read(&self, mut blocks: Vec<Vec<Block>>, _: &Session) -> Option<Result<ArrayD<T>>> {
-        Some(self.whole(blocks.pop().unwrap_or_default()))
-    }
-}
 
 impl<T: Element> Persist for Array<T> {
     type Output = Array<T>;

@@ -1,4 +1,4 @@
-//! Dataframes in a session: computing, keeping and writing them.
+//! Dataframes in a session: keeping and writing them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,29 +13,9 @@ use flagstone_frame::{
 use flagstone_graph::{Graph, Inputs, Layer};
 use flagstone_scheduler::Persisted;
 
-use crate::compute::sealed::Sealed;
-use crate::compute::{Compute, Planner};
 use crate::explain::Explanation;
 use crate::persist::{Persist, start};
 use crate::session::Session;
-
-impl Sealed for DataFrame {}
-
-impl Compute for DataFrame {
-    type Output = RecordBatch;
-
-    const SHARES: bool = false;
-
-    fn compute_on(&self, session: &Session) -> Result<RecordBatch> {
-        self.compute_with(session)
-    }
-
-    fn planner<'a>(&'a self, session: &'a Session) -> Result<Planner<'a>> {
-        Ok(Box::new(move |graph, resources| {
-            Ok(vec![self.build_collected(graph, session, resources)?])
-        }))
-    }
-}
 
 impl Persist for DataFrame {
     type Output = DataFrame;

@@ -96,7 +96,7 @@ pub use flagstone_frame::{
 };
 pub use flagstone_graph::{
     Block, Execute, Explicit, ExplicitBuilder, Footprint, Graph, KeyedGraph, Layer, LayerId, Lazy,
-    Program, SerialExecutor, delayed, lazy,
+    Lower, Program, SerialExecutor, delayed, lazy,
 };
 pub use flagstone_io::{BadRecords, IntoPaths, OutputOptions, pattern_of, remove_unfinished};
 pub use flagstone_scheduler::{

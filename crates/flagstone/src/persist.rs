@@ -5,14 +5,19 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result};
 #[cfg(any(feature = "array", feature = "bag"))]
 use flagstone_graph::Layer;
-use flagstone_graph::{Graph, LayerId};
+use flagstone_graph::{Graph, LayerId, Lower};
 use flagstone_scheduler::Persisted;
 
-use crate::compute::sealed::Sealed;
 use crate::session::Session;
 
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl<L: Lower> sealed::Sealed for L {}
+
 /// Collections that [`Session::persist`] can keep.
-pub trait Persist: Sealed {
+pub trait Persist: sealed::Sealed {
     /// A collection of this kind over the kept blocks.
     type Output;
 

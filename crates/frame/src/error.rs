@@ -95,7 +95,7 @@ pub(crate) fn parquet_error(error: ParquetError) -> Error {
     };
     match inner.downcast_ref::<io::Error>() {
         Some(cause) => {
-            let (kind, message) = (kind_of(cause), cause.to_string());
+            let (kind, message) = (ErrorKind::of_io(cause.kind()), cause.to_string());
             Error::new(kind, message).with_source(error)
         }
         None => Error::failed(error),
@@ -117,7 +117,7 @@ pub(crate) fn line_error(error: Error) -> Error {
 pub(crate) fn file_error(what: &str, path: &Path, error: io::Error) -> Error {
     Error::from_io(error).unwrap_or_else(|error| {
         let message = format!("cannot {what} {}: {error}", path.display());
-        Error::new(kind_of(&error), message).with_source(error)
+        Error::new(ErrorKind::of_io(error.kind()), message).with_source(error)
     })
 }
 
@@ -128,7 +128,7 @@ where
     E: StdError + Send + Sync + 'static,
 {
     let cause = system_error(&error);
-    let kind = cause.map_or(ErrorKind::Failed, kind_of);
+    let kind = cause.map_or(ErrorKind::Failed, |cause| ErrorKind::of_io(cause.kind()));
     let message = match (cause, cause.and_then(ours)) {
         (_, Some(ours)) => ours.to_string(),
         (Some(cause), None) => format!("cannot read {}: {cause}", path.display()),
@@ -179,11 +179,4 @@ pub(crate) fn without_category(message: &str) -> &str {
         message = message.strip_prefix(category).unwrap_or(message);
     }
     message
-}
-
-fn kind_of(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::OutOfDisk,
-        _ => ErrorKind::Failed,
-    }
 }

@@ -12,6 +12,7 @@ use crate::explicit::{ExplicitBuilder, Pick};
 use crate::footprint::Footprint;
 use crate::graph::Graph;
 use crate::id::LayerId;
+use crate::lower::{Lower, Planner};
 
 /// A value that is not computed yet. Cloning shares it: it is computed once.
 pub struct Lazy<T> {
@@ -22,13 +23,13 @@ pub struct Lazy<T> {
 type Function = dyn Fn(&Inputs<'_>) -> Result<Block> + Send + Sync;
 
 /// Lowers a layer, and names one of its tasks.
-type Lower = dyn Fn(&mut Graph) -> Result<(LayerId, u32)> + Send + Sync;
+type LowerTask = dyn Fn(&mut Graph) -> Result<(LayerId, u32)> + Send + Sync;
 
 struct Node {
     function: Box<Function>,
     deps: Vec<Arc<Node>>,
     /// The one input of a node that reads a task of a layer.
-    from: Option<Box<Lower>>,
+    from: Option<Box<LowerTask>>,
     location: &'static Location<'static>,
 }
 
@@ -191,6 +192,24 @@ impl<T: Send + Sync + 'static> Lazy<T> {
         values
             .pop()
             .ok_or_else(|| Error::invalid("one value was asked for and none came"))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Lower for Lazy<T> {
+    type Output = T;
+
+    fn planner<'a>(&'a self, _: &'a dyn Execute) -> Result<Planner<'a>> {
+        Ok(Box::new(move |graph, _| Ok(vec![self.push_into(graph)])))
+    }
+
+    fn read(&self, blocks: &mut dyn Iterator<Item = Vec<Block>>) -> Result<T> {
+        let block = blocks.next().into_iter().flatten().next();
+        let missing = || Error::bug("a lazy value has no block");
+        block.ok_or_else(missing).and_then(Lazy::value)
+    }
+
+    fn compute_with(&self, executor: &dyn Execute) -> Result<T> {
+        self.compute_with(executor)
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use flagstone_common::{Error, Fault};
 
 use crate::compression::{Compression, HEAD_LEN};
+use crate::decode::{Needed, fill};
 use crate::natural::compare_paths;
 use crate::source::{LocalFs, Source};
 
@@ -19,6 +20,7 @@ pub struct InputFile {
     path: Arc<Path>,
     len: u64,
     compression: Compression,
+    needed: Needed,
 }
 
 impl InputFile {
@@ -51,21 +53,15 @@ impl InputFile {
             .open(path)
             .map_err(|cause| Error::os("read", path, cause))?;
         let mut head = [0; HEAD_LEN];
-        let mut filled = 0;
-        while filled < HEAD_LEN {
-            let read = file
-                .read_at(filled as u64, &mut head[filled..])
-                .map_err(|cause| Error::os("read", path, cause))?;
-            if read == 0 {
-                break;
-            }
-            filled += read;
-        }
+        let unreadable = |cause| Error::os("read", path, cause);
+        let filled = fill(&*file, 0, &mut head).map_err(unreadable)?;
         let compression = Compression::detect(path, &head[..filled])?;
+        let needed = Needed::of(compression, &*file).map_err(unreadable)?;
         Ok(InputFile {
             path: path.into(),
             len: file.len(),
             compression,
+            needed,
         })
     }
 
@@ -87,6 +83,16 @@ impl InputFile {
     /// How it is compressed.
     pub fn compression(&self) -> Compression {
         self.compression
+    }
+
+    /// What the tables and windows of its decoder take, as far as its head tells and readers have
+    /// met.
+    pub fn decoder_bytes(&self) -> u64 {
+        self.needed.bytes()
+    }
+
+    pub(crate) fn needed(&self) -> &Needed {
+        &self.needed
     }
 
     /// Whether a reader can start at any byte of it.

@@ -9,7 +9,6 @@
 //!
 //! ```text
 //! patterns --expand--> InputFile --split_files--> ByteRange --BlockReader--> blocks of whole lines
-//!                                                           \-for_each_line-> single lines
 //!                                          DecompressingReader --> any `Read` consumer
 //! AtomicFile / AtomicDir --commit--> the name that the user asked for
 //! ```
@@ -26,7 +25,7 @@
 //! 5. Nothing is ever removed except what this crate wrote, or what the user asked to overwrite.
 //!
 //! ```
-//! use flagstone_io::{ByteRange, Io, ReadOptions, expand, for_each_line};
+//! use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions, expand};
 //! use flagstone_common::Unlimited;
 //!
 //! let dir = tempfile::tempdir()?;
@@ -34,13 +33,14 @@
 //! let files = expand([dir.path().join("*.txt")])?;
 //!
 //! let memory = Unlimited::new();
-//! let mut lengths = Vec::new();
 //! let range = ByteRange::whole(files[0].clone());
-//! for_each_line(&range, &Io::new(&memory), &ReadOptions::default(), |line| {
-//!     lengths.push((line.number, line.bytes.len()));
-//!     Ok::<(), flagstone_common::Error>(())
-//! })?;
-//! assert_eq!(lengths, [(Some(1), 3), (Some(2), 3), (Some(3), 0), (Some(4), 4)]);
+//! let mut reader = BlockReader::open(&range, &ReadOptions::default(), &Io::new(&memory))?;
+//! let mut text = Vec::new();
+//! while let Some(block) = reader.next_block()? {
+//!     text.extend_from_slice(block.bytes);
+//! }
+//! assert_eq!(text, b"one\r\ntwo\n\nfour");
+//! drop(reader);
 //! assert_eq!(memory.granted_bytes(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -63,7 +63,6 @@ mod whole;
 
 mod blocks;
 mod delimiter;
-mod lines;
 mod numbers;
 mod options;
 mod quiet;
@@ -86,7 +85,6 @@ pub use direct::{DIRECT_BLOCK_BYTES, DirectFile};
 pub use files::{InputFile, expand, expand_in, expand_names};
 pub use glob::pattern_of;
 pub use identity::identity;
-pub use lines::{Line, LineReader, for_each_line, line_number_at};
 pub use natural::compare_paths;
 pub use numbers::LineNumbers;
 pub use options::{LineLimit, ReadOptions};

@@ -8,6 +8,9 @@ use crate::range::ByteRange;
 /// Past the end of a range, the rest of its last line is read in steps of this many bytes.
 pub(crate) const TAIL_BYTES: usize = 64 << 10;
 
+/// What a decoder takes for the largest window or dictionary that packers choose by themselves.
+const USUAL_DECODER_BYTES: u64 = 9 << 20;
+
 /// How lines are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadOptions {
@@ -40,14 +43,15 @@ impl Default for ReadOptions {
 
 impl ReadOptions {
     /// What a reader of `range` leases while it streams: enough as long as no line is longer than
-    /// a block and no zstd or xz stream has an unusually large window.
+    /// a block and no zstd or xz data behind the head of the file has a larger window than it and
+    /// than usual.
     pub fn lease_bytes_needed(&self, range: &ByteRange) -> u64 {
         let block = self.block_bytes.max(1) as u64;
         let packed = block + INPUT_BYTES as u64;
         match range.file.compression() {
             Compression::None => block.min(range.len().saturating_add(1)) + TAIL_BYTES as u64,
             Compression::Gzip => packed + (96 << 10),
-            _ => packed + (9 << 20),
+            _ => packed + range.file.decoder_bytes().max(USUAL_DECODER_BYTES),
         }
     }
 

@@ -4,9 +4,7 @@ mod common;
 
 use common::*;
 use flagstone_common::{Bounded, ErrorKind, Fault, Unlimited};
-use flagstone_io::{
-    BlockReader, ByteRange, Io, LineLimit, LineReader, ReadOptions, line_number_at,
-};
+use flagstone_io::{BlockReader, ByteRange, Delimiter, Io, LineLimit, LineNumbers, ReadOptions};
 use proptest::prelude::*;
 
 /// Cut at every byte: the two halves together give the lines of the whole, in order.
@@ -181,13 +179,13 @@ fn left_out_lines_are_counted_and_keep_their_numbers() {
             ..options(block_bytes)
         };
         let range = ByteRange::whole(file.clone());
-        let mut reader = LineReader::open(&range, &options, &Io::new(&memory)).unwrap();
         let mut seen = Vec::new();
-        while let Some(line) = reader.next_line().unwrap() {
+        let skipped_lines = for_each_line(&range, &Io::new(&memory), &options, |line| {
             seen.push((line.bytes.to_vec(), line.number));
-        }
+        })
+        .unwrap();
         assert_eq!(seen, [(b"b".to_vec(), Some(2)), (b"d".to_vec(), Some(4))]);
-        assert_eq!(reader.skipped_lines(), 3, "blocks of {block_bytes}");
+        assert_eq!(skipped_lines, 3, "blocks of {block_bytes}");
     }
 }
 
@@ -261,7 +259,9 @@ fn a_line_number_is_found_from_an_offset() {
     for format in ["txt", "gz"] {
         let file = file(dir.path(), &format!("t.{format}"), &compress(format, &text));
         for (number, (_, offset)) in reference_lines(&text).iter().enumerate().step_by(701) {
-            let found = line_number_at(&file, *offset, &Io::new(&memory)).unwrap();
+            let found = LineNumbers::default()
+                .number_at(&file, *offset, &Delimiter::LINE, &Io::new(&memory))
+                .unwrap();
             assert_eq!(found, number as u64 + 1);
         }
     }
@@ -286,9 +286,8 @@ fn a_reader_stops_when_it_is_cancelled() {
             ..options(1000)
         };
         let mut lines = 0;
-        let error = flagstone_io::for_each_line(&ByteRange::whole(file), &io, &options, |_| {
+        let error = for_each_line(&ByteRange::whole(file), &io, &options, |_| {
             lines += 1;
-            Ok::<(), flagstone_common::Error>(())
         })
         .unwrap_err();
         assert!(

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use flagstone_common::{Error, ErrorKind, Result};
-use flagstone_graph::{
-    Block, Budgets, Certainty, Execute, Footprint, Graph, LayerId, Program, Resources,
-};
+use flagstone_graph::{Block, Budgets, Execute, Graph, LayerId, Program, Resources};
 use parking_lot::Mutex;
 
 use crate::builder::SessionBuilder;
@@ -20,6 +18,10 @@ use crate::run::worker;
 use crate::shared::{MakeMedium, Shared};
 use crate::spill::{DirMedium, SpillMedium, is_tmpfs};
 use crate::trace::{Stats, Trace};
+
+mod budgets;
+
+use budgets::exact_bytes;
 
 /// Runs graphs inside one memory budget.
 ///
@@ -191,12 +193,6 @@ impl Session {
         shared.freeze(graph, outputs, &options)
     }
 
-    /// What another budget would leave for data.
-    fn capacity_at(&self, budget_bytes: u64) -> u64 {
-        let fixed = self.shared().fixed.for_budget(budget_bytes).total();
-        budget_bytes.saturating_sub(fixed)
-    }
-
     /// What running a program in this session needs: its peak, the smallest budget that works,
     /// the predicted spill and I/O; and whether the spill quota can be enough.
     pub fn certify(&self, program: &Program) -> Certificate {
@@ -222,7 +218,8 @@ impl Session {
     ) -> Result<()> {
         let id = self.submit(graph, outputs, true)?;
         let result = self.shared().deliver(id, sink);
-        self.finish(id, result)
+        let result = self.finish(id, result);
+        result.map_err(|error| self.with_budget(error, graph, outputs))
     }
 
     /// Runs a program that [`freeze`](Self::freeze) made; hands every block of its outputs to `sink`
@@ -331,51 +328,6 @@ impl Session {
     }
 }
 
-impl Budgets for Session {
-    fn budget_bytes(&self) -> u64 {
-        self.shared().ledger.budget()
-    }
-
-    fn resources_at(&self, budget_bytes: u64) -> Resources {
-        let capacity = self.capacity_at(budget_bytes);
-        Resources {
-            // a part stays for programs: they are charged when they are frozen
-            budget_bytes: capacity - capacity / 32,
-            threads: self.shared().threads,
-        }
-    }
-
-    fn needed_at(&self, graph: &Graph, outputs: &[LayerId], budget_bytes: u64) -> Result<u64> {
-        let shared = self.shared();
-        let capacity = self.capacity_at(budget_bytes);
-        let options = shared.freeze_options(capacity);
-        let program = shared.freeze_within(capacity, graph, outputs, &options)?;
-        let fixed_of = |budget| shared.fixed.for_budget(budget).total();
-        let certificate = certify(&program, budget_bytes, fixed_of, &|| shared.is_cancelled());
-        shared.check_cancelled()?;
-        let outputs = program.outputs().iter().flatten();
-        let result = exact_bytes(outputs.map(|&task| program.footprint(task)));
-        let fixed = shared.fixed.for_budget(budget_bytes);
-        let (data_bytes, quota) = (certificate.data_bytes(), fixed.asked_quota());
-        let quota = Quota::new(&program, budget_bytes, data_bytes, quota);
-        let missing = quota.map_or(0, |quota| quota.missing_bytes());
-        let with_quota = match missing {
-            0 => 0,
-            missing => budget_bytes.saturating_add(missing),
-        };
-        Ok(certificate
-            .minimum_budget_bytes()
-            .max(result.saturating_add(fixed.total()))
-            .max(with_quota))
-    }
-}
-
-/// The bytes of those outputs whose size is known.
-fn exact_bytes(outputs: impl Iterator<Item = Footprint>) -> u64 {
-    let exact = outputs.filter(|own| own.certainty == Certainty::Exact);
-    exact.fold(0u64, |sum, own| sum.saturating_add(own.output_bytes))
-}
-
 impl Execute for Session {
     fn resources(&self) -> Resources {
         self.resources_at(self.budget_bytes())
@@ -393,10 +345,11 @@ impl Execute for Session {
         let result = self.shared().collect(id);
         match result {
             Ok(blocks) => self.finish(id, Ok(())).map(|()| blocks),
-            Err(error) => Err(self
-                .finish(id, Err(error))
-                .err()
-                .unwrap_or_else(Error::cancelled)),
+            Err(error) => {
+                let error = self.finish(id, Err(error)).err();
+                let error = error.unwrap_or_else(Error::cancelled);
+                Err(self.with_budget(error, graph, outputs))
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From expressions to layers.
 //!
 //! A request goes down the expression: element-wise operations, views, concatenations and reshapes
-//! are fused into whatever asks for them (`tape`); products and reductions become layers of their
+//! are fused into whatever asks for them (`fuse`); products and reductions become layers of their
 //! own, whose blocks are inputs of the tape above. A product's tiles can be as large as the budget,
 //! so whoever wants them in other pieces first has them cut.
 

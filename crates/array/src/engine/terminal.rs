@@ -1,7 +1,7 @@
 //! Terminals: where an expression is lowered, executed, and its result handed out.
 
 use flagstone_common::Result;
-use flagstone_graph::{Block, Execute, Graph, LayerId, Resources, advised};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Lower, Planner, Resources};
 use ndarray::ArrayD;
 
 use super::collect::{collect, collected, gathered};
@@ -150,15 +150,21 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// A mistake in how the array was built, and those of the run.
     pub fn compute_with(&self, executor: &dyn Execute) -> Result<ArrayD<T>> {
+        Lower::compute_with(self, executor)
+    }
+}
+
+impl<T: Element> Lower for Array<T> {
+    type Output = ArrayD<T>;
+
+    fn planner<'a>(&'a self, executor: &'a dyn Execute) -> Result<Planner<'a>> {
         let array = self.compute_chunk_sizes_whole(executor)?;
-        let mut plan = |resources| {
-            let mut graph = Graph::new();
-            let layer = array.push_whole(&mut graph, resources)?;
-            Ok((graph, vec![layer]))
-        };
-        let (graph, outputs) = plan(executor.resources())?;
-        let blocks = executor.execute(&graph, &outputs);
-        let blocks = blocks.map_err(|refusal| advised(executor, refusal, &mut plan))?;
-        self.whole(blocks.into_iter().next().unwrap_or_default())
+        Ok(Box::new(move |graph, resources| {
+            Ok(vec![array.push_whole(graph, resources)?])
+        }))
+    }
+
+    fn read(&self, blocks: &mut dyn Iterator<Item = Vec<Block>>) -> Result<ArrayD<T>> {
+        self.whole(blocks.next().unwrap_or_default())
     }
 }

@@ -210,8 +210,8 @@ impl Fused {
         self.parts_bytes(region, usize::MAX)
     }
 
-    /// The bytes held beside the result while parts of a region of at most so many elements are evaluated, one after the
-    /// other.
+    /// The bytes held beside the result while parts of a region of at most so many elements are
+    /// evaluated, one after the other.
     pub(crate) fn parts_bytes(&self, region: &[Range<usize>], elements: usize) -> u64 {
         let within = Within::parts(region, elements);
         self.tape.eval_into_bytes(&within, &self.leaves)

@@ -42,7 +42,7 @@ fn chunks_show_where_they_are_asked_for() {
     ] {
         let error = x.rechunk(chunks).check().unwrap_err().to_string();
         assert!(
-            error.contains(says) && error.contains("rechunk.rs"),
+            error.contains(says) && error.contains("spelling.rs"),
             "{error}"
         );
     }

@@ -24,7 +24,7 @@ fn what_cannot_be_read_says_why() {
         text.contains("x.zarr") && text.contains("no such file"),
         "{text}"
     );
-    assert!(text.contains("zarr.rs"), "{text}");
+    assert!(text.contains("refusals.rs"), "{text}");
     create_zarr_group(&path, ZarrVersion::V3).unwrap();
     assert!(message(&path).contains("group without arrays"));
     let options = ZarrOptions {

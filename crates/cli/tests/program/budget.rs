@@ -89,6 +89,30 @@ pub(crate) fn named_budget(message: &str) -> u64 {
     flagstone::parse_bytes(&size.join(" ")).unwrap_or_else(|_| panic!("no budget in: {message}"))
 }
 
+/// Runs with the budget that a far too small one is refused with, and tells it.
+#[track_caller]
+pub(crate) fn works_in_the_budget_named(place: &Folder, arguments: &[&str]) -> u64 {
+    let budget = smallest_budget(place, arguments);
+    let enough = budget.to_string();
+    place
+        .run(&[arguments, &["--memory", &enough]].concat())
+        .ok();
+    budget
+}
+
+#[test]
+fn the_heads_of_many_files_need_no_more_than_their_rows() {
+    let place = Folder::new();
+    fs::create_dir(place.path("in")).unwrap();
+    for i in 0..300 {
+        place.write(&format!("in/{i}.csv"), format!("id,name\n{i},x\n"));
+        place.write(&format!("in/{i}.json"), format!("{{\"id\":{i}}}\n"));
+    }
+    works_in_the_budget_named(&place, &["convert", "in/*.json", "--to", "out"]);
+    assert_eq!(place.rows("out"), 300);
+    works_in_the_budget_named(&place, &["inspect", "in/*.csv", "--full"]);
+}
+
 #[test]
 fn a_budget_too_small_is_refused_with_the_smallest_that_works() {
     let place = Folder::new();

@@ -59,12 +59,9 @@ impl Error {
                 (fault, format!("cannot {what} it: {cause}"))
             }
         };
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        let is_full = full.contains(&cause.kind());
+        let kind = ErrorKind::of_io(cause.kind());
         let mut error = Error::of(fault, message).at_path(path).with_source(cause);
-        if is_full {
-            error.0.kind = ErrorKind::OutOfDisk;
-        }
+        error.0.kind = kind;
         error
     }
 

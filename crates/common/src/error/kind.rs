@@ -1,5 +1,7 @@
 //! What kinds of errors there are, for those who act on them.
 
+use std::io;
+
 /// Categories of errors, each with its own policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -30,4 +32,21 @@ pub enum ErrorKind {
     /// A task was given something else than its layer reads: a fault of the library, or of a graph
     /// that was put together by hand.
     Bug,
+}
+
+impl ErrorKind {
+    /// What an error of the operating system is: [`OutOfDisk`](Self::OutOfDisk) for a disk or quota
+    /// that is full, and otherwise [`Failed`](Self::Failed).
+    ///
+    /// ```
+    /// use flagstone_common::ErrorKind;
+    /// assert_eq!(ErrorKind::of_io(std::io::ErrorKind::StorageFull), ErrorKind::OutOfDisk);
+    /// assert_eq!(ErrorKind::of_io(std::io::ErrorKind::NotFound), ErrorKind::Failed);
+    /// ```
+    pub fn of_io(kind: io::ErrorKind) -> ErrorKind {
+        match kind {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::OutOfDisk,
+            _ => ErrorKind::Failed,
+        }
+    }
 }

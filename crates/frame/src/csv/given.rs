@@ -2,7 +2,7 @@
 
 use arrow::datatypes::DataType;
 
-use super::column::fits;
+use super::field::fits;
 use crate::schema::kind::Kind;
 
 /// Whether nothing of a field is lost in a column of this type.

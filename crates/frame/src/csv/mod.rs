@@ -11,6 +11,7 @@
 pub(crate) mod column;
 pub(crate) mod dates;
 pub(crate) mod ends;
+pub(crate) mod field;
 pub(crate) mod given;
 pub(crate) mod marks;
 pub(crate) mod split;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use flagstone_common::{Error, ErrorKind, Result};
-use flagstone_graph::{Execute, Graph, LayerId, Resources, SerialExecutor};
+use flagstone_graph::{Block, Execute, Graph, LayerId, Lower, Planner, Resources, SerialExecutor};
 
 use super::DataFrame;
 use crate::ops::collect::Collect;
@@ -11,6 +12,27 @@ use crate::plan::stack::planned;
 use crate::plan::{logical, lower};
 use crate::source::PartitionSource;
 use crate::terminal::{self, Output};
+
+impl Lower for DataFrame {
+    type Output = RecordBatch;
+
+    const SHARES: bool = false;
+
+    fn planner<'a>(&'a self, executor: &'a dyn Execute) -> Result<Planner<'a>> {
+        Ok(Box::new(move |graph, resources| {
+            Ok(vec![self.build_collected(graph, executor, resources)?])
+        }))
+    }
+
+    fn read(&self, blocks: &mut dyn Iterator<Item = Vec<Block>>) -> Result<RecordBatch> {
+        let batch = terminal::batch_of(blocks);
+        batch.ok_or_else(|| Error::bug("a dataframe has no block"))
+    }
+
+    fn compute_with(&self, executor: &dyn Execute) -> Result<RecordBatch> {
+        self.compute_with(executor)
+    }
+}
 
 impl DataFrame {
     /// The frame's source, its files listed and their heads looked at.
@@ -24,12 +46,14 @@ impl DataFrame {
     /// When the session's budget is a little too small even to look at the heads of the files, they are
     /// looked at one by one outside of it, once: the plan that follows then says the budget that all of
     /// it needs, rather than the user climbing there by one refusal after the other. Heads that need
-    /// more are refused.
+    /// more are refused. The window of a decoder is no part of that: what a head does not fill of it
+    /// is never touched, and takes no memory.
     pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
         const OUTSIDE_BYTES_MAX: u64 = 16 << 20;
         let is_little = |error: &Error| {
-            let smallest = error.smallest_budget();
-            error.kind() == ErrorKind::Budget && smallest.is_some_and(|b| b <= OUTSIDE_BYTES_MAX)
+            let smallest = error.smallest_budget().unwrap_or(u64::MAX);
+            let few = |window| smallest <= OUTSIDE_BYTES_MAX.saturating_add(window);
+            error.kind() == ErrorKind::Budget && (few(0) || few(self.node.source().decoder_bytes()))
         };
         let source = match self.open(execute) {
             Err(error) if is_little(&error) => self.open(&SerialExecutor)?,

@@ -11,7 +11,8 @@ use super::marks::Marks;
 use super::wanted::Wanted;
 use super::widened::{Widened, unquoted_column, unquoted_members, widen_column, widen_members};
 use crate::error::arrow_error;
-use crate::schema::kind::{Kind, Nest};
+use crate::schema::kind::Kind;
+use crate::schema::nest::Nest;
 
 /// Turns lines into the wanted columns.
 pub(crate) struct RecordDecoder {

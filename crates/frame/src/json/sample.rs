@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Widened;
 use super::cursor::{Cursor, Walk};
 use super::marks::Marks;
-use crate::schema::kind::{Kind, Nest};
+use crate::schema::kind::Kind;
+use crate::schema::nest::Nest;
 
 /// Reads single records for their kinds.
 #[derive(Default)]

@@ -1,7 +1,8 @@
 //! What was met beyond the schema: columns whose types have to change, and how they are told.
 
 use super::column::{Column, Deviation, Members};
-use crate::schema::kind::{Kind, Nest};
+use crate::schema::kind::Kind;
+use crate::schema::nest::Nest;
 
 /// A column whose type had to change.
 #[derive(Debug, Clone, PartialEq)]

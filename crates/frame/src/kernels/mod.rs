@@ -3,3 +3,4 @@
 pub(crate) mod date;
 pub(crate) mod group;
 pub(crate) mod state;
+mod values;

@@ -1,5 +1,6 @@
 //! From operations to DataFusion's logical plan, checked and optimised.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -42,7 +43,19 @@ impl TableSource for FrameTable {
 
 /// The plan as written. Errors have the line of the operation that is wrong.
 pub(crate) fn plan(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<LogicalPlan> {
-    let input = node.input().map(|input| plan(input, source)).transpose()?;
+    plan_of(node, source, None)
+}
+
+/// The plan of a node; a source is scanned for these columns, or for all.
+fn plan_of(
+    node: &Node,
+    source: &Arc<dyn PartitionSource>,
+    scanned: Option<Vec<usize>>,
+) -> Result<LogicalPlan> {
+    let input = node
+        .input()
+        .map(|input| plan_of(input, source, scanned_by(node, input, source)));
+    let input = input.transpose()?;
     for expr in node.exprs() {
         functions::check(expr).map_err(|error| node.locate(error))?;
     }
@@ -51,7 +64,7 @@ pub(crate) fn plan(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<Log
             let table = Arc::new(FrameTable {
                 source: source.clone(),
             });
-            LogicalPlanBuilder::scan(TABLE, table, None).and_then(LogicalPlanBuilder::build)
+            LogicalPlanBuilder::scan(TABLE, table, scanned).and_then(LogicalPlanBuilder::build)
         }
         (Operation::Select(_, exprs), Some(input)) => {
             let exprs = exprs
@@ -102,6 +115,28 @@ pub(crate) fn plan(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<Log
         }
     };
     built.map_err(|error| node.locate(plan_error(error)))
+}
+
+/// The columns of a source that a group right above it reads, where it names columns only. Names are
+/// looked up one after the other, again in every step of the planning: among the few that are read,
+/// not among the tens of thousands that a wide file may have.
+fn scanned_by(node: &Node, input: &Node, source: &Arc<dyn PartitionSource>) -> Option<Vec<usize>> {
+    let (Operation::Group(..), Operation::Source(_)) = (&node.operation, &input.operation) else {
+        return None;
+    };
+    let schema = source.schema();
+    let fields = schema.fields().iter().enumerate();
+    let places: HashMap<&str, usize> = fields
+        .map(|(place, field)| (field.name().as_str(), place))
+        .collect();
+    let mut scanned = BTreeSet::new();
+    for expr in node.exprs() {
+        for column in expr.column_refs() {
+            let place = places.get(column.name.as_str());
+            scanned.insert(*place.filter(|_| column.relation.is_none())?);
+        }
+    }
+    (!scanned.is_empty()).then(|| scanned.into_iter().collect())
 }
 
 /// Refuses sums and means of what is no number.

@@ -28,6 +28,9 @@ const PLAIN_BYTES: u64 = 32 << 20;
 const PACKED_BYTES: u64 = 9 << 20;
 /// All heads together are about this long.
 const SAMPLE_BYTES: u64 = 64 << 20;
+/// So many heads are looked at in one run: what they show is held until its end, and more files
+/// need no larger budget.
+pub(crate) const HEADS_MAX: usize = 64;
 
 /// Columns that the heads of files show to be text because nothing else holds their values.
 pub(crate) type Mixed = BTreeMap<PathBuf, Vec<Widened>>;
@@ -94,6 +97,16 @@ impl FrameSource {
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
         }
+    }
+
+    /// What the largest decoder of its files takes.
+    pub(crate) fn decoder_bytes(&self) -> u64 {
+        let FrameSource::Files { patterns, .. } = self else {
+            return 0;
+        };
+        let files = expand(patterns).unwrap_or_default();
+        let bytes = files.iter().map(InputFile::decoder_bytes);
+        bytes.max().unwrap_or(0)
     }
 
     /// A file that is read and lies in `directory`, if there is one.
@@ -213,19 +226,18 @@ fn sample(files: &[InputFile], execute: &dyn Execute) -> Result<Vec<(InputFile, 
         return Ok(Vec::new());
     }
     let head_bytes = (SAMPLE_BYTES / files.len() as u64).clamp(16 << 10, 512 << 10);
-    let mut graph = Graph::new();
-    let layer = graph.push(
-        SampleLayer {
-            files: files.clone(),
+    let mut heads = Vec::with_capacity(files.len());
+    for files in files.chunks(HEADS_MAX) {
+        let mut graph = Graph::new();
+        let sample = SampleLayer {
+            files: files.to_vec(),
             head_bytes,
-        },
-        &[],
-    );
-    let blocks = execute.execute(&graph, &[layer])?;
-    Ok(files
-        .into_iter()
-        .zip(blocks.into_iter().flatten())
-        .collect())
+        };
+        let layer = graph.push(sample, &[]);
+        let blocks = execute.execute(&graph, &[layer])?;
+        heads.extend(files.iter().cloned().zip(blocks.into_iter().flatten()));
+    }
+    Ok(heads)
 }
 
 struct SampleLayer {

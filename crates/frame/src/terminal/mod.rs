@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use flagstone_common::{Error, ErrorKind, Result};
-use flagstone_graph::{Execute, FreezeOptions, Graph, LayerId, Resources};
+use flagstone_graph::{Block, Execute, FreezeOptions, Graph, LayerId, Resources};
 
 use crate::frame::DataFrame;
 use crate::ops::collect::{Collect, ConcatLayer, CountRows};
@@ -157,7 +157,9 @@ fn explain_size(error: Error, source: &dyn PartitionSource) -> Error {
 }
 
 fn explain_groups(error: Error, groups: bool) -> Error {
-    let Some(needs) = error.needs().filter(|_| groups) else {
+    // a budget is named where something else was larger than planned
+    let is_groups = groups && error.smallest_budget().is_none();
+    let Some(needs) = error.needs().filter(|_| is_groups) else {
         return error;
     };
     let message = format!(
@@ -192,6 +194,13 @@ pub(crate) fn build_collected(
     push_collected(frame.lower(execute)?, graph, resources.budget_bytes)
 }
 
+/// The one batch in the blocks of that layer.
+pub(crate) fn batch_of(blocks: &mut dyn Iterator<Item = Vec<Block>>) -> Option<RecordBatch> {
+    let block = blocks.next().into_iter().flatten().next()?;
+    let partition = block.downcast_ref::<Partition>()?;
+    partition.batches.first().cloned()
+}
+
 pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<RecordBatch> {
     let budget_bytes = execute.resources().budget_bytes;
     let attempt = |lowered: Lowered| {
@@ -199,13 +208,7 @@ pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<Record
         let mut graph = Graph::new();
         let whole = push_collected(lowered, &mut graph, budget_bytes)?;
         let blocks = execute.execute(&graph, &[whole])?;
-        let block = blocks.into_iter().flatten().next();
-        let partition = block
-            .as_ref()
-            .and_then(|block| block.downcast_ref::<Partition>());
-        let batch = partition
-            .and_then(|partition| partition.batches.first())
-            .cloned();
+        let batch = batch_of(&mut blocks.into_iter());
         Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(schema)))
     };
     let (batch, mut met) = run(frame, execute, attempt, |_| Ok(None))?;

@@ -19,7 +19,7 @@ use flagstone_common::{Error, Fault, Lease};
 
 use crate::compression::Compression;
 use crate::decode::DecompressingReader;
-use crate::delimiter::{ByteOrder, Delimiter};
+use crate::delimiter::ByteOrder;
 use crate::options::{LineLimit, ReadOptions, TAIL_BYTES};
 use crate::quiet::quiet_place;
 use crate::range::ByteRange;
@@ -43,10 +43,10 @@ pub struct Block<'b> {
 
 /// A block as a place in the reader's buffer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) lines_before: Option<u64>,
+struct Span {
+    start: usize,
+    end: usize,
+    lines_before: Option<u64>,
 }
 
 /// Reads the lines of a range, block by block.
@@ -146,20 +146,16 @@ impl<'a> BlockReader<'a> {
     /// Those of reading and decoding, [`Fault::LineTooLong`], [`ErrorKind::Cancelled`](flagstone_common::ErrorKind::Cancelled) and
     /// [`ErrorKind::NeedsMemory`](flagstone_common::ErrorKind::NeedsMemory). After an error there is nothing more to read.
     pub fn next_block(&mut self) -> Result<Option<Block<'_>>, Error> {
-        Ok(self.next_span()?.map(|span| self.block(span)))
-    }
-
-    /// The next block, as a place in the buffer that stays valid until the next call.
-    pub(crate) fn next_span(&mut self) -> Result<Option<Span>, Error> {
         if self.done {
             return Ok(None);
         }
         let next = self.advance();
         self.done = !matches!(next, Ok(Some(_)));
-        next.map_err(|error| self.placed(error))
+        let next = next.map_err(|error| self.placed(error))?;
+        Ok(next.map(|span| self.block(span)))
     }
 
-    pub(crate) fn block(&self, span: Span) -> Block<'_> {
+    fn block(&self, span: Span) -> Block<'_> {
         let offset = self.base + span.start as u64;
         let bytes = &self.buffer[span.start..span.end];
         Block {
@@ -173,11 +169,6 @@ impl<'a> BlockReader<'a> {
     /// How many lines were left out for being too long, so far.
     pub fn skipped_lines(&self) -> u64 {
         self.skipped_lines
-    }
-
-    /// What ends its lines.
-    pub fn delimiter(&self) -> Delimiter {
-        self.options.delimiter
     }
 
     /// The order of bytes that a UTF-16 mark at the start of the file told, once the first block

@@ -7,7 +7,7 @@ use super::{Codec, Failure, Step};
 use crate::source::Io;
 
 /// What one decoder allocates at block size 9: 3.6 MB of tables and its state.
-const DECODER_BYTES: u64 = 4 << 20;
+pub(super) const DECODER_BYTES: u64 = 4 << 20;
 
 /// Decodes every stream.
 pub(super) struct Bzip2 {

@@ -8,7 +8,7 @@ use super::{Codec, Failure, Step};
 use crate::source::Io;
 
 /// What zlib-rs allocates for one inflate: state, window and padding, measured and rounded up.
-const INFLATE_BYTES: u64 = 96 << 10;
+pub(super) const INFLATE_BYTES: u64 = 96 << 10;
 
 /// Decodes every member; zero bytes may follow the last one, as tapes and `gzip` have it.
 pub(super) struct Gzip {

@@ -7,6 +7,7 @@
 
 mod bzip2;
 mod gzip;
+mod needed;
 mod xz;
 mod zstd;
 
@@ -19,6 +20,7 @@ use crate::files::InputFile;
 use crate::source::{Io, ReadAt};
 
 pub(crate) use gzip::{Header, check_trailer, parse_header};
+pub(crate) use needed::{Needed, fill};
 
 /// How many compressed bytes are read at once.
 pub(crate) const INPUT_BYTES: usize = 256 << 10;
@@ -52,14 +54,11 @@ pub(crate) struct Step {
 pub(crate) enum Failure {
     /// The bytes are wrong, this many into the input of the step.
     Corrupt { consumed: usize, why: String },
-    /// A window or table could not be leased.
-    NeedsMemory(NeedsMemory),
-}
-
-impl From<NeedsMemory> for Failure {
-    fn from(needs: NeedsMemory) -> Self {
-        Failure::NeedsMemory(needs)
-    }
+    /// A window or table could not be leased, with which the decoder takes so many bytes.
+    NeedsMemory {
+        needs: NeedsMemory,
+        decoder_bytes: u64,
+    },
 }
 
 /// The bytes of a file, decompressed while they are read. Reads plain files as well.
@@ -170,7 +169,13 @@ impl<'a> DecompressingReader<'a> {
                 .step(input, self.at_end, output, &self.io)
                 .map_err(|fault| {
                     match fault {
-                        Failure::NeedsMemory(needs) => Error::from(needs),
+                        Failure::NeedsMemory {
+                            needs,
+                            decoder_bytes,
+                        } => {
+                            self.name.needed().note(decoder_bytes);
+                            Error::from(needs)
+                        }
                         Failure::Corrupt { consumed, why } => {
                             Error::of(Fault::Corrupt, why).at_offset(here + consumed as u64)
                         }

@@ -1,13 +1,23 @@
 //! Zstandard: frames one after the other, each of which names the window it needs.
 
+use std::io;
+
 use flagstone_common::{Error, Fault, Lease};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
-use super::{Codec, Failure, Step};
-use crate::source::Io;
+use super::{Codec, Failure, Step, fill};
+use crate::source::{Io, ReadAt};
 
 /// The decoder beside its window: context, entropy tables, one block in and one out, rounded up.
 const FIXED_BYTES: u64 = 576 << 10;
+/// The library knows no larger window.
+const WINDOW_LOG_MAX: u32 = if cfg!(target_pointer_width = "64") {
+    31
+} else {
+    30
+};
+/// So many skippable frames are passed over for the head of a file: writers put one before a frame.
+const SKIPPED_MAX: usize = 16;
 
 /// Decodes every frame. The window of a frame is leased when its header is seen.
 pub(super) struct Zstd {
@@ -22,13 +32,8 @@ impl Zstd {
         let failed = || Error::of(Fault::Io, "the zstd library could not make a decoder");
         let mut context = DCtx::try_create().ok_or_else(failed)?;
         // the lease is the limit, not the library's default of 128 MiB
-        let largest = if cfg!(target_pointer_width = "64") {
-            31
-        } else {
-            30
-        };
         context
-            .set_parameter(DParameter::WindowLogMax(largest))
+            .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
             .map_err(|_| failed())?;
         Ok(Zstd {
             context,
@@ -52,7 +57,14 @@ impl Codec for Zstd {
     ) -> Result<Step, Failure> {
         if self.between {
             match window_bytes(input) {
-                Some(window) => self.lease.ensure(FIXED_BYTES.saturating_add(window))?,
+                Some(window) => {
+                    let decoder_bytes = FIXED_BYTES + window;
+                    let leased = self.lease.ensure(decoder_bytes);
+                    leased.map_err(|needs| Failure::NeedsMemory {
+                        needs,
+                        decoder_bytes,
+                    })?;
+                }
                 None if !last => return Ok(Step::default()),
                 // too short for a header: the decoder says whether it could be the start of one
                 None => {}
@@ -75,6 +87,28 @@ impl Codec for Zstd {
     }
 }
 
+/// What a decoder takes for the first frame of a file.
+pub(super) fn decoder_bytes(file: &dyn ReadAt) -> io::Result<u64> {
+    let mut at = 0;
+    for _ in 0..SKIPPED_MAX {
+        let mut head = [0; 18];
+        let filled = fill(file, at, &mut head)?;
+        let head = &head[..filled];
+        match skippable_len(head) {
+            Some(len) => at += len,
+            None => return Ok(FIXED_BYTES + window_bytes(head).unwrap_or(0)),
+        }
+    }
+    Ok(FIXED_BYTES)
+}
+
+/// How long the frame at the start of `input` is, if it is one to be skipped (RFC 8878, 3.1.2).
+fn skippable_len(input: &[u8]) -> Option<u64> {
+    let [a, b, c, d, rest @ ..] = input.first_chunk::<8>()?;
+    let is_skippable = u32::from_le_bytes([*a, *b, *c, *d]) & !0xf == 0x184d_2a50;
+    is_skippable.then(|| 8 + u64::from(u32::from_le_bytes(*rest)))
+}
+
 /// How large a window the frame at the start of `input` needs (RFC 8878, 3.1.1.1); 0 for a
 /// skippable frame and for bytes that the decoder will refuse.
 fn window_bytes(input: &[u8]) -> Option<u64> {
@@ -87,7 +121,7 @@ fn window_bytes(input: &[u8]) -> Option<u64> {
     if !single_segment {
         let window = *input.get(5)?;
         let base = 1u64 << (10 + (window >> 3));
-        return Some(base + base / 8 * u64::from(window & 7));
+        return Some(known(base + base / 8 * u64::from(window & 7)));
     }
     let at = 5 + [0, 1, 2, 4][usize::from(descriptor & 3)];
     let size_len = [1, 2, 4, 8][usize::from(descriptor >> 6)];
@@ -95,7 +129,15 @@ fn window_bytes(input: &[u8]) -> Option<u64> {
     let mut bytes = [0; 8];
     bytes[..size_len].copy_from_slice(field);
     let size = u64::from_le_bytes(bytes);
-    Some(if size_len == 2 { size + 256 } else { size })
+    Some(known(if size_len == 2 { size + 256 } else { size }))
+}
+
+/// A window that is too large for the library is none: it refuses the frame.
+fn known(window: u64) -> u64 {
+    match window <= 1 << WINDOW_LOG_MAX {
+        true => window,
+        false => 0,
+    }
 }
 
 #[cfg(test)]
@@ -112,5 +154,8 @@ mod tests {
         assert_eq!(window_bytes(&streamed), Some(2 << 20));
         assert_eq!(window_bytes(&single[..4]), None);
         assert_eq!(window_bytes(b"abcdef"), Some(0));
+        // a damaged size is the decoder's to refuse
+        let damaged = [0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0xf0];
+        assert_eq!(window_bytes(&damaged), Some(0));
     }
 }

@@ -7,12 +7,45 @@ use std::sync::Arc;
 
 use flagstone_common::{Bounded, Error, Memory};
 use flagstone_io::{
-    ByteRange, InputFile, Io, LocalFs, ReadAt, ReadOptions, Source, Stat, for_each_line,
-    split_files,
+    BlockReader, ByteRange, InputFile, Io, LocalFs, ReadAt, ReadOptions, Source, Stat, split_files,
 };
 
 /// A line as a reader saw it: bytes and offset.
 pub(crate) type Seen = (Vec<u8>, u64);
+
+/// One line, without what ends it.
+pub(crate) struct Line<'b> {
+    pub(crate) bytes: &'b [u8],
+    /// From 1, when the reader began at the file's start.
+    pub(crate) number: Option<u64>,
+    pub(crate) offset: u64,
+}
+
+/// Calls `each` with every line that a range owns, in order; how many lines were left out.
+pub(crate) fn for_each_line(
+    range: &ByteRange,
+    io: &Io<'_>,
+    options: &ReadOptions,
+    mut each: impl FnMut(Line<'_>),
+) -> Result<u64, Error> {
+    let mut reader = BlockReader::open(range, options, io)?;
+    while let Some(block) = reader.next_block()? {
+        let (mut pos, mut number) = (0, block.lines_before);
+        while pos < block.bytes.len() {
+            let (rest, offset) = (&block.bytes[pos..], block.offset + pos as u64);
+            let end = options.delimiter.find(rest, offset);
+            let len = end.map_or(rest.len(), |at| at + options.delimiter.len());
+            pos += len;
+            number = number.map(|number| number + 1);
+            each(Line {
+                bytes: options.delimiter.strip(&rest[..len]),
+                number,
+                offset,
+            });
+        }
+    }
+    Ok(reader.skipped_lines())
+}
 
 /// The lines of a text, the slow and obvious way.
 pub(crate) fn reference_lines(text: &[u8]) -> Vec<Seen> {
@@ -51,7 +84,6 @@ pub(crate) fn lines_in(
     let mut lines = Vec::new();
     for_each_line(range, &Io::new(memory), options, |line| {
         lines.push((line.bytes.to_vec(), line.offset));
-        Ok::<(), Error>(())
     })?;
     Ok(lines)
 }
@@ -102,7 +134,6 @@ pub(crate) fn lines_cut(text: &Arc<[u8]>, size: u64, options: &ReadOptions) -> V
     for range in split_files(&[file], size) {
         for_each_line(&range, &io, options, |line| {
             lines.push((line.bytes.to_vec(), line.offset));
-            Ok::<(), Error>(())
         })
         .unwrap();
     }

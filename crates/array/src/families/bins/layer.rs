@@ -17,7 +17,7 @@ use crate::engine::lowering::check_count;
 use crate::engine::piecewise::{Piece, Piecewise, Tasks};
 use crate::expr::lower::{Lower, Lowered, Lowering};
 use crate::expr::node::Node;
-use crate::families::reduce::layer::folded_grid;
+use crate::families::reduce::grids::folded_grid;
 use crate::fuse::tape::Fused;
 use crate::grid::{ChunkGrid, Region, span, volume};
 use crate::kernels::fold::Tree;

@@ -1,4 +1,5 @@
-//! Arrays from nothing: constants, ramps, grids, functions; from memory.
+//! Arrays from nothing: constants, functions of the index, arrays in memory; ramps, grids
+//! and diagonals.
 //!
 //! None holds its elements: each is made when and where it is needed.
 

@@ -23,37 +23,9 @@ use crate::grid::{ChunkGrid, Region, lengths, volume};
 use crate::kernels::fold::{Fold, LEAF, Tree, fold_block, merge_block};
 
 /// How many partial states one task merges.
-const FAN_IN: usize = 16;
+pub(super) const FAN_IN: usize = 16;
 /// Bytes of elements that are folded at once.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// The grid of states after chunks were folded along an axis: it has one place a chunk. With
-/// `last` the axis is gone.
-pub(crate) fn folded_grid(input: &ChunkGrid, axis: usize) -> (ChunkGrid, bool) {
-    let (mut shape, mut chunk) = (input.shape().to_vec(), input.chunk_shape().to_vec());
-    let last = input.counts()[axis] == 1;
-    if last {
-        shape.remove(axis);
-        chunk.remove(axis);
-    } else {
-        shape[axis] = input.counts()[axis];
-        chunk[axis] = 1;
-    }
-    (ChunkGrid::new(&shape, &chunk), last)
-}
-
-/// The grid after one level of merging.
-pub(crate) fn merged_grid(parts: &ChunkGrid, axis: usize) -> (ChunkGrid, bool) {
-    let (mut shape, mut chunk) = (parts.shape().to_vec(), parts.chunk_shape().to_vec());
-    let last = shape[axis] <= FAN_IN;
-    if last {
-        shape.remove(axis);
-        chunk.remove(axis);
-    } else {
-        shape[axis] = shape[axis].div_ceil(FAN_IN);
-    }
-    (ChunkGrid::new(&shape, &chunk), last)
-}
 
 /// The lengths before, along and after an axis.
 fn around(region: &[Range<usize>], axis: usize) -> (usize, usize, usize) {

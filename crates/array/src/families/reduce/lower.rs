@@ -5,7 +5,8 @@ use std::sync::Arc;
 use flagstone_common::Result;
 use flagstone_graph::LayerId;
 
-use super::layer::{End, FoldChunks, FoldStates, MergeStates, folded_grid, merged_grid};
+use super::grids::{folded_grid, merged_grid};
+use super::layer::{End, FoldChunks, FoldStates, MergeStates};
 use crate::engine::lowering::check_count;
 use crate::engine::piecewise::Tasks;
 use crate::expr::lower::{Lower, Lowered, Lowering};

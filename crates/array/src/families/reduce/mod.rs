@@ -4,6 +4,7 @@
 //! stays with length 1. The order in which elements are combined follows from the shape alone.
 
 pub(crate) mod extremes;
+pub(crate) mod grids;
 pub(crate) mod known;
 pub(crate) mod layer;
 pub(crate) mod lower;
@@ -83,7 +84,7 @@ impl<T: Element> Array<T> {
     /// # use ndarray::array;
     /// let x = Array::from_ndarray(array![[1, 2], [3, 4]]);
     /// assert_eq!(x.sum(0).compute_with(&SerialExecutor)?, array![4i64, 6].into_dyn());
-    /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 10);
+    /// assert_eq!(x.sum(..).compute_with(&SerialExecutor)?[[]], 10i64);
     /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     #[track_caller]

@@ -1,7 +1,7 @@
 //! Places along an axis by a list that is an array itself: computed, and of any length.
 //!
 //! A list in memory is a view ([`Array::take`]); a lazy one is followed by a shuffle, which goes
-//! through both once, whatever their order and however large they are (`layers/taken`).
+//! through both once, whatever their order and however large they are (`engine/shuffle`).
 
 pub(crate) mod lower;
 

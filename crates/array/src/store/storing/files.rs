@@ -18,7 +18,7 @@ const WRITE_BYTES: usize = 1 << 20;
 /// The failure of a write, with the file.
 pub(crate) fn write_failed(path: &str, error: std::io::Error) -> Error {
     let message = write_error(path, &error);
-    Error::new(ErrorKind::Failed, message).with_source(error)
+    Error::new(ErrorKind::of_io(error.kind()), message).with_source(error)
 }
 
 /// A file of a whole array, written at offsets by many tasks.

@@ -17,7 +17,7 @@ pub(crate) mod zarr;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_common::{Error, Result};
+use flagstone_common::Result;
 use flagstone_graph::{Execute, Graph, LayerId, Resources, advised};
 use flagstone_io::OutputOptions;
 use ndarray::ArrayViewD;
@@ -68,8 +68,8 @@ impl BuiltStore {
         executor.execute(&self.graph, &[self.output])?;
         self.sink.check_written()?;
         match self.target {
-            Target::File(file) => file.commit().map_err(Error::failed),
-            Target::Directory(directory) => directory.commit().map_err(Error::failed),
+            Target::File(file) => file.commit(),
+            Target::Directory(directory) => directory.commit(),
             Target::InPlace => Ok(()),
         }
     }

@@ -118,7 +118,7 @@ impl<T: Element> Array<T> {
             ),
             false => Vec::new(),
         };
-        let mut target = AtomicFile::create(path, options).map_err(Error::failed)?;
+        let mut target = AtomicFile::create(path, options)?;
         target.write_all(&header).map_err(failed)?;
         let file = target.file().try_clone().map_err(failed)?;
         let bytes = header.len() as u64 + self.nbytes();
@@ -152,7 +152,7 @@ impl<T: Element> Array<T> {
             return Err(self.misfit("a file of a stack needs at least one place".to_owned()));
         }
         let lowered = lowering.lower_chunks(&self.node)?;
-        let directory = AtomicDir::create(path, options).map_err(Error::failed)?;
+        let directory = AtomicDir::create(path, options)?;
         let along = self.shape()[axis];
         let past_cache = self.is_past_cache(lowering);
         let count = along.div_ceil(length).max(1);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_common::{Error, Result};
+use flagstone_common::Result;
 use flagstone_graph::Execute;
 use flagstone_io::AtomicDir;
 
@@ -61,8 +61,7 @@ impl<T: Element> Array<T> {
         let sink = ZarrSink::new(stored, true).map_err(misfit)?;
         lowering.plan = lowering.plan.leaving(sink.held_bytes());
         let lowered = lowering.lower_onto(&self.node, &grid)?;
-        let directory = AtomicDir::create_replacing(path, options.output, &is_ours);
-        let directory = directory.map_err(Error::failed)?;
+        let directory = AtomicDir::create_replacing(path, options.output, &is_ours)?;
         write_description(directory.path(), options.version, &json)?;
         let sink = ZarrSink {
             directory: directory.path().to_owned(),

@@ -20,7 +20,8 @@ use super::threads::alone;
 
 /// What codecs hold beside their input and output when they decode: tables and windows.
 const DECODER_BYTES: u64 = 256 << 10;
-/// What codecs hold beside their input and output when they encode, at most; less for small chunks. Of zstd it is known better.
+/// What codecs hold beside their input and output when they encode, at most; less for small chunks. Of
+/// zstd it is known better.
 const ENCODER_BYTES_MAX: u64 = 8 << 20;
 
 /// Whether elements go to the compressors as they lie in memory.

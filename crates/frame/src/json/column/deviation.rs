@@ -2,7 +2,8 @@
 
 use super::super::sample::Mixing;
 use super::super::widened::Widened;
-use crate::schema::kind::{Kind, Nest};
+use crate::schema::kind::Kind;
+use crate::schema::nest::Nest;
 
 /// What was met that the schema did not foresee, and the byte of its record's start.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,8 @@ use hashbrown::HashMap;
 use super::super::cursor::{Bad, Cursor, TWICE, Walk};
 use super::super::wanted::Wanted;
 use super::{Column, Deviation};
-use crate::schema::kind::{Kind, Nest};
+use crate::schema::kind::Kind;
+use crate::schema::nest::Nest;
 
 /// No member.
 const NONE: u32 = u32::MAX;

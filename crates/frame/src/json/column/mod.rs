@@ -20,7 +20,8 @@ use self::nulls::Nulls;
 use super::cursor::{Cursor, Value, Walk, bad};
 use super::scalar::{Scalar, scalar};
 use super::wanted::Wanted;
-use crate::schema::kind::{EXACT_FLOAT_MAX, Kind, Nest};
+use crate::schema::kind::{EXACT_FLOAT_MAX, Kind};
+use crate::schema::nest::Nest;
 
 pub(crate) use self::deviation::Deviation;
 pub(crate) use self::members::Members;

@@ -16,7 +16,7 @@ use super::{CsvOptions, CsvSource, Sniff};
 use crate::csv::ends::CARRIAGE_RETURN;
 use crate::json::Mixing;
 use crate::schema::kind::Kind;
-use crate::source::open::{Mixed, partition};
+use crate::source::open::{HEADS_MAX, Mixed, partition};
 
 /// All heads together are about this long.
 const SAMPLE_BYTES: u64 = 64 << 20;
@@ -160,20 +160,19 @@ fn sample(
         return Ok(Vec::new());
     }
     let head_bytes = (SAMPLE_BYTES / files.len() as u64).clamp(16 << 10, HEAD_BYTES);
-    let mut graph = Graph::new();
-    let layer = graph.push(
-        SampleLayer {
-            files: files.clone(),
+    let mut heads = Vec::with_capacity(files.len());
+    for files in files.chunks(HEADS_MAX) {
+        let mut graph = Graph::new();
+        let sample = SampleLayer {
+            files: files.to_vec(),
             head_bytes,
             options: options.clone(),
-        },
-        &[],
-    );
-    let blocks = execute.execute(&graph, &[layer])?;
-    Ok(files
-        .into_iter()
-        .zip(blocks.into_iter().flatten())
-        .collect())
+        };
+        let layer = graph.push(sample, &[]);
+        let blocks = execute.execute(&graph, &[layer])?;
+        heads.extend(files.iter().cloned().zip(blocks.into_iter().flatten()));
+    }
+    Ok(heads)
 }
 
 /// How long the mark at the start of a text is.
