@@ -6,10 +6,9 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result};
 use flagstone_graph::{Block, Graph, LayerId};
 
-use crate::branch::{Chain, Sink};
+use crate::chain::{Adapted, Chain, Partitions, Root, Sink, Stage, Step, Want, name_of};
 use crate::item::BagItem;
-use crate::stage::{Root, Stage, Step, chain_name};
-use crate::sweep::Sweeps;
+use crate::quarantine::Quarantines;
 use crate::tree::{Merge, reduce};
 
 /// A partitioned, ordered collection of any Rust values.
@@ -54,7 +53,7 @@ impl<S> Clone for Bag<S> {
 
 impl<S: Stage> std::fmt::Debug for Bag<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Bag({})", chain_name(&*self.stage))
+        write!(f, "Bag({})", name_of(&self.steps()))
     }
 }
 
@@ -66,7 +65,7 @@ impl<S> Bag<S> {
         }
     }
 
-    /// The same bag with a mistake, unless it has one already.
+    /// The bag with a mistake, unless it has one already.
     pub(crate) fn mistaken(mut self, mistake: Option<Mistake>) -> Self {
         self.mistake = self.mistake.or(mistake);
         self
@@ -113,7 +112,7 @@ impl<S: Stage> Bag<S> {
         self.sound()?;
         self.stage
             .root()
-            .plan(crate::stage::Want::All, &mut Graph::new())
+            .plan(Want::All, &mut Graph::new())
             .map(|_| ())
     }
 
@@ -126,19 +125,54 @@ impl<S: Stage> Bag<S> {
     /// ```
     ///
     /// # Errors
-    /// As [`Bag::check`].
+    /// Those of [`Bag::check`].
     pub fn partition_count(&self) -> Result<u32> {
         self.sound()?;
         let root = self.stage.root();
-        let (plan, _) = root.plan(crate::stage::Want::All, &mut Graph::new())?;
+        let (plan, _) = root.plan(Want::All, &mut Graph::new())?;
         Ok(root.partition_count(&plan))
+    }
+
+    /// The bag with an adaptor after it.
+    #[track_caller]
+    pub(crate) fn adapt<A>(&self, name: &'static str, adaptor: A) -> Bag<Adapted<S, A>> {
+        let step = Step {
+            name,
+            location: Location::caller(),
+        };
+        self.with_stage(Adapted {
+            source: Arc::clone(&self.stage),
+            adaptor,
+            step,
+        })
+    }
+
+    /// Lists the bag's partitions now, and lowers what it is computed from into `graph`: for a layer
+    /// of another crate that streams the items through its own tasks.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// use flagstone_bag::PartitionStream;
+    /// use flagstone_graph::Graph;
+    ///
+    /// let squares = Bag::range(0..10, 3).map(|n| n * n);
+    /// let stream = squares.partition_stream(&mut Graph::new())?;
+    /// assert_eq!((stream.partition_count(), stream.inputs().len()), (3, 0));
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
+    pub fn partition_stream(&self, graph: &mut Graph) -> Result<Partitions<S>> {
+        self.sound()?;
+        Partitions::new(Arc::clone(&self.stage), graph)
     }
 
     /// Ends the chain in a sink: a layer with one task and one block per partition. A sink over a
     /// shared bag joins the other outputs of the same graph in one pass.
     ///
     /// This is how other crates make blocks of their own kind from a bag; to stream the items
-    /// through a layer of theirs, see [`PartitionSource`](crate::PartitionSource).
+    /// through a layer of theirs, see [`PartitionStream`](crate::PartitionStream).
     ///
     /// # Errors
     /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
@@ -147,7 +181,7 @@ impl<S: Stage> Bag<S> {
         let chain = Chain {
             stage: Arc::clone(&self.stage),
             sink,
-            sweeps: Sweeps::of(&*self.stage)?,
+            quarantines: Quarantines::named_by(|found| self.stage.quarantines(found))?,
         };
         self.stage.root().attach(graph, chain)
     }

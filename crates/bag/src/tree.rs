@@ -10,8 +10,7 @@ use std::sync::Arc;
 use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId};
 
-use crate::run::Run;
-use crate::stage::Step;
+use crate::chain::{Run, Step};
 
 /// How many partial results one task merges.
 pub(crate) const FAN_IN: u32 = 8;

@@ -26,6 +26,7 @@ mod order;
 mod planning;
 mod program;
 mod sequence;
+mod stream;
 mod walk;
 
 pub use advice::{Plan, advised, smallest_that_works};
@@ -40,3 +41,4 @@ pub use key::Key;
 pub use layer::{Deps, IoBytes, Layer};
 pub use planning::{PLANNED_EDGE_BYTES, PLANNED_KEPT_BYTES, PLANNED_TASK_BYTES, Watch};
 pub use program::{FreezeOptions, Program};
+pub use stream::{Flow, PartitionStream, Stop, ended};

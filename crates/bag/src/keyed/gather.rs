@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flagstone_common::{Error, NeedsMemory, Result, TaskContext, format_bytes};
-use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId, ended};
 
 use super::Keying;
 use super::hot::HotKey;
@@ -12,8 +12,9 @@ use super::record::{self, Reader, Record};
 use super::scatter::{PLACE_BITS, Source as KeySource};
 use super::table::{Entry, Table};
 use super::weights::Weights;
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Step, Want, ended};
+use crate::chain::{
+    Branch, Consumer, Cost, Flow, ItemOrder, Root, Run, Source, Step, Want, lower_alone,
+};
 use flagstone_exchange::Stored;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{
@@ -205,6 +206,10 @@ impl<X: Keying> Root for Keyed<X> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.extend_from_slice(&self.steps);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }
 

@@ -14,7 +14,7 @@ use super::Keying;
 use super::gather::{Gather, Keyed, Seen};
 use super::record::{Reader, Record};
 use super::scatter::PLACE_BITS;
-use crate::stage::{Consumer, Flow, Source};
+use crate::chain::{Consumer, Flow, Source};
 use flagstone_exchange::Portable;
 use flagstone_exchange::{Buffer, Bytes, Gathered, Spool, decode};
 

@@ -41,7 +41,7 @@ mod weights;
 
 use std::hash::Hash;
 
-use crate::stage::Flow;
+use crate::chain::Flow;
 use flagstone_exchange::Portable;
 
 pub use gather::{Keyed, Lowered, Seen};

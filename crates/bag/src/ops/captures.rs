@@ -7,18 +7,17 @@ use std::sync::Arc;
 use flagstone_common::Error;
 use serde::de::DeserializeOwned;
 
-use crate::bad::{BadRecords, HINT, Kept, Policy};
 use crate::bag::{Bag, Mistake};
-use crate::keys::RecordKeys;
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Stage, Stop};
 use crate::pattern::{Matcher, Pattern, Refused, record};
-use crate::stage::{Consumer, Flow, Stage, Stop};
-use crate::then::{At, Then, Work};
+use crate::quarantine::{BadRecords, HINT, Kept, Policy};
+use crate::record::RecordKeys;
 
 /// The stage of [`Bag::captures`].
-pub type Captures<S, T> = Then<S, Matching<T>>;
+pub type Captures<S, T> = Adapted<S, Matching<T>>;
 
 /// The stage of [`Bag::matched`].
-pub type Matched<S> = Then<S, Finding>;
+pub type Matched<S> = Adapted<S, Finding>;
 
 /// A line that matches a pattern; its parts are found, and nothing is copied.
 #[derive(Clone, Copy)]
@@ -93,7 +92,7 @@ where
             policy,
             record,
         };
-        self.then("captures", matching).mistaken(mistake)
+        self.adapt("captures", matching).mistaken(mistake)
     }
 
     /// The lines that match a pattern, with the places of their groups; other lines are treated as
@@ -101,7 +100,7 @@ where
     #[track_caller]
     pub fn matched(&self, pattern: Pattern, policy: BadRecords) -> Bag<Matched<S>> {
         let policy = policy.into();
-        self.then("matched", Finding { pattern, policy })
+        self.adapt("matched", Finding { pattern, policy })
     }
 }
 
@@ -113,11 +112,15 @@ where
     /// say. What does not match goes to the quarantine that the bag has already.
     #[must_use]
     pub fn with_pattern(&self, pattern: Pattern) -> Bag<Matched<S>> {
-        let Then { source, work, step } = &**self.stage();
-        let policy = work.policy.clone();
-        self.with_stage(Then {
+        let Adapted {
+            source,
+            adaptor,
+            step,
+        } = &**self.stage();
+        let policy = adaptor.policy.clone();
+        self.with_stage(Adapted {
             source: Arc::clone(source),
-            work: Finding { pattern, policy },
+            adaptor: Finding { pattern, policy },
             step: *step,
         })
     }
@@ -129,7 +132,7 @@ pub struct Finding {
     policy: Policy,
 }
 
-impl<S> Work<S> for Finding
+impl<S> Adaptor<S> for Finding
 where
     S: for<'a> Stage<Item<'a> = &'a str>,
 {
@@ -141,11 +144,11 @@ where
     }
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         matcher: &mut Option<Matcher>,
         line: &str,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let pattern = &self.pattern;
@@ -163,7 +166,7 @@ where
 
 /// Treats a line as the policy says.
 #[cold]
-fn refuse(line: &str, refused: &Refused, policy: &Policy, at: At<'_>) -> Flow {
+fn refuse(line: &str, refused: &Refused, policy: &Policy, at: Site<'_>) -> Flow {
     if policy.fails() {
         let message = at.run.says(&refused.to_string()) + HINT;
         let error = Error::failed(message).with_location(at.step.location);
@@ -181,7 +184,7 @@ pub struct Matching<T> {
     record: PhantomData<fn() -> T>,
 }
 
-impl<S, T> Work<S> for Matching<T>
+impl<S, T> Adaptor<S> for Matching<T>
 where
     S: for<'a> Stage<Item<'a> = &'a str>,
     T: DeserializeOwned + 'static,
@@ -194,11 +197,11 @@ where
     }
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         matcher: &mut Option<Matcher>,
         line: &str,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let missing = || Error::invalid("a bag without a pattern was run");

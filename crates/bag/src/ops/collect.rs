@@ -8,12 +8,10 @@ use flagstone_common::{Error, Result};
 use flagstone_graph::{Block, Execute, Footprint, Graph, LayerId};
 
 use crate::bag::Bag;
-use crate::branch::Sink;
+use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::item::Lower;
 use crate::ops::keep::{File, Keep};
 use crate::ops::partition::Held;
-use crate::run::Run;
-use crate::stage::{Flow, Stage, Step};
 use flagstone_exchange::{HeapSize, heap_bytes};
 use flagstone_exchange::{Portable, Repeated, Stored, handed_over};
 

@@ -6,9 +6,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::Bag;
+use crate::chain::{Source, Stage, Step};
 use crate::keyed::Keying;
 use crate::sorted::Sorted;
-use crate::stage::{Source, Stage, Step};
 use flagstone_exchange::Portable;
 
 /// The stage of [`Bag::frequencies`].

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result};
 
 use crate::bag::Bag;
+use crate::chain::Stage;
 use crate::item::BagItem;
 use crate::ops::fold::FoldStep;
-use crate::stage::Stage;
 use flagstone_exchange::Portable;
 
 /// A number that can be summed up. Integers fail on overflow rather than wrap.

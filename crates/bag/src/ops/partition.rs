@@ -6,16 +6,14 @@ use flagstone_common::Lease;
 use serde::Serialize;
 
 use crate::bag::Bag;
-use crate::run::Run;
-use crate::stage::{Consumer, Flow, Stage};
-use crate::then::{At, Then, Work};
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Run, Site, Stage};
 use flagstone_exchange::heap_bytes;
 
 /// The stage of [`Bag::map_partitions`].
-pub type MapPartitions<S, F, T, I> = Then<S, WholePartitions<F, T, I>>;
+pub type MapPartitions<S, F, T, I> = Adapted<S, WholePartitions<F, T, I>>;
 
 /// The stage of [`Bag::reduce_partitions`].
-pub type ReducePartitions<S, I, F, A> = Then<S, Reducing<I, F, A>>;
+pub type ReducePartitions<S, I, F, A> = Adapted<S, Reducing<I, F, A>>;
 
 impl<S: Stage> Bag<S> {
     /// Every partition, as a whole, through a function that gives any number of items.
@@ -41,7 +39,7 @@ impl<S: Stage> Bag<S> {
         I::Item: 'static,
     {
         let types = PhantomData;
-        self.then("map_partitions", WholePartitions { f, types })
+        self.adapt("map_partitions", WholePartitions { f, types })
     }
 
     /// A bag whose items are the partitions.
@@ -62,7 +60,7 @@ impl<S: Stage> Bag<S> {
     {
         let f: fn(Vec<T>) -> [Vec<T>; 1] = |items| [items];
         let types = PhantomData;
-        self.then("partitions", WholePartitions { f, types })
+        self.adapt("partitions", WholePartitions { f, types })
     }
 
     /// Every partition becomes one item: a state that starts as `init()` and sees every item.
@@ -82,7 +80,7 @@ impl<S: Stage> Bag<S> {
         F: for<'a> Fn(&mut A, S::Item<'a>) + Send + Sync + 'static,
     {
         let state = PhantomData;
-        self.then("reduce_partitions", Reducing { init, f, state })
+        self.adapt("reduce_partitions", Reducing { init, f, state })
     }
 }
 
@@ -172,7 +170,7 @@ pub struct WholePartitions<F, T, I> {
     types: PhantomData<fn(T) -> I>,
 }
 
-impl<S, F, T, I> Work<S> for WholePartitions<F, T, I>
+impl<S, F, T, I> Adaptor<S> for WholePartitions<F, T, I>
 where
     S: for<'a> Stage<Item<'a> = T>,
     T: Serialize + 'static,
@@ -183,21 +181,21 @@ where
     type Output<'a> = I::Item;
     type State = Held<T>;
 
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         held: &mut Held<T>,
         item: T,
-        at: At<'_>,
+        at: Site<'_>,
         _: &mut C,
     ) -> Flow {
         let heap = heap_bytes(&item);
         Ok(held.push(item, heap, at.run)?)
     }
 
-    fn finish<C: Consumer<Then<S, Self>>>(
+    fn finish<C: Consumer<Adapted<S, Self>>>(
         &self,
         held: &mut Held<T>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         // the lease lives until what was made of the items has gone on
@@ -216,7 +214,7 @@ pub struct Reducing<I, F, A> {
     state: PhantomData<fn() -> A>,
 }
 
-impl<S, I, F, A> Work<S> for Reducing<I, F, A>
+impl<S, I, F, A> Adaptor<S> for Reducing<I, F, A>
 where
     S: Stage,
     A: 'static,
@@ -227,21 +225,21 @@ where
     type State = Option<A>;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         state: &mut Option<A>,
         item: S::Item<'_>,
-        _: At<'_>,
+        _: Site<'_>,
         _: &mut C,
     ) -> Flow {
         (self.f)(state.get_or_insert_with(&self.init), item);
         Ok(())
     }
 
-    fn finish<C: Consumer<Then<S, Self>>>(
+    fn finish<C: Consumer<Adapted<S, Self>>>(
         &self,
         state: &mut Option<A>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         next.push(state.take().unwrap_or_else(&self.init))

@@ -8,12 +8,10 @@ use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Block, Footprint, Graph, Inputs};
 
 use crate::bag::{Bag, Mistake};
-use crate::branch::Sink;
+use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::item::BagItem;
 use crate::ops::fold::state_footprint;
 use crate::ops::partition::Held;
-use crate::run::Run;
-use crate::stage::{Flow, Stage, Step};
 use crate::tree::{Merge, reduce_by};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};

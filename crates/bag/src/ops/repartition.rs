@@ -9,8 +9,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::{Bag, Mistake};
+use crate::chain::{Source, Stage, Step};
 use crate::sorted::{Runs, Sorted};
-use crate::stage::{Source, Stage, Step};
 use flagstone_exchange::Portable;
 use flagstone_exchange::{CutsOf, Load, Split};
 

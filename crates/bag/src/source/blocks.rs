@@ -5,12 +5,13 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use flagstone_common::{Result, TaskContext};
-use flagstone_graph::{Block, Graph, Inputs, LayerId};
+use flagstone_graph::{Block, Graph, Inputs, LayerId, ended};
 
 use crate::bag::Bag;
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, Flow, Root, Run, Source, Step, Want, lower_alone,
+};
 use crate::item::Lower;
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Driven, Flow, Root, Source, Step, Want, ended};
 
 /// See [`Bag::from_blocks`].
 pub struct FromBlocks<T> {
@@ -92,5 +93,9 @@ impl<T: 'static> Root for FromBlocks<T> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.node.step);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

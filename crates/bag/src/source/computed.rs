@@ -7,10 +7,9 @@ use flagstone_common::Result;
 use flagstone_graph::{Footprint, Graph, Inputs, LayerId};
 
 use crate::bag::Bag;
+use crate::chain::{Branch, Consumer, Cost, Root, Run, Source, Step, Want, lower_alone, push_all};
 use crate::item::Lower;
 use crate::ops::keep::{KEPT_READING_BYTES, Written};
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
 use flagstone_exchange::{Portable, Repeated, Stored};
 
 /// Items in the blocks of a layer that something else computes.
@@ -128,5 +127,9 @@ impl<T: Portable + Repeated> Root for Computed<T> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.extend_from_slice(&self.steps);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

@@ -17,8 +17,7 @@ use flagstone_io::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::coding::{Coding, NAME_ENCODING, decoded, not_utf8};
-use crate::run::Run;
-use crate::stage::{Cost, Flow, Stop, Want};
+use crate::chain::{Cost, Flow, Run, Stop, Want};
 
 /// How many times longer a compressed file's text is, about; only for grouping small files.
 const RATIO: u64 = 8;
@@ -189,7 +188,8 @@ impl FilesPlan {
             let mut coding = self.coding.of_range(range, io)?;
             let mut options = self.options(coding)?;
             let mut reader = BlockReader::open(range, &options, io)?;
-            run.enter_range(range, &self.numbers, &options.delimiter);
+            run.position
+                .enter_range(range, &self.numbers, &options.delimiter);
             loop {
                 let block = match reader.next_block() {
                     Ok(Some(block)) => block,
@@ -201,13 +201,14 @@ impl FilesPlan {
                             options = self.options(coding)?;
                             drop(reader);
                             reader = BlockReader::open(range, &options, io)?;
-                            run.enter_range(range, &self.numbers, &options.delimiter);
+                            run.position
+                                .enter_range(range, &self.numbers, &options.delimiter);
                             continue;
                         }
                         _ => return Err(error),
                     },
                 };
-                run.enter_block(block.offset, block.skipped_before);
+                run.position.enter_block(block.offset, block.skipped_before);
                 let (bytes, offset) = (block.bytes, block.offset);
                 let flow = match (coding, options.delimiter) {
                     (Coding::Utf8, Delimiter::LINE) => {
@@ -324,7 +325,7 @@ fn lines_of(
             range,
             offset: offset + start as u64,
         };
-        run.at_line(place.offset);
+        run.position.at_line(place.offset);
         each(line, place)?;
         start += len;
     }

@@ -18,15 +18,13 @@ use flagstone_graph::{Graph, Inputs, LayerId};
 use flagstone_io::IntoPaths;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
-use crate::bad::{BadRecords, HINT, Kept, Policy};
 use crate::bag::Bag;
-use crate::field::Field;
-use crate::json::Json;
-use crate::quality::Keys;
-use crate::run::Run;
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, Root, Run, Source, Step, Stop, Want, lower_alone,
+};
+use crate::quarantine::{BadRecords, HINT, Kept, Policy};
+use crate::record::{Field, Json, Keys, Strict, strict};
 use crate::source::files::{FilesPlan, LineStart, TextOptions};
-use crate::stage::{Consumer, Cost, Driven, Root, Source, Step, Stop, Want};
-use crate::strict::{self, Strict};
 
 /// How JSON lines are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -265,7 +263,7 @@ impl Parse<Json> for Dynamic {
     ) -> Result<serde_json::Result<Json>> {
         if let Some(field) = field {
             return match field.read(line) {
-                Ok(found) => field.or_default(found, run).map(Ok),
+                Ok(found) => field.or_default(found, |what| run.says(what)).map(Ok),
                 Err(error) => Ok(Err(error)),
             };
         }
@@ -338,7 +336,7 @@ where
         let mut driven = Driven::new(consumer);
         plan.for_each_line(run, |line, place| {
             if line.trim_ascii().is_empty() {
-                run.blank_line();
+                run.lines.blank();
                 return Ok(());
             }
             run.next_item();
@@ -346,7 +344,7 @@ where
                 Ok(record) => {
                     if Quality::looks_into(run.partition(), run.item_count()) {
                         let field = self.field.as_ref();
-                        run.look(|keys, ctx| P::look(line, field, keys, ctx));
+                        run.lines.look(|keys| P::look(line, field, keys, run.ctx()));
                     }
                     driven.push::<Source<Self>>(record)
                 }
@@ -362,6 +360,10 @@ where
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.step);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }
 

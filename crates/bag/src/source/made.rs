@@ -9,8 +9,9 @@ use flagstone_common::{Error, Result};
 use flagstone_graph::{Deps, Graph, Inputs, LayerId, Lazy};
 
 use crate::bag::{Bag, Mistake};
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, ItemOrder, Root, Source, Step, Want, push_all};
+use crate::chain::{
+    Branch, Consumer, Cost, ItemOrder, Root, Run, Source, Step, Want, lower_alone, push_all,
+};
 use flagstone_exchange::Repeated;
 
 /// Items of iterators that a closure makes; see [`Bag::from_fn`].
@@ -145,6 +146,10 @@ where
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.step);
     }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
+    }
 }
 
 impl<T: Repeated + Send + Sync + 'static> Root for Delayed<T> {
@@ -198,5 +203,9 @@ impl<T: Repeated + Send + Sync + 'static> Root for Delayed<T> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.step);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

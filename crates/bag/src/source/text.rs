@@ -9,18 +9,17 @@ use flagstone_graph::{Graph, Inputs, LayerId};
 use flagstone_io::IntoPaths;
 
 use crate::bag::Bag;
-use crate::branch::{Branch, lower_alone};
-use crate::fork::Forks;
-use crate::run::Run;
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, Root, Run, Source, Step, Tees, Want, lower_alone,
+};
 use crate::source::files::{FilesPlan, TextOptions};
-use crate::stage::{Consumer, Cost, Driven, Root, Source, Step, Want};
 
 /// The lines of some files; see [`Bag::read_text`].
 pub struct ReadText {
     patterns: Vec<PathBuf>,
     options: TextOptions,
     step: Step,
-    forks: Forks<ReadText>,
+    tees: Tees<ReadText>,
 }
 
 impl Bag<()> {
@@ -57,7 +56,7 @@ impl Bag<()> {
             patterns,
             options,
             step,
-            forks: Forks::default(),
+            tees: Tees::default(),
         })))
     }
 }
@@ -101,8 +100,8 @@ impl Root for ReadText {
     }
 
     fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
-        self.forks.attach(self, graph, branch, |graph, fork| {
-            lower_alone(self, graph, fork)
+        self.tees.attach(self, graph, branch, |graph, tee| {
+            lower_alone(self, graph, tee)
         })
     }
 }

@@ -10,11 +10,11 @@ use flagstone_graph::{Deps, Footprint, Graph, Inputs, LayerId};
 
 use super::concat::{Planner, cost};
 use crate::bag::Bag;
-use crate::branch::beside;
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, Flow, ItemOrder, PartitionStream, Root, Run, Source, Stage,
+    Step, Want, beside, lower_alone,
+};
 use crate::ops::each::Map;
-use crate::run::Run;
-use crate::seam::PartitionSource;
-use crate::stage::{Consumer, Cost, Driven, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 use crate::store::{Cursor, READING_BYTES, Store, WRITING_BYTES};
 use flagstone_exchange::{Portable, Repeated};
 
@@ -271,8 +271,8 @@ pub struct Together<T, U, W> {
 
 /// Both bags with their partitions found, and how many partitions come of them.
 pub struct Both<T, U> {
-    left: Arc<dyn PartitionSource<T>>,
-    right: Arc<dyn PartitionSource<U>>,
+    left: Arc<dyn PartitionStream<T>>,
+    right: Arc<dyn PartitionStream<U>>,
     count: u32,
 }
 
@@ -379,5 +379,9 @@ where
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.extend_from_slice(&self.steps);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId, Lazy, Value};
 
-use crate::bad::Kept;
 use crate::bag::Bag;
+use crate::chain::{
+    Branch, Consumer, Cost, Flow, ItemOrder, Root, Run, Source, Stage, Step, Want, lower_alone,
+};
 use crate::item::BagItem;
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Stage, Step, Want};
+use crate::quarantine::Kept;
 
 /// Lazy values that bags are mapped with: a [`BagItem`], a [`Lazy`], or a tuple of up to four.
 #[diagnostic::on_unimplemented(
@@ -359,6 +360,10 @@ where
 
     fn quarantines(&self, found: &mut Vec<Arc<Kept>>) {
         self.chain.quarantines(found);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use flagstone_bag::{Bag, PartitionSource as BagPartitions, RecordKeys, Stage};
+use flagstone_bag::{Bag, BagStream, RecordKeys, Stage};
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Outcome, PartitionSource, Scan, WriteReport};
 use flagstone_graph::{Deps, Graph, Inputs, IoBytes};
@@ -131,7 +131,7 @@ struct FromBag<S: Stage, T> {
 
 /// A bag in a graph: its partitions are known, and the layers that they are computed from.
 struct BoundBag<T> {
-    partitions: Box<dyn BagPartitions<T>>,
+    partitions: Box<dyn BagStream<T>>,
     fields: Vec<FieldRef>,
     is_value: bool,
     rows: Arc<Mutex<BTreeMap<u32, u64>>>,
@@ -157,7 +157,7 @@ where
     fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
         let mistake = |message: &String| Error::invalid(message.clone());
         let fields = self.fields.as_ref().map_err(mistake)?;
-        let partitions = Box::new(self.bag.partition_source(graph)?) as Box<dyn BagPartitions<T>>;
+        let partitions = Box::new(self.bag.partition_stream(graph)?) as Box<dyn BagStream<T>>;
         let inputs = partitions.inputs().to_vec();
         let source = Arc::new(BoundBag {
             partitions,
