@@ -9,7 +9,7 @@ use flagstone_graph::{Block, Graph, LayerId};
 use crate::chain::{Adapted, Chain, Partitions, Root, Sink, Stage, Step, Want, name_of};
 use crate::item::BagItem;
 use crate::quarantine::Quarantines;
-use crate::tree::{Merge, reduce};
+use crate::tree::{FAN_IN, Merge, reduce};
 
 /// A partitioned, ordered collection of any Rust values.
 ///
@@ -92,6 +92,14 @@ impl<S> Bag<S> {
 
 impl<S: Stage> Bag<S> {
     /// The operations of the bag, source first, with the lines that asked for them.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let even = Bag::range(0..10, 3).filter(|n| n % 2 == 0);
+    /// let names: Vec<&str> = even.steps().iter().map(|step| step.name).collect();
+    /// assert_eq!(names, ["range", "filter"]);
+    /// assert!(even.steps()[1].location.line() > 0);
+    /// ```
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         self.stage.steps(&mut steps);
@@ -174,6 +182,47 @@ impl<S: Stage> Bag<S> {
     /// This is how other crates make blocks of their own kind from a bag; to stream the items
     /// through a layer of theirs, see [`PartitionStream`](crate::PartitionStream).
     ///
+    /// ```
+    /// use flagstone_bag::{Bag, Flow, Result, Run, Sink, Stage, Step};
+    /// use flagstone_graph::{Block, Execute, Footprint, Graph, SerialExecutor};
+    ///
+    /// /// Adds up the numbers of a partition.
+    /// struct Adding(Step);
+    ///
+    /// impl<S> Sink<S> for Adding
+    /// where
+    ///     S: for<'a> Stage<Item<'a> = u64>,
+    /// {
+    ///     type State = u64;
+    ///
+    ///     fn step(&self) -> Step {
+    ///         self.0
+    ///     }
+    ///     fn start(&self, _: &Run<'_>) -> Result<u64> {
+    ///         Ok(0)
+    ///     }
+    ///     fn push(&self, sum: &mut u64, item: u64, _: &Run<'_>) -> Flow {
+    ///         *sum += item;
+    ///         Ok(())
+    ///     }
+    ///     fn finish(&self, sum: u64, _: &Run<'_>) -> Result<Block> {
+    ///         Ok(Block::value(sum))
+    ///     }
+    ///     fn output(&self) -> Footprint {
+    ///         Footprint::exact(8)
+    ///     }
+    /// }
+    ///
+    /// let location = std::panic::Location::caller();
+    /// let mut graph = Graph::new();
+    /// let sums = Adding(Step { name: "adding", location });
+    /// let layer = Bag::range(0..6, 2).lower_into(&mut graph, sums)?;
+    /// let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// let sums: Vec<_> = blocks.iter().map(|block| block.value_ref::<u64>().copied()).collect();
+    /// assert_eq!(sums, [Some(3), Some(12)]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
     pub fn lower_into<K: Sink<S>>(&self, graph: &mut Graph, sink: K) -> Result<LayerId> {
@@ -201,7 +250,13 @@ impl<S: Stage> Bag<S> {
         let bag = self.clone();
         let lower = move |graph: &mut Graph| {
             let partials = bag.lower_into(graph, sink.clone())?;
-            Ok(reduce(graph, partials, name, location, Arc::clone(&merge)))
+            Ok(reduce(
+                graph,
+                partials,
+                (name, location),
+                Arc::clone(&merge),
+                FAN_IN,
+            ))
         };
         BagItem::new(location, lower, read)
     }

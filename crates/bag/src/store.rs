@@ -54,7 +54,7 @@ impl<T: Portable + Repeated> Store<T> {
         })
     }
 
-    /// The same, with what writing takes leased in advance.
+    /// An empty store with what writing takes leased in advance.
     pub(crate) fn ready(ctx: &TaskContext<'_>) -> Result<Self> {
         let lease = ctx.reserve(WRITING_BYTES)?;
         Ok(Store {
@@ -63,7 +63,7 @@ impl<T: Portable + Repeated> Store<T> {
         })
     }
 
-    /// The same, that holds nothing in memory and writes to a file that is there already.
+    /// An empty store that holds nothing in memory and writes to a file that is there already.
     pub(crate) fn written(spool: &Arc<Spool>, ctx: &TaskContext<'_>) -> Result<Self> {
         let lease = ctx.reserve(WRITING_BYTES)?;
         Ok(Store {

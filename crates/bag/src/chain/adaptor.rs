@@ -50,7 +50,7 @@ pub trait Adaptor<S: Stage>: Send + Sync + Sized + 'static {
     /// The partition is over: what was held back goes on.
     ///
     /// # Errors
-    /// As for `push`.
+    /// Those of `push`.
     fn finish<C: Consumer<Adapted<S, Self>>>(
         &self,
         _: &mut Self::State,

@@ -125,16 +125,42 @@ impl<S: Stage> Partitions<S> {
     }
 
     /// How many partitions there are.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let lines = Bag::from_sequence(["a", "b", "c"], 3);
+    /// let partitions = lines.partition_stream(&mut flagstone_graph::Graph::new())?;
+    /// assert_eq!(partitions.partition_count(), 3);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn partition_count(&self) -> u32 {
         self.stage.root().partition_count(&self.plan)
     }
 
     /// What running a partition needs beside what is made of its items.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let numbers = Bag::range(0..10, 2);
+    /// let partitions = numbers.partition_stream(&mut flagstone_graph::Graph::new())?;
+    /// assert_eq!(partitions.footprint(0).own_bytes(), 0); // numbers are made one by one
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn footprint(&self, partition: u32) -> Footprint {
         self.stage.root().cost(&self.plan, partition).footprint
     }
 
     /// The bytes that running a partition reads from its source.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), "to be\nor not\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.txt"));
+    /// let partitions = lines.partition_stream(&mut flagstone_graph::Graph::new())?;
+    /// assert_eq!(partitions.io_bytes(0).read, 13);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn io_bytes(&self, partition: u32) -> IoBytes {
         IoBytes {
             read: self.stage.root().cost(&self.plan, partition).read_bytes,
@@ -144,6 +170,27 @@ impl<S: Stage> Partitions<S> {
 
     /// Pushes every item of a partition into `each`, in order, until it says [`Stop`](crate::Stop).
     /// Items may borrow from the source: a line is seen where it lies in the reader's buffer.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_common::{SerialHost, TaskContext};
+    /// # let host = SerialHost::new();
+    /// # let key = || "task".to_owned();
+    /// # let ctx = TaskContext::new(&host, &key);
+    /// use flagstone_graph::{Graph, Inputs};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), "to be\nor not\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.txt"));
+    /// let partitions = lines.partition_stream(&mut Graph::new())?;
+    /// let mut bytes = 0;
+    /// let passed = partitions.for_each_borrowed(0, Inputs::new(&mut []), &ctx, |line| {
+    ///     bytes += line.len();
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!((bytes, passed.left_out), (11, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Of the source, of the bag's closures, and what `each` failed with.

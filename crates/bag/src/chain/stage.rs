@@ -95,7 +95,7 @@ pub trait Consumer<S: Stage> {
     /// The partition is over: what is held back goes on.
     ///
     /// # Errors
-    /// As for `push`.
+    /// Those of `push`.
     fn finish(&mut self) -> Flow;
 }
 
@@ -164,7 +164,7 @@ pub trait Root: Send + Sync + Sized + 'static {
     /// What it is called, and the user's line that made it.
     fn steps(&self, steps: &mut Vec<Step>);
 
-    /// As [`Stage::quarantines`].
+    /// Appends the quarantines into which records are put that are left out.
     fn quarantines(&self, _: &mut Vec<Arc<Kept>>) {}
 
     /// Lowers a chain that ends in a sink to a layer with one task per partition: one of its own, or

@@ -64,7 +64,7 @@ impl<S: Stage> Bag<S> {
     }
 }
 
-/// See [`Bag::try_map`].
+/// The adaptor of [`Bag::try_map`].
 pub struct Attempting<F, U, E> {
     f: F,
     policy: Policy,

@@ -134,7 +134,7 @@ impl<S: Stage> Bag<S> {
     }
 }
 
-/// See [`Bag::map`].
+/// The adaptor of [`Bag::map`].
 pub struct Mapping<F, U> {
     f: F,
     output: PhantomData<fn() -> U>,
@@ -170,7 +170,7 @@ where
     }
 }
 
-/// See [`Bag::filter`] and [`Bag::remove`].
+/// The adaptor of [`Bag::filter`] and [`Bag::remove`].
 pub struct Filtering<F> {
     f: F,
     keep: bool,
@@ -202,7 +202,7 @@ where
     }
 }
 
-/// See [`Bag::inspect`].
+/// The adaptor of [`Bag::inspect`].
 pub struct Inspecting<F>(F);
 
 impl<S, F> Adaptor<S> for Inspecting<F>

@@ -57,8 +57,16 @@ impl<S: Stage> Bag<S> {
         self.adapt("flatten", Flattening { f, items })
     }
 
-    /// Every item becomes any number of items, handed to `emit` one by one:
-    /// `lines.emit(|line, out| line.split(' ').for_each(|word| out(word.len())))`.
+    /// Every item becomes any number of items, handed to `emit` one by one.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let lines = Bag::from_sequence(["to be or", "not to be"], 2);
+    /// let lengths = lines.emit(|line, out| line.split(' ').for_each(|word| out(word.len())));
+    /// assert_eq!(lengths.compute_with(&SerialExecutor)?, [2, 2, 2, 3, 2, 2]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     #[track_caller]
     pub fn emit<F, U: 'static>(&self, f: F) -> Bag<Emit<S, F, U>>
     where
@@ -93,7 +101,7 @@ impl<S: Stage> Bag<S> {
 /// The stage of [`Bag::emit_str`].
 pub type EmitStr<S, F> = Adapted<S, EmittingStr<F>>;
 
-/// See [`Bag::flat_map`].
+/// The adaptor of [`Bag::flat_map`].
 pub struct Flattening<F, I> {
     f: F,
     items: PhantomData<fn() -> I>,
@@ -124,7 +132,7 @@ where
     }
 }
 
-/// See [`Bag::emit`].
+/// The adaptor of [`Bag::emit`].
 pub struct Emitting<F, U> {
     f: F,
     item: PhantomData<fn() -> U>,
@@ -160,7 +168,7 @@ where
     }
 }
 
-/// See [`Bag::emit_str`].
+/// The adaptor of [`Bag::emit_str`].
 pub struct EmittingStr<F>(F);
 
 impl<S, F> Adaptor<S> for EmittingStr<F>

@@ -23,7 +23,7 @@ pub trait Number: Portable + Copy {
     fn plus(self, other: Self) -> Option<Self>;
     /// Whether a sum, or that it does not fit, is the same in any order.
     const ANY_ORDER: bool;
-    /// As a float, rounded if need be.
+    /// The nearest float.
     fn to_f64(self) -> f64;
 }
 

@@ -164,7 +164,7 @@ fn growth(len: usize) -> usize {
     (len / 2).max(16)
 }
 
-/// See [`Bag::map_partitions`].
+/// The adaptor of [`Bag::map_partitions`] and [`Bag::partitions`].
 pub struct WholePartitions<F, T, I> {
     f: F,
     types: PhantomData<fn(T) -> I>,
@@ -207,7 +207,7 @@ where
     }
 }
 
-/// See [`Bag::reduce_partitions`].
+/// The adaptor of [`Bag::reduce_partitions`].
 pub struct Reducing<I, F, A> {
     init: I,
     f: F,

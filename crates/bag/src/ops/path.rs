@@ -31,7 +31,7 @@ impl<S: Stage> Bag<S> {
     }
 }
 
-/// See [`Bag::with_path`].
+/// The adaptor of [`Bag::with_path`].
 pub struct Pathing;
 
 impl<S: Stage> Adaptor<S> for Pathing {

@@ -21,7 +21,7 @@ pub type PluckSeveral<S, const N: usize> = Adapted<S, PluckingSeveral<N>>;
 /// The stage of [`Bag::pluck_by`].
 pub type PluckBy<S, F, U> = Adapted<S, PluckingBy<F, U>>;
 
-/// See [`Bag::pluck`].
+/// The adaptor of [`Bag::pluck`].
 pub struct Plucking {
     field: Field,
     /// The source gives the field already, and this stage passes it on.
@@ -225,7 +225,7 @@ impl<S: Stage> Bag<S> {
     }
 }
 
-/// The same stage with a parser that reads only this field, if it is one that can.
+/// The stage with a parser that reads only this field, if it is one that can.
 fn push_down<S: Stage>(stage: &Arc<S>, field: &Field) -> Option<Arc<S>> {
     type Values = Source<ReadJson<Json, Dynamic>>;
     let any: &dyn Any = &**stage;
@@ -277,7 +277,7 @@ where
     }
 }
 
-/// See [`Bag::pluck`].
+/// The adaptor of [`Bag::pluck`] with several paths.
 pub struct PluckingSeveral<const N: usize> {
     fields: [Field; N],
     /// One field is another, or lies in it: they are copied, not moved out.
@@ -313,7 +313,7 @@ where
     }
 }
 
-/// See [`Bag::pluck_by`].
+/// The adaptor of [`Bag::pluck_by`].
 pub struct PluckingBy<F, U> {
     fields: F,
     output: PhantomData<fn() -> U>,

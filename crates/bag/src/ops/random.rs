@@ -30,7 +30,7 @@ fn draw(seed: u64, partition: u32, place: u64, turn: u64) -> u64 {
     xxh3_64_with_seed(&bytes, seed)
 }
 
-/// The same as a number from 0 (never reached) to 1.
+/// Random bits as a number from 0 (never reached) to 1.
 fn unit(bits: u64) -> f64 {
     ((bits >> 11) + 1) as f64 / (1u64 << 53) as f64
 }
@@ -122,7 +122,7 @@ impl<S: Stage> Bag<S> {
     }
 }
 
-/// See [`Bag::random_sample`].
+/// The adaptor of [`Bag::random_sample`].
 pub struct Sampling {
     probability: f64,
     seed: u64,

@@ -12,7 +12,7 @@ use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::item::BagItem;
 use crate::ops::fold::state_footprint;
 use crate::ops::partition::Held;
-use crate::tree::{Merge, reduce_by};
+use crate::tree::{Merge, reduce};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 
@@ -58,7 +58,7 @@ impl<S: Stage> Bag<S> {
         let lower = move |graph: &mut Graph| {
             let partials = bag.lower_into(graph, Arc::clone(&sink))?;
             let at = (name, location);
-            Ok(reduce_by(graph, partials, at, Arc::clone(&merge), fan_in))
+            Ok(reduce(graph, partials, at, Arc::clone(&merge), fan_in))
         };
         BagItem::new(location, lower, |block| {
             handed_over::<A>(block, "a reduction")

@@ -20,7 +20,7 @@ const READING_BYTES: u64 = 512 << 10;
 pub(crate) type LowerRuns<R> =
     Box<dyn Fn(&mut Graph, &Arc<Sorting<R>>) -> Result<(LayerId, Split<R>)> + Send + Sync>;
 
-/// The same items without their order, each with its [rank](Run::rank): where they come from.
+/// Items without their order, each with its [rank](Run::rank): where they come from.
 pub(crate) trait Unsorted<T>: Send + Sync + 'static {
     /// The shards that they come in, and the one layer that all of these are read from.
     fn plan(&self, graph: &mut Graph) -> Result<(Lowered, Vec<LayerId>)>;

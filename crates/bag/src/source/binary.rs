@@ -25,6 +25,18 @@ impl Bag<()> {
     /// the order of their names, with digits as numbers; [`Bag::with_path`] tells them apart.
     ///
     /// A file is leased before it is read, and must fit in memory.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// for (name, bytes) in [("2.bin", &[7u8, 8][..]), ("10.bin", &[9])] {
+    ///     std::fs::write(dir.path().join(name), bytes)?;
+    /// }
+    /// let files = Bag::read_binary(dir.path().join("*.bin"));
+    /// assert_eq!(files.map(|bytes| bytes.len()).compute_with(&SerialExecutor)?, [2, 1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_binary(paths: impl IntoPaths) -> Bag<Source<ReadBinary>> {
         let step = Step {

@@ -13,7 +13,7 @@ use crate::chain::{
 };
 use crate::item::Lower;
 
-/// See [`Bag::from_blocks`].
+/// The source of [`Bag::from_blocks`].
 pub struct FromBlocks<T> {
     node: Arc<Node<T>>,
 }
@@ -32,6 +32,23 @@ impl Bag<()> {
     /// A bag whose partitions are read out of the blocks of a layer, which `lower` puts into a graph
     /// each time the bag is lowered to one. `read` pushes every item of a block, in order, and
     /// leaves off when the push says so; what it holds beside the block it leases from the context.
+    ///
+    /// ```
+    /// use flagstone_bag::{Bag, Collected};
+    /// use flagstone_common::Error;
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// let words = Bag::from_sequence(["to be".to_owned(), "or not".to_owned()], 2).collect();
+    /// let lengths = Bag::from_blocks(
+    ///     move |graph| words.lower(graph),
+    ///     |block, _, push| {
+    ///         let lines = Collected::<String>::items(block)?;
+    ///         lines.iter().try_for_each(|line| push(line.len()))
+    ///     },
+    /// );
+    /// assert_eq!(lengths.compute_with(&SerialExecutor)?, [5, 6]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn from_blocks<T, L, R>(lower: L, read: R) -> Bag<Source<FromBlocks<T>>>
     where

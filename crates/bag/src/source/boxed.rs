@@ -42,7 +42,7 @@ where
 }
 
 impl<S: Stage> Bag<S> {
-    /// The same bag with its chain of operations hidden, at the cost of a call for each item. Items
+    /// The bag with its chain of operations hidden, at the cost of a call for each item. Items
     /// that borrow from their source are made owned first ([`Bag::owned`]).
     ///
     /// ```

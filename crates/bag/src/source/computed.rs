@@ -53,6 +53,16 @@ impl Bag<()> {
     /// [`Bag::collect`](crate::Bag::collect) or [`Bag::kept`](crate::Bag::kept)) or made by
     /// [`Collected::block`](crate::Collected::block); another kind of block is an error of the task
     /// that reads it.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let squares = Bag::range(0..6, 2).map(|n| n * n).collect();
+    /// let bag = Bag::from_layer::<u64>(move |graph| squares.lower(graph));
+    /// assert_eq!(bag.partition_count()?, 2);
+    /// assert_eq!(bag.max().compute_with(&SerialExecutor)?, Some(25));
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_layer<T: Portable + Repeated>(
         lower: impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + 'static,

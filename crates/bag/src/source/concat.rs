@@ -21,6 +21,16 @@ impl<S: Stage> Bag<S> {
     /// lowered itself: the source that it gives then names the layers that it reads
     /// ([`PartitionStream::inputs`]), so that a bag that is the result of a reduction is as good as
     /// a file.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// use flagstone_graph::Graph;
+    /// let even = Bag::range(0..10, 3).filter(|n| n % 2 == 0);
+    /// let planner = even.planner();
+    /// let stream = planner(&mut Graph::new())?;
+    /// assert_eq!((stream.partition_count(), stream.inputs().len()), (3, 0));
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn planner<T: 'static>(&self) -> Planner<T>
     where
         S: for<'a> Stage<Item<'a> = T>,
@@ -56,7 +66,7 @@ impl<S: Stage> Bag<S> {
     }
 }
 
-/// See [`Bag::concat`].
+/// The source of [`Bag::concat`].
 pub struct Concat<T> {
     parts: Vec<Planner<T>>,
     steps: Vec<Step>,

@@ -76,6 +76,21 @@ impl Bag<()> {
     }
 
     /// The records of JSON-lines files as values of a type that serde can read, as the options say.
+    ///
+    /// ```
+    /// # use flagstone_bag::{BadRecords, Bag, JsonOptions};
+    /// # use flagstone_graph::SerialExecutor;
+    /// #[derive(serde::Deserialize)]
+    /// struct Event {
+    ///     id: u64,
+    /// }
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.json"), "{\"id\":7}\n{\"id\n{\"id\":8}\n")?;
+    /// let options = JsonOptions { bad_records: BadRecords::Skip, ..JsonOptions::default() };
+    /// let events = Bag::read_json_with::<Event, _>(dir.path().join("a.json"), options);
+    /// assert_eq!(events.map(|event| event.id).compute_with(&SerialExecutor)?, [7, 8]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_json_with<T, I>(paths: I, options: JsonOptions) -> Bag<Source<ReadJson<T, Typed>>>
     where
@@ -108,6 +123,17 @@ impl Bag<()> {
     }
 
     /// The values of JSON-lines files, whatever they are, read as the options say.
+    ///
+    /// ```
+    /// # use flagstone_bag::{BadRecords, Bag, JsonOptions};
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.json"), "{\"id\":7}\n{\"id\n{\"id\":8}\n")?;
+    /// let options = JsonOptions { bad_records: BadRecords::Skip, ..JsonOptions::default() };
+    /// let values = Bag::read_json_values_with(dir.path().join("a.json"), options);
+    /// assert_eq!(values.count().compute_with(&SerialExecutor)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_json_values_with(
         paths: impl IntoPaths,
@@ -139,7 +165,7 @@ fn read_with<T, P>(
 }
 
 impl ReadJson<Json, Dynamic> {
-    /// The same files, with nothing but a field of each record; once only.
+    /// A source of these files that gives nothing but a field of each record; once only.
     pub(crate) fn reading(&self, field: &Field) -> Option<Self> {
         let whole = self.field.is_none();
         whole.then(|| ReadJson {
@@ -148,7 +174,7 @@ impl ReadJson<Json, Dynamic> {
         })
     }
 
-    /// The same files with whole records.
+    /// A source of these files that gives whole records.
     pub(crate) fn whole(&self) -> Self {
         let patterns = self.patterns.clone();
         ReadJson {

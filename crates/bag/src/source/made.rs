@@ -63,13 +63,21 @@ impl Bag<()> {
         .mistaken(mistake)
     }
 
-    /// The items of an iterator that a closure makes, as one partition that streams by:
-    /// `Bag::from_iter(|| 0..)`. See [`Bag::repartition`] to spread them.
-    #[track_caller]
     #[allow(
         clippy::should_implement_trait,
         reason = "an iterator runs once, a bag again"
     )]
+    /// The items of an iterator that a closure makes, as one partition that streams by:
+    /// `Bag::from_iter(|| 0..)`. See [`Bag::repartition`] to spread them.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let naturals = Bag::from_iter(|| 0..);
+    /// assert_eq!(naturals.filter(|n| n % 7 == 3).take(3).compute_with(&SerialExecutor)?, [3, 10, 17]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    #[track_caller]
     pub fn from_iter<F, I>(
         make: F,
     ) -> Bag<Source<Made<impl Fn(u32) -> I + Send + Sync + 'static, I>>>

@@ -22,7 +22,7 @@ use crate::source::concat::Planner;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated, Stored, take_or};
 
-/// See [`Bag::accumulate`].
+/// The source of [`Bag::accumulate`].
 pub struct Running<T, A> {
     rule: Arc<Rule<T, A>>,
     items: Planner<T>,

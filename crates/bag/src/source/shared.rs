@@ -27,7 +27,7 @@ where
 }
 
 impl<S: Stage> Bag<S> {
-    /// The same items by reference, for several outputs: computed together, they run the chain up
+    /// The items by reference, for several outputs: computed together, they run the chain up
     /// to here once for all of them, so that a file is parsed once however many results are made
     /// from it.
     ///

@@ -45,6 +45,17 @@ impl Bag<()> {
 
     /// The lines of the files that several paths or patterns name, in the order given, with
     /// options. A file that several of them name is read once, where it is named first.
+    ///
+    /// ```
+    /// # use flagstone_bag::{Bag, TextOptions};
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), b"caf\xe9\n")?;
+    /// let options = TextOptions { encoding: "latin1", ..TextOptions::default() };
+    /// let lines = Bag::read_text_with(dir.path().join("a.txt"), options).owned();
+    /// assert_eq!(lines.compute_with(&SerialExecutor)?, ["caf\u{e9}"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_text_with(paths: impl IntoPaths, options: TextOptions) -> Bag<Source<ReadText>> {
         let step = Step {

@@ -193,7 +193,7 @@ pub trait Way<T, U>: Send + Sync + 'static {
     fn end(left: u64, right: u64) -> Result<()>;
 }
 
-/// See [`Bag::zip`].
+/// The way of [`Bag::zip`].
 pub struct Zip;
 
 impl<T, U: Portable + Repeated> Way<T, U> for Zip {
@@ -230,7 +230,7 @@ impl<T, U: Portable + Repeated> Way<T, U> for Zip {
     }
 }
 
-/// See [`Bag::product`].
+/// The way of [`Bag::product`].
 pub struct Product;
 
 impl<T: Repeated, U: Portable + Repeated> Way<T, U> for Product {

@@ -22,8 +22,8 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Turns one kind of collection into another. The records flow on: nothing is computed or held.
-pub trait Seams: sealed::Sealed {
+/// What a bag becomes of other collections. The records flow on: nothing is computed or held.
+pub trait BagExt: sealed::Sealed {
     /// The record type.
     type Record;
 
@@ -37,7 +37,7 @@ pub trait Seams: sealed::Sealed {
     /// Items that are no records (numbers, text, lists) are the column `value`.
     ///
     /// ```
-    /// use flagstone::{Bag, Seams, Session};
+    /// use flagstone::{Bag, BagExt, Session};
     ///
     /// let session = Session::builder().memory("64 MiB").build()?;
     /// let squares = Bag::range(0..5, 2).map(|n| (n * n) as i64).to_dataframe();
@@ -68,7 +68,7 @@ pub trait Seams: sealed::Sealed {
 
 impl<S> sealed::Sealed for Bag<S> {}
 
-impl<S, T> Seams for Bag<S>
+impl<S, T> BagExt for Bag<S>
 where
     S: Stage + for<'a> Stage<Item<'a> = T>,
     T: Serialize + DeserializeOwned + Send + Sync + 'static,

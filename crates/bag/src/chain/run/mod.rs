@@ -96,22 +96,124 @@ impl<'a> Run<'a> {
     }
 
     /// What the task was given.
+    ///
+    /// ```
+    /// # use flagstone_bag::{Bag, Flow, Result, Run, Sink, Stage, Step};
+    /// # use flagstone_graph::{Block, Execute, Footprint, Graph, SerialExecutor};
+    /// # struct Last(Step);
+    /// # impl<S: Stage> Sink<S> for Last {
+    /// #     type State = Vec<u64>;
+    /// #     fn step(&self) -> Step { self.0 }
+    /// #     fn start(&self, _: &Run<'_>) -> Result<Vec<u64>> { Ok(Vec::new()) }
+    /// #     fn output(&self) -> Footprint { Footprint::exact(64) }
+    /// // in a sink, whose items must be leased
+    /// fn push(&self, _: &mut Vec<u64>, _: S::Item<'_>, run: &Run<'_>) -> Flow {
+    ///     let _lease = run.ctx().reserve(1000)?;
+    ///     Ok(())
+    /// }
+    /// #     fn finish(&self, made: Vec<u64>, _: &Run<'_>) -> Result<Block> { Ok(Block::value(made)) }
+    /// # }
+    /// # let location = std::panic::Location::caller();
+    /// # let mut graph = Graph::new();
+    /// # let sink = Last(Step { name: "last", location });
+    /// # let layer = Bag::range(0..5, 2).lower_into(&mut graph, sink)?;
+    /// # let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// # let made: Vec<u64> = blocks.iter().flat_map(|block| block.value_ref::<Vec<u64>>().unwrap().clone()).collect();
+    /// assert!(made.is_empty());
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn ctx(&self) -> &'a TaskContext<'a> {
         self.task.ctx
     }
 
     /// Which partition it is.
+    ///
+    /// ```
+    /// # use flagstone_bag::{Bag, Flow, Result, Run, Sink, Stage, Step};
+    /// # use flagstone_graph::{Block, Execute, Footprint, Graph, SerialExecutor};
+    /// # struct Last(Step);
+    /// # impl<S: Stage> Sink<S> for Last {
+    /// #     type State = Vec<u64>;
+    /// #     fn step(&self) -> Step { self.0 }
+    /// #     fn start(&self, _: &Run<'_>) -> Result<Vec<u64>> { Ok(Vec::new()) }
+    /// #     fn output(&self) -> Footprint { Footprint::exact(64) }
+    /// #     fn push(&self, _: &mut Vec<u64>, _: S::Item<'_>, _: &Run<'_>) -> Flow { Ok(()) }
+    /// // in a sink
+    /// fn finish(&self, _: Vec<u64>, run: &Run<'_>) -> Result<Block> {
+    ///     Ok(Block::value(vec![u64::from(run.partition())]))
+    /// }
+    /// # }
+    /// # let location = std::panic::Location::caller();
+    /// # let mut graph = Graph::new();
+    /// # let sink = Last(Step { name: "last", location });
+    /// # let layer = Bag::range(0..5, 2).lower_into(&mut graph, sink)?;
+    /// # let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// # let made: Vec<u64> = blocks.iter().flat_map(|block| block.value_ref::<Vec<u64>>().unwrap().clone()).collect();
+    /// assert_eq!(made, [0, 1]); // of a bag of two partitions
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn partition(&self) -> u32 {
         self.position.partition()
     }
 
     /// How many items the source has given.
+    ///
+    /// ```
+    /// # use flagstone_bag::{Bag, Flow, Result, Run, Sink, Stage, Step};
+    /// # use flagstone_graph::{Block, Execute, Footprint, Graph, SerialExecutor};
+    /// # struct Last(Step);
+    /// # impl<S: Stage> Sink<S> for Last {
+    /// #     type State = Vec<u64>;
+    /// #     fn step(&self) -> Step { self.0 }
+    /// #     fn start(&self, _: &Run<'_>) -> Result<Vec<u64>> { Ok(Vec::new()) }
+    /// #     fn output(&self) -> Footprint { Footprint::exact(64) }
+    /// #     fn push(&self, _: &mut Vec<u64>, _: S::Item<'_>, _: &Run<'_>) -> Flow { Ok(()) }
+    /// // in a sink
+    /// fn finish(&self, _: Vec<u64>, run: &Run<'_>) -> Result<Block> {
+    ///     Ok(Block::value(vec![run.item_count()]))
+    /// }
+    /// # }
+    /// # let location = std::panic::Location::caller();
+    /// # let mut graph = Graph::new();
+    /// # let sink = Last(Step { name: "last", location });
+    /// # let layer = Bag::range(0..5, 2).lower_into(&mut graph, sink)?;
+    /// # let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// # let made: Vec<u64> = blocks.iter().flat_map(|block| block.value_ref::<Vec<u64>>().unwrap().clone()).collect();
+    /// assert_eq!(made.iter().sum::<u64>(), 5); // of a bag of five items
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn item_count(&self) -> u64 {
         self.position.items()
     }
 
     /// Where the item stands in the order of the bag: the less, the earlier. Items that one item of
     /// the source became share its rank, and come in their order.
+    ///
+    /// ```
+    /// # use flagstone_bag::{Bag, Flow, Result, Run, Sink, Stage, Step};
+    /// # use flagstone_graph::{Block, Execute, Footprint, Graph, SerialExecutor};
+    /// # struct Last(Step);
+    /// # impl<S: Stage> Sink<S> for Last {
+    /// #     type State = Vec<u64>;
+    /// #     fn step(&self) -> Step { self.0 }
+    /// #     fn start(&self, _: &Run<'_>) -> Result<Vec<u64>> { Ok(Vec::new()) }
+    /// #     fn output(&self) -> Footprint { Footprint::exact(64) }
+    /// // in a sink
+    /// fn push(&self, ranks: &mut Vec<u64>, _: S::Item<'_>, run: &Run<'_>) -> Flow {
+    ///     ranks.push(run.rank());
+    ///     Ok(())
+    /// }
+    /// #     fn finish(&self, made: Vec<u64>, _: &Run<'_>) -> Result<Block> { Ok(Block::value(made)) }
+    /// # }
+    /// # let location = std::panic::Location::caller();
+    /// # let mut graph = Graph::new();
+    /// # let sink = Last(Step { name: "last", location });
+    /// # let layer = Bag::range(0..5, 2).lower_into(&mut graph, sink)?;
+    /// # let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// # let made: Vec<u64> = blocks.iter().flat_map(|block| block.value_ref::<Vec<u64>>().unwrap().clone()).collect();
+    /// assert!(made.len() == 5 && made.is_sorted());
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     #[inline]
     pub fn rank(&self) -> u64 {
         self.position.rank()
