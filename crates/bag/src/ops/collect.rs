@@ -10,8 +10,8 @@ use flagstone_graph::{Block, Execute, Footprint, Graph, LayerId};
 use crate::bag::Bag;
 use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::item::Lower;
-use crate::ops::keep::{File, Keep};
-use crate::ops::partition::Held;
+use crate::store::Held;
+use crate::store::{File, Keep};
 use flagstone_exchange::{HeapSize, heap_bytes};
 use flagstone_exchange::{Portable, Repeated, Stored, handed_over};
 
@@ -216,7 +216,7 @@ impl<T: Portable> Collected<T> {
     /// # use flagstone_bag::{Bag, Collected};
     /// let all = Bag::range(0..4, 2).collect();
     /// let blocks = [[0u64, 1], [2, 3]].map(|items| Collected::block(items.to_vec()));
-    /// assert_eq!(all.value(blocks.to_vec())?, [0, 1, 2, 3]);
+    /// assert_eq!(all.value(blocks.into())?, [0, 1, 2, 3]);
     /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     ///

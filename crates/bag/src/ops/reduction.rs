@@ -11,7 +11,7 @@ use crate::bag::{Bag, Mistake};
 use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::item::BagItem;
 use crate::ops::fold::state_footprint;
-use crate::ops::partition::Held;
+use crate::store::Held;
 use crate::tree::{Merge, reduce};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};

@@ -14,8 +14,8 @@ use hashbrown::HashMap;
 
 use crate::bag::Bag;
 use crate::chain::{Flow, PartitionStream, Run, Source, Stage, Step};
-use crate::source::concat::Planner;
-use crate::source::with::{Gives, Lazies, With};
+use crate::ops::concat::Planner;
+use crate::ops::with::{Gives, Lazies, With};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated};
 

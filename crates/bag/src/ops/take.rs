@@ -17,8 +17,8 @@ use crate::chain::{
     name_of, with_reserves,
 };
 use crate::item::BagItem;
-use crate::ops::partition::Held;
 use crate::quarantine::Quarantines;
+use crate::store::Held;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 

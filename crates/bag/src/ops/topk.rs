@@ -14,7 +14,7 @@ use flagstone_graph::{Block, Footprint, Inputs};
 use crate::bag::Bag;
 use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::item::BagItem;
-use crate::ops::partition::Held;
+use crate::store::Held;
 use crate::tree::Merge;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};

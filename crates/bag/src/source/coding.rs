@@ -10,7 +10,7 @@ use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 use flagstone_common::{Error, Result};
 use flagstone_io::{ByteOrder, ByteRange, DecompressingReader, Delimiter, Io};
 
-use super::files::LineStart;
+use super::line::LineStart;
 use crate::chain::{Flow, Run};
 
 /// The encoding of some files, or of one.

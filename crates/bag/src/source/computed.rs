@@ -9,7 +9,7 @@ use flagstone_graph::{Footprint, Graph, Inputs, LayerId};
 use crate::bag::Bag;
 use crate::chain::{Branch, Consumer, Cost, Root, Run, Source, Step, Want, lower_alone, push_all};
 use crate::item::Lower;
-use crate::ops::keep::{KEPT_READING_BYTES, Written};
+use crate::store::{KEPT_READING_BYTES, Written};
 use flagstone_exchange::{Portable, Repeated, Stored};
 
 /// Items in the blocks of a layer that something else computes.

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_common::{Counter, Error, Fault, Result};
+use flagstone_common::{Counter, Error, Result};
 use flagstone_graph::Footprint;
 use flagstone_io::{
     BlockReader, ByteRange, Delimiter, InputFile, LineLimit, LineNumbers, LocalFs, ReadOptions,
@@ -17,6 +17,7 @@ use flagstone_io::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::coding::{Coding, NAME_ENCODING, decoded, not_utf8};
+use super::line::LineStart;
 use crate::chain::{Cost, Flow, Run, Stop, Want};
 
 /// How many times longer a compressed file's text is, about; only for grouping small files.
@@ -258,40 +259,6 @@ fn source_name(patterns: &[PathBuf]) -> Arc<str> {
     }
 }
 
-/// Where a line starts, for errors about it.
-#[derive(Clone, Copy)]
-pub(crate) struct LineStart<'a> {
-    range: &'a ByteRange,
-    offset: u64,
-}
-
-impl<'a> LineStart<'a> {
-    pub(super) fn new(range: &'a ByteRange, offset: u64) -> Self {
-        LineStart { range, offset }
-    }
-
-    /// An error about `column` bytes into the line, with file, line number and byte.
-    pub(crate) fn error(
-        &self,
-        run: &Run<'_>,
-        column: u64,
-        message: String,
-        way_out: &'static str,
-    ) -> Stop {
-        let offset = self.offset + column;
-        let error = Error::of(Fault::BadRecord, message)
-            .at_path(self.range.file.path())
-            .at_offset(offset)
-            .at_column(column + 1)
-            .with_way_out(way_out);
-        // counts the lines before it: only now, since nobody needs to know as long as all is well
-        Stop::Failed(match run.line_number_of(self.offset) {
-            Some(line) => error.at_line(line),
-            None => error,
-        })
-    }
-}
-
 /// Checks a block for UTF-8 at once, and cuts it.
 fn lines_of(
     range: &ByteRange,
@@ -321,21 +288,15 @@ fn lines_of(
         let line = line
             .strip_suffix('\n')
             .map_or(line, |l| l.strip_suffix('\r').unwrap_or(l));
-        let place = LineStart {
-            range,
-            offset: offset + start as u64,
-        };
-        run.position.at_line(place.offset);
+        let place = LineStart::new(range, offset + start as u64);
+        run.position.at_line(place.offset());
         each(line, place)?;
         start += len;
     }
     let Some((line, column)) = wrong else {
         return Ok(());
     };
-    let place = LineStart {
-        range,
-        offset: offset + line as u64,
-    };
+    let place = LineStart::new(range, offset + line as u64);
     let byte = bytes[line + column];
     Err(place.error(run, column as u64, not_utf8(byte), NAME_ENCODING))
 }

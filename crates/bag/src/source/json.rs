@@ -24,7 +24,8 @@ use crate::chain::{
 };
 use crate::quarantine::{BadRecords, HINT, Kept, Policy};
 use crate::record::{Field, Json, Keys, Strict, strict};
-use crate::source::files::{FilesPlan, LineStart, TextOptions};
+use crate::source::files::{FilesPlan, TextOptions};
+use crate::source::line::LineStart;
 
 /// How JSON lines are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result};
 use flagstone_graph::{Deps, Footprint, Graph, Inputs, LayerId};
 
-use super::concat::{Planner, cost};
 use crate::bag::Bag;
 use crate::chain::{
     Branch, Consumer, Cost, Driven, Flow, ItemOrder, PartitionStream, Root, Run, Source, Stage,
     Step, Want, beside, lower_alone,
 };
+use crate::ops::concat::{Planner, cost};
 use crate::ops::each::Map;
 use crate::store::{Cursor, READING_BYTES, Store, WRITING_BYTES};
 use flagstone_exchange::{Portable, Repeated};

@@ -17,8 +17,8 @@ use crate::chain::{
     Want, lower_alone,
 };
 use crate::ops::collect::Collected;
+use crate::ops::concat::Planner;
 use crate::ops::fold::state_footprint;
-use crate::source::concat::Planner;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated, Stored, take_or};
 

@@ -4,6 +4,9 @@
 //! kept here: it may be larger than memory, and is read back a piece at a time, any number of
 //! times. How much of it is in memory changes no result.
 
+mod held;
+mod keep;
+
 use std::sync::Arc;
 
 use flagstone_common::{Lease, Result, TaskContext};
@@ -11,6 +14,9 @@ use flagstone_common::{Lease, Result, TaskContext};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Buffer, Bytes, Spool, decode, encode};
 use flagstone_exchange::{Portable, Repeated};
+
+pub use held::Held;
+pub(crate) use keep::{File, KEPT_READING_BYTES, Keep, Written};
 
 /// No more is held in memory, however much is free.
 const HELD_BYTES_MAX: u64 = 32 << 20;
