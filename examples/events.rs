@@ -7,7 +7,7 @@
 
 use std::error::Error;
 
-use flagstone::{Bag, Seams, Session};
+use flagstone::{Bag, BagExt, Session};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Serialize, Deserialize)]

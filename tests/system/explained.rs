@@ -1,6 +1,6 @@
 //! The smallest budget that an explanation names is one that works, and none that is smaller does.
 
-use flagstone::{Array, Bag, Compute, Seams, Session};
+use flagstone::{Array, Bag, BagExt, Compute, Session};
 
 use crate::common::MIB;
 

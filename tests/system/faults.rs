@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flagstone::{
-    Array, Bag, CancelToken, DataFrame, ErrorKind, JsonOptions, Seams, Session, delayed, lazy,
+    Array, Bag, BagExt, CancelToken, DataFrame, ErrorKind, JsonOptions, Session, delayed, lazy,
 };
 
 use crate::common::{MIB, npy, rough, session, write};

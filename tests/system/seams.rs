@@ -3,7 +3,7 @@
 use flagstone::arrow::array::{Array as _, AsArray};
 use flagstone::arrow::datatypes::{Int64Type, UInt64Type};
 use flagstone::{
-    Bag, DataFrame, JsonOptions, ParquetOptions, Seams, SerialExecutor, col, count_all, lit,
+    Bag, BagExt, DataFrame, JsonOptions, ParquetOptions, SerialExecutor, col, count_all, lit,
 };
 use serde::{Deserialize, Serialize};
 

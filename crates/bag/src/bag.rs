@@ -6,11 +6,10 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result};
 use flagstone_graph::{Block, Graph, LayerId};
 
-use crate::branch::{Chain, Sink};
+use crate::chain::{Adapted, Chain, Partitions, Root, Sink, Stage, Step, Want, name_of};
 use crate::item::BagItem;
-use crate::stage::{Root, Stage, Step, chain_name};
-use crate::sweep::Sweeps;
-use crate::tree::{Merge, reduce};
+use crate::quarantine::Quarantines;
+use crate::tree::{FAN_IN, Merge, reduce};
 
 /// A partitioned, ordered collection of any Rust values.
 ///
@@ -54,7 +53,7 @@ impl<S> Clone for Bag<S> {
 
 impl<S: Stage> std::fmt::Debug for Bag<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Bag({})", chain_name(&*self.stage))
+        write!(f, "Bag({})", name_of(&self.steps()))
     }
 }
 
@@ -66,7 +65,7 @@ impl<S> Bag<S> {
         }
     }
 
-    /// The same bag with a mistake, unless it has one already.
+    /// The bag with a mistake, unless it has one already.
     pub(crate) fn mistaken(mut self, mistake: Option<Mistake>) -> Self {
         self.mistake = self.mistake.or(mistake);
         self
@@ -93,6 +92,14 @@ impl<S> Bag<S> {
 
 impl<S: Stage> Bag<S> {
     /// The operations of the bag, source first, with the lines that asked for them.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let even = Bag::range(0..10, 3).filter(|n| n % 2 == 0);
+    /// let names: Vec<&str> = even.steps().iter().map(|step| step.name).collect();
+    /// assert_eq!(names, ["range", "filter"]);
+    /// assert!(even.steps()[1].location.line() > 0);
+    /// ```
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         self.stage.steps(&mut steps);
@@ -113,7 +120,7 @@ impl<S: Stage> Bag<S> {
         self.sound()?;
         self.stage
             .root()
-            .plan(crate::stage::Want::All, &mut Graph::new())
+            .plan(Want::All, &mut Graph::new())
             .map(|_| ())
     }
 
@@ -126,19 +133,95 @@ impl<S: Stage> Bag<S> {
     /// ```
     ///
     /// # Errors
-    /// As [`Bag::check`].
+    /// Those of [`Bag::check`].
     pub fn partition_count(&self) -> Result<u32> {
         self.sound()?;
         let root = self.stage.root();
-        let (plan, _) = root.plan(crate::stage::Want::All, &mut Graph::new())?;
+        let (plan, _) = root.plan(Want::All, &mut Graph::new())?;
         Ok(root.partition_count(&plan))
+    }
+
+    /// The bag with an adaptor after it.
+    #[track_caller]
+    pub(crate) fn adapt<A>(&self, name: &'static str, adaptor: A) -> Bag<Adapted<S, A>> {
+        let step = Step {
+            name,
+            location: Location::caller(),
+        };
+        self.with_stage(Adapted {
+            source: Arc::clone(&self.stage),
+            adaptor,
+            step,
+        })
+    }
+
+    /// Lists the bag's partitions now, and lowers what it is computed from into `graph`: for a layer
+    /// of another crate that streams the items through its own tasks.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// use flagstone_bag::PartitionStream;
+    /// use flagstone_graph::Graph;
+    ///
+    /// let squares = Bag::range(0..10, 3).map(|n| n * n);
+    /// let stream = squares.partition_stream(&mut Graph::new())?;
+    /// assert_eq!((stream.partition_count(), stream.inputs().len()), (3, 0));
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
+    pub fn partition_stream(&self, graph: &mut Graph) -> Result<Partitions<S>> {
+        self.sound()?;
+        Partitions::new(Arc::clone(&self.stage), graph)
     }
 
     /// Ends the chain in a sink: a layer with one task and one block per partition. A sink over a
     /// shared bag joins the other outputs of the same graph in one pass.
     ///
     /// This is how other crates make blocks of their own kind from a bag; to stream the items
-    /// through a layer of theirs, see [`PartitionSource`](crate::PartitionSource).
+    /// through a layer of theirs, see [`PartitionStream`](crate::PartitionStream).
+    ///
+    /// ```
+    /// use flagstone_bag::{Bag, Flow, Result, Run, Sink, Stage, Step};
+    /// use flagstone_graph::{Block, Execute, Footprint, Graph, SerialExecutor};
+    ///
+    /// /// Adds up the numbers of a partition.
+    /// struct Adding(Step);
+    ///
+    /// impl<S> Sink<S> for Adding
+    /// where
+    ///     S: for<'a> Stage<Item<'a> = u64>,
+    /// {
+    ///     type State = u64;
+    ///
+    ///     fn step(&self) -> Step {
+    ///         self.0
+    ///     }
+    ///     fn start(&self, _: &Run<'_>) -> Result<u64> {
+    ///         Ok(0)
+    ///     }
+    ///     fn push(&self, sum: &mut u64, item: u64, _: &Run<'_>) -> Flow {
+    ///         *sum += item;
+    ///         Ok(())
+    ///     }
+    ///     fn finish(&self, sum: u64, _: &Run<'_>) -> Result<Block> {
+    ///         Ok(Block::value(sum))
+    ///     }
+    ///     fn output(&self) -> Footprint {
+    ///         Footprint::exact(8)
+    ///     }
+    /// }
+    ///
+    /// let location = std::panic::Location::caller();
+    /// let mut graph = Graph::new();
+    /// let sums = Adding(Step { name: "adding", location });
+    /// let layer = Bag::range(0..6, 2).lower_into(&mut graph, sums)?;
+    /// let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// let sums: Vec<_> = blocks.iter().map(|block| block.value_ref::<u64>().copied()).collect();
+    /// assert_eq!(sums, [Some(3), Some(12)]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
@@ -147,7 +230,7 @@ impl<S: Stage> Bag<S> {
         let chain = Chain {
             stage: Arc::clone(&self.stage),
             sink,
-            sweeps: Sweeps::of(&*self.stage)?,
+            quarantines: Quarantines::named_by(|found| self.stage.quarantines(found))?,
         };
         self.stage.root().attach(graph, chain)
     }
@@ -167,7 +250,13 @@ impl<S: Stage> Bag<S> {
         let bag = self.clone();
         let lower = move |graph: &mut Graph| {
             let partials = bag.lower_into(graph, sink.clone())?;
-            Ok(reduce(graph, partials, name, location, Arc::clone(&merge)))
+            Ok(reduce(
+                graph,
+                partials,
+                (name, location),
+                Arc::clone(&merge),
+                FAN_IN,
+            ))
         };
         BagItem::new(location, lower, read)
     }

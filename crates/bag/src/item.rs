@@ -62,6 +62,19 @@ impl<T: 'static> BagItem<T> {
     /// Appends what computes this value to a graph, as a layer of one task; the second time in the
     /// same graph, gives the same layer.
     ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// use flagstone_graph::{Execute, Graph, SerialExecutor};
+    ///
+    /// let count = Bag::range(0..10, 3).count();
+    /// let mut graph = Graph::new();
+    /// let layer = count.lower(&mut graph)?;
+    /// assert_eq!(count.lower(&mut graph)?, layer);
+    /// let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// assert_eq!(count.value(blocks)?, 10);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
     pub fn lower(&self, graph: &mut Graph) -> Result<LayerId> {
@@ -69,6 +82,20 @@ impl<T: 'static> BagItem<T> {
     }
 
     /// Takes the value out of the blocks of [`BagItem::lower`]'s layer.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// use flagstone_graph::{Execute, Graph, SerialExecutor};
+    ///
+    /// let (bag, mut graph) = (Bag::range(1..5, 2), Graph::new());
+    /// let (sum, most) = (bag.sum::<u64>(), bag.max());
+    /// let layers = [sum.lower(&mut graph)?, most.lower(&mut graph)?];
+    /// let mut blocks = SerialExecutor.execute(&graph, &layers)?;      // in one run
+    /// assert_eq!(most.value(blocks.remove(1))?, Some(4));
+    /// assert_eq!(sum.value(blocks.remove(0))?, 10);
+    /// assert!(sum.value(Vec::new()).is_err());
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When they are not this layer's.
@@ -102,13 +129,19 @@ impl<T: 'static> BagItem<T> {
 
     /// Whether the bag was made without a mistake, and its files are there; reads no data.
     ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// assert!(Bag::range(0..10, 3).count().check().is_ok());
+    /// assert!(Bag::read_text("no-such-file.txt").count().check().is_err());
+    /// ```
+    ///
     /// # Errors
     /// What the terminal would say before anything runs.
     pub fn check(&self) -> Result<()> {
         self.lower(&mut Graph::new()).map(|_| ())
     }
 
-    /// The same computation with a function over its value, run where the value is read.
+    /// The value through a function, which runs where the value is read.
     ///
     /// ```
     /// # use flagstone_bag::Bag;

@@ -37,54 +37,40 @@
 //! 7. Every line of a file is accounted for: it became a record, or was blank, skipped or quarantined,
 //!    and the run's statistics say how many of each ([`Quality`]).
 //!
-//! Read in this order: [`Bag`], `stage` and `then` (how chains are made), `branch` (where they are
-//! erased), `fork` (how they are shared), `keyed` (state per key), `sorted` (order), `pattern` (lines
-//! to records), `seam` (how other collections read them).
+//! Read in this order: [`Bag`], `chain` (`stage` and `adaptor`: how chains are made; `sink` and
+//! `lower`: where they are erased; `tee`: how they are shared; `partition_stream`: how other
+//! collections read them), `keyed` (state per key), `sorted` (order), `pattern` (lines to records),
+//! `quarantine` (what cannot be used).
 
-mod aside;
-mod bad;
 mod bag;
-mod field;
+mod chain;
 mod item;
-mod json;
-mod lower;
-mod stage;
-mod then;
-
-mod branch;
-mod branches;
-mod fork;
-mod quality;
-mod run;
-mod strict;
-mod sweep;
-mod tree;
-
 mod keyed;
-mod keys;
+mod lower;
 mod ops;
 mod pattern;
+mod quarantine;
+mod record;
 mod sorted;
 mod source;
 mod store;
+mod tree;
 
-mod seam;
-
-pub use bad::BadRecords;
 pub use bag::Bag;
-pub use branch::{Branch, Sink, Started};
-pub use field::Field;
+pub use chain::{
+    Adapted, Adaptor, BagStream, Branch, Consumer, Cost, Flow, ItemOrder, PartitionStream,
+    Partitions, Passed, Root, Run, Sink, Site, Source, Stage, Started, Step, Stop, Tee, Tees, Want,
+};
 pub use flagstone_common::{Error, ErrorKind, KeySeen, Qualities, Quality, Result, ValueType};
 pub use flagstone_exchange::{HeapSize, Portable, Repeated, heap_bytes};
 pub use flagstone_io::{Compression, Delimiter, IntoPaths, LineLimit, OutputOptions};
-pub use fork::{Fork, Forks};
 pub use item::BagItem;
-pub use json::Json;
 pub use keyed::{KeyRows, Keyed, Keying, Lowered, Seen};
-pub use keys::RecordKeys;
 pub use ops::attempt::{Attempting, TryMap};
+pub use ops::boxed::{Boxed, BoxedBag};
 pub use ops::captures::{Captures, Finding, Match, Matched, Matching};
 pub use ops::collect::Collected;
+pub use ops::concat::{Concat, Planned, Planner};
 pub use ops::each::{Filter, Filtering, Inspect, Inspecting, Map, Mapping, Owned};
 pub use ops::flat::{Emit, EmitStr, Emitting, EmittingStr, FlatMap, Flatten, Flattening};
 pub use ops::frequencies::{Counted, Distinct, DistinctBy, Frequencies};
@@ -92,7 +78,7 @@ pub use ops::group::{FoldBy, GroupBy, Grouping, Pair};
 pub use ops::groups::{EachGroup, Group, GroupByMap, Groups, Reread, Values};
 pub use ops::join::{Join, Joining, Pairing, Side};
 pub use ops::number::Number;
-pub use ops::partition::{Held, MapPartitions, ReducePartitions, Reducing, WholePartitions};
+pub use ops::partition::{MapPartitions, ReducePartitions, Reducing, WholePartitions};
 pub use ops::path::{Pathing, WithPath};
 pub use ops::piece::Piece;
 pub use ops::pluck::{
@@ -100,28 +86,23 @@ pub use ops::pluck::{
 };
 pub use ops::random::{Drawing, RandomSample, Sampling};
 pub use ops::repartition::{PartitionSize, Repartition};
+pub use ops::running::{Running, Second};
+pub use ops::shared::Shared;
 pub use ops::small::{JoinSmall, Matches, Small, SmallTable};
 pub use ops::sort::SortBy;
+pub use ops::together::{Both, Product, Together, Way, Zip};
+pub use ops::with::{EmitWith, Gives, Lazies, Many, MapWith, One, With};
 pub use ops::write::{FilesOptions, FilesWritten};
 pub use pattern::{Matcher, Pattern};
-pub use quality::Keys;
-pub use run::Run;
-pub use seam::{PartitionSource, Partitions, Passed};
+pub use quarantine::BadRecords;
+pub use record::{Field, Json, Keys, RecordKeys};
 pub use sorted::{Ranges, Sorted};
 pub use source::binary::ReadBinary;
 pub use source::blocks::FromBlocks;
-pub use source::boxed::{Boxed, BoxedBag};
 pub use source::computed::Computed;
-pub use source::concat::{Concat, Planned, Planner};
 pub use source::files::{FilesPlan, TextOptions};
 pub use source::json::{Dynamic, JsonOptions, Parse, ReadJson, Typed};
 pub use source::made::{Delayed, Made};
-pub use source::running::{Running, Second};
 pub use source::sequence::{Integers, Sequence};
-pub use source::shared::Shared;
 pub use source::text::ReadText;
-pub use source::together::{Both, Product, Together, Way, Zip};
-pub use source::with::{EmitWith, Gives, Lazies, Many, MapWith, One, With};
-pub use stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Stage, Step, Stop, Want};
-pub use store::Cursor;
-pub use then::{At, Then, Work};
+pub use store::{Cursor, Held};

@@ -5,9 +5,9 @@ use flagstone_exchange::Portable;
 use flagstone_graph::{Block, Execute, Lower, Planner};
 
 use crate::bag::Bag;
+use crate::chain::Stage;
 use crate::item::BagItem;
 use crate::ops::collect::Collected;
-use crate::stage::Stage;
 
 impl<T: 'static> Lower for BagItem<T> {
     type Output = T;

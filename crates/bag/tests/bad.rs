@@ -4,7 +4,7 @@ mod common;
 
 use common::{Event, counted, events, gzip, small, write};
 use flagstone_bag::{
-    BadRecords, Bag, ErrorKind, Json, JsonOptions, LineLimit, PartitionSource, TextOptions,
+    BadRecords, Bag, BagStream, ErrorKind, Json, JsonOptions, LineLimit, TextOptions,
 };
 use flagstone_common::{Counter, SerialHost, TaskContext};
 use flagstone_graph::{Execute, Graph, Inputs, SerialExecutor};
@@ -362,14 +362,14 @@ fn what_a_bag_has_put_stays_when_some_of_its_partitions_are_read_again() {
     let read = |bag: &Bag<_>, partitions: &[u32]| {
         // each time in a graph of its own, as passes that widen a schema do
         let mut graph = flagstone_graph::Graph::new();
-        let source = bag.partition_source(&mut graph).unwrap();
+        let source = bag.partition_stream(&mut graph).unwrap();
         let host = flagstone_common::SerialHost::new();
         let key = || "k".to_owned();
         let ctx = flagstone_common::TaskContext::new(&host, &key);
         for partition in partitions {
             let inputs = flagstone_graph::Inputs::new(&mut []);
             let each = &mut |_: Json| Ok(());
-            flagstone_bag::PartitionSource::for_each(&source, *partition, inputs, &ctx, each)
+            flagstone_bag::PartitionStream::for_each(&source, *partition, inputs, &ctx, each)
                 .unwrap();
         }
         quarantined(&bad).len()
@@ -396,7 +396,7 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
     write(dir.path(), "a.txt", "x\ny\n");
     let path = write(dir.path(), "b.txt.gz", gzip(&lines));
     let bag = Bag::read_text(dir.path().join("*.txt*")).owned();
-    let source = bag.partition_source(&mut Graph::new()).unwrap();
+    let source = bag.partition_stream(&mut Graph::new()).unwrap();
     let (host, key) = (SerialHost::new(), String::new);
     let ctx = TaskContext::new(&host, &key);
     let mut kept = Vec::new();
@@ -408,7 +408,7 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
             Ok(())
         };
         let inputs = Inputs::new(&mut []);
-        PartitionSource::for_each_with_origin(&source, partition, inputs, &ctx, each).unwrap();
+        BagStream::for_each_with_origin(&source, partition, inputs, &ctx, each).unwrap();
     }
     let said: Vec<String> = kept.iter().map(|origin| origin.says("new", &ctx)).collect();
     let file = dir.path().join("a.txt");
@@ -421,13 +421,13 @@ fn the_place_of_an_item_can_be_kept_and_asked_for_its_line() {
     assert_eq!(said, expected);
     assert_eq!((kept[1].file(), kept[1].line(&ctx)), (&*path, Some(2001)));
     // what comes from no file has no such place
-    let made = Bag::range(0..3, 1).partition_source(&mut Graph::new());
+    let made = Bag::range(0..3, 1).partition_stream(&mut Graph::new());
     let none = &mut |_: u64, origin: &AskOrigin<'_>| {
         assert!(origin().is_none());
         Ok(())
     };
     let inputs = Inputs::new(&mut []);
-    PartitionSource::for_each_with_origin(&made.unwrap(), 0, inputs, &ctx, none).unwrap();
+    BagStream::for_each_with_origin(&made.unwrap(), 0, inputs, &ctx, none).unwrap();
 }
 
 #[test]

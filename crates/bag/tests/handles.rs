@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{small, write};
-use flagstone_bag::{Bag, Collected, ErrorKind, PartitionSource, Result};
+use flagstone_bag::{Bag, BagStream, Collected, ErrorKind, Result};
 use flagstone_common::{SerialHost, TaskContext};
 use flagstone_graph::{Block, Deps, Execute, Footprint, Graph, Inputs, Layer, SerialExecutor};
 
@@ -241,7 +241,7 @@ fn a_bag_is_persisted_in_its_smallest_budget_however_large_its_partitions_are() 
 #[test]
 fn batches_for_other_collections_are_leased_before_they_are_kept() {
     let bag = Bag::range(0..2500, 2).map(|i| "x".repeat(i as usize % 40));
-    let source = bag.partition_source(&mut Graph::new()).unwrap();
+    let source = bag.partition_stream(&mut Graph::new()).unwrap();
     let host = SerialHost::new();
     let key = || "from-bag[0]".to_owned();
     let ctx = TaskContext::new(&host, &key);

@@ -130,7 +130,7 @@ fn matched_lines_are_seen_where_they_lie() {
     let path = write(dir.path(), "a.log", "a=1\nb\nnothing here\nd=4\n");
     let pattern = Pattern::new(r"^(?<name>\w)(=(?<value>\w))?$").unwrap();
     let lines = Bag::read_text(&path).matched(pattern, BadRecords::Skip);
-    let source = lines.partition_source(&mut Graph::new()).unwrap();
+    let source = lines.partition_stream(&mut Graph::new()).unwrap();
     let host = SerialHost::new();
     let key = || "lines[0]".to_owned();
     let ctx = TaskContext::new(&host, &key);

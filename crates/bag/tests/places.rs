@@ -3,7 +3,7 @@
 mod common;
 
 use common::{bytes_read, counted, small, write};
-use flagstone_bag::{BadRecords, Bag, PartitionSource, TextOptions};
+use flagstone_bag::{BadRecords, Bag, BagStream, TextOptions};
 use flagstone_common::{Counter, Result, SerialHost, TaskContext};
 use flagstone_graph::{Execute, Graph, Inputs, SerialExecutor};
 use flagstone_io::AskOrigin;
@@ -62,7 +62,7 @@ fn what_is_pushed_at_the_end_of_a_partition_comes_from_no_line() {
     let of_c = serde_json::json!({"file": dir.path().join("c.txt"), "error": error});
     assert_eq!(kept("part-00001.jsonl"), [of_c.clone(), of_c]);
 
-    let source = totals.partition_source(&mut Graph::new()).unwrap();
+    let source = totals.partition_stream(&mut Graph::new()).unwrap();
     let (host, key) = (SerialHost::new(), String::new);
     let ctx = TaskContext::new(&host, &key);
     let mut seen = 0;
@@ -71,7 +71,7 @@ fn what_is_pushed_at_the_end_of_a_partition_comes_from_no_line() {
         seen += 1;
         Ok(())
     };
-    PartitionSource::for_each_with_origin(&source, 1, Inputs::new(&mut []), &ctx, each).unwrap();
+    BagStream::for_each_with_origin(&source, 1, Inputs::new(&mut []), &ctx, each).unwrap();
     assert_eq!(seen, 2);
     let paths = totals.with_path().map(|(path, _)| path.to_path_buf());
     let found = paths.compute_with(&SerialExecutor).unwrap();
@@ -114,7 +114,7 @@ fn skipping_a_record_does_not_read_the_file_again() {
 
     // who asks is told
     let skipping = lines.try_map_with(BadRecords::Skip, parse);
-    let source = skipping.partition_source(&mut Graph::new()).unwrap();
+    let source = skipping.partition_stream(&mut Graph::new()).unwrap();
     let (host, key) = (SerialHost::new(), String::new);
     let ctx = TaskContext::new(&host, &key);
     let passed = source

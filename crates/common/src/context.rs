@@ -77,7 +77,7 @@ pub trait TaskHost: Send + Sync {
     /// Adds to a counter.
     fn count(&self, counter: Counter, amount: u64);
     /// Adds to the data-quality ledger of a source, once the task has ended well.
-    fn tell(&self, _source: &str, _quality: &Quality) {}
+    fn report(&self, _source: &str, _quality: &Quality) {}
     /// Calls `body` for every index below `count`, on this thread and on workers that are idle.
     fn for_each_index(&self, count: usize, body: &(dyn Fn(usize) + Sync));
     /// How many threads `for_each_index` could use now, this one included.
@@ -148,8 +148,8 @@ impl<'a> TaskContext<'a> {
 
     /// Adds to the data-quality ledger of a source: once or a few times in a task, not for every
     /// record. It counts when the task ends well.
-    pub fn tell(&self, source: &str, quality: &Quality) {
-        self.host.tell(source, quality);
+    pub fn report(&self, source: &str, quality: &Quality) {
+        self.host.report(source, quality);
     }
 
     /// Calls `body(i)` for every `i` below `count`, in any order, on this thread and on workers
@@ -190,7 +190,7 @@ impl Memory for TaskContext<'_> {
 pub struct SerialHost {
     memory: Unlimited,
     counters: [AtomicU64; Counter::ALL.len()],
-    told: Mutex<Qualities>,
+    reported: Mutex<Qualities>,
 }
 
 impl SerialHost {
@@ -204,10 +204,10 @@ impl SerialHost {
         self.counters[counter as usize].load(Ordering::Relaxed)
     }
 
-    /// What was told of every source so far.
+    /// What was reported of every source so far.
     pub fn qualities(&self) -> Qualities {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.clone()
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.clone()
     }
 
     /// The account that the tasks lease from.
@@ -229,9 +229,9 @@ impl TaskHost for SerialHost {
         self.counters[counter as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
-    fn tell(&self, source: &str, quality: &Quality) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.entry(source.to_owned()).or_default().add(quality);
+    fn report(&self, source: &str, quality: &Quality) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.entry(source.to_owned()).or_default().add(quality);
     }
 
     fn for_each_index(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {

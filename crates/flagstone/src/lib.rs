@@ -23,7 +23,7 @@
 //! ```
 //!
 //! The collections live in crates of their own, which know no executor; this crate joins them with
-//! the scheduler. [`Session`] has the terminals; [`Compute`] and [`Seams`] are its only two
+//! the scheduler. [`Session`] has the terminals; [`Compute`] and [`BagExt`] are its only two
 //! extension traits.
 //!
 //! # Features
@@ -62,7 +62,7 @@ pub use persist::Persist;
 #[cfg(all(feature = "array", feature = "frame"))]
 pub use seams::ColumnElement;
 #[cfg(all(feature = "bag", feature = "frame"))]
-pub use seams::{Seams, read_pattern, read_pattern_with};
+pub use seams::{BagExt, read_pattern, read_pattern_with};
 pub use session::Session;
 
 #[cfg(feature = "linalg")]

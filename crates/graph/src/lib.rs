@@ -29,6 +29,8 @@ mod order;
 mod planning;
 mod program;
 mod sequence;
+mod stream;
+mod tree;
 mod walk;
 
 pub use advice::{Plan, advised, smallest_that_works};
@@ -46,3 +48,5 @@ pub use lazy::{Lazy, compute_all, lazy};
 pub use lower::{Lower, Planner};
 pub use planning::{PLANNED_EDGE_BYTES, PLANNED_KEPT_BYTES, PLANNED_TASK_BYTES, Watch};
 pub use program::{FreezeOptions, Program};
+pub use stream::{Flow, PartitionStream, Stop, ended};
+pub use tree::{Level, Merge, Parts, Tree, push_tree};

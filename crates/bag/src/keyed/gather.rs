@@ -1,24 +1,16 @@
-//! The source of what exchanges give: every key of a shard, folded.
-
-use std::ops::Range;
-use std::sync::Arc;
+//! The keys of a shard, folded: by a table, by parts of the shard where they are too many.
 
 use flagstone_common::{Error, NeedsMemory, Result, TaskContext, format_bytes};
-use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId};
+use flagstone_exchange::{
+    Buffer, Bytes, Gathered, Room, Shards, Spool, decode, encode, heap_bytes,
+};
 
 use super::Keying;
-use super::hot::HotKey;
 use super::record::{self, Reader, Record};
-use super::scatter::{PLACE_BITS, Source as KeySource};
+use super::scatter::PLACE_BITS;
 use super::table::{Entry, Table};
 use super::weights::Weights;
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Step, Want, ended};
-use flagstone_exchange::Stored;
-use flagstone_exchange::heap_bytes;
-use flagstone_exchange::{
-    Buffer, Bytes, Exchange, Gathered, Part, PerGraph, Room, Shards, Spool, decode, encode,
-};
+use crate::chain::{Flow, Run};
 
 /// A shard that does not fit is dealt out by so many more bits of the hash.
 const MORE_BITS: u32 = 4;
@@ -34,178 +26,10 @@ pub struct Seen<K, V> {
     pub value: V,
 }
 
-/// The keys of some bags with what is kept for each, in the order of their hashes (unless somebody
-/// orders them anew); nothing is held between the exchange and whoever takes the keys.
-pub struct Keyed<X: Keying> {
-    node: Arc<Node<X>>,
-    steps: Vec<Step>,
-}
-
-struct Node<X> {
-    rule: Arc<X>,
-    sources: Vec<KeySource>,
-    step: Step,
-    /// Whether the order of the keys matters to whoever takes them.
-    by_hash: bool,
-    exchanges: PerGraph<Exchange>,
-}
-
-/// An exchange that was lowered, and how many shards it has.
-pub struct Lowered {
-    exchange: Arc<Exchange>,
-    count: u32,
-}
-
-impl<X: Keying> Keyed<X> {
-    /// `steps` leads to the first source.
-    pub(crate) fn new(
-        mut steps: Vec<Step>,
-        step: Step,
-        rule: Arc<X>,
-        sources: Vec<KeySource>,
-        by_hash: bool,
-    ) -> Self {
-        steps.push(step);
-        let node = Arc::new(Node {
-            rule,
-            sources,
-            step,
-            by_hash,
-            exchanges: PerGraph::default(),
-        });
-        Keyed { node, steps }
-    }
-}
-
-impl<X: Keying> Keyed<X> {
-    /// Pushes the keys of some shards; `block` is that of the exchange.
-    pub(crate) fn push_shards<C: Consumer<Source<Self>>>(
-        &self,
-        plan: &Lowered,
-        run: &Run<'_>,
-        block: &Block,
-        shards: Range<u32>,
-        consumer: &mut C,
-    ) -> Flow {
-        let gathered = gathered(block)?;
-        let exchange = &*plan.exchange;
-        let gather = Gather {
-            rule: &*self.node.rule,
-            run,
-            by_hash: self.node.by_hash,
-        };
-        let bits = exchange.shape()?.bits;
-        for shard in shards {
-            let pieces = &gathered[shard as usize];
-            gather.part(&exchange.spool, pieces, bits, consumer)?;
-        }
-        Ok(())
-    }
-}
-
-/// The pieces of all shards, from the block of an exchange.
-fn gathered(block: &Block) -> Result<&Gathered> {
-    let gathered = block.downcast_ref::<Stored<Gathered>>();
-    let wrong = || Error::bug("not the block of an exchange");
-    Ok(&gathered.ok_or_else(wrong)?.value)
-}
-
-impl Lowered {
-    /// Some shards were read to their end, so far as anybody wanted: their parts are inputs from
-    /// `first` on. `block` is that of the exchange.
-    pub(crate) fn read(
-        &self,
-        block: &Block,
-        inputs: &Inputs<'_>,
-        first: usize,
-        shards: Range<u32>,
-    ) -> Result<()> {
-        let gathered = gathered(block)?;
-        for (input, shard) in (first..).zip(shards) {
-            let pieces = gathered[shard as usize].iter();
-            let part = inputs.get::<Part>(input)?;
-            part.done(pieces.filter_map(|(_, bytes)| bytes.range()));
-        }
-        Ok(())
-    }
-
-    /// How many shards there are.
-    pub(crate) fn shard_count(&self) -> u32 {
-        self.count
-    }
-
-    /// How many source partitions the keys come from.
-    pub(crate) fn source_count(&self) -> Result<u32> {
-        Ok(self.exchange.shape()?.sources)
-    }
-}
-
-impl<X: Keying> Root for Keyed<X> {
-    type Item<'a> = Seen<X::Key, X::State>;
-    type Plan = Lowered;
-
-    fn plan(&self, _: Want, graph: &mut Graph) -> Result<(Lowered, Vec<LayerId>)> {
-        let node = &self.node;
-        let (barrier, exchange) = node.exchanges.get(node, graph, |graph| {
-            let exchange = Arc::new(Exchange::default());
-            let lowered = node.sources.iter().map(|source| source(graph, &exchange));
-            let scattered = lowered.collect::<Result<Vec<_>>>()?;
-            Ok((
-                exchange.close(graph, node.step.location, &scattered),
-                exchange,
-            ))
-        })?;
-        let shape = exchange.shape()?;
-        let count = 1 << shape.bits;
-        Ok((Lowered { exchange, count }, vec![barrier, shape.parts]))
-    }
-
-    fn partition_count(&self, plan: &Lowered) -> u32 {
-        plan.count
-    }
-
-    fn cost(&self, _: &Lowered, _: u32) -> Cost {
-        Cost {
-            footprint: Footprint::estimated(0).with_scratch(1 << 20),
-            read_bytes: 0,
-        }
-    }
-
-    fn deps(
-        &self,
-        _: &Lowered,
-        shard: u32,
-        _: ItemOrder,
-        slots: Range<usize>,
-        deps: &mut Deps<'_>,
-    ) {
-        deps.push(slots.start, 0);
-        deps.push(slots.start + 1, shard);
-    }
-
-    fn is_one_to_one(&self) -> bool {
-        false
-    }
-
-    fn drive<C: Consumer<Source<Self>>>(
-        &self,
-        plan: &Lowered,
-        run: &Run<'_>,
-        mut inputs: Inputs<'_>,
-        mut consumer: C,
-    ) -> Result<()> {
-        let block = inputs.take(0)?;
-        let shard = run.partition();
-        match self.push_shards(plan, run, &block, shard..shard + 1, &mut consumer) {
-            Ok(()) => ended(consumer.finish())?,
-            stopped => ended(stopped)?,
-        }
-        plan.read(&block, &inputs, 1, shard..shard + 1)
-    }
-
-    fn steps(&self, steps: &mut Vec<Step>) {
-        steps.extend_from_slice(&self.steps);
-    }
+/// A key that has too much, as it is written.
+pub(super) struct HotKey {
+    pub(super) hash: u64,
+    pub(super) encoded: Vec<u8>,
 }
 
 /// A key's states: of the partitions before, and of the one that is being read.
@@ -215,10 +39,12 @@ struct Folding<V> {
     now: V,
 }
 
+/// Folds the shards of an exchange.
 pub(super) struct Gather<'r, X> {
     pub(super) rule: &'r X,
     pub(super) run: &'r Run<'r>,
-    by_hash: bool,
+    /// Whether keys are given in the order of their hashes.
+    pub(super) by_hash: bool,
 }
 
 /// What came of folding some pieces.
@@ -249,17 +75,17 @@ impl<X: Keying> Gather<'_, X> {
     }
 
     /// Folds a shard, or a part of one, and pushes its keys.
-    pub(super) fn part<C: Consumer<Source<Keyed<X>>>>(
+    pub(super) fn part<P: FnMut(Seen<X::Key, X::State>) -> Flow>(
         &self,
         spool: &Spool,
         pieces: &[(u32, Bytes)],
         bits: u32,
-        consumer: &mut C,
+        push: &mut P,
     ) -> Flow {
         let table = match self.fold(spool, pieces, bits)? {
             Folded::All(table) => Some(table),
             Folded::TooMany => None,
-            Folded::OneKey(key) => return self.hot(spool, pieces, bits, &key, consumer),
+            Folded::OneKey(key) => return self.hot(spool, pieces, bits, &key, push),
         };
         if let Some(table) = table {
             let (mut entries, lease) = table.into_entries();
@@ -271,7 +97,7 @@ impl<X: Keying> Gather<'_, X> {
                     self.ctx().check_cancelled()?;
                 }
                 let Folding { before, now, .. } = entry.value;
-                consumer.push(Seen {
+                push(Seen {
                     seq: entry.seq,
                     key: entry.key,
                     value: self.together(before, now),
@@ -286,7 +112,7 @@ impl<X: Keying> Gather<'_, X> {
         let listed: usize = parts.iter().map(|part| size_of_val(part.as_slice())).sum();
         let _lease = self.ctx().reserve(listed as u64)?;
         for pieces in &parts {
-            self.part(&deeper, pieces, bits + MORE_BITS, consumer)?;
+            self.part(&deeper, pieces, bits + MORE_BITS, push)?;
         }
         Ok(())
     }

@@ -11,18 +11,12 @@ use std::marker::PhantomData;
 use flagstone_common::{Result, TaskContext};
 
 use super::Keying;
-use super::gather::{Gather, Keyed, Seen};
+use super::gather::{Gather, HotKey, Seen};
 use super::record::{Reader, Record};
 use super::scatter::PLACE_BITS;
-use crate::stage::{Consumer, Flow, Source};
+use crate::chain::Flow;
 use flagstone_exchange::Portable;
 use flagstone_exchange::{Buffer, Bytes, Gathered, Spool, decode};
-
-/// A key that has too much, as it is written.
-pub(super) struct HotKey {
-    pub(super) hash: u64,
-    pub(super) encoded: Vec<u8>,
-}
 
 /// The rows of one key, in their order, to be read any number of times.
 pub struct KeyRows<'r, T> {
@@ -56,13 +50,13 @@ impl<'r, T: Portable> KeyRows<'r, T> {
 
 impl<X: Keying> Gather<'_, X> {
     /// Pushes the keys before the hot one, then what that comes to in parts, then the keys after it.
-    pub(super) fn hot<C: Consumer<Source<Keyed<X>>>>(
+    pub(super) fn hot<P: FnMut(Seen<X::Key, X::State>) -> Flow>(
         &self,
         spool: &Spool,
         pieces: &[(u32, Bytes)],
         bits: u32,
         hot: &HotKey,
-        consumer: &mut C,
+        push: &mut P,
     ) -> Flow {
         let key = decode::<X::Key>(&hot.encoded)?.0;
         let is_hot = |record: &Record<'_>| decode::<X::Key>(record.body).map(|(own, _)| own == key);
@@ -80,7 +74,7 @@ impl<X: Keying> Gather<'_, X> {
         let [before, own, after] = &parts[..] else {
             return Ok(());
         };
-        self.part(&apart, before, bits, consumer)?;
+        self.part(&apart, before, bits, push)?;
         let mut rows = KeyRows {
             spool: &apart,
             pieces: own,
@@ -94,9 +88,9 @@ impl<X: Keying> Gather<'_, X> {
                 self.ctx().check_cancelled()?;
             }
             let key = decode::<X::Key>(&hot.encoded)?.0;
-            consumer.push(Seen { seq, key, value })
+            push(Seen { seq, key, value })
         })?;
-        self.part(&apart, after, bits, consumer)
+        self.part(&apart, after, bits, push)
     }
 }
 

@@ -34,6 +34,7 @@
 mod gather;
 mod hot;
 mod record;
+mod root;
 mod scatter;
 mod table;
 mod text;
@@ -41,11 +42,12 @@ mod weights;
 
 use std::hash::Hash;
 
-use crate::stage::Flow;
+use crate::chain::Flow;
 use flagstone_exchange::Portable;
 
-pub use gather::{Keyed, Lowered, Seen};
+pub use gather::Seen;
 pub use hot::KeyRows;
+pub use root::{Keyed, Lowered};
 pub(crate) use scatter::Source as KeySource;
 
 /// What is kept for a key, and how rows and states are folded into it.

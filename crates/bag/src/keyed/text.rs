@@ -10,9 +10,7 @@ use super::Keying;
 use super::scatter::{BATCH, BATCH_HEAP_BYTES_MAX, Row, Scatter, Scattering, Source};
 use super::table::hash_of;
 use crate::bag::Bag;
-use crate::branch::Sink;
-use crate::run::Run;
-use crate::stage::{Flow, Stage, Step};
+use crate::chain::{Flow, Run, Sink, Stage, Step};
 
 impl<S> Bag<S>
 where

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use flagstone_common::Error;
 
-use crate::bad::{BadRecords, Kept, Policy};
 use crate::bag::Bag;
-use crate::stage::{Consumer, Flow, Stage, Stop};
-use crate::then::{At, Then, Work};
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Stage, Stop};
+use crate::quarantine::{BadRecords, Kept, Policy};
 
 /// The stage of [`Bag::try_map`].
-pub type TryMap<S, F, U, E> = Then<S, Attempting<F, U, E>>;
+pub type TryMap<S, F, U, E> = Adapted<S, Attempting<F, U, E>>;
 
 impl<S: Stage> Bag<S> {
     /// Every item through a function that can fail; the first error ends the run and says on which
@@ -61,18 +60,18 @@ impl<S: Stage> Bag<S> {
         E: Display + 'static,
     {
         let (policy, types) = (policy.into(), PhantomData);
-        self.then("try_map", Attempting { f, policy, types })
+        self.adapt("try_map", Attempting { f, policy, types })
     }
 }
 
-/// See [`Bag::try_map`].
+/// The adaptor of [`Bag::try_map`].
 pub struct Attempting<F, U, E> {
     f: F,
     policy: Policy,
     types: PhantomData<fn() -> (U, E)>,
 }
 
-impl<S, F, U, E> Work<S> for Attempting<F, U, E>
+impl<S, F, U, E> Adaptor<S> for Attempting<F, U, E>
 where
     S: Stage,
     F: for<'a> Fn(S::Item<'a>) -> Result<U, E> + Send + Sync + 'static,
@@ -87,11 +86,11 @@ where
     }
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         match (self.f)(item) {

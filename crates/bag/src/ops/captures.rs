@@ -7,18 +7,17 @@ use std::sync::Arc;
 use flagstone_common::Error;
 use serde::de::DeserializeOwned;
 
-use crate::bad::{BadRecords, HINT, Kept, Policy};
 use crate::bag::{Bag, Mistake};
-use crate::keys::RecordKeys;
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Stage, Stop};
 use crate::pattern::{Matcher, Pattern, Refused, record};
-use crate::stage::{Consumer, Flow, Stage, Stop};
-use crate::then::{At, Then, Work};
+use crate::quarantine::{BadRecords, HINT, Kept, Policy};
+use crate::record::RecordKeys;
 
 /// The stage of [`Bag::captures`].
-pub type Captures<S, T> = Then<S, Matching<T>>;
+pub type Captures<S, T> = Adapted<S, Matching<T>>;
 
 /// The stage of [`Bag::matched`].
-pub type Matched<S> = Then<S, Finding>;
+pub type Matched<S> = Adapted<S, Finding>;
 
 /// A line that matches a pattern; its parts are found, and nothing is copied.
 #[derive(Clone, Copy)]
@@ -30,11 +29,35 @@ pub struct Match<'a> {
 
 impl<'a> Match<'a> {
     /// The whole line.
+    ///
+    /// ```
+    /// # use flagstone_bag::{BadRecords, Bag, Pattern};
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.log"), "GET /x 70\nnonsense\nPUT /y 5\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.log"));
+    /// let requests = lines.matched(Pattern::new(r"^(?<method>[A-Z]+) ")?, BadRecords::Skip);
+    /// let lengths = requests.map(|found| found.line().len());
+    /// assert_eq!(lengths.compute_with(&SerialExecutor)?, [9, 8]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn line(&self) -> &'a str {
         self.line
     }
 
     /// What a group matched, by its place in [`Pattern::names`]; `None` when it takes no part.
+    ///
+    /// ```
+    /// # use flagstone_bag::{BadRecords, Bag, Pattern};
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.log"), "GET /x 70\nnonsense\nPUT /y 5\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.log"));
+    /// let pattern = Pattern::new(r"^(?<method>[A-Z]+) (?<url>\S+)")?;
+    /// let urls = lines.matched(pattern, BadRecords::Skip).map(|found| found.group(1).map(str::len));
+    /// assert_eq!(urls.compute_with(&SerialExecutor)?, [Some(2), Some(2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn group(&self, group: usize) -> Option<&'a str> {
         self.pattern.group(group, self.line, self.matcher)
     }
@@ -72,8 +95,21 @@ where
         self.captures_with(pattern, BadRecords::Fail)
     }
 
-    /// The lines that match a pattern as records, as [`Bag::captures`] makes them; lines that do not match, or whose groups do not fit the record type,
-    /// are treated as asked.
+    /// The lines that match a pattern as records whose fields are its groups (see
+    /// [`Bag::captures`]); lines that do not match, or whose groups do not fit the record type, are
+    /// treated as asked.
+    ///
+    /// ```
+    /// # use flagstone_bag::{BadRecords, Bag};
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.log"), "GET /x 70\nnonsense\nPUT /y 5\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.log"));
+    /// let pattern = r"^(?<method>[A-Z]+) (?<url>\S+) (?<bytes>\d+)$";
+    /// let hits = lines.captures_with::<(String, String, u64)>(pattern, BadRecords::Skip);
+    /// assert_eq!(hits.map(|(_, _, bytes)| bytes).sum::<u64>().compute_with(&SerialExecutor)?, 75);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn captures_with<T>(&self, pattern: &str, policy: BadRecords) -> Bag<Captures<S, T>>
     where
@@ -93,15 +129,29 @@ where
             policy,
             record,
         };
-        self.then("captures", matching).mistaken(mistake)
+        self.adapt("captures", matching).mistaken(mistake)
     }
 
     /// The lines that match a pattern, with the places of their groups; other lines are treated as
     /// asked. This is how lines become columns: no record is made in between.
+    ///
+    /// ```
+    /// # use flagstone_bag::{BadRecords, Bag, Pattern};
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.log"), "GET /x 70\nnonsense\nPUT /y 5\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.log"));
+    /// let pattern = Pattern::new(r"^(?<method>[A-Z]+) \S+ (?<bytes>\d+)$")?;
+    /// let quarantine = BadRecords::Quarantine(dir.path().join("bad"));
+    /// let methods = lines.matched(pattern, quarantine).map(|found| found.group(0) == Some("PUT"));
+    /// assert_eq!(methods.compute_with(&SerialExecutor)?, [false, true]);
+    /// assert!(dir.path().join("bad").is_dir());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn matched(&self, pattern: Pattern, policy: BadRecords) -> Bag<Matched<S>> {
         let policy = policy.into();
-        self.then("matched", Finding { pattern, policy })
+        self.adapt("matched", Finding { pattern, policy })
     }
 }
 
@@ -109,27 +159,45 @@ impl<S> Bag<Matched<S>>
 where
     S: for<'a> Stage<Item<'a> = &'a str>,
 {
-    /// The same lines by another pattern that matches those that this one does: fewer groups of it,
+    /// The lines by another pattern that matches those that this one does: fewer groups of it,
     /// say. What does not match goes to the quarantine that the bag has already.
+    ///
+    /// ```
+    /// # use flagstone_bag::{BadRecords, Bag, Pattern};
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.log"), "GET /x 70\nnonsense\nPUT /y 5\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.log"));
+    /// let pattern = Pattern::new(r"^(?<method>[A-Z]+) \S+ (?<bytes>\d+)$")?;
+    /// let all = lines.matched(pattern.clone(), BadRecords::Skip);
+    /// let bytes = all.with_pattern(pattern.narrowed(|name| name == "bytes")?);
+    /// let first = bytes.map(|found| found.group(0).map(str::to_owned));
+    /// assert_eq!(first.take(1).compute_with(&SerialExecutor)?, [Some("70".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_pattern(&self, pattern: Pattern) -> Bag<Matched<S>> {
-        let Then { source, work, step } = &**self.stage();
-        let policy = work.policy.clone();
-        self.with_stage(Then {
+        let Adapted {
+            source,
+            adaptor,
+            step,
+        } = &**self.stage();
+        let policy = adaptor.policy.clone();
+        self.with_stage(Adapted {
             source: Arc::clone(source),
-            work: Finding { pattern, policy },
+            adaptor: Finding { pattern, policy },
             step: *step,
         })
     }
 }
 
-/// See [`Bag::matched`].
+/// The adaptor of [`Bag::matched`].
 pub struct Finding {
     pattern: Pattern,
     policy: Policy,
 }
 
-impl<S> Work<S> for Finding
+impl<S> Adaptor<S> for Finding
 where
     S: for<'a> Stage<Item<'a> = &'a str>,
 {
@@ -141,11 +209,11 @@ where
     }
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         matcher: &mut Option<Matcher>,
         line: &str,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let pattern = &self.pattern;
@@ -163,7 +231,7 @@ where
 
 /// Treats a line as the policy says.
 #[cold]
-fn refuse(line: &str, refused: &Refused, policy: &Policy, at: At<'_>) -> Flow {
+fn refuse(line: &str, refused: &Refused, policy: &Policy, at: Site<'_>) -> Flow {
     if policy.fails() {
         let message = at.run.says(&refused.to_string()) + HINT;
         let error = Error::failed(message).with_location(at.step.location);
@@ -173,7 +241,7 @@ fn refuse(line: &str, refused: &Refused, policy: &Policy, at: At<'_>) -> Flow {
     Ok(at.run.leave_out(policy, &error, Some(line.as_bytes()))?)
 }
 
-/// See [`Bag::captures`].
+/// The adaptor of [`Bag::captures`].
 pub struct Matching<T> {
     /// `None` when the bag has a mistake and is never run.
     pattern: Option<Pattern>,
@@ -181,7 +249,7 @@ pub struct Matching<T> {
     record: PhantomData<fn() -> T>,
 }
 
-impl<S, T> Work<S> for Matching<T>
+impl<S, T> Adaptor<S> for Matching<T>
 where
     S: for<'a> Stage<Item<'a> = &'a str>,
     T: DeserializeOwned + 'static,
@@ -194,11 +262,11 @@ where
     }
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         matcher: &mut Option<Matcher>,
         line: &str,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let missing = || Error::invalid("a bag without a pattern was run");

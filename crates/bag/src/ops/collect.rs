@@ -8,12 +8,10 @@ use flagstone_common::{Error, Result};
 use flagstone_graph::{Block, Execute, Footprint, Graph, LayerId};
 
 use crate::bag::Bag;
-use crate::branch::Sink;
+use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::item::Lower;
-use crate::ops::keep::{File, Keep};
-use crate::ops::partition::Held;
-use crate::run::Run;
-use crate::stage::{Flow, Stage, Step};
+use crate::store::Held;
+use crate::store::{File, Keep};
 use flagstone_exchange::{HeapSize, heap_bytes};
 use flagstone_exchange::{Portable, Repeated, Stored, handed_over};
 
@@ -84,6 +82,16 @@ impl<S: Stage> Bag<S> {
     /// All items as [`Bag::collect`] has them, to be kept by the executor and read by later bags
     /// ([`Bag::from_layer`](crate::Bag::from_layer)) instead of handed over: partitions may be larger
     /// than the budget.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let squares = Bag::range(0..6, 2).map(|n| n * n);
+    /// let kept = squares.kept();
+    /// let again = Bag::from_layer::<u64>(move |graph| kept.lower(graph));
+    /// assert_eq!(again.filter(|n| n % 2 == 1).compute_with(&SerialExecutor)?, [1, 9, 25]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     #[track_caller]
     pub fn kept<T>(&self) -> Collected<T>
     where
@@ -144,6 +152,19 @@ impl<T> Clone for Collected<T> {
 impl<T: Portable> Collected<T> {
     /// Appends what computes the items to a graph; the second time, gives the same layer.
     ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// use flagstone_graph::{Execute, Graph, SerialExecutor};
+    ///
+    /// let all = Bag::range(0..4, 2).collect();
+    /// let mut graph = Graph::new();
+    /// let layer = all.lower(&mut graph)?;
+    /// let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// assert_eq!(blocks.len(), 2); // one a partition
+    /// assert_eq!(all.value(blocks)?, [0, 1, 2, 3]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
     pub fn lower(&self, graph: &mut Graph) -> Result<LayerId> {
@@ -152,6 +173,13 @@ impl<T: Portable> Collected<T> {
 
     /// Items as a block of their own, measured: what a layer made by hand returns to be the source
     /// of a bag ([`Bag::from_layer`](crate::Bag::from_layer)).
+    ///
+    /// ```
+    /// # use flagstone_bag::Collected;
+    /// let block = Collected::block(vec!["a".to_owned(), "b".to_owned()]);
+    /// assert_eq!(Collected::<String>::items(&block)?, ["a", "b"]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn block(items: Vec<T>) -> Block {
         let heap = items.iter().map(heap_bytes).sum::<u64>();
         let own = (items.capacity() * size_of::<T>()) as u64;
@@ -159,6 +187,19 @@ impl<T: Portable> Collected<T> {
     }
 
     /// The items of a block of [`Collected::lower`]'s layer.
+    ///
+    /// ```
+    /// # use flagstone_bag::{Bag, Collected};
+    /// use flagstone_graph::{Execute, Graph, SerialExecutor};
+    ///
+    /// let all = Bag::range(0..4, 2).collect();
+    /// let mut graph = Graph::new();
+    /// let layer = all.lower(&mut graph)?;
+    /// let blocks = SerialExecutor.execute(&graph, &[layer])?.remove(0);
+    /// assert_eq!(Collected::<u64>::items(&blocks[1])?, [2, 3]);
+    /// assert!(Collected::<String>::items(&blocks[1]).is_err());
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the block is not this layer's.
@@ -170,6 +211,14 @@ impl<T: Portable> Collected<T> {
     }
 
     /// All items of all blocks, in order.
+    ///
+    /// ```
+    /// # use flagstone_bag::{Bag, Collected};
+    /// let all = Bag::range(0..4, 2).collect();
+    /// let blocks = [[0u64, 1], [2, 3]].map(|items| Collected::block(items.to_vec()));
+    /// assert_eq!(all.value(blocks.into())?, [0, 1, 2, 3]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When a block is not this layer's.

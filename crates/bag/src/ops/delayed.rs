@@ -7,9 +7,9 @@ use flagstone_common::{Error, Result};
 use flagstone_graph::{Block, Graph, Lazy, Value};
 
 use crate::bag::Bag;
+use crate::chain::Stage;
 use crate::item::BagItem;
 use crate::ops::collect::Collected;
-use crate::stage::Stage;
 use flagstone_exchange::{Portable, Repeated};
 
 impl<S: Stage> Bag<S> {

@@ -3,20 +3,19 @@
 use std::marker::PhantomData;
 
 use crate::bag::Bag;
-use crate::stage::{Consumer, Flow, Stage};
-use crate::then::{At, Then, Work};
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Stage};
 
 /// The stage of [`Bag::map`].
-pub type Map<S, F, U> = Then<S, Mapping<F, U>>;
+pub type Map<S, F, U> = Adapted<S, Mapping<F, U>>;
 
 /// The stage of [`Bag::owned`].
 pub type Owned<S, T> = Map<S, fn(&T) -> <T as ToOwned>::Owned, <T as ToOwned>::Owned>;
 
 /// The stage of [`Bag::filter`].
-pub type Filter<S, F> = Then<S, Filtering<F>>;
+pub type Filter<S, F> = Adapted<S, Filtering<F>>;
 
 /// The stage of [`Bag::inspect`].
-pub type Inspect<S, F> = Then<S, Inspecting<F>>;
+pub type Inspect<S, F> = Adapted<S, Inspecting<F>>;
 
 impl<S: Stage> Bag<S> {
     /// Every item through a function.
@@ -33,7 +32,7 @@ impl<S: Stage> Bag<S> {
     where
         F: for<'a> Fn(S::Item<'a>) -> U + Send + Sync + 'static,
     {
-        self.then("map", Mapping::of(f))
+        self.adapt("map", Mapping::of(f))
     }
 
     /// Every pair through a function of two arguments: `map(|(a, b)| f(a, b))`.
@@ -58,7 +57,7 @@ impl<S: Stage> Bag<S> {
         U: 'static,
         F: Fn(A, B) -> U + Send + Sync + 'static,
     {
-        self.then("starmap", Mapping::of(move |(a, b)| f(a, b)))
+        self.adapt("starmap", Mapping::of(move |(a, b)| f(a, b)))
     }
 
     /// The items that a predicate holds for.
@@ -75,7 +74,7 @@ impl<S: Stage> Bag<S> {
     where
         F: for<'a, 'b> Fn(&'b S::Item<'a>) -> bool + Send + Sync + 'static,
     {
-        self.then("filter", Filtering { f, keep: true })
+        self.adapt("filter", Filtering { f, keep: true })
     }
 
     /// The items that a predicate does not hold for.
@@ -92,7 +91,7 @@ impl<S: Stage> Bag<S> {
     where
         F: for<'a, 'b> Fn(&'b S::Item<'a>) -> bool + Send + Sync + 'static,
     {
-        self.then("remove", Filtering { f, keep: false })
+        self.adapt("remove", Filtering { f, keep: false })
     }
 
     /// Calls a function with a reference to every item, and passes the item on.
@@ -109,7 +108,7 @@ impl<S: Stage> Bag<S> {
     where
         F: for<'a, 'b> Fn(&'b S::Item<'a>) + Send + Sync + 'static,
     {
-        self.then("inspect", Inspecting(f))
+        self.adapt("inspect", Inspecting(f))
     }
 
     /// Every borrowed item as an owned one (`&str` as `String`).
@@ -131,11 +130,11 @@ impl<S: Stage> Bag<S> {
         S: for<'a> Stage<Item<'a> = &'a T>,
     {
         let f: fn(&T) -> T::Owned = T::to_owned;
-        self.then("owned", Mapping::of(f))
+        self.adapt("owned", Mapping::of(f))
     }
 }
 
-/// See [`Bag::map`].
+/// The adaptor of [`Bag::map`].
 pub struct Mapping<F, U> {
     f: F,
     output: PhantomData<fn() -> U>,
@@ -148,7 +147,7 @@ impl<F, U> Mapping<F, U> {
     }
 }
 
-impl<S, F, U> Work<S> for Mapping<F, U>
+impl<S, F, U> Adaptor<S> for Mapping<F, U>
 where
     S: Stage,
     F: for<'a> Fn(S::Item<'a>) -> U + Send + Sync + 'static,
@@ -160,24 +159,24 @@ where
     const ITEMWISE: bool = true;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         next.push((self.f)(item))
     }
 }
 
-/// See [`Bag::filter`] and [`Bag::remove`].
+/// The adaptor of [`Bag::filter`] and [`Bag::remove`].
 pub struct Filtering<F> {
     f: F,
     keep: bool,
 }
 
-impl<S, F> Work<S> for Filtering<F>
+impl<S, F> Adaptor<S> for Filtering<F>
 where
     S: Stage,
     F: for<'a, 'b> Fn(&'b S::Item<'a>) -> bool + Send + Sync + 'static,
@@ -188,11 +187,11 @@ where
     const ITEMWISE: bool = true;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         if (self.f)(&item) == self.keep {
@@ -203,10 +202,10 @@ where
     }
 }
 
-/// See [`Bag::inspect`].
+/// The adaptor of [`Bag::inspect`].
 pub struct Inspecting<F>(F);
 
-impl<S, F> Work<S> for Inspecting<F>
+impl<S, F> Adaptor<S> for Inspecting<F>
 where
     S: Stage,
     F: for<'a, 'b> Fn(&'b S::Item<'a>) + Send + Sync + 'static,
@@ -215,11 +214,11 @@ where
     type State = ();
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         (self.0)(&item);

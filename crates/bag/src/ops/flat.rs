@@ -3,17 +3,16 @@
 use std::marker::PhantomData;
 
 use crate::bag::Bag;
-use crate::stage::{Consumer, Flow, Stage};
-use crate::then::{At, Then, Work};
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Stage};
 
 /// The stage of [`Bag::flat_map`].
-pub type FlatMap<S, F, I> = Then<S, Flattening<F, I>>;
+pub type FlatMap<S, F, I> = Adapted<S, Flattening<F, I>>;
 
 /// The stage of [`Bag::flatten`].
 pub type Flatten<S, I> = FlatMap<S, fn(I) -> I, I>;
 
 /// The stage of [`Bag::emit`].
-pub type Emit<S, F, U> = Then<S, Emitting<F, U>>;
+pub type Emit<S, F, U> = Adapted<S, Emitting<F, U>>;
 
 impl<S: Stage> Bag<S> {
     /// Every item becomes any number of items, in order. To make items without a container for
@@ -34,7 +33,7 @@ impl<S: Stage> Bag<S> {
         I::Item: 'static,
     {
         let items = PhantomData;
-        self.then("flat_map", Flattening { f, items })
+        self.adapt("flat_map", Flattening { f, items })
     }
 
     /// The items of the items: `[[1, 2], [], [3]]` becomes `[1, 2, 3]`.
@@ -55,18 +54,26 @@ impl<S: Stage> Bag<S> {
     {
         let f: fn(I) -> I = |items| items;
         let items = PhantomData;
-        self.then("flatten", Flattening { f, items })
+        self.adapt("flatten", Flattening { f, items })
     }
 
-    /// Every item becomes any number of items, handed to `emit` one by one:
-    /// `lines.emit(|line, out| line.split(' ').for_each(|word| out(word.len())))`.
+    /// Every item becomes any number of items, handed to `emit` one by one.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let lines = Bag::from_sequence(["to be or", "not to be"], 2);
+    /// let lengths = lines.emit(|line, out| line.split(' ').for_each(|word| out(word.len())));
+    /// assert_eq!(lengths.compute_with(&SerialExecutor)?, [2, 2, 2, 3, 2, 2]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     #[track_caller]
     pub fn emit<F, U: 'static>(&self, f: F) -> Bag<Emit<S, F, U>>
     where
         F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(U)) + Send + Sync + 'static,
     {
         let item = PhantomData;
-        self.then("emit", Emitting { f, item })
+        self.adapt("emit", Emitting { f, item })
     }
 
     /// Every item becomes any number of texts, handed to `emit` one by one, which need not outlive
@@ -87,20 +94,20 @@ impl<S: Stage> Bag<S> {
     where
         F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(&str)) + Send + Sync + 'static,
     {
-        self.then("emit_str", EmittingStr(f))
+        self.adapt("emit_str", EmittingStr(f))
     }
 }
 
 /// The stage of [`Bag::emit_str`].
-pub type EmitStr<S, F> = Then<S, EmittingStr<F>>;
+pub type EmitStr<S, F> = Adapted<S, EmittingStr<F>>;
 
-/// See [`Bag::flat_map`].
+/// The adaptor of [`Bag::flat_map`].
 pub struct Flattening<F, I> {
     f: F,
     items: PhantomData<fn() -> I>,
 }
 
-impl<S, F, I> Work<S> for Flattening<F, I>
+impl<S, F, I> Adaptor<S> for Flattening<F, I>
 where
     S: Stage,
     F: for<'a> Fn(S::Item<'a>) -> I + Send + Sync + 'static,
@@ -113,11 +120,11 @@ where
     const ITEMWISE: bool = true;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let mut items = (self.f)(item).into_iter();
@@ -125,13 +132,13 @@ where
     }
 }
 
-/// See [`Bag::emit`].
+/// The adaptor of [`Bag::emit`].
 pub struct Emitting<F, U> {
     f: F,
     item: PhantomData<fn() -> U>,
 }
 
-impl<S, F, U> Work<S> for Emitting<F, U>
+impl<S, F, U> Adaptor<S> for Emitting<F, U>
 where
     S: Stage,
     F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(U)) + Send + Sync + 'static,
@@ -143,11 +150,11 @@ where
     const ITEMWISE: bool = true;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let mut flow = Ok(());
@@ -161,10 +168,10 @@ where
     }
 }
 
-/// See [`Bag::emit_str`].
+/// The adaptor of [`Bag::emit_str`].
 pub struct EmittingStr<F>(F);
 
-impl<S, F> Work<S> for EmittingStr<F>
+impl<S, F> Adaptor<S> for EmittingStr<F>
 where
     S: Stage,
     F: for<'a, 'o> Fn(S::Item<'a>, &'o mut dyn FnMut(&str)) + Send + Sync + 'static,
@@ -175,11 +182,11 @@ where
     const ITEMWISE: bool = true;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let mut flow = Ok(());

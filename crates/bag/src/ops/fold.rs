@@ -8,10 +8,8 @@ use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Block, Footprint, Inputs};
 
 use crate::bag::Bag;
-use crate::branch::Sink;
+use crate::chain::{Flow, Run, Sink, Stage, Step, Stop};
 use crate::item::BagItem;
-use crate::run::Run;
-use crate::stage::{Flow, Stage, Step, Stop};
 use crate::tree::Merge;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated, Stored, handed_over, take_or_copy};

@@ -6,9 +6,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::Bag;
+use crate::chain::{Source, Stage, Step};
 use crate::keyed::Keying;
 use crate::sorted::Sorted;
-use crate::stage::{Source, Stage, Step};
 use flagstone_exchange::Portable;
 
 /// The stage of [`Bag::frequencies`].
@@ -111,8 +111,19 @@ impl<S> Bag<S>
 where
     S: for<'a> Stage<Item<'a> = &'a str>,
 {
-    /// Every different text with how often it occurs, in the order of first appearance: a `String` is made for every different
-    /// text, not for every item.
+    /// Every different text with how often it occurs, in the order of first appearance: a
+    /// `String` is made for every different text, not for every item.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), "b\na\nb\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.txt"));
+    /// let counts = lines.frequencies_str().compute_with(&SerialExecutor)?;
+    /// assert_eq!(counts, [("b".to_owned(), 2), ("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn frequencies_str(&self) -> Bag<Frequencies<String>> {
         let step = Step {
@@ -126,6 +137,16 @@ where
     }
 
     /// Every different text once, in the order of first appearance; it is borrowed until it is kept.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), "b\na\nb\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.txt"));
+    /// assert_eq!(lines.distinct_str().compute_with(&SerialExecutor)?, ["b", "a"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn distinct_str(&self) -> Bag<Distinct<String>> {
         let step = Step {

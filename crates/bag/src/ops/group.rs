@@ -6,12 +6,11 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::Bag;
+use crate::chain::{Adapted, Source, Stage, Step};
 use crate::keyed::{Keyed, Keying, Seen};
 use crate::ops::each::{Map, Mapping};
 use crate::ops::frequencies::Counted;
 use crate::sorted::Sorted;
-use crate::stage::{Source, Stage, Step};
-use crate::then::Then;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated};
 
@@ -122,9 +121,9 @@ impl<S: Stage> Bag<S> {
         let source = self.scattered(&rule, step, move |item| (key(&item), item));
         let groups = self.keyed(step, &rule, vec![source], true);
         let pair: Pair<K, Vec<T>> = |seen| (seen.key, seen.value);
-        groups.with_stage(Then {
+        groups.with_stage(Adapted {
             source: Arc::clone(groups.stage()),
-            work: Mapping::of(pair),
+            adaptor: Mapping::of(pair),
             step,
         })
     }

@@ -14,15 +14,14 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Error as _, Serialize, Serializer};
 
 use crate::bag::Bag;
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Source, Stage, Step};
 use crate::keyed::{KeyRows, Keyed, Keying, Seen};
-use crate::stage::{Consumer, Flow, Source, Stage, Step};
 use crate::store::{Cursor, Store};
-use crate::then::{At, Then, Work};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated};
 
 /// The stage of [`Bag::groupby_map`].
-pub type GroupByMap<K, T, F, R> = Then<Source<Keyed<Groups<K, T>>>, EachGroup<F, R>>;
+pub type GroupByMap<K, T, F, R> = Adapted<Source<Keyed<Groups<K, T>>>, EachGroup<F, R>>;
 
 impl<S: Stage> Bag<S> {
     /// Every group of items with one key through a function, which sees the items in their order as
@@ -56,9 +55,9 @@ impl<S: Stage> Bag<S> {
         let source = self.scattered(&rule, step, move |item| (key(&item), item));
         let groups = self.keyed(step, &rule, vec![source], true);
         let output = PhantomData;
-        groups.with_stage(Then {
+        groups.with_stage(Adapted {
             source: Arc::clone(groups.stage()),
-            work: EachGroup { f, output },
+            adaptor: EachGroup { f, output },
             step,
         })
     }
@@ -181,7 +180,7 @@ pub struct EachGroup<F, R> {
     output: PhantomData<fn() -> R>,
 }
 
-impl<S, K, T, F, R> Work<S> for EachGroup<F, R>
+impl<S, K, T, F, R> Adaptor<S> for EachGroup<F, R>
 where
     S: for<'a> Stage<Item<'a> = Seen<K, Group<T>>>,
     K: 'static,
@@ -192,11 +191,11 @@ where
     type Output<'a> = R;
     type State = ();
 
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: Seen<K, Group<T>>,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let ctx = at.run.ctx();

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::bag::Bag;
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Source, Stage, Step};
 use crate::keyed::{KeyRows, Keyed, Keying, Seen};
-use crate::stage::{Consumer, Flow, Source, Stage, Step};
 use crate::store::Store;
-use crate::then::{At, Then, Work};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated};
 
@@ -21,7 +20,7 @@ const BATCH: usize = 1024;
 const BATCH_BYTES: u64 = 64 << 10;
 
 /// The stage of [`Bag::join`].
-pub type Join<K, T, U> = Then<Source<Keyed<Joining<K, T, U>>>, Pairing>;
+pub type Join<K, T, U> = Adapted<Source<Keyed<Joining<K, T, U>>>, Pairing>;
 
 impl<S: Stage> Bag<S> {
     /// Every pair of an item of this bag and one of the other that have the same key.
@@ -64,9 +63,9 @@ impl<S: Stage> Bag<S> {
             (other_key(&item), Side::Right(item))
         });
         let joined = self.keyed(step, &rule, vec![left, right], true);
-        joined.with_stage(Then {
+        joined.with_stage(Adapted {
             source: Arc::clone(joined.stage()),
-            work: Pairing,
+            adaptor: Pairing,
             step,
         })
     }
@@ -167,7 +166,7 @@ where
 /// Makes pairs of what a key has on both sides; see [`Bag::join`].
 pub struct Pairing;
 
-impl<S, K, T, U> Work<S> for Pairing
+impl<S, K, T, U> Adaptor<S> for Pairing
 where
     S: for<'a> Stage<Item<'a> = Seen<K, (Vec<T>, Vec<U>)>>,
     K: 'static,
@@ -177,11 +176,11 @@ where
     type Output<'a> = (T, U);
     type State = ();
 
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: Seen<K, (Vec<T>, Vec<U>)>,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let (left, right) = item.value;

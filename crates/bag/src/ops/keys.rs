@@ -12,10 +12,9 @@ use flagstone_common::Result;
 use flagstone_graph::{Block, Graph, LayerId};
 
 use crate::bag::Bag;
+use crate::chain::{Consumer, Flow, Root, Run, Source, Stage, Step, Want};
 use crate::keyed::{KeySource, Keyed, Keying, Lowered, Seen};
-use crate::run::Run;
 use crate::sorted::{Runs, Sorted, Unsorted};
-use crate::stage::{Consumer, Flow, Root, Source, Stage, Step, Want};
 use flagstone_exchange::Portable;
 use flagstone_exchange::{RANGES_MAX, Split};
 
@@ -121,7 +120,7 @@ where
     F: Fn(X::Key, X::State) -> T,
 {
     fn push(&mut self, seen: Seen<X::Key, X::State>) -> Flow {
-        self.run.at_rank(seen.seq);
+        self.run.position.at_rank(seen.seq);
         (self.push)((self.item)(seen.key, seen.value))
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result};
 
 use crate::bag::Bag;
+use crate::chain::Stage;
 use crate::item::BagItem;
 use crate::ops::fold::FoldStep;
-use crate::stage::Stage;
 use flagstone_exchange::Portable;
 
 /// A number that can be summed up. Integers fail on overflow rather than wrap.
@@ -23,7 +23,7 @@ pub trait Number: Portable + Copy {
     fn plus(self, other: Self) -> Option<Self>;
     /// Whether a sum, or that it does not fit, is the same in any order.
     const ANY_ORDER: bool;
-    /// As a float, rounded if need be.
+    /// The nearest float.
     fn to_f64(self) -> f64;
 }
 

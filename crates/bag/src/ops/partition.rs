@@ -2,20 +2,18 @@
 
 use std::marker::PhantomData;
 
-use flagstone_common::Lease;
 use serde::Serialize;
 
 use crate::bag::Bag;
-use crate::run::Run;
-use crate::stage::{Consumer, Flow, Stage};
-use crate::then::{At, Then, Work};
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Stage};
+use crate::store::Held;
 use flagstone_exchange::heap_bytes;
 
 /// The stage of [`Bag::map_partitions`].
-pub type MapPartitions<S, F, T, I> = Then<S, WholePartitions<F, T, I>>;
+pub type MapPartitions<S, F, T, I> = Adapted<S, WholePartitions<F, T, I>>;
 
 /// The stage of [`Bag::reduce_partitions`].
-pub type ReducePartitions<S, I, F, A> = Then<S, Reducing<I, F, A>>;
+pub type ReducePartitions<S, I, F, A> = Adapted<S, Reducing<I, F, A>>;
 
 impl<S: Stage> Bag<S> {
     /// Every partition, as a whole, through a function that gives any number of items.
@@ -41,7 +39,7 @@ impl<S: Stage> Bag<S> {
         I::Item: 'static,
     {
         let types = PhantomData;
-        self.then("map_partitions", WholePartitions { f, types })
+        self.adapt("map_partitions", WholePartitions { f, types })
     }
 
     /// A bag whose items are the partitions.
@@ -62,7 +60,7 @@ impl<S: Stage> Bag<S> {
     {
         let f: fn(Vec<T>) -> [Vec<T>; 1] = |items| [items];
         let types = PhantomData;
-        self.then("partitions", WholePartitions { f, types })
+        self.adapt("partitions", WholePartitions { f, types })
     }
 
     /// Every partition becomes one item: a state that starts as `init()` and sees every item.
@@ -82,97 +80,17 @@ impl<S: Stage> Bag<S> {
         F: for<'a> Fn(&mut A, S::Item<'a>) + Send + Sync + 'static,
     {
         let state = PhantomData;
-        self.then("reduce_partitions", Reducing { init, f, state })
+        self.adapt("reduce_partitions", Reducing { init, f, state })
     }
 }
 
-/// Items in memory, leased.
-pub struct Held<T> {
-    pub(crate) items: Vec<T>,
-    /// What the items hold beside their place in the vector.
-    pub(crate) heap_bytes: u64,
-    lease: Option<Lease>,
-}
-
-impl<T> Default for Held<T> {
-    fn default() -> Self {
-        Held {
-            items: Vec::new(),
-            heap_bytes: 0,
-            lease: None,
-        }
-    }
-}
-
-impl<T> Held<T> {
-    /// Adds an item with so many bytes of its own, leasing before the vector grows.
-    pub(crate) fn push(
-        &mut self,
-        item: T,
-        heap: u64,
-        run: &Run<'_>,
-    ) -> Result<(), flagstone_common::Error> {
-        self.lease_for(heap, run)?;
-        self.push_into_room(item, heap);
-        Ok(())
-    }
-
-    /// Leases room for one more item with so many bytes of its own.
-    fn lease_for(&mut self, heap: u64, run: &Run<'_>) -> Result<(), flagstone_common::Error> {
-        let lease = match &mut self.lease {
-            Some(lease) => lease,
-            lease => lease.insert(run.ctx().reserve(0)?),
-        };
-        let width = size_of::<T>() as u64;
-        let heap_bytes = self.heap_bytes + heap;
-        if self.items.len() == self.items.capacity() {
-            let more = growth(self.items.len());
-            // while it grows, the old buffer lives beside the new one
-            let both = (self.items.capacity() * 2 + more) as u64 * width;
-            lease.ensure(both + heap_bytes)?;
-            self.items.reserve_exact(more);
-        }
-        lease.ensure(self.items.capacity() as u64 * width + heap_bytes)?;
-        Ok(())
-    }
-
-    /// Leases room for one more item, unless all then were more than `bytes_max` or there is none.
-    pub(crate) fn make_room(&mut self, heap: u64, bytes_max: u64, run: &Run<'_>) -> bool {
-        let capacity = match self.items.len() == self.items.capacity() {
-            true => self.items.capacity() + growth(self.items.len()),
-            false => self.items.capacity(),
-        };
-        let all = (capacity * size_of::<T>()) as u64 + self.heap_bytes + heap;
-        all <= bytes_max && self.lease_for(heap, run).is_ok()
-    }
-
-    /// Adds an item for which there is room.
-    pub(crate) fn push_into_room(&mut self, item: T, heap: u64) {
-        self.heap_bytes += heap;
-        self.items.push(item);
-    }
-
-    /// The items; their room stays leased until the last was taken.
-    pub(crate) fn into_items(self) -> impl Iterator<Item = T> {
-        let lease = self.lease;
-        self.items.into_iter().inspect(move |_| {
-            let _ = &lease;
-        })
-    }
-}
-
-/// How many places are added to a full vector of so many.
-fn growth(len: usize) -> usize {
-    (len / 2).max(16)
-}
-
-/// See [`Bag::map_partitions`].
+/// The adaptor of [`Bag::map_partitions`] and [`Bag::partitions`].
 pub struct WholePartitions<F, T, I> {
     f: F,
     types: PhantomData<fn(T) -> I>,
 }
 
-impl<S, F, T, I> Work<S> for WholePartitions<F, T, I>
+impl<S, F, T, I> Adaptor<S> for WholePartitions<F, T, I>
 where
     S: for<'a> Stage<Item<'a> = T>,
     T: Serialize + 'static,
@@ -183,25 +101,25 @@ where
     type Output<'a> = I::Item;
     type State = Held<T>;
 
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         held: &mut Held<T>,
         item: T,
-        at: At<'_>,
+        at: Site<'_>,
         _: &mut C,
     ) -> Flow {
         let heap = heap_bytes(&item);
         Ok(held.push(item, heap, at.run)?)
     }
 
-    fn finish<C: Consumer<Then<S, Self>>>(
+    fn finish<C: Consumer<Adapted<S, Self>>>(
         &self,
         held: &mut Held<T>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         // the lease lives until what was made of the items has gone on
-        let Held { items, lease, .. } = std::mem::take(held);
+        let (items, lease) = std::mem::take(held).into_parts();
         let mut made = (self.f)(items).into_iter();
         made.try_for_each(|item| next.push(item))?;
         drop(lease);
@@ -209,14 +127,14 @@ where
     }
 }
 
-/// See [`Bag::reduce_partitions`].
+/// The adaptor of [`Bag::reduce_partitions`].
 pub struct Reducing<I, F, A> {
     init: I,
     f: F,
     state: PhantomData<fn() -> A>,
 }
 
-impl<S, I, F, A> Work<S> for Reducing<I, F, A>
+impl<S, I, F, A> Adaptor<S> for Reducing<I, F, A>
 where
     S: Stage,
     A: 'static,
@@ -227,21 +145,21 @@ where
     type State = Option<A>;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         state: &mut Option<A>,
         item: S::Item<'_>,
-        _: At<'_>,
+        _: Site<'_>,
         _: &mut C,
     ) -> Flow {
         (self.f)(state.get_or_insert_with(&self.init), item);
         Ok(())
     }
 
-    fn finish<C: Consumer<Then<S, Self>>>(
+    fn finish<C: Consumer<Adapted<S, Self>>>(
         &self,
         state: &mut Option<A>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         next.push(state.take().unwrap_or_else(&self.init))

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::bag::Bag;
-use crate::stage::{Consumer, Flow, Stage};
-use crate::then::{At, Then, Work};
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Stage};
 
 /// The stage of [`Bag::with_path`].
-pub type WithPath<S> = Then<S, Pathing>;
+pub type WithPath<S> = Adapted<S, Pathing>;
 
 impl<S: Stage> Bag<S> {
     /// Every item with the path of the file that it comes from; an empty path where items come from
@@ -28,23 +27,23 @@ impl<S: Stage> Bag<S> {
     /// ```
     #[track_caller]
     pub fn with_path(&self) -> Bag<WithPath<S>> {
-        self.then("with_path", Pathing)
+        self.adapt("with_path", Pathing)
     }
 }
 
-/// See [`Bag::with_path`].
+/// The adaptor of [`Bag::with_path`].
 pub struct Pathing;
 
-impl<S: Stage> Work<S> for Pathing {
+impl<S: Stage> Adaptor<S> for Pathing {
     type Output<'a> = (Arc<Path>, S::Item<'a>);
     type State = ();
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         next.push((at.run.path(), item))

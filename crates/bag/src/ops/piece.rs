@@ -18,6 +18,20 @@ pub struct Piece {
 impl Piece {
     /// An empty one.
     ///
+    /// ```
+    /// # use flagstone_common::{SerialHost, TaskContext};
+    /// # let host = SerialHost::new();
+    /// # let key = || "task".to_owned();
+    /// # let ctx = TaskContext::new(&host, &key);
+    /// use std::io::Write;
+    /// use flagstone_bag::Piece;
+    ///
+    /// let mut piece = Piece::new(&ctx)?;
+    /// piece.write_all(b"a line\n")?;
+    /// assert!(host.memory().granted_bytes() >= 64 << 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Of kind `NeedsMemory`.
     pub fn new(ctx: &TaskContext<'_>) -> Result<Piece> {
@@ -29,11 +43,41 @@ impl Piece {
     }
 
     /// What was written.
+    ///
+    /// ```
+    /// # use flagstone_common::{SerialHost, TaskContext};
+    /// # let host = SerialHost::new();
+    /// # let key = || "task".to_owned();
+    /// # let ctx = TaskContext::new(&host, &key);
+    /// use std::io::Write;
+    /// use flagstone_bag::Piece;
+    ///
+    /// let mut piece = Piece::new(&ctx)?;
+    /// piece.write_all(b"a line\n")?;
+    /// assert_eq!(piece.bytes(), b"a line\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Forgets what was written; the room for a very long item is given back.
+    ///
+    /// ```
+    /// # use flagstone_common::{SerialHost, TaskContext};
+    /// # let host = SerialHost::new();
+    /// # let key = || "task".to_owned();
+    /// # let ctx = TaskContext::new(&host, &key);
+    /// use std::io::Write;
+    /// use flagstone_bag::Piece;
+    ///
+    /// let mut piece = Piece::new(&ctx)?;
+    /// piece.write_all(&vec![b'x'; 1 << 20])?;
+    /// piece.clear();
+    /// assert!(piece.bytes().is_empty());
+    /// assert_eq!(host.memory().granted_bytes(), 64 << 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clear(&mut self) {
         self.bytes.clear();
         if self.bytes.capacity() > 4 * PIECE_BYTES {
@@ -43,6 +87,20 @@ impl Piece {
     }
 
     /// Why it could not grow, if the last write failed for that.
+    ///
+    /// ```
+    /// # use flagstone_common::{SerialHost, TaskContext};
+    /// # let host = SerialHost::new();
+    /// # let key = || "task".to_owned();
+    /// # let ctx = TaskContext::new(&host, &key);
+    /// use std::io::Write;
+    /// use flagstone_bag::Piece;
+    ///
+    /// let mut piece = Piece::new(&ctx)?;
+    /// piece.write_all(b"a line\n")?;
+    /// assert!(piece.refused().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn refused(&mut self) -> Option<NeedsMemory> {
         self.refused.take()
     }

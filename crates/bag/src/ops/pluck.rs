@@ -8,22 +8,20 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::bag::{Bag, Mistake};
-use crate::field::Field;
-use crate::json::Json;
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Site, Source, Stage, Step};
+use crate::record::{Field, Json};
 use crate::source::json::{Dynamic, ReadJson};
-use crate::stage::{Consumer, Flow, Source, Stage, Step};
-use crate::then::{At, Then, Work};
 
 /// The stage of [`Bag::pluck`].
-pub type Pluck<S> = Then<S, Plucking>;
+pub type Pluck<S> = Adapted<S, Plucking>;
 
 /// The stage of [`Bag::pluck`] with several paths.
-pub type PluckSeveral<S, const N: usize> = Then<S, PluckingSeveral<N>>;
+pub type PluckSeveral<S, const N: usize> = Adapted<S, PluckingSeveral<N>>;
 
 /// The stage of [`Bag::pluck_by`].
-pub type PluckBy<S, F, U> = Then<S, PluckingBy<F, U>>;
+pub type PluckBy<S, F, U> = Adapted<S, PluckingBy<F, U>>;
 
-/// See [`Bag::pluck`].
+/// The adaptor of [`Bag::pluck`].
 pub struct Plucking {
     field: Field,
     /// The source gives the field already, and this stage passes it on.
@@ -87,8 +85,12 @@ where
             name: "pluck",
             location,
         };
-        let work = Plucking { field, pushed };
-        let plucked = bag.with_stage(Then { source, work, step });
+        let adaptor = Plucking { field, pushed };
+        let plucked = bag.with_stage(Adapted {
+            source,
+            adaptor,
+            step,
+        });
         plucked.mistaken(empty_part(self, location))
     }
 }
@@ -134,9 +136,13 @@ where
             location,
         };
         let source = Arc::clone(bag.stage());
-        let work = PluckingSeveral { fields, overlap };
-        bag.with_stage(Then { source, work, step })
-            .mistaken(mistake)
+        let adaptor = PluckingSeveral { fields, overlap };
+        bag.with_stage(Adapted {
+            source,
+            adaptor,
+            step,
+        })
+        .mistaken(mistake)
     }
 }
 
@@ -215,11 +221,11 @@ impl<S: Stage> Bag<S> {
         U: 'static,
     {
         let output = PhantomData;
-        self.then("pluck_by", PluckingBy { fields, output })
+        self.adapt("pluck_by", PluckingBy { fields, output })
     }
 }
 
-/// The same stage with a parser that reads only this field, if it is one that can.
+/// The stage with a parser that reads only this field, if it is one that can.
 fn push_down<S: Stage>(stage: &Arc<S>, field: &Field) -> Option<Arc<S>> {
     type Values = Source<ReadJson<Json, Dynamic>>;
     let any: &dyn Any = &**stage;
@@ -227,13 +233,17 @@ fn push_down<S: Stage>(stage: &Arc<S>, field: &Field) -> Option<Arc<S>> {
         Arc::new(Source(Arc::new(source.0.reading(field)?)))
     } else if let Some(outer) = any.downcast_ref::<Pluck<Values>>() {
         // a field of a field: one longer path
-        let Plucking { field: first, .. } = &outer.work;
-        let field = outer.work.pushed.then(|| first.then(field)).flatten()?;
+        let Plucking { field: first, .. } = &outer.adaptor;
+        let field = outer
+            .adaptor
+            .pushed
+            .then(|| first.within(field))
+            .flatten()?;
         let source = Arc::new(Source(Arc::new(outer.source.0.whole().reading(&field)?)));
         let pushed = true;
-        Arc::new(Then {
+        Arc::new(Adapted {
             source,
-            work: Plucking { field, pushed },
+            adaptor: Plucking { field, pushed },
             step: outer.step,
         })
     } else {
@@ -242,7 +252,7 @@ fn push_down<S: Stage>(stage: &Arc<S>, field: &Field) -> Option<Arc<S>> {
     pushed.downcast::<S>().ok()
 }
 
-impl<S: Stage> Work<S> for Plucking
+impl<S: Stage> Adaptor<S> for Plucking
 where
     for<'a> S::Item<'a>: JsonRecord,
 {
@@ -251,11 +261,11 @@ where
 
     const ITEMWISE: bool = true;
 
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let item = item.into_json();
@@ -263,18 +273,18 @@ where
             return next.push(item);
         }
         let field = &self.field;
-        next.push(field.or_default(field.of(item.0), at.run)?)
+        next.push(field.or_default(field.of(item.0), |what| at.run.says(what))?)
     }
 }
 
-/// See [`Bag::pluck`].
+/// The adaptor of [`Bag::pluck`] with several paths.
 pub struct PluckingSeveral<const N: usize> {
     fields: [Field; N],
     /// One field is another, or lies in it: they are copied, not moved out.
     overlap: bool,
 }
 
-impl<S: Stage, const N: usize> Work<S> for PluckingSeveral<N>
+impl<S: Stage, const N: usize> Adaptor<S> for PluckingSeveral<N>
 where
     for<'a> S::Item<'a>: JsonRecord,
 {
@@ -283,11 +293,11 @@ where
 
     const ITEMWISE: bool = true;
 
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let mut value = item.into_json().0;
@@ -297,19 +307,19 @@ where
                 true => field.of(value.clone()),
                 false => field.take_of(&mut value),
             };
-            *plucked = field.or_default(found, at.run)?;
+            *plucked = field.or_default(found, |what| at.run.says(what))?;
         }
         next.push(plucked)
     }
 }
 
-/// See [`Bag::pluck_by`].
+/// The adaptor of [`Bag::pluck_by`].
 pub struct PluckingBy<F, U> {
     fields: F,
     output: PhantomData<fn() -> U>,
 }
 
-impl<S, F, U> Work<S> for PluckingBy<F, U>
+impl<S, F, U> Adaptor<S> for PluckingBy<F, U>
 where
     S: Stage,
     F: for<'a, 'b> Fn(&'b S::Item<'a>) -> U + Send + Sync + 'static,
@@ -321,11 +331,11 @@ where
     const ITEMWISE: bool = true;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         (): &mut (),
         item: S::Item<'_>,
-        _: At<'_>,
+        _: Site<'_>,
         next: &mut C,
     ) -> Flow {
         next.push((self.fields)(&item))

@@ -12,17 +12,14 @@ use flagstone_graph::{Block, Footprint, Inputs};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::bag::{Bag, Mistake};
-use crate::branch::Sink;
+use crate::chain::{Adapted, Adaptor, Consumer, Flow, Run, Sink, Site, Stage, Step};
 use crate::item::BagItem;
-use crate::run::Run;
-use crate::stage::{Consumer, Flow, Stage, Step};
-use crate::then::{At, Then, Work};
 use crate::tree::Merge;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated, Stored, take_or};
 
 /// The stage of [`Bag::random_sample`].
-pub type RandomSample<S> = Then<S, Sampling>;
+pub type RandomSample<S> = Adapted<S, Sampling>;
 
 /// The number that belongs to a place under a seed.
 fn draw(seed: u64, partition: u32, place: u64, turn: u64) -> u64 {
@@ -33,7 +30,7 @@ fn draw(seed: u64, partition: u32, place: u64, turn: u64) -> u64 {
     xxh3_64_with_seed(&bytes, seed)
 }
 
-/// The same as a number from 0 (never reached) to 1.
+/// Random bits as a number from 0 (never reached) to 1.
 fn unit(bits: u64) -> f64 {
     ((bits >> 11) + 1) as f64 / (1u64 << 53) as f64
 }
@@ -58,7 +55,7 @@ impl<S: Stage> Bag<S> {
             Mistake::at(location, message)
         });
         let sampling = Sampling { probability, seed };
-        self.then("random_sample", sampling).mistaken(mistake)
+        self.adapt("random_sample", sampling).mistaken(mistake)
     }
 
     /// `k` different items (all, when there are fewer) in random order, every one as likely as any
@@ -77,7 +74,7 @@ impl<S: Stage> Bag<S> {
         S: for<'a> Stage<Item<'a> = T>,
         T: Portable,
     {
-        let drawn = self.then("sample", Drawing(seed));
+        let drawn = self.adapt("sample", Drawing(seed));
         let top = drawn.topk_by(k, |(drawn, _)| Reverse(*drawn));
         top.map(|items| items.into_iter().map(|(_, item)| item).collect())
     }
@@ -125,22 +122,22 @@ impl<S: Stage> Bag<S> {
     }
 }
 
-/// See [`Bag::random_sample`].
+/// The adaptor of [`Bag::random_sample`].
 pub struct Sampling {
     probability: f64,
     seed: u64,
 }
 
-impl<S: Stage> Work<S> for Sampling {
+impl<S: Stage> Adaptor<S> for Sampling {
     type Output<'a> = S::Item<'a>;
     type State = u64;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         place: &mut u64,
         item: S::Item<'_>,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let drawn = draw(self.seed, at.run.partition(), *place, 0);
@@ -155,7 +152,7 @@ impl<S: Stage> Work<S> for Sampling {
 /// Puts the number before an item by which it is drawn.
 pub struct Drawing(u64);
 
-impl<S, T> Work<S> for Drawing
+impl<S, T> Adaptor<S> for Drawing
 where
     S: for<'a> Stage<Item<'a> = T>,
     T: 'static,
@@ -164,11 +161,11 @@ where
     type State = u64;
 
     #[inline]
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         place: &mut u64,
         item: T,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow {
         let drawn = draw(self.0, at.run.partition(), *place, 0);

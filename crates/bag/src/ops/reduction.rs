@@ -8,13 +8,11 @@ use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Block, Footprint, Graph, Inputs};
 
 use crate::bag::{Bag, Mistake};
-use crate::branch::Sink;
+use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::item::BagItem;
 use crate::ops::fold::state_footprint;
-use crate::ops::partition::Held;
-use crate::run::Run;
-use crate::stage::{Flow, Stage, Step};
-use crate::tree::{Merge, reduce_by};
+use crate::store::Held;
+use crate::tree::{Merge, reduce};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 
@@ -60,7 +58,7 @@ impl<S: Stage> Bag<S> {
         let lower = move |graph: &mut Graph| {
             let partials = bag.lower_into(graph, Arc::clone(&sink))?;
             let at = (name, location);
-            Ok(reduce_by(graph, partials, at, Arc::clone(&merge), fan_in))
+            Ok(reduce(graph, partials, at, Arc::clone(&merge), fan_in))
         };
         BagItem::new(location, lower, |block| {
             handed_over::<A>(block, "a reduction")

@@ -1,4 +1,4 @@
-//! The same items in another number of partitions, even by rows or by bytes.
+//! Items dealt out anew to another number of partitions, even by rows or by bytes.
 //!
 //! A filter that leaves little of much leaves many nearly empty partitions; a source whose records
 //! differ in size has partitions of very different weight. Here the bag is run once: what every
@@ -9,8 +9,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::{Bag, Mistake};
+use crate::chain::{Source, Stage, Step};
 use crate::sorted::{Runs, Sorted};
-use crate::stage::{Source, Stage, Step};
 use flagstone_exchange::Portable;
 use flagstone_exchange::{CutsOf, Load, Split};
 
@@ -27,7 +27,7 @@ pub enum PartitionSize {
 }
 
 impl<S: Stage> Bag<S> {
-    /// The same items in the same order, in so many partitions whose lengths differ by at most one.
+    /// The items in their order, in so many partitions whose lengths differ by at most one.
     ///
     /// ```
     /// # use flagstone_bag::Bag;
@@ -47,8 +47,8 @@ impl<S: Stage> Bag<S> {
         self.cut("repartition", npartitions, false, cuts)
     }
 
-    /// As [`Bag::repartition`], into partitions of about equally many bytes in memory: cut within
-    /// a hundredth of what a partition of this bag holds, at items.
+    /// The items in their order, in so many partitions of about equally many bytes in memory: cut
+    /// within a hundredth of what a partition of this bag holds, at items.
     ///
     /// None is empty as long as there are as many items as partitions.
     ///
@@ -68,7 +68,7 @@ impl<S: Stage> Bag<S> {
         self.cut("repartition_by_bytes", npartitions, true, cuts)
     }
 
-    /// The same items in the same order, in partitions of a size: as many as it takes, but no more
+    /// The items in their order, in partitions of a size: as many as it takes, but no more
     /// than `most`, which then are larger.
     ///
     /// How many it takes is known when the bag has run, but its tasks are listed, and their memory

@@ -13,11 +13,9 @@ use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
 use crate::bag::Bag;
-use crate::run::Run;
-use crate::seam::PartitionSource;
-use crate::source::concat::Planner;
-use crate::source::with::{Gives, Lazies, With};
-use crate::stage::{Flow, Source, Stage, Step};
+use crate::chain::{Flow, PartitionStream, Run, Source, Stage, Step};
+use crate::ops::concat::Planner;
+use crate::ops::with::{Gives, Lazies, With};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated};
 
@@ -153,7 +151,7 @@ where
 
 /// Puts all partitions of a small bag into one table, one after the other.
 struct BuildTable<K, U> {
-    items: Arc<dyn PartitionSource<U>>,
+    items: Arc<dyn PartitionStream<U>>,
     key: KeyOf<K, U>,
     step: Step,
 }

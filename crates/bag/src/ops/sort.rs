@@ -5,8 +5,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::bag::Bag;
+use crate::chain::{Source, Stage, Step};
 use crate::sorted::{Runs, Sorted};
-use crate::stage::{Source, Stage, Step};
 use flagstone_exchange::{Portable, Repeated};
 use flagstone_exchange::{RANGES_MAX, Split};
 

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer};
 
-use crate::aside::{Side, set_aside};
 use crate::bag::Bag;
-use crate::branch::{Branch, Chain, Sink, beside, name_of};
+use crate::chain::{
+    Branch, Chain, Flow, ItemOrder, Reserve, Root, Run, Sink, Stage, Step, Stop, Want, beside,
+    name_of, with_reserves,
+};
 use crate::item::BagItem;
-use crate::ops::partition::Held;
-use crate::run::Run;
-use crate::stage::{Flow, ItemOrder, Root, Stage, Step, Stop, Want};
-use crate::sweep::Sweeps;
+use crate::quarantine::Quarantines;
+use crate::store::Held;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};
 
@@ -60,7 +60,7 @@ impl<S: Stage> Bag<S> {
             let chain = Chain {
                 stage: Arc::clone(bag.stage()),
                 sink,
-                sweeps: Sweeps::of(&**bag.stage())?,
+                quarantines: Quarantines::named_by(|found| bag.stage().quarantines(found))?,
             };
             let name = name_of(&Branch::<S::Root>::steps(&chain));
             let count = root.partition_count(&plan);
@@ -183,7 +183,7 @@ where
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let reading = self.root.cost(&self.plan, task).footprint.own_bytes();
         let making = items_footprint::<T>(self.n).own_bytes();
-        set_aside(ctx, [reading, making], |[reading, rest]| {
+        with_reserves(ctx, [reading, making], |[reading, rest]| {
             self.run_with(task, inputs, reading, rest.ctx())
         })
     }
@@ -198,7 +198,7 @@ where
         &self,
         task: u32,
         inputs: Inputs<'_>,
-        reading: &Side<'_>,
+        reading: &Reserve<'_>,
         ctx: &TaskContext<'_>,
     ) -> Result<Block> {
         let own = inputs.len() - usize::from(task > 0);

@@ -12,11 +12,9 @@ use flagstone_common::{Error, ErrorKind, Result, TaskContext};
 use flagstone_graph::{Block, Footprint, Inputs};
 
 use crate::bag::Bag;
-use crate::branch::Sink;
+use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::item::BagItem;
-use crate::ops::partition::Held;
-use crate::run::Run;
-use crate::stage::{Flow, Stage, Step};
+use crate::store::Held;
 use crate::tree::Merge;
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Stored, handed_over, take_or_copy};

@@ -17,10 +17,8 @@ use flagstone_io::{AtomicDir, Compression, OutputOptions, PackedFile};
 use serde::Serialize;
 
 use crate::bag::Bag;
-use crate::branch::Sink;
+use crate::chain::{Flow, Run, Sink, Stage, Step};
 use crate::ops::piece::{PIECE_BYTES, Piece};
-use crate::run::Run;
-use crate::stage::{Flow, Stage, Step};
 use flagstone_exchange::Stored;
 
 /// How text files are written.

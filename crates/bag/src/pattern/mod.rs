@@ -25,7 +25,7 @@ pub(crate) use record::{Refused, record};
 #[derive(Debug, Clone)]
 pub struct Pattern {
     regex: Regex,
-    /// The same expression, where one pass from a given place finds it.
+    /// The expression as an automaton, where one pass from a given place finds it.
     one_pass: Option<Arc<DFA>>,
     /// Names and numbers of the named groups, in the order in which they open.
     groups: Vec<(String, usize)>,
@@ -54,6 +54,12 @@ const ONE_PASS_BYTES_MAX: usize = 1 << 20;
 
 impl Pattern {
     /// Compiles an expression.
+    ///
+    /// ```
+    /// use flagstone_bag::Pattern;
+    /// assert!(Pattern::new(r"^(?<client>\S+) (?<bytes>\d+)$").is_ok());
+    /// assert!(Pattern::new(r"^(\S+)$").unwrap_err().contains("no named group"));
+    /// ```
     ///
     /// # Errors
     /// What is wrong with it, or that it has no named group.
@@ -86,6 +92,15 @@ impl Pattern {
 
     /// The pattern that matches the same lines, and finds no groups but these.
     ///
+    /// ```
+    /// use flagstone_bag::Pattern;
+    /// let pattern = Pattern::new(r"^(?<client>\S+) (?<bytes>\d+)$")?;
+    /// let bytes = pattern.narrowed(|name| name == "bytes")?;
+    /// assert_eq!(bytes.names().collect::<Vec<_>>(), ["bytes"]);
+    /// assert!(!bytes.read("only-a-client", &mut bytes.matcher()));
+    /// # Ok::<(), String>(())
+    /// ```
+    ///
     /// # Errors
     /// When the expression without the other groups cannot be compiled.
     pub fn narrowed(&self, keep: impl Fn(&str) -> bool) -> Result<Pattern, String> {
@@ -96,11 +111,27 @@ impl Pattern {
     }
 
     /// The names of the groups, in the order in which they open.
+    ///
+    /// ```
+    /// use flagstone_bag::Pattern;
+    /// let pattern = Pattern::new(r"^(?<client>\S+) (?<bytes>\d+)$")?;
+    /// assert_eq!(pattern.names().collect::<Vec<_>>(), ["client", "bytes"]);
+    /// # Ok::<(), String>(())
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().map(|(name, _)| name.as_str())
     }
 
     /// Room for the places of a match, to be used for every line of a thread.
+    ///
+    /// ```
+    /// use flagstone_bag::Pattern;
+    /// let pattern = Pattern::new(r"^(?<client>\S+) (?<bytes>\d+)$")?;
+    /// let mut matcher = pattern.matcher();
+    /// let matching = ["a 1", "b", "c 3"].map(|line| pattern.read(line, &mut matcher));
+    /// assert_eq!(matching, [true, false, true]);
+    /// # Ok::<(), String>(())
+    /// ```
     pub fn matcher(&self) -> Matcher {
         Matcher {
             regex: self.regex.clone(),
@@ -114,6 +145,15 @@ impl Pattern {
     }
 
     /// Matches a line, and says whether it does; [`Pattern::group`] then gives its parts.
+    ///
+    /// ```
+    /// use flagstone_bag::Pattern;
+    /// let pattern = Pattern::new(r"^(?<client>\S+) (?<bytes>\d+)$")?;
+    /// let mut matcher = pattern.matcher();
+    /// assert!(pattern.read("10.0.0.1 70", &mut matcher));
+    /// assert!(!pattern.read("10.0.0.1", &mut matcher));
+    /// # Ok::<(), String>(())
+    /// ```
     #[inline]
     pub fn read(&self, line: &str, matcher: &mut Matcher) -> bool {
         if let (Some(dfa), Some(own)) = (&self.one_pass, &mut matcher.one_pass) {
@@ -137,6 +177,16 @@ impl Pattern {
 
     /// The part of the line that a group matched (by its place in [`Pattern::names`]); `None` when
     /// the match does not use the group.
+    ///
+    /// ```
+    /// use flagstone_bag::Pattern;
+    /// let pattern = Pattern::new(r"^(?<client>\S+) (?<bytes>\d+)$")?;
+    /// let (mut matcher, line) = (pattern.matcher(), "10.0.0.1 70");
+    /// assert!(pattern.read(line, &mut matcher));
+    /// assert_eq!(pattern.group(1, line, &matcher), Some("70"));
+    /// assert_eq!(pattern.group(2, line, &matcher), None);
+    /// # Ok::<(), String>(())
+    /// ```
     #[inline]
     pub fn group<'l>(&self, group: usize, line: &'l str, matcher: &Matcher) -> Option<&'l str> {
         let (_, number) = self.groups.get(group)?;

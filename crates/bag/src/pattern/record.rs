@@ -279,7 +279,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::keys::RecordKeys;
+    use crate::record::RecordKeys;
 
     #[derive(Debug, PartialEq, Deserialize)]
     enum Method {

@@ -7,11 +7,12 @@ use flagstone_common::{Error, Result};
 use flagstone_exchange::{
     Collected, Part, PerGraph, Portable, RankRange, Repeated, Sorting, Split, Stored, merge,
 };
-use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId};
+use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId, ended};
 
+use crate::chain::{
+    Branch, Consumer, Cost, Flow, ItemOrder, Root, Run, Source, Step, Want, lower_alone,
+};
 use crate::keyed::Lowered;
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Step, Want, ended};
 
 /// What merging takes at least: blocks of two runs, and one that is written.
 const READING_BYTES: u64 = 512 << 10;
@@ -19,7 +20,7 @@ const READING_BYTES: u64 = 512 << 10;
 pub(crate) type LowerRuns<R> =
     Box<dyn Fn(&mut Graph, &Arc<Sorting<R>>) -> Result<(LayerId, Split<R>)> + Send + Sync>;
 
-/// The same items without their order, each with its [rank](Run::rank): where they come from.
+/// Items without their order, each with its [rank](Run::rank): where they come from.
 pub(crate) trait Unsorted<T>: Send + Sync + 'static {
     /// The shards that they come in, and the one layer that all of these are read from.
     fn plan(&self, graph: &mut Graph) -> Result<(Lowered, Vec<LayerId>)>;
@@ -220,5 +221,9 @@ impl<R: Portable + Ord + Repeated, T: Portable> Root for Sorted<R, T> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.extend_from_slice(&self.steps);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

@@ -9,9 +9,7 @@ use flagstone_exchange::{
 };
 use flagstone_graph::{Block, Footprint};
 
-use crate::branch::Sink;
-use crate::run::Run as Partition;
-use crate::stage::{Flow, Stage, Step};
+use crate::chain::{Flow, Run as Partition, Sink, Stage, Step};
 
 /// A run is written when its items take so much, however much is free.
 const RUN_BYTES_MAX: u64 = 64 << 20;

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flagstone_common::{Counter, Error, Fault, Result};
-use flagstone_graph::{Footprint, Graph, Inputs, LayerId};
+use flagstone_graph::{Footprint, Graph, Inputs, LayerId, ended};
 use flagstone_io::{InputFile, IntoPaths, LocalFs, Source as _, expand};
 
 use crate::bag::Bag;
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Root, Source, Step, Want, ended};
+use crate::chain::{Branch, Consumer, Cost, Root, Run, Source, Step, Want, lower_alone};
 
 /// Small neighbours share a partition of about so many bytes.
 const PARTITION_BYTES: u64 = 32 << 20;
@@ -26,6 +25,18 @@ impl Bag<()> {
     /// the order of their names, with digits as numbers; [`Bag::with_path`] tells them apart.
     ///
     /// A file is leased before it is read, and must fit in memory.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// for (name, bytes) in [("2.bin", &[7u8, 8][..]), ("10.bin", &[9])] {
+    ///     std::fs::write(dir.path().join(name), bytes)?;
+    /// }
+    /// let files = Bag::read_binary(dir.path().join("*.bin"));
+    /// assert_eq!(files.map(|bytes| bytes.len()).compute_with(&SerialExecutor)?, [2, 1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_binary(paths: impl IntoPaths) -> Bag<Source<ReadBinary>> {
         let step = Step {
@@ -81,7 +92,7 @@ impl Root for ReadBinary {
         let mut total = 0;
         for file in files {
             run.ctx().check_cancelled()?;
-            run.enter_file(file);
+            run.position.enter_file(file);
             let _lease = run.source_ctx().reserve(file.len())?;
             let bytes = read(file)?;
             total += bytes.len() as u64;
@@ -99,6 +110,10 @@ impl Root for ReadBinary {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.step);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }
 

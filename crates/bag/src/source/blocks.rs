@@ -5,14 +5,15 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use flagstone_common::{Result, TaskContext};
-use flagstone_graph::{Block, Graph, Inputs, LayerId};
+use flagstone_graph::{Block, Graph, Inputs, LayerId, ended};
 
 use crate::bag::Bag;
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, Flow, Root, Run, Source, Step, Want, lower_alone,
+};
 use crate::item::Lower;
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Driven, Flow, Root, Source, Step, Want, ended};
 
-/// See [`Bag::from_blocks`].
+/// The source of [`Bag::from_blocks`].
 pub struct FromBlocks<T> {
     node: Arc<Node<T>>,
 }
@@ -31,6 +32,23 @@ impl Bag<()> {
     /// A bag whose partitions are read out of the blocks of a layer, which `lower` puts into a graph
     /// each time the bag is lowered to one. `read` pushes every item of a block, in order, and
     /// leaves off when the push says so; what it holds beside the block it leases from the context.
+    ///
+    /// ```
+    /// use flagstone_bag::{Bag, Collected};
+    /// use flagstone_common::Error;
+    /// use flagstone_graph::SerialExecutor;
+    ///
+    /// let words = Bag::from_sequence(["to be".to_owned(), "or not".to_owned()], 2).collect();
+    /// let lengths = Bag::from_blocks(
+    ///     move |graph| words.lower(graph),
+    ///     |block, _, push| {
+    ///         let lines = Collected::<String>::items(block)?;
+    ///         lines.iter().try_for_each(|line| push(line.len()))
+    ///     },
+    /// );
+    /// assert_eq!(lengths.compute_with(&SerialExecutor)?, [5, 6]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn from_blocks<T, L, R>(lower: L, read: R) -> Bag<Source<FromBlocks<T>>>
     where
@@ -92,5 +110,9 @@ impl<T: 'static> Root for FromBlocks<T> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.node.step);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

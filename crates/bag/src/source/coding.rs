@@ -10,9 +10,8 @@ use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 use flagstone_common::{Error, Result};
 use flagstone_io::{ByteOrder, ByteRange, DecompressingReader, Delimiter, Io};
 
-use super::files::LineStart;
-use crate::run::Run;
-use crate::stage::Flow;
+use super::line::LineStart;
+use crate::chain::{Flow, Run};
 
 /// The encoding of some files, or of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +128,7 @@ pub(super) fn decoded(
         let len = len.map_or(rest.len(), |len| len + delimiter.len());
         let line = delimiter.strip(&rest[..len]);
         let place = LineStart::new(range, at);
-        run.at_line(at);
+        run.position.at_line(at);
         if coding == Coding::Utf8 {
             match std::str::from_utf8(line) {
                 Ok(text) => each(text, place)?,

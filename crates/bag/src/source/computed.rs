@@ -7,10 +7,9 @@ use flagstone_common::Result;
 use flagstone_graph::{Footprint, Graph, Inputs, LayerId};
 
 use crate::bag::Bag;
+use crate::chain::{Branch, Consumer, Cost, Root, Run, Source, Step, Want, lower_alone, push_all};
 use crate::item::Lower;
-use crate::ops::keep::{KEPT_READING_BYTES, Written};
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
+use crate::store::{KEPT_READING_BYTES, Written};
 use flagstone_exchange::{Portable, Repeated, Stored};
 
 /// Items in the blocks of a layer that something else computes.
@@ -54,6 +53,16 @@ impl Bag<()> {
     /// [`Bag::collect`](crate::Bag::collect) or [`Bag::kept`](crate::Bag::kept)) or made by
     /// [`Collected::block`](crate::Collected::block); another kind of block is an error of the task
     /// that reads it.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let squares = Bag::range(0..6, 2).map(|n| n * n).collect();
+    /// let bag = Bag::from_layer::<u64>(move |graph| squares.lower(graph));
+    /// assert_eq!(bag.partition_count()?, 2);
+    /// assert_eq!(bag.max().compute_with(&SerialExecutor)?, Some(25));
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_layer<T: Portable + Repeated>(
         lower: impl Fn(&mut Graph) -> Result<LayerId> + Send + Sync + 'static,
@@ -128,5 +137,9 @@ impl<T: Portable + Repeated> Root for Computed<T> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.extend_from_slice(&self.steps);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flagstone_common::{Counter, Error, Fault, Result};
+use flagstone_common::{Counter, Error, Result};
 use flagstone_graph::Footprint;
 use flagstone_io::{
     BlockReader, ByteRange, Delimiter, InputFile, LineLimit, LineNumbers, LocalFs, ReadOptions,
@@ -17,8 +17,8 @@ use flagstone_io::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::coding::{Coding, NAME_ENCODING, decoded, not_utf8};
-use crate::run::Run;
-use crate::stage::{Cost, Flow, Stop, Want};
+use super::line::LineStart;
+use crate::chain::{Cost, Flow, Run, Stop, Want};
 
 /// How many times longer a compressed file's text is, about; only for grouping small files.
 const RATIO: u64 = 8;
@@ -189,7 +189,8 @@ impl FilesPlan {
             let mut coding = self.coding.of_range(range, io)?;
             let mut options = self.options(coding)?;
             let mut reader = BlockReader::open(range, &options, io)?;
-            run.enter_range(range, &self.numbers, &options.delimiter);
+            run.position
+                .enter_range(range, &self.numbers, &options.delimiter);
             loop {
                 let block = match reader.next_block() {
                     Ok(Some(block)) => block,
@@ -201,13 +202,14 @@ impl FilesPlan {
                             options = self.options(coding)?;
                             drop(reader);
                             reader = BlockReader::open(range, &options, io)?;
-                            run.enter_range(range, &self.numbers, &options.delimiter);
+                            run.position
+                                .enter_range(range, &self.numbers, &options.delimiter);
                             continue;
                         }
                         _ => return Err(error),
                     },
                 };
-                run.enter_block(block.offset, block.skipped_before);
+                run.position.enter_block(block.offset, block.skipped_before);
                 let (bytes, offset) = (block.bytes, block.offset);
                 let flow = match (coding, options.delimiter) {
                     (Coding::Utf8, Delimiter::LINE) => {
@@ -257,40 +259,6 @@ fn source_name(patterns: &[PathBuf]) -> Arc<str> {
     }
 }
 
-/// Where a line starts, for errors about it.
-#[derive(Clone, Copy)]
-pub(crate) struct LineStart<'a> {
-    range: &'a ByteRange,
-    offset: u64,
-}
-
-impl<'a> LineStart<'a> {
-    pub(super) fn new(range: &'a ByteRange, offset: u64) -> Self {
-        LineStart { range, offset }
-    }
-
-    /// An error about `column` bytes into the line, with file, line number and byte.
-    pub(crate) fn error(
-        &self,
-        run: &Run<'_>,
-        column: u64,
-        message: String,
-        way_out: &'static str,
-    ) -> Stop {
-        let offset = self.offset + column;
-        let error = Error::of(Fault::BadRecord, message)
-            .at_path(self.range.file.path())
-            .at_offset(offset)
-            .at_column(column + 1)
-            .with_way_out(way_out);
-        // counts the lines before it: only now, since nobody needs to know as long as all is well
-        Stop::Failed(match run.line_number_of(self.offset) {
-            Some(line) => error.at_line(line),
-            None => error,
-        })
-    }
-}
-
 /// Checks a block for UTF-8 at once, and cuts it.
 fn lines_of(
     range: &ByteRange,
@@ -320,21 +288,15 @@ fn lines_of(
         let line = line
             .strip_suffix('\n')
             .map_or(line, |l| l.strip_suffix('\r').unwrap_or(l));
-        let place = LineStart {
-            range,
-            offset: offset + start as u64,
-        };
-        run.at_line(place.offset);
+        let place = LineStart::new(range, offset + start as u64);
+        run.position.at_line(place.offset());
         each(line, place)?;
         start += len;
     }
     let Some((line, column)) = wrong else {
         return Ok(());
     };
-    let place = LineStart {
-        range,
-        offset: offset + line as u64,
-    };
+    let place = LineStart::new(range, offset + line as u64);
     let byte = bytes[line + column];
     Err(place.error(run, column as u64, not_utf8(byte), NAME_ENCODING))
 }

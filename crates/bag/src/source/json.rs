@@ -18,15 +18,14 @@ use flagstone_graph::{Graph, Inputs, LayerId};
 use flagstone_io::IntoPaths;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
-use crate::bad::{BadRecords, HINT, Kept, Policy};
 use crate::bag::Bag;
-use crate::field::Field;
-use crate::json::Json;
-use crate::quality::Keys;
-use crate::run::Run;
-use crate::source::files::{FilesPlan, LineStart, TextOptions};
-use crate::stage::{Consumer, Cost, Driven, Root, Source, Step, Stop, Want};
-use crate::strict::{self, Strict};
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, Root, Run, Source, Step, Stop, Want, lower_alone,
+};
+use crate::quarantine::{BadRecords, HINT, Kept, Policy};
+use crate::record::{Field, Json, Keys, Strict, strict};
+use crate::source::files::{FilesPlan, TextOptions};
+use crate::source::line::LineStart;
 
 /// How JSON lines are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -78,6 +77,21 @@ impl Bag<()> {
     }
 
     /// The records of JSON-lines files as values of a type that serde can read, as the options say.
+    ///
+    /// ```
+    /// # use flagstone_bag::{BadRecords, Bag, JsonOptions};
+    /// # use flagstone_graph::SerialExecutor;
+    /// #[derive(serde::Deserialize)]
+    /// struct Event {
+    ///     id: u64,
+    /// }
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.json"), "{\"id\":7}\n{\"id\n{\"id\":8}\n")?;
+    /// let options = JsonOptions { bad_records: BadRecords::Skip, ..JsonOptions::default() };
+    /// let events = Bag::read_json_with::<Event, _>(dir.path().join("a.json"), options);
+    /// assert_eq!(events.map(|event| event.id).compute_with(&SerialExecutor)?, [7, 8]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_json_with<T, I>(paths: I, options: JsonOptions) -> Bag<Source<ReadJson<T, Typed>>>
     where
@@ -110,6 +124,17 @@ impl Bag<()> {
     }
 
     /// The values of JSON-lines files, whatever they are, read as the options say.
+    ///
+    /// ```
+    /// # use flagstone_bag::{BadRecords, Bag, JsonOptions};
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.json"), "{\"id\":7}\n{\"id\n{\"id\":8}\n")?;
+    /// let options = JsonOptions { bad_records: BadRecords::Skip, ..JsonOptions::default() };
+    /// let values = Bag::read_json_values_with(dir.path().join("a.json"), options);
+    /// assert_eq!(values.count().compute_with(&SerialExecutor)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_json_values_with(
         paths: impl IntoPaths,
@@ -141,7 +166,7 @@ fn read_with<T, P>(
 }
 
 impl ReadJson<Json, Dynamic> {
-    /// The same files, with nothing but a field of each record; once only.
+    /// A source of these files that gives nothing but a field of each record; once only.
     pub(crate) fn reading(&self, field: &Field) -> Option<Self> {
         let whole = self.field.is_none();
         whole.then(|| ReadJson {
@@ -150,7 +175,7 @@ impl ReadJson<Json, Dynamic> {
         })
     }
 
-    /// The same files with whole records.
+    /// A source of these files that gives whole records.
     pub(crate) fn whole(&self) -> Self {
         let patterns = self.patterns.clone();
         ReadJson {
@@ -265,7 +290,7 @@ impl Parse<Json> for Dynamic {
     ) -> Result<serde_json::Result<Json>> {
         if let Some(field) = field {
             return match field.read(line) {
-                Ok(found) => field.or_default(found, run).map(Ok),
+                Ok(found) => field.or_default(found, |what| run.says(what)).map(Ok),
                 Err(error) => Ok(Err(error)),
             };
         }
@@ -338,7 +363,7 @@ where
         let mut driven = Driven::new(consumer);
         plan.for_each_line(run, |line, place| {
             if line.trim_ascii().is_empty() {
-                run.blank_line();
+                run.lines.blank();
                 return Ok(());
             }
             run.next_item();
@@ -346,7 +371,7 @@ where
                 Ok(record) => {
                     if Quality::looks_into(run.partition(), run.item_count()) {
                         let field = self.field.as_ref();
-                        run.look(|keys, ctx| P::look(line, field, keys, ctx));
+                        run.lines.look(|keys| P::look(line, field, keys, run.ctx()));
                     }
                     driven.push::<Source<Self>>(record)
                 }
@@ -362,6 +387,10 @@ where
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.step);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }
 

@@ -9,8 +9,9 @@ use flagstone_common::{Error, Result};
 use flagstone_graph::{Deps, Graph, Inputs, LayerId, Lazy};
 
 use crate::bag::{Bag, Mistake};
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, ItemOrder, Root, Source, Step, Want, push_all};
+use crate::chain::{
+    Branch, Consumer, Cost, ItemOrder, Root, Run, Source, Step, Want, lower_alone, push_all,
+};
 use flagstone_exchange::Repeated;
 
 /// Items of iterators that a closure makes; see [`Bag::from_fn`].
@@ -62,13 +63,21 @@ impl Bag<()> {
         .mistaken(mistake)
     }
 
-    /// The items of an iterator that a closure makes, as one partition that streams by:
-    /// `Bag::from_iter(|| 0..)`. See [`Bag::repartition`] to spread them.
-    #[track_caller]
     #[allow(
         clippy::should_implement_trait,
         reason = "an iterator runs once, a bag again"
     )]
+    /// The items of an iterator that a closure makes, as one partition that streams by:
+    /// `Bag::from_iter(|| 0..)`. See [`Bag::repartition`] to spread them.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let naturals = Bag::from_iter(|| 0..);
+    /// assert_eq!(naturals.filter(|n| n % 7 == 3).take(3).compute_with(&SerialExecutor)?, [3, 10, 17]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    #[track_caller]
     pub fn from_iter<F, I>(
         make: F,
     ) -> Bag<Source<Made<impl Fn(u32) -> I + Send + Sync + 'static, I>>>
@@ -145,6 +154,10 @@ where
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.step);
     }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
+    }
 }
 
 impl<T: Repeated + Send + Sync + 'static> Root for Delayed<T> {
@@ -198,5 +211,9 @@ impl<T: Repeated + Send + Sync + 'static> Root for Delayed<T> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.step);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

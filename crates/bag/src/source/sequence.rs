@@ -8,10 +8,9 @@ use flagstone_common::Result;
 use flagstone_graph::{Graph, Inputs, LayerId};
 
 use crate::bag::{Bag, Mistake};
-use crate::branch::{Branch, lower_alone};
-use crate::fork::Forks;
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Root, Source, Step, Want, push_all};
+use crate::chain::{
+    Branch, Consumer, Cost, Root, Run, Source, Step, Tees, Want, lower_alone, push_all,
+};
 use flagstone_exchange::Repeated;
 
 /// The values of a sequence; see [`Bag::from_sequence`].
@@ -27,7 +26,7 @@ pub struct Integers {
     range: Range<u64>,
     partitions: u32,
     step: Step,
-    forks: Forks<Integers>,
+    tees: Tees<Integers>,
 }
 
 impl Bag<()> {
@@ -124,7 +123,7 @@ impl Bag<()> {
             range,
             partitions,
             step,
-            forks: Forks::default(),
+            tees: Tees::default(),
         };
         Bag::new(Source(Arc::new(source))).mistaken(mistake)
     }
@@ -170,6 +169,10 @@ impl<T: Repeated + Send + Sync + 'static> Root for Sequence<T> {
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.push(self.step);
     }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
+    }
 }
 
 impl Root for Integers {
@@ -213,8 +216,8 @@ impl Root for Integers {
     }
 
     fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
-        self.forks.attach(self, graph, branch, |graph, fork| {
-            lower_alone(self, graph, fork)
+        self.tees.attach(self, graph, branch, |graph, tee| {
+            lower_alone(self, graph, tee)
         })
     }
 }

@@ -9,18 +9,17 @@ use flagstone_graph::{Graph, Inputs, LayerId};
 use flagstone_io::IntoPaths;
 
 use crate::bag::Bag;
-use crate::branch::{Branch, lower_alone};
-use crate::fork::Forks;
-use crate::run::Run;
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, Root, Run, Source, Step, Tees, Want, lower_alone,
+};
 use crate::source::files::{FilesPlan, TextOptions};
-use crate::stage::{Consumer, Cost, Driven, Root, Source, Step, Want};
 
 /// The lines of some files; see [`Bag::read_text`].
 pub struct ReadText {
     patterns: Vec<PathBuf>,
     options: TextOptions,
     step: Step,
-    forks: Forks<ReadText>,
+    tees: Tees<ReadText>,
 }
 
 impl Bag<()> {
@@ -46,6 +45,17 @@ impl Bag<()> {
 
     /// The lines of the files that several paths or patterns name, in the order given, with
     /// options. A file that several of them name is read once, where it is named first.
+    ///
+    /// ```
+    /// # use flagstone_bag::{Bag, TextOptions};
+    /// # use flagstone_graph::SerialExecutor;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), b"caf\xe9\n")?;
+    /// let options = TextOptions { encoding: "latin1", ..TextOptions::default() };
+    /// let lines = Bag::read_text_with(dir.path().join("a.txt"), options).owned();
+    /// assert_eq!(lines.compute_with(&SerialExecutor)?, ["caf\u{e9}"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn read_text_with(paths: impl IntoPaths, options: TextOptions) -> Bag<Source<ReadText>> {
         let step = Step {
@@ -57,7 +67,7 @@ impl Bag<()> {
             patterns,
             options,
             step,
-            forks: Forks::default(),
+            tees: Tees::default(),
         })))
     }
 }
@@ -101,8 +111,8 @@ impl Root for ReadText {
     }
 
     fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
-        self.forks.attach(self, graph, branch, |graph, fork| {
-            lower_alone(self, graph, fork)
+        self.tees.attach(self, graph, branch, |graph, tee| {
+            lower_alone(self, graph, tee)
         })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use flagstone_bag::{Bag, PartitionSource as BagPartitions, RecordKeys, Stage};
+use flagstone_bag::{Bag, BagStream, RecordKeys, Stage};
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Outcome, PartitionSource, Scan, WriteReport};
 use flagstone_graph::{Deps, Graph, Inputs, IoBytes};
@@ -22,8 +22,8 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Turns one kind of collection into another. The records flow on: nothing is computed or held.
-pub trait Seams: sealed::Sealed {
+/// What a bag becomes of other collections. The records flow on: nothing is computed or held.
+pub trait BagExt: sealed::Sealed {
     /// The record type.
     type Record;
 
@@ -37,7 +37,7 @@ pub trait Seams: sealed::Sealed {
     /// Items that are no records (numbers, text, lists) are the column `value`.
     ///
     /// ```
-    /// use flagstone::{Bag, Seams, Session};
+    /// use flagstone::{Bag, BagExt, Session};
     ///
     /// let session = Session::builder().memory("64 MiB").build()?;
     /// let squares = Bag::range(0..5, 2).map(|n| (n * n) as i64).to_dataframe();
@@ -68,7 +68,7 @@ pub trait Seams: sealed::Sealed {
 
 impl<S> sealed::Sealed for Bag<S> {}
 
-impl<S, T> Seams for Bag<S>
+impl<S, T> BagExt for Bag<S>
 where
     S: Stage + for<'a> Stage<Item<'a> = T>,
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -131,7 +131,7 @@ struct FromBag<S: Stage, T> {
 
 /// A bag in a graph: its partitions are known, and the layers that they are computed from.
 struct BoundBag<T> {
-    partitions: Box<dyn BagPartitions<T>>,
+    partitions: Box<dyn BagStream<T>>,
     fields: Vec<FieldRef>,
     is_value: bool,
     rows: Arc<Mutex<BTreeMap<u32, u64>>>,
@@ -157,7 +157,7 @@ where
     fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
         let mistake = |message: &String| Error::invalid(message.clone());
         let fields = self.fields.as_ref().map_err(mistake)?;
-        let partitions = Box::new(self.bag.partition_source(graph)?) as Box<dyn BagPartitions<T>>;
+        let partitions = Box::new(self.bag.partition_stream(graph)?) as Box<dyn BagStream<T>>;
         let inputs = partitions.inputs().to_vec();
         let source = Arc::new(BoundBag {
             partitions,

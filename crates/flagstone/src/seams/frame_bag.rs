@@ -17,7 +17,7 @@ impl Session {
     /// [`serde_json::Value`]s with every column.
     ///
     /// ```
-    /// # use flagstone::{Bag, Seams, Session};
+    /// # use flagstone::{Bag, BagExt, Session};
     /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
     /// # struct Square { n: u64, square: u64 }
     /// # let session = Session::builder().memory("64 MiB").build()?;
@@ -59,7 +59,7 @@ impl Session {
     /// with the partition that it is of.
     ///
     /// ```
-    /// # use flagstone::{Bag, Seams, Session};
+    /// # use flagstone::{Bag, BagExt, Session};
     /// # let session = Session::builder().memory("64 MiB").build()?;
     /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
     /// # struct Row { n: u64 }

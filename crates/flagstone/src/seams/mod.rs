@@ -16,7 +16,7 @@ mod records;
 #[cfg(all(feature = "array", feature = "frame"))]
 pub use array_frame::ColumnElement;
 #[cfg(all(feature = "bag", feature = "frame"))]
-pub use bag_to_frame::Seams;
+pub use bag_to_frame::BagExt;
 #[cfg(all(feature = "bag", feature = "frame"))]
 pub use pattern::{read_pattern, read_pattern_with};
 

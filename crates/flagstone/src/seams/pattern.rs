@@ -110,7 +110,7 @@ impl FromPattern {
         let pattern = self.pattern.narrowed(wanted).map_err(Error::invalid)?;
         // one quarantine for all of them
         let lines = self.lines.with_pattern(pattern);
-        lines.partition_source(&mut Graph::new())
+        lines.partition_stream(&mut Graph::new())
     }
 
     fn plan(&self, columns: &[usize]) -> Result<Arc<Lines>> {

@@ -3,7 +3,7 @@
 
 use std::any::type_name;
 
-use flagstone_bag::{Bag, PartitionSource, Piece, Stage, Stop};
+use flagstone_bag::{Bag, BagStream, Piece, Stage, Stop};
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{BoundRecords, Records};
 use flagstone_graph::{Deps, Execute, Graph, Inputs, IoBytes, LayerId};
@@ -29,7 +29,7 @@ where
     }
 
     fn bind(&self, graph: &mut Graph) -> Result<Box<dyn BoundRecords>> {
-        let partitions = Box::new(self.0.partition_source(graph)?);
+        let partitions = Box::new(self.0.partition_stream(graph)?);
         Ok(Box::new(BoundBag::<T>(partitions)))
     }
 }
@@ -45,7 +45,7 @@ fn refused<T>(error: serde_json::Error) -> Error {
     ))
 }
 
-struct BoundBag<T>(Box<dyn PartitionSource<T>>);
+struct BoundBag<T>(Box<dyn BagStream<T>>);
 
 impl<T: Serialize + 'static> BoundRecords for BoundBag<T> {
     fn inputs(&self) -> &[LayerId] {

@@ -12,7 +12,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion_physical_expr::PhysicalExpr;
 use flagstone_common::{Error, Lease, Result, TaskContext};
-use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Parts, Tree};
 
 use super::pipeline::{Drain, Sink};
 use crate::error::{arrow_error, run_error};
@@ -243,39 +243,17 @@ impl Drain for Grouping<'_> {
 /// Merges tables in order: a tree in one layer, whose last task gives the results.
 pub(crate) struct MergeLayer {
     plan: Arc<GroupPlan>,
-    /// The tasks of each level, the leaves' readers first.
-    levels: Vec<u32>,
-    leaf_count: u32,
+    tree: Tree,
 }
 
 impl MergeLayer {
     pub(crate) fn new(plan: Arc<GroupPlan>, leaf_count: u32) -> Self {
-        let mut levels = vec![leaf_count.div_ceil(FAN_IN).max(1)];
-        while let Some(&last) = levels.last()
-            && last > 1
-        {
-            levels.push(last.div_ceil(FAN_IN));
-        }
-        MergeLayer {
-            plan,
-            levels,
-            leaf_count,
-        }
+        let tree = Tree::new(leaf_count, FAN_IN);
+        MergeLayer { plan, tree }
     }
 
     pub(crate) fn root(&self) -> u32 {
-        self.task_count() - 1
-    }
-
-    /// The level of a task, where the level before starts, and how many tasks that has.
-    fn place(&self, task: u32) -> (usize, u32, u32) {
-        let (mut level, mut start, mut before) = (0, 0, 0);
-        while level + 1 < self.levels.len() && task >= start + self.levels[level] {
-            before = start;
-            start += self.levels[level];
-            level += 1;
-        }
-        (level, task - start, before)
+        self.tree.root()
     }
 }
 
@@ -285,22 +263,13 @@ impl Layer for MergeLayer {
     }
 
     fn task_count(&self) -> u32 {
-        self.levels.iter().sum()
+        self.tree.count()
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        let (level, index, before) = self.place(task);
-        let width = if level == 0 {
-            self.leaf_count
-        } else {
-            self.levels[level - 1]
-        };
-        for child in index * FAN_IN..((index + 1) * FAN_IN).min(width) {
-            if level == 0 {
-                deps.push(0, child);
-            } else {
-                deps.own(before + child);
-            }
+        match self.tree.parts_of(task) {
+            Parts::Leaves(leaves) => deps.range(0, leaves),
+            Parts::Nodes(nodes) => nodes.for_each(|node| deps.own(node)),
         }
     }
 

@@ -141,7 +141,8 @@ impl PartitionSource for JsonSource {
             .log_mixed(partition, &mut log, |path| wanted.takes(path));
         log.bad_records += reading.bad.count;
         log.first_bad = reading.bad.first;
-        self.files.tell(partition, &log, policy, reading.seen, ctx);
+        self.files
+            .report(partition, &log, policy, reading.seen, ctx);
         self.files.log().insert(partition, log);
         Ok(())
     }

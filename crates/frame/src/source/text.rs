@@ -255,7 +255,7 @@ impl TextFiles {
 
     /// Tells the data-quality ledger what became of a partition's records, the first time it is
     /// read. `seen` has what else is known: blank lines, and the keys of some records.
-    pub(crate) fn tell(
+    pub(crate) fn report(
         &self,
         partition: u32,
         log: &PartitionLog,
@@ -275,7 +275,7 @@ impl TextFiles {
         seen.lines = seen.blank + seen.records + seen.skipped + seen.quarantined;
         seen.void = self.void.clone();
         let seen = seen.of_part(self.first_part + u64::from(partition));
-        ctx.tell(&self.called, &seen);
+        ctx.report(&self.called, &seen);
     }
 
     /// What came of reading all partitions; `next` makes the source that reads with a wider kind.

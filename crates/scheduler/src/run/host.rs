@@ -44,8 +44,8 @@ pub(crate) struct Host<'a> {
     pub(crate) granted: u64,
     /// Opened when the task first leases.
     account: OnceLock<Arc<TaskAccount>>,
-    /// What the task told of its sources; mostly nothing.
-    told: Mutex<Option<Box<Qualities>>>,
+    /// What the task reported of its sources; mostly nothing.
+    reported: Mutex<Option<Box<Qualities>>>,
 }
 
 impl<'a> Host<'a> {
@@ -61,7 +61,7 @@ impl<'a> Host<'a> {
             rank,
             granted,
             account: OnceLock::new(),
-            told: Mutex::new(None),
+            reported: Mutex::new(None),
         }
     }
 
@@ -73,9 +73,9 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// What the task told of its sources.
-    pub(crate) fn told(&self) -> Option<Box<Qualities>> {
-        self.told.lock().take()
+    /// What the task reported of its sources.
+    pub(crate) fn reported(&self) -> Option<Box<Qualities>> {
+        self.reported.lock().take()
     }
 }
 
@@ -102,9 +102,9 @@ impl TaskHost for Host<'_> {
         self.run.counters[counter as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
-    fn tell(&self, source: &str, quality: &Quality) {
-        let mut told = self.told.lock();
-        let sources = told.get_or_insert_default();
+    fn report(&self, source: &str, quality: &Quality) {
+        let mut reported = self.reported.lock();
+        let sources = reported.get_or_insert_default();
         sources.entry(source.to_owned()).or_default().add(quality);
     }
 

@@ -71,7 +71,7 @@ pub(crate) struct Run {
     /// Per layer: the largest grant that a task with an estimated footprint ended with.
     learned: Vec<u64>,
     pub(crate) layers: Vec<LayerStats>,
-    /// The data-quality ledger: what tasks whose blocks were accepted told of their sources.
+    /// The data-quality ledger: what tasks whose blocks were accepted reported of their sources.
     pub(crate) sources: Qualities,
     /// Finished outputs not yet handed over.
     pub(crate) delivery: VecDeque<u32>,
@@ -104,8 +104,8 @@ pub(crate) struct Outcome {
     pub(crate) granted: u64,
     pub(crate) nanoseconds: u64,
     pub(crate) result: Result<Block>,
-    /// What it told of its sources.
-    pub(crate) told: Option<Box<Qualities>>,
+    /// What it reported of its sources.
+    pub(crate) reported: Option<Box<Qualities>>,
 }
 
 impl Run {
@@ -308,7 +308,8 @@ impl Run {
                 stats.granted_bytes_max = stats.granted_bytes_max.max(granted.max(bytes));
                 let learned = &mut self.learned[claim.layer as usize];
                 *learned = (*learned - *learned / 8).max(granted.max(bytes));
-                for (source, quality) in outcome.told.into_iter().flat_map(|told| *told) {
+                for (source, quality) in outcome.reported.into_iter().flat_map(|reported| *reported)
+                {
                     self.sources.entry(source).or_default().add(&quality);
                 }
                 self.publish(shared, ledger, worker, claim.rank, block, bytes, garbage);

@@ -157,7 +157,7 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
             granted,
             nanoseconds: end_ns - start_ns,
             result,
-            told: host.told(),
+            reported: host.reported(),
         });
         start_ns = end_ns;
     }

@@ -1,5 +1,7 @@
 //! The grids of states: what chunks become when they are folded, and when states are merged.
 
+use flagstone_graph::Level;
+
 use super::layer::FAN_IN;
 use crate::grid::ChunkGrid;
 
@@ -26,7 +28,7 @@ pub(crate) fn merged_grid(parts: &ChunkGrid, axis: usize) -> (ChunkGrid, bool) {
         shape.remove(axis);
         chunk.remove(axis);
     } else {
-        shape[axis] = shape[axis].div_ceil(FAN_IN);
+        shape[axis] = Level::new(shape[axis] as u32, FAN_IN as u32).count() as usize;
     }
     (ChunkGrid::new(&shape, &chunk), last)
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flagstone_common::{Counter, Error, Result, TaskContext, TokenHasher};
-use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
+use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Level};
 
 use crate::chunk::Chunk;
 use crate::chunk::buffer::Buffer;
@@ -312,10 +312,11 @@ impl<F: Fold> MergeStates<F> {
             coords.insert(self.axis, 0);
         }
         let counts = self.parts.counts();
-        let from = coords[self.axis] * FAN_IN;
-        (from..(from + FAN_IN).min(counts[self.axis]))
+        let level = Level::new(counts[self.axis] as u32, FAN_IN as u32);
+        level
+            .parts_of(coords[self.axis] as u32)
             .map(|part| {
-                coords[self.axis] = part;
+                coords[self.axis] = part as usize;
                 coords
                     .iter()
                     .zip(counts)

@@ -150,7 +150,7 @@ impl PartitionSource for CsvSource {
             }
         }
         let policy = &self.options.bad_records;
-        self.files.tell(partition, &log, policy, seen, ctx);
+        self.files.report(partition, &log, policy, seen, ctx);
         self.files.log().insert(partition, log);
         Ok(())
     }

@@ -277,7 +277,7 @@ impl PartitionSource for ParquetSource {
             ..Quality::default()
         };
         if !self.counted.contains(&partition) {
-            ctx.tell(&self.called(), &seen);
+            ctx.report(&self.called(), &seen);
         }
         self.log().insert(partition, met);
         Ok(())

@@ -13,33 +13,14 @@
 //! bag), so a line that a filter drops is never copied.
 
 use std::ops::Range;
-use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_common::{Error, Result};
-use flagstone_graph::{Deps, Footprint, Graph, Inputs, LayerId};
+use flagstone_common::Result;
+use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, LayerId};
 
-use crate::bad::Kept;
-use crate::branch::{Branch, lower_alone};
-use crate::run::Run;
-
-/// Why a loop over items ends early.
-#[derive(Debug)]
-pub enum Stop {
-    /// The consumer has all it wants.
-    Enough,
-    /// Something failed.
-    Failed(Error),
-}
-
-impl<E: Into<Error>> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Stop::Failed(error.into())
-    }
-}
-
-/// Whether to go on with the next item.
-pub type Flow = std::result::Result<(), Stop>;
+use super::plan::{Cost, ItemOrder, Step, Want};
+use super::run::Run;
+use crate::quarantine::Kept;
 
 /// A source, or an adaptor over another stage.
 pub trait Stage: Send + Sync + Sized + 'static {
@@ -69,15 +50,6 @@ pub trait Stage: Send + Sync + Sized + 'static {
     fn is_itemwise(&self) -> bool {
         false
     }
-}
-
-/// One step of a chain, for people.
-#[derive(Debug, Clone, Copy)]
-pub struct Step {
-    /// The operation: `"map"`.
-    pub name: &'static str,
-    /// The user's line that asked for it.
-    pub location: &'static Location<'static>,
 }
 
 /// The stage of a bag that is a source and nothing more.
@@ -123,26 +95,8 @@ pub trait Consumer<S: Stage> {
     /// The partition is over: what is held back goes on.
     ///
     /// # Errors
-    /// As for `push`.
+    /// Those of `push`.
     fn finish(&mut self) -> Flow;
-}
-
-/// In which order a partition gives its items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ItemOrder {
-    /// The bag's.
-    Bag,
-    /// Whichever costs least: only of a source that [has one](Root::has_any_order).
-    Any,
-}
-
-/// What a plan is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// All items.
-    All,
-    /// The first few: partitions should cost nothing until they are read.
-    First,
 }
 
 /// A source of items: what knows partitions.
@@ -210,107 +164,51 @@ pub trait Root: Send + Sync + Sized + 'static {
     /// What it is called, and the user's line that made it.
     fn steps(&self, steps: &mut Vec<Step>);
 
-    /// As [`Stage::quarantines`].
+    /// Appends the quarantines into which records are put that are left out.
     fn quarantines(&self, _: &mut Vec<Arc<Kept>>) {}
 
-    /// Lowers a chain that ends in a sink to a layer with one task per partition.
+    /// Lowers a chain that ends in a sink to a layer with one task per partition: one of its own, or
+    /// where sources are shared, one branch of the layer that all read.
     ///
     /// # Errors
     /// Those of [`Root::plan`].
-    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
-        lower_alone(self, graph, branch)
-    }
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId>;
 }
 
-/// What reading a partition costs.
-#[derive(Debug, Clone, Copy)]
-pub struct Cost {
-    /// Scratch, with how far it can be trusted.
-    pub footprint: Footprint,
-    /// Bytes read from storage.
-    pub read_bytes: u64,
+/// A chain and its sink, with the types of everything but the source forgotten.
+pub trait Branch<R: Root>: Send + Sync + 'static {
+    /// The operations, source first.
+    fn steps(&self) -> Vec<Step>;
+
+    /// The size of a partition's block.
+    fn output(&self) -> Footprint;
+
+    /// Whether the order of the source's items can be seen in the blocks.
+    fn needs_order(&self) -> bool;
+
+    /// Drives the source through this branch only.
+    ///
+    /// # Errors
+    /// Of the source, of closures and of the sink.
+    fn run_alone(
+        &self,
+        root: &R,
+        plan: &R::Plan,
+        run: &Run<'_>,
+        inputs: Inputs<'_>,
+    ) -> Result<Block>;
+
+    /// Starts a partition whose items somebody else pushes.
+    ///
+    /// # Errors
+    /// When memory cannot be leased.
+    fn start<'s>(&'s self, run: &'s Run<'s>) -> Result<Started<'s, R>>;
 }
 
-impl Cost {
-    /// Of items that are at hand.
-    pub(crate) const FREE: Cost = Cost {
-        footprint: Footprint::exact(0),
-        read_bytes: 0,
-    };
-}
-
-/// The end of a source's loop: [`Stop::Enough`] is a way of being finished.
-pub(crate) fn ended(flow: Flow) -> Result<()> {
-    match flow {
-        Ok(()) | Err(Stop::Enough) => Ok(()),
-        Err(Stop::Failed(error)) => Err(error),
-    }
-}
-
-/// The consumer of a loop that somebody else drives: it is ended unless it had enough.
-pub(crate) struct Driven<C> {
-    consumer: C,
-    enough: bool,
-}
-
-impl<C> Driven<C> {
-    pub(crate) fn new(consumer: C) -> Self {
-        let enough = false;
-        Driven { consumer, enough }
-    }
-
-    #[inline]
-    pub(crate) fn push<S: Stage>(&mut self, item: S::Item<'_>) -> Flow
-    where
-        C: Consumer<S>,
-    {
-        let flow = self.consumer.push(item);
-        self.enough |= matches!(flow, Err(Stop::Enough));
-        flow
-    }
-
-    /// Whether it wants no more.
-    pub(crate) fn has_enough(&self) -> bool {
-        self.enough
-    }
-
-    pub(crate) fn finish<S: Stage>(mut self) -> Result<()>
-    where
-        C: Consumer<S>,
-    {
-        match self.enough {
-            true => Ok(()),
-            false => ended(self.consumer.finish()),
-        }
-    }
-}
-
-/// Pushes the items that a source has at hand to their end, and asks now and then whether the run
-/// was cancelled.
-pub(crate) fn push_all<'i, R: Root, C: Consumer<Source<R>>>(
-    run: &Run<'_>,
-    items: impl IntoIterator<Item = R::Item<'i>>,
-    mut consumer: C,
-) -> Result<()> {
-    for item in items {
-        if run.next_item() {
-            run.ctx().check_cancelled()?;
-        }
-        match consumer.push(item) {
-            Ok(()) => {}
-            stopped => return ended(stopped),
-        }
-    }
-    ended(consumer.finish())
-}
-
-/// The steps of a chain as `read-text | map | filter`.
-pub(crate) fn chain_name<S: Stage>(stage: &S) -> String {
-    let mut steps = Vec::new();
-    stage.steps(&mut steps);
-    steps
-        .iter()
-        .map(|step| step.name)
-        .collect::<Vec<_>>()
-        .join("|")
+/// A branch in the middle of a partition.
+pub struct Started<'s, R: Root> {
+    /// Takes the source's items.
+    pub consumer: Box<dyn Consumer<Source<R>> + 's>,
+    /// Makes the block, after the consumer is dropped.
+    pub finish: Box<dyn FnOnce() -> Result<Block> + 's>,
 }

@@ -16,6 +16,18 @@ pub enum RecordKeys {
 
 impl RecordKeys {
     /// Those of a type.
+    ///
+    /// ```
+    /// use flagstone_bag::RecordKeys;
+    /// #[derive(serde::Deserialize)]
+    /// struct Hit { client: String, bytes: u64 }
+    ///
+    /// assert_eq!(RecordKeys::of::<Hit>(), RecordKeys::Fields(&["client", "bytes"]));
+    /// assert_eq!(RecordKeys::of::<Vec<Hit>>(), RecordKeys::None);
+    /// assert_eq!(RecordKeys::of::<serde_json::Value>(), RecordKeys::Own);
+    /// # let hit = Hit { client: String::new(), bytes: 0 };
+    /// # assert!(hit.client.len() as u64 == hit.bytes);
+    /// ```
     pub fn of<T: DeserializeOwned>() -> Self {
         let mut keys = RecordKeys::None;
         // always refused: the type only says what it wants

@@ -1,26 +1,27 @@
-//! The one adaptor: a stage, and the work that is done on each of its items.
+//! Adaptors: what is done with each item of a stage.
 //!
 //! What an adaptor adds to a chain differs in what it does with an item; that it has a source, a
-//! step and a place in the loop is the same for all. [`Then`] is that part, written once, and a
-//! [`Work`] is the rest: a few lines per operation.
+//! step and a place in the loop is common to all. [`Adapted`] is that part, written once, and an
+//! [`Adaptor`] is the rest: a few lines per operation.
 
-use std::panic::Location;
 use std::sync::Arc;
 
-use crate::bad::Kept;
-use crate::bag::Bag;
-use crate::run::Run;
-use crate::stage::{Consumer, Flow, Source, Stage, Step};
+use flagstone_graph::Flow;
 
-/// A stage followed by some work on its items.
-pub struct Then<S, W> {
+use super::plan::Step;
+use super::run::Run;
+use super::stage::{Consumer, Source, Stage};
+use crate::quarantine::Kept;
+
+/// A stage followed by an adaptor.
+pub struct Adapted<S, A> {
     pub(crate) source: Arc<S>,
-    pub(crate) work: W,
+    pub(crate) adaptor: A,
     pub(crate) step: Step,
 }
 
 /// What an adaptor does with the items of the stage before it.
-pub trait Work<S: Stage>: Send + Sync + Sized + 'static {
+pub trait Adaptor<S: Stage>: Send + Sync + Sized + 'static {
     /// What it gives.
     type Output<'a>;
     /// What it keeps while a partition runs.
@@ -38,53 +39,37 @@ pub trait Work<S: Stage>: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// [`Stop`](crate::Stop) when no more items are wanted.
-    fn push<C: Consumer<Then<S, Self>>>(
+    fn push<C: Consumer<Adapted<S, Self>>>(
         &self,
         state: &mut Self::State,
         item: S::Item<'_>,
-        at: At<'_>,
+        at: Site<'_>,
         next: &mut C,
     ) -> Flow;
 
     /// The partition is over: what was held back goes on.
     ///
     /// # Errors
-    /// As for `push`.
-    fn finish<C: Consumer<Then<S, Self>>>(
+    /// Those of `push`.
+    fn finish<C: Consumer<Adapted<S, Self>>>(
         &self,
         _: &mut Self::State,
-        _: At<'_>,
+        _: Site<'_>,
         _: &mut C,
     ) -> Flow {
         Ok(())
     }
 }
 
-/// Where in a chain and in a run some work is done.
+/// Where in a chain and in a run an adaptor stands.
 #[derive(Clone, Copy)]
-pub struct At<'s> {
+pub struct Site<'s> {
     pub(crate) run: &'s Run<'s>,
     pub(crate) step: &'s Step,
 }
 
-impl<S: Stage> Bag<S> {
-    /// The bag with some work after it.
-    #[track_caller]
-    pub(crate) fn then<W>(&self, name: &'static str, work: W) -> Bag<Then<S, W>> {
-        let step = Step {
-            name,
-            location: Location::caller(),
-        };
-        self.with_stage(Then {
-            source: Arc::clone(self.stage()),
-            work,
-            step,
-        })
-    }
-}
-
-impl<S: Stage, W: Work<S>> Stage for Then<S, W> {
-    type Item<'a> = W::Output<'a>;
+impl<S: Stage, A: Adaptor<S>> Stage for Adapted<S, A> {
+    type Item<'a> = A::Output<'a>;
     type Root = S::Root;
 
     fn root(&self) -> &Arc<S::Root> {
@@ -97,13 +82,13 @@ impl<S: Stage, W: Work<S>> Stage for Then<S, W> {
         next: C,
     ) -> impl Consumer<Source<S::Root>> + 's {
         let step = &self.step;
-        let working = Working {
-            work: &self.work,
-            state: W::State::default(),
-            at: At { run, step },
+        let adapting = Adapting {
+            adaptor: &self.adaptor,
+            state: A::State::default(),
+            at: Site { run, step },
             next,
         };
-        self.source.consumer(run, working)
+        self.source.consumer(run, adapting)
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {
@@ -113,37 +98,38 @@ impl<S: Stage, W: Work<S>> Stage for Then<S, W> {
 
     fn quarantines(&self, found: &mut Vec<Arc<Kept>>) {
         self.source.quarantines(found);
-        found.extend(self.work.quarantine().map(Arc::clone));
+        found.extend(self.adaptor.quarantine().map(Arc::clone));
     }
 
     fn is_itemwise(&self) -> bool {
-        W::ITEMWISE && self.source.is_itemwise()
+        A::ITEMWISE && self.source.is_itemwise()
     }
 }
 
 /// An adaptor in the middle of a partition.
-struct Working<'s, W, T, C> {
-    work: &'s W,
+struct Adapting<'s, A, T, C> {
+    adaptor: &'s A,
     state: T,
-    at: At<'s>,
+    at: Site<'s>,
     next: C,
 }
 
-impl<S, W, C> Consumer<S> for Working<'_, W, W::State, C>
+impl<S, A, C> Consumer<S> for Adapting<'_, A, A::State, C>
 where
     S: Stage,
-    W: Work<S>,
-    C: Consumer<Then<S, W>>,
+    A: Adaptor<S>,
+    C: Consumer<Adapted<S, A>>,
 {
     #[inline]
     fn push(&mut self, item: S::Item<'_>) -> Flow {
-        self.work
+        self.adaptor
             .push(&mut self.state, item, self.at, &mut self.next)
     }
 
     fn finish(&mut self) -> Flow {
-        self.at.run.end_items();
-        self.work.finish(&mut self.state, self.at, &mut self.next)?;
+        self.at.run.position.end_items();
+        self.adaptor
+            .finish(&mut self.state, self.at, &mut self.next)?;
         self.next.finish()
     }
 }

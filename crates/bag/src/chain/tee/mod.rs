@@ -1,80 +1,80 @@
-//! Forks: several outputs that read a source once.
+//! Tees: several outputs that read a source once.
 //!
 //! When outputs that are computed together grow from one shared source, the source becomes *one*
 //! layer, whose task runs the partition once and pushes every item to every branch. Its block holds
 //! one block per branch; a `pick` task per branch takes its own out. The number of records parsed
 //! is then the number of records, however many outputs there are.
 //!
-//! Branches are added while the outputs are lowered, one after the other, to the layer that the
+//! TeeBlock are added while the outputs are lowered, one after the other, to the layer that the
 //! first of them made; freezing comes after that, so footprints see all of them.
+
+mod block;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use flagstone_common::{Error, Result, TaskContext};
-use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId};
+use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, Layer, LayerId, Stop};
 
-use crate::branch::{Branch, Started, name_of};
-use crate::branches::Branches;
-use crate::run::Run;
-use crate::stage::{Consumer, Flow, Root, Source, Step, Stop};
+use self::block::TeeBlock;
+use super::plan::{Step, name_of};
+use super::run::Run;
+use super::stage::{Branch, Consumer, Root, Source, Started};
 
-/// The forks that a source has in the graphs it was lowered to.
-pub struct Forks<R: Root>(Mutex<Vec<Entry<R>>>);
+/// The tees that a source has in the graphs it was lowered to.
+pub struct Tees<R: Root>(Mutex<Vec<Entry<R>>>);
 
-/// A fork, and the layer by which it is found in its graph. A weak reference keeps the layer's
+/// A tee, and the layer by which it is found in its graph. A weak reference keeps the layer's
 /// address from being used again.
 struct Entry<R: Root> {
-    fork: Weak<Fork<R>>,
+    tee: Weak<Tee<R>>,
     layer: Weak<dyn Layer>,
 }
 
-impl<R: Root> Default for Forks<R> {
+impl<R: Root> Default for Tees<R> {
     fn default() -> Self {
-        Forks(Mutex::new(Vec::new()))
+        Tees(Mutex::new(Vec::new()))
     }
 }
 
-impl<R: Root> Forks<R> {
-    /// Adds a branch to the source's fork in this graph. The first branch makes the fork: `lower`
+impl<R: Root> Tees<R> {
+    /// Adds a branch to the source's tee in this graph. The first branch makes the tee: `lower`
     /// is given it and makes the layer that runs it.
     pub(crate) fn attach<B: Branch<R>>(
         &self,
         root: &Arc<R>,
         graph: &mut Graph,
         branch: B,
-        lower: impl FnOnce(&mut Graph, Arc<Fork<R>>) -> Result<LayerId>,
+        lower: impl FnOnce(&mut Graph, Arc<Tee<R>>) -> Result<LayerId>,
     ) -> Result<LayerId> {
         let id = graph.lower_once(root, |graph| {
             let mut steps = Vec::new();
             root.steps(&mut steps);
             let (branches, running) = (Mutex::default(), OnceLock::new());
-            let fork = Arc::new(Fork {
+            let tee = Arc::new(Tee {
                 steps,
                 branches,
                 running,
             });
-            let id = lower(graph, Arc::clone(&fork))?;
-            let (fork, layer) = (Arc::downgrade(&fork), Arc::downgrade(graph.layer(id)));
-            self.list(|forks| forks.push(Entry { fork, layer }));
+            let id = lower(graph, Arc::clone(&tee))?;
+            let (tee, layer) = (Arc::downgrade(&tee), Arc::downgrade(graph.layer(id)));
+            self.list(|tees| tees.push(Entry { tee, layer }));
             Ok(id)
         })?;
         let layer = Arc::downgrade(graph.layer(id));
-        let fork = self.list(|forks| {
-            forks.retain(|entry| entry.fork.strong_count() > 0);
-            let found = forks
-                .iter()
-                .find(|entry| Weak::ptr_eq(&entry.layer, &layer));
-            found.and_then(|entry| entry.fork.upgrade())
+        let tee = self.list(|tees| {
+            tees.retain(|entry| entry.tee.strong_count() > 0);
+            let found = tees.iter().find(|entry| Weak::ptr_eq(&entry.layer, &layer));
+            found.and_then(|entry| entry.tee.upgrade())
         });
-        let fork = fork.ok_or_else(|| Error::invalid("the shared bag's layer is gone"))?;
+        let tee = tee.ok_or_else(|| Error::invalid("the shared bag's layer is gone"))?;
         let steps = branch.steps();
         let branch: Arc<dyn Branch<R>> = Arc::new(branch);
-        let index = fork.branches(|branches| {
+        let index = tee.branches(|branches| {
             branches.push(Arc::clone(&branch));
             branches.len() - 1
         });
         // the branch's own steps; the source's are in the name of the layer that it picks from
-        let name = name_of(steps.get(fork.steps.len()..).unwrap_or_default());
+        let name = name_of(steps.get(tee.steps.len()..).unwrap_or_default());
         let count = graph.layer(id).task_count();
         let pick = Pick {
             name,
@@ -95,14 +95,14 @@ impl<R: Root> Forks<R> {
 }
 
 /// All branches of a source, as one branch.
-pub struct Fork<R: Root> {
+pub struct Tee<R: Root> {
     steps: Vec<Step>,
     branches: Mutex<Vec<Arc<dyn Branch<R>>>>,
     /// The branches when the first task ran; none is added after that.
     running: OnceLock<Vec<Arc<dyn Branch<R>>>>,
 }
 
-impl<R: Root> Fork<R> {
+impl<R: Root> Tee<R> {
     pub(crate) fn running(&self) -> &[Arc<dyn Branch<R>>] {
         self.running
             .get_or_init(|| self.branches(|branches| branches.clone()))
@@ -155,19 +155,19 @@ impl<R: Root> Fork<R> {
                 .into_iter()
                 .map(|finish| finish())
                 .collect::<Result<_>>()?;
-            Ok(Block::new(Branches(blocks)))
+            Ok(Block::new(TeeBlock(blocks)))
         };
         Ok((Split { consumers }, Box::new(end)))
     }
 }
 
-/// Runs all branches of a fork over what `drive` pushes.
+/// Runs all branches of a tee over what `drive` pushes.
 pub(crate) fn split_all<'s, R: Root>(
-    fork: &'s Fork<R>,
+    tee: &'s Tee<R>,
     run: &'s Run<'s>,
     drive: impl FnOnce(Split<'s, R>) -> Result<()>,
 ) -> Result<Block> {
-    let (split, end) = fork.start_all(run)?;
+    let (split, end) = tee.start_all(run)?;
     drive(split)?;
     run.end_reading();
     end()
@@ -176,7 +176,7 @@ pub(crate) fn split_all<'s, R: Root>(
 /// Makes a branch's block.
 pub(crate) type End<'s> = Box<dyn FnOnce() -> Result<Block> + 's>;
 
-impl<R: Root> Branch<R> for Arc<Fork<R>>
+impl<R: Root> Branch<R> for Arc<Tee<R>>
 where
     for<'a> R::Item<'a>: Copy,
 {
@@ -189,7 +189,7 @@ where
     }
 
     fn needs_order(&self) -> bool {
-        Fork::needs_order(self)
+        Tee::needs_order(self)
     }
 
     fn run_alone(
@@ -202,7 +202,7 @@ where
         if let [branch] = self.running() {
             // nothing to split: the branch's own loop
             let block = branch.run_alone(root, plan, run, inputs)?;
-            return Ok(Block::new(Branches(vec![block])));
+            return Ok(Block::new(TeeBlock(vec![block])));
         }
         split_all(self, run, |split| root.drive(plan, run, inputs, split))
     }
@@ -249,7 +249,7 @@ where
     }
 }
 
-/// Takes one branch's block out of a fork's.
+/// Takes one branch's block out of a tee's.
 struct Pick<R: Root> {
     name: String,
     index: usize,
@@ -282,7 +282,7 @@ impl<R: Root> Layer for Pick<R> {
     }
 
     fn run(&self, _: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
-        let branches = inputs.get::<Branches>(0)?;
+        let branches = inputs.get::<TeeBlock>(0)?;
         let missing = || Error::invalid("a branch was added to a shared bag after it ran");
         branches.0.get(self.index).cloned().ok_or_else(missing)
     }

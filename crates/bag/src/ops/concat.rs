@@ -8,24 +8,35 @@ use flagstone_common::{Error, Result};
 use flagstone_graph::{Deps, Footprint, Graph, Inputs, LayerId};
 
 use crate::bag::Bag;
-use crate::run::Run;
-use crate::seam::PartitionSource;
-use crate::stage::{Consumer, Cost, Driven, ItemOrder, Root, Source, Stage, Step, Want};
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, ItemOrder, PartitionStream, Root, Run, Source, Stage, Step,
+    Want, lower_alone,
+};
 
 /// Finds the partitions of a bag whose type is forgotten; see [`Bag::planner`].
-pub type Planner<T> = Arc<dyn Fn(&mut Graph) -> Result<Arc<dyn PartitionSource<T>>> + Send + Sync>;
+pub type Planner<T> = Arc<dyn Fn(&mut Graph) -> Result<Arc<dyn PartitionStream<T>>> + Send + Sync>;
 
 impl<S: Stage> Bag<S> {
     /// The bag as something that another collection can keep, and lower to a graph whenever it is
     /// lowered itself: the source that it gives then names the layers that it reads
-    /// ([`PartitionSource::inputs`]), so that a bag that is the result of a reduction is as good as
+    /// ([`PartitionStream::inputs`]), so that a bag that is the result of a reduction is as good as
     /// a file.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// use flagstone_graph::Graph;
+    /// let even = Bag::range(0..10, 3).filter(|n| n % 2 == 0);
+    /// let planner = even.planner();
+    /// let stream = planner(&mut Graph::new())?;
+    /// assert_eq!((stream.partition_count(), stream.inputs().len()), (3, 0));
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn planner<T: 'static>(&self) -> Planner<T>
     where
         S: for<'a> Stage<Item<'a> = T>,
     {
         let bag = self.clone();
-        Arc::new(move |graph| Ok(Arc::new(bag.partition_source(graph)?)))
+        Arc::new(move |graph| Ok(Arc::new(bag.partition_stream(graph)?)))
     }
 
     /// The items of this bag, then those of another.
@@ -55,18 +66,18 @@ impl<S: Stage> Bag<S> {
     }
 }
 
-/// See [`Bag::concat`].
+/// The source of [`Bag::concat`].
 pub struct Concat<T> {
     parts: Vec<Planner<T>>,
     steps: Vec<Step>,
 }
 
 /// Bags whose partitions were found, with the slot of each one's first layer.
-pub struct Planned<T>(Vec<(Arc<dyn PartitionSource<T>>, usize)>);
+pub struct Planned<T>(Vec<(Arc<dyn PartitionStream<T>>, usize)>);
 
 impl<T> Planned<T> {
     /// The bag that a partition belongs to, its first slot, and the partition's number in it.
-    fn at(&self, partition: u32) -> Option<(&dyn PartitionSource<T>, usize, u32)> {
+    fn at(&self, partition: u32) -> Option<(&dyn PartitionStream<T>, usize, u32)> {
         let mut own = partition;
         for (bag, first) in &self.0 {
             match own.checked_sub(bag.partition_count()) {
@@ -142,9 +153,13 @@ impl<T: 'static> Root for Concat<T> {
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.extend_from_slice(&self.steps);
     }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
+    }
 }
 
-pub(super) fn cost<T>(of: Option<(&dyn PartitionSource<T>, u32)>) -> Cost {
+pub(super) fn cost<T>(of: Option<(&dyn PartitionStream<T>, u32)>) -> Cost {
     match of {
         Some((bag, own)) => Cost {
             footprint: bag.footprint(own),

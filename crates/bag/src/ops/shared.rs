@@ -8,12 +8,12 @@ use std::sync::Arc;
 use flagstone_common::Result;
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, LayerId};
 
-use crate::bad::Kept;
 use crate::bag::Bag;
-use crate::branch::{Branch, Started};
-use crate::fork::{Fork, Forks};
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Stage, Step, Want};
+use crate::chain::{
+    Branch, Consumer, Cost, Flow, ItemOrder, Root, Run, Source, Stage, Started, Step, Tee, Tees,
+    Want,
+};
+use crate::quarantine::Kept;
 
 /// The items of a chain, by reference; see [`Bag::shared`].
 pub struct Shared<S, T>
@@ -23,11 +23,11 @@ where
 {
     chain: Arc<S>,
     step: Step,
-    forks: Forks<Shared<S, T>>,
+    tees: Tees<Shared<S, T>>,
 }
 
 impl<S: Stage> Bag<S> {
-    /// The same items by reference, for several outputs: computed together, they run the chain up
+    /// The items by reference, for several outputs: computed together, they run the chain up
     /// to here once for all of them, so that a file is parsed once however many results are made
     /// from it.
     ///
@@ -53,7 +53,7 @@ impl<S: Stage> Bag<S> {
         let shared = Shared {
             chain,
             step,
-            forks: Forks::default(),
+            tees: Tees::default(),
         };
         self.with_stage(Source(Arc::new(shared)))
     }
@@ -129,13 +129,13 @@ where
 
     /// The branches become one branch of the chain's own source, which may be shared in turn.
     fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
-        self.forks.attach(self, graph, branch, |graph, fork| {
+        self.tees.attach(self, graph, branch, |graph, tee| {
             let chain = Arc::clone(&self.chain);
             self.chain.root().attach(
                 graph,
                 Behind {
                     chain,
-                    fork,
+                    tee,
                     shared: Arc::clone(self),
                 },
             )
@@ -172,7 +172,7 @@ where
 {
     chain: Arc<S>,
     shared: Arc<Shared<S, T>>,
-    fork: Arc<Fork<Shared<S, T>>>,
+    tee: Arc<Tee<Shared<S, T>>>,
 }
 
 impl<S, T> Branch<S::Root> for Behind<S, T>
@@ -181,15 +181,15 @@ where
     T: Send + Sync + 'static,
 {
     fn steps(&self) -> Vec<Step> {
-        self.fork.all_steps()
+        self.tee.all_steps()
     }
 
     fn output(&self) -> Footprint {
-        self.fork.size()
+        self.tee.size()
     }
 
     fn needs_order(&self) -> bool {
-        !self.chain.is_itemwise() || self.fork.needs_order()
+        !self.chain.is_itemwise() || self.tee.needs_order()
     }
 
     fn run_alone(
@@ -200,11 +200,11 @@ where
         inputs: Inputs<'_>,
     ) -> Result<Block> {
         // the chain's source is also this one's: with one branch, its own loop
-        Branch::run_alone(&self.fork, &*self.shared, plan, run, inputs)
+        Branch::run_alone(&self.tee, &*self.shared, plan, run, inputs)
     }
 
     fn start<'s>(&'s self, run: &'s Run<'s>) -> Result<Started<'s, S::Root>> {
-        let (split, finish) = self.fork.start_all(run)?;
+        let (split, finish) = self.tee.start_all(run)?;
         let by_ref = ByRef {
             next: split,
             stage: PhantomData::<fn(S)>,

@@ -13,7 +13,7 @@ use serde::de::{
 };
 use serde_ignored::Path;
 
-use crate::field::Field;
+use super::field::Field;
 
 /// Keys deeper than this are not told apart.
 const DEPTH_MAX: u32 = 16;

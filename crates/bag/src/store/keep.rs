@@ -12,11 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Block, BlockData, Codec, Footprint};
 
-use crate::branch::Sink;
-use crate::ops::partition::Held;
-use crate::run::Run;
-use crate::stage::{Flow, Stage, Step};
-use crate::store::{READING_BYTES, Store, WRITING_BYTES};
+use super::held::Held;
+use super::{READING_BYTES, Store, WRITING_BYTES};
+use crate::chain::{Flow, Run, Sink, Stage, Step};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Bytes, Spool};
 use flagstone_exchange::{Portable, Repeated, Stored};

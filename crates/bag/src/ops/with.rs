@@ -12,11 +12,12 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId, Lazy, Value};
 
-use crate::bad::Kept;
 use crate::bag::Bag;
+use crate::chain::{
+    Branch, Consumer, Cost, Flow, ItemOrder, Root, Run, Source, Stage, Step, Want, lower_alone,
+};
 use crate::item::BagItem;
-use crate::run::Run;
-use crate::stage::{Consumer, Cost, Flow, ItemOrder, Root, Source, Stage, Step, Want};
+use crate::quarantine::Kept;
 
 /// Lazy values that bags are mapped with: a [`BagItem`], a [`Lazy`], or a tuple of up to four.
 #[diagnostic::on_unimplemented(
@@ -241,8 +242,19 @@ impl<S: Stage> Bag<S> {
         self.beside_values("map_with", lazies, One(f))
     }
 
-    /// As [`Bag::map_with`], for any number of items of each, handed to `emit` one by one as in
-    /// [`Bag::emit`].
+    /// Every item and some lazy values, which are computed first (see [`Bag::map_with`]), become any
+    /// number of items, handed to `emit` one by one.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_graph::SerialExecutor;
+    /// let bag = Bag::range(1..4, 2);
+    /// let repeated = bag.emit_with(&bag.max(), |n, most, out| {
+    ///     (n..most.unwrap_or(0)).for_each(|_| out(n));
+    /// });
+    /// assert_eq!(repeated.compute_with(&SerialExecutor)?, [1, 1, 2]);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     #[track_caller]
     pub fn emit_with<L, F, U>(&self, lazies: &L, f: F) -> Bag<EmitWith<S, L, F, U>>
     where
@@ -359,6 +371,10 @@ where
 
     fn quarantines(&self, found: &mut Vec<Arc<Kept>>) {
         self.chain.quarantines(found);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }
 

@@ -7,9 +7,10 @@ use flagstone_common::Result;
 use flagstone_graph::{Deps, Graph, Inputs, LayerId};
 
 use crate::bag::Bag;
-use crate::run::Run;
-use crate::seam::PartitionSource;
-use crate::stage::{Consumer, Cost, Driven, ItemOrder, Root, Source, Stage, Step, Want};
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, ItemOrder, PartitionStream, Root, Run, Source, Stage, Step,
+    Want, lower_alone,
+};
 
 /// A bag whose chain of operations is hidden: what a function returns, a struct holds, or two
 /// branches of a program have in common. See [`Bag::boxed`].
@@ -22,7 +23,7 @@ pub struct Boxed<T> {
 }
 
 trait Erased<T>: Send + Sync {
-    fn partition_source(&self, graph: &mut Graph) -> Result<Box<dyn PartitionSource<T>>>;
+    fn partition_stream(&self, graph: &mut Graph) -> Result<Box<dyn PartitionStream<T>>>;
     fn steps(&self, steps: &mut Vec<Step>);
 }
 
@@ -31,8 +32,8 @@ where
     S: for<'a> Stage<Item<'a> = T>,
     T: 'static,
 {
-    fn partition_source(&self, graph: &mut Graph) -> Result<Box<dyn PartitionSource<T>>> {
-        Ok(Box::new(Bag::partition_source(self, graph)?))
+    fn partition_stream(&self, graph: &mut Graph) -> Result<Box<dyn PartitionStream<T>>> {
+        Ok(Box::new(Bag::partition_stream(self, graph)?))
     }
 
     fn steps(&self, steps: &mut Vec<Step>) {
@@ -41,7 +42,7 @@ where
 }
 
 impl<S: Stage> Bag<S> {
-    /// The same bag with its chain of operations hidden, at the cost of a call for each item. Items
+    /// The bag with its chain of operations hidden, at the cost of a call for each item. Items
     /// that borrow from their source are made owned first ([`Bag::owned`]).
     ///
     /// ```
@@ -76,10 +77,10 @@ impl<S: Stage> Bag<S> {
 
 impl<T: 'static> Root for Boxed<T> {
     type Item<'a> = T;
-    type Plan = Box<dyn PartitionSource<T>>;
+    type Plan = Box<dyn PartitionStream<T>>;
 
     fn plan(&self, _: Want, graph: &mut Graph) -> Result<(Self::Plan, Vec<LayerId>)> {
-        let source = self.bag.partition_source(graph)?;
+        let source = self.bag.partition_stream(graph)?;
         let inputs = source.inputs().to_vec();
         Ok((source, inputs))
     }
@@ -131,5 +132,9 @@ impl<T: 'static> Root for Boxed<T> {
     fn steps(&self, steps: &mut Vec<Step>) {
         self.bag.steps(steps);
         steps.push(self.step);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

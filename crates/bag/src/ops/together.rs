@@ -8,13 +8,13 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result};
 use flagstone_graph::{Deps, Footprint, Graph, Inputs, LayerId};
 
-use super::concat::{Planner, cost};
 use crate::bag::Bag;
-use crate::branch::beside;
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, Flow, ItemOrder, PartitionStream, Root, Run, Source, Stage,
+    Step, Want, beside, lower_alone,
+};
+use crate::ops::concat::{Planner, cost};
 use crate::ops::each::Map;
-use crate::run::Run;
-use crate::seam::PartitionSource;
-use crate::stage::{Consumer, Cost, Driven, Flow, ItemOrder, Root, Source, Stage, Step, Want};
 use crate::store::{Cursor, READING_BYTES, Store, WRITING_BYTES};
 use flagstone_exchange::{Portable, Repeated};
 
@@ -193,7 +193,7 @@ pub trait Way<T, U>: Send + Sync + 'static {
     fn end(left: u64, right: u64) -> Result<()>;
 }
 
-/// See [`Bag::zip`].
+/// The way of [`Bag::zip`].
 pub struct Zip;
 
 impl<T, U: Portable + Repeated> Way<T, U> for Zip {
@@ -230,7 +230,7 @@ impl<T, U: Portable + Repeated> Way<T, U> for Zip {
     }
 }
 
-/// See [`Bag::product`].
+/// The way of [`Bag::product`].
 pub struct Product;
 
 impl<T: Repeated, U: Portable + Repeated> Way<T, U> for Product {
@@ -271,8 +271,8 @@ pub struct Together<T, U, W> {
 
 /// Both bags with their partitions found, and how many partitions come of them.
 pub struct Both<T, U> {
-    left: Arc<dyn PartitionSource<T>>,
-    right: Arc<dyn PartitionSource<U>>,
+    left: Arc<dyn PartitionStream<T>>,
+    right: Arc<dyn PartitionStream<U>>,
     count: u32,
 }
 
@@ -379,5 +379,9 @@ where
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.extend_from_slice(&self.steps);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }

@@ -1,4 +1,4 @@
-//! The block of a fork: one block per branch.
+//! The block of a tee: one block per branch.
 //!
 //! It waits for the slowest of its branches to pick its part, which can take until the trees of the
 //! other branches are done; so it can be spilled like any block. Its parts have codecs of types
@@ -11,9 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use flagstone_graph::{Block, BlockData, Codec};
 
 /// One block per branch.
-pub(crate) struct Branches(pub(crate) Vec<Block>);
+pub(super) struct TeeBlock(pub(super) Vec<Block>);
 
-impl BlockData for Branches {
+impl BlockData for TeeBlock {
     fn nbytes(&self) -> u64 {
         let parts = (self.0.len() * size_of::<Block>()) as u64;
         parts + self.0.iter().map(Block::nbytes).sum::<u64>()
@@ -21,7 +21,7 @@ impl BlockData for Branches {
 
     fn codec(&self) -> Option<&'static dyn Codec> {
         let all = self.0.iter().all(|block| block.codec().is_some());
-        all.then_some(&BranchesCodec as &dyn Codec)
+        all.then_some(&TeeCodec as &dyn Codec)
     }
 }
 
@@ -50,16 +50,16 @@ fn codec_of(number: u32) -> io::Result<&'static dyn Codec> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-struct BranchesCodec;
+struct TeeCodec;
 
-impl Codec for BranchesCodec {
+impl Codec for TeeCodec {
     fn name(&self) -> &'static str {
         "branches"
     }
 
     fn encode(&self, block: &Block, out: &mut dyn Write) -> io::Result<()> {
         let parts = block
-            .downcast_ref::<Branches>()
+            .downcast_ref::<TeeBlock>()
             .ok_or(io::ErrorKind::InvalidInput)?;
         out.write_all(&(parts.0.len() as u32).to_le_bytes())?;
         for part in &parts.0 {
@@ -85,7 +85,7 @@ impl Codec for BranchesCodec {
             parts.push(codec.decode(&mut part, len)?);
             io::copy(&mut part, &mut io::sink())?;
         }
-        Ok(Block::new(Branches(parts)))
+        Ok(Block::new(TeeBlock(parts)))
     }
 }
 
@@ -126,11 +126,11 @@ mod tests {
             Stored::block(7u64, 0),
             Stored::block(vec![(1u8, 2u64)], 16),
         ];
-        let block = Block::new(Branches(parts));
+        let block = Block::new(TeeBlock(parts));
         let memory = Unlimited::new();
         let back = round_trip(&block, &memory).unwrap();
         assert_eq!(back.nbytes(), block.nbytes());
-        let back = back.downcast_ref::<Branches>().unwrap();
+        let back = back.downcast_ref::<TeeBlock>().unwrap();
         assert_eq!(
             back.0[0]
                 .downcast_ref::<Stored<Vec<String>>>()
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_part_that_cannot_be_spilled_keeps_the_whole_resident() {
-        let block = Block::new(Branches(vec![Stored::block(1u64, 0), Block::value(1u64)]));
+        let block = Block::new(TeeBlock(vec![Stored::block(1u64, 0), Block::value(1u64)]));
         assert!(block.codec().is_none());
     }
 }

@@ -1,22 +1,22 @@
-//! The seam to other collections: the items of a bag, partition by partition, inside a task.
+//! The items of a bag, partition by partition, inside a task of another collection.
 //!
 //! A dataframe made from a bag does not want blocks of Rust values between them: it wants the
-//! bag's items while they stream by, to build its columns. [`Bag::partition_source`] gives what a
+//! bag's items while they stream by, to build its columns. [`Bag::partition_stream`] gives what a
 //! layer of another crate needs for that, with everything about the chain but its items hidden:
 //!
 //! ```
-//! use flagstone_bag::{Bag, PartitionSource};
+//! use flagstone_bag::{Bag, PartitionStream};
 //! use flagstone_common::{SerialHost, TaskContext};
 //! use flagstone_graph::Inputs;
 //!
 //! let bag = Bag::range(0..10, 3).map(|n| n * n);
-//! let source = bag.partition_source(&mut flagstone_graph::Graph::new())?;
-//! // ... in the run method of a layer that has source.partition_count() tasks
+//! let stream = bag.partition_stream(&mut flagstone_graph::Graph::new())?;
+//! // ... in the run method of a layer that has stream.partition_count() tasks
 //! let host = SerialHost::new();
 //! let key = || "from-bag[1]".to_owned();
 //! let ctx = TaskContext::new(&host, &key);
 //! let mut items = Vec::new();
-//! source.for_each(1, Inputs::new(&mut []), &ctx, &mut |item| {
+//! stream.for_each(1, Inputs::new(&mut []), &ctx, &mut |item| {
 //!     items.push(item);
 //!     Ok(())
 //! })?;
@@ -24,64 +24,31 @@
 //! # Ok::<(), flagstone_common::Error>(())
 //! ```
 //!
-//! The layer reads [`PartitionSource::inputs`] as [`PartitionSource::deps`] says, and hands its task's
-//! inputs on; it adds [`PartitionSource::footprint`] to its own. Every item is pushed as it is made, so a builder that
-//! emits a batch every so many items holds one batch.
+//! [`Bag::partition_stream`]: crate::Bag::partition_stream
 
 use std::sync::Arc;
 
 use flagstone_common::{Result, TaskContext};
-use flagstone_graph::{Deps, Footprint, Graph, Inputs, IoBytes, LayerId};
+use flagstone_exchange::heap_bytes;
+use flagstone_graph::{Deps, Flow, Footprint, Graph, Inputs, IoBytes, LayerId, PartitionStream};
 use flagstone_io::AskOrigin;
 use serde::Serialize;
 
-use crate::aside::set_aside;
-use crate::bag::Bag;
-use crate::branch::name_of;
-use crate::run::Run;
-use crate::stage::{Consumer, Flow, ItemOrder, Root, Stage, Step, Want};
-use crate::sweep::Sweeps;
-use flagstone_exchange::heap_bytes;
+use super::plan::{ItemOrder, Step, Want, name_of};
+use super::reserve::with_reserves;
+use super::run::Run;
+use super::stage::{Consumer, Root, Stage};
+use crate::quarantine::Quarantines;
 
-/// A bag whose partitions can be run, with its chain's type forgotten.
-pub trait PartitionSource<T>: Send + Sync {
-    /// How many partitions there are.
-    fn partition_count(&self) -> u32;
-
-    /// The layers that a partition reads from. Mostly none.
-    fn inputs(&self) -> &[LayerId];
-
-    /// What a partition reads of them, where they stand in the slots from `first` on.
-    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>);
-
-    /// How many blocks these are.
-    fn dep_count(&self, partition: u32) -> usize;
-
-    /// What running a partition needs beside what `each` holds.
-    fn footprint(&self, partition: u32) -> Footprint;
-
-    /// The bytes that running a partition reads from its source.
-    fn io_bytes(&self, partition: u32) -> IoBytes;
-
-    /// Pushes every item of a partition into `each`, in order, until it says
-    /// [`Stop`](crate::Stop). A panic of a closure of the bag becomes an error that names the item.
+/// The partitions of a bag, with its chain's type forgotten. A panic of a closure of the bag becomes
+/// an error that names the item.
+pub trait BagStream<T>: PartitionStream<T> {
+    /// Pushes every item of a partition into `each`, in order, with a way to ask where it comes
+    /// from: `None` where it is no part of a file, or of another bag that this one is put together
+    /// from. What is asked for costs about as much as copying a path.
     ///
     /// # Errors
-    /// Of the source, of the bag's closures, and what `each` failed with.
-    fn for_each(
-        &self,
-        partition: u32,
-        inputs: Inputs<'_>,
-        ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(T) -> Flow,
-    ) -> Result<()>;
-
-    /// As [`for_each`](Self::for_each), with a way to ask where an item comes from: `None` where it
-    /// is no part of a file, or of another bag that this one is put together from. What is
-    /// asked for costs about as much as copying a path.
-    ///
-    /// # Errors
-    /// As `for_each`.
+    /// Those of [`for_each`](PartitionStream::for_each).
     fn for_each_with_origin(
         &self,
         partition: u32,
@@ -90,12 +57,12 @@ pub trait PartitionSource<T>: Send + Sync {
         each: &mut dyn FnMut(T, &AskOrigin<'_>) -> Flow,
     ) -> Result<()>;
 
-    /// As [`for_each`](Self::for_each), in batches of `len` items (the last of a partition may be
-    /// shorter), each with the bytes that it holds. A batch's room is leased before its items are
-    /// kept, and given back when `each` has seen it; what is made of it is for `each` to lease.
+    /// Pushes the items of a partition in batches of `len` (the last of a partition may be shorter),
+    /// each with the bytes that it holds. A batch's room is leased before its items are kept, and
+    /// given back when `each` has seen it; what is made of it is for `each` to lease.
     ///
     /// # Errors
-    /// As `for_each`, and of kind `NeedsMemory`.
+    /// Those of [`for_each`](PartitionStream::for_each), and of kind `NeedsMemory`.
     fn for_each_batch(
         &self,
         partition: u32,
@@ -136,43 +103,64 @@ pub trait PartitionSource<T>: Send + Sync {
     }
 }
 
-/// A planned bag: the one implementation of [`PartitionSource`].
+/// A planned bag: the one implementation of [`BagStream`].
 pub struct Partitions<S: Stage> {
     stage: Arc<S>,
     plan: <S::Root as Root>::Plan,
     inputs: Vec<LayerId>,
-    sweeps: Sweeps,
-}
-
-impl<S: Stage> Bag<S> {
-    /// Lists the bag's partitions now, and lowers what it is computed from into `graph`.
-    ///
-    /// # Errors
-    /// A mistake in how the bag was made, a pattern without files, a file that cannot be read.
-    pub fn partition_source(&self, graph: &mut Graph) -> Result<Partitions<S>> {
-        self.sound()?;
-        let (plan, inputs) = self.stage().root().plan(Want::All, graph)?;
-        Ok(Partitions {
-            stage: Arc::clone(self.stage()),
-            plan,
-            inputs,
-            sweeps: Sweeps::of(&**self.stage())?,
-        })
-    }
+    quarantines: Quarantines,
 }
 
 impl<S: Stage> Partitions<S> {
+    /// Lists the partitions of a chain now, and lowers what it is computed from into `graph`.
+    pub(crate) fn new(stage: Arc<S>, graph: &mut Graph) -> Result<Self> {
+        let (plan, inputs) = stage.root().plan(Want::All, graph)?;
+        let quarantines = Quarantines::named_by(|found| stage.quarantines(found))?;
+        Ok(Partitions {
+            stage,
+            plan,
+            inputs,
+            quarantines,
+        })
+    }
+
     /// How many partitions there are.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let lines = Bag::from_sequence(["a", "b", "c"], 3);
+    /// let partitions = lines.partition_stream(&mut flagstone_graph::Graph::new())?;
+    /// assert_eq!(partitions.partition_count(), 3);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn partition_count(&self) -> u32 {
         self.stage.root().partition_count(&self.plan)
     }
 
     /// What running a partition needs beside what is made of its items.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let numbers = Bag::range(0..10, 2);
+    /// let partitions = numbers.partition_stream(&mut flagstone_graph::Graph::new())?;
+    /// assert_eq!(partitions.footprint(0).own_bytes(), 0); // numbers are made one by one
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
     pub fn footprint(&self, partition: u32) -> Footprint {
         self.stage.root().cost(&self.plan, partition).footprint
     }
 
     /// The bytes that running a partition reads from its source.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), "to be\nor not\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.txt"));
+    /// let partitions = lines.partition_stream(&mut flagstone_graph::Graph::new())?;
+    /// assert_eq!(partitions.io_bytes(0).read, 13);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn io_bytes(&self, partition: u32) -> IoBytes {
         IoBytes {
             read: self.stage.root().cost(&self.plan, partition).read_bytes,
@@ -180,8 +168,29 @@ impl<S: Stage> Partitions<S> {
         }
     }
 
-    /// As [`PartitionSource::for_each`], for items that borrow from the source: a line is seen
-    /// where it lies in the reader's buffer.
+    /// Pushes every item of a partition into `each`, in order, until it says [`Stop`](crate::Stop).
+    /// Items may borrow from the source: a line is seen where it lies in the reader's buffer.
+    ///
+    /// ```
+    /// # use flagstone_bag::Bag;
+    /// # use flagstone_common::{SerialHost, TaskContext};
+    /// # let host = SerialHost::new();
+    /// # let key = || "task".to_owned();
+    /// # let ctx = TaskContext::new(&host, &key);
+    /// use flagstone_graph::{Graph, Inputs};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.txt"), "to be\nor not\n")?;
+    /// let lines = Bag::read_text(dir.path().join("a.txt"));
+    /// let partitions = lines.partition_stream(&mut Graph::new())?;
+    /// let mut bytes = 0;
+    /// let passed = partitions.for_each_borrowed(0, Inputs::new(&mut []), &ctx, |line| {
+    ///     bytes += line.len();
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!((bytes, passed.left_out), (11, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Of the source, of the bag's closures, and what `each` failed with.
@@ -197,7 +206,7 @@ impl<S: Stage> Partitions<S> {
             inputs,
             ctx,
             |item, _| each(item),
-            |run| run.told(),
+            |run| run.left_out(),
         )
         .map(|(left_out, first_left_out)| Passed {
             left_out,
@@ -215,7 +224,7 @@ impl<S: Stage> Partitions<S> {
         end: impl FnOnce(&Run<'_>) -> T,
     ) -> Result<T> {
         let reading = self.footprint(partition).own_bytes();
-        set_aside(ctx, [reading], |[own]| {
+        with_reserves(ctx, [reading], |[own]| {
             let run = Run::new(ctx, partition).reading_with(own);
             let steps = || {
                 let mut steps = Vec::new();
@@ -223,7 +232,7 @@ impl<S: Stage> Partitions<S> {
                 steps
             };
             run.catch(steps, || {
-                self.sweeps.begin(&run)?;
+                run.may_leave_out(&self.quarantines)?;
                 run.open_end();
                 let consumer = self.stage.consumer(&run, Borrowed(each, &run));
                 self.stage.root().drive(&self.plan, &run, inputs, consumer)
@@ -263,7 +272,7 @@ where
     }
 }
 
-impl<S, T> PartitionSource<T> for Partitions<S>
+impl<S, T> PartitionStream<T> for Partitions<S>
 where
     S: for<'a> Stage<Item<'a> = T>,
 {
@@ -303,7 +312,12 @@ where
     ) -> Result<()> {
         self.drive(partition, inputs, ctx, |item, _| each(item), |_| ())
     }
+}
 
+impl<S, T> BagStream<T> for Partitions<S>
+where
+    S: for<'a> Stage<Item<'a> = T>,
+{
     fn for_each_with_origin(
         &self,
         partition: u32,

@@ -14,12 +14,12 @@ use flagstone_common::{
 };
 
 /// What one side of a task draws on.
-pub(crate) struct Side<'a> {
+pub(crate) struct Reserve<'a> {
     ctx: &'a TaskContext<'a>,
-    account: &'a Aside,
+    account: &'a ReserveAccount,
 }
 
-impl<'a> Side<'a> {
+impl<'a> Reserve<'a> {
     /// The task, with memory of its own.
     pub(crate) fn ctx(&self) -> &'a TaskContext<'a> {
         self.ctx
@@ -32,25 +32,25 @@ impl<'a> Side<'a> {
 }
 
 /// Calls `body` with contexts of which each has so many bytes of its own, and then the task's.
-pub(crate) fn set_aside<const N: usize, T>(
+pub(crate) fn with_reserves<const N: usize, T>(
     ctx: &TaskContext<'_>,
     bytes: [u64; N],
-    body: impl FnOnce([&Side<'_>; N]) -> T,
+    body: impl FnOnce([&Reserve<'_>; N]) -> T,
 ) -> T {
     let hosts = bytes.map(|bytes| Host::new(ctx, bytes));
     let key = || ctx.key();
     let own: [TaskContext<'_>; N] = std::array::from_fn(|i| TaskContext::new(&hosts[i], &key));
-    let sides: [Side<'_>; N] = std::array::from_fn(|i| Side {
+    let reserves: [Reserve<'_>; N] = std::array::from_fn(|i| Reserve {
         ctx: &own[i],
         account: &hosts[i].account,
     });
-    body(sides.each_ref())
+    body(reserves.each_ref())
 }
 
 /// The task's host with another account.
 struct Host<'a> {
     ctx: &'a TaskContext<'a>,
-    account: Arc<Aside>,
+    account: Arc<ReserveAccount>,
 }
 
 impl<'a> Host<'a> {
@@ -61,7 +61,7 @@ impl<'a> Host<'a> {
             true => bytes,
             false => 0,
         };
-        let account = Arc::new(Aside {
+        let account = Arc::new(ReserveAccount {
             beyond,
             free: AtomicU64::new(free),
             over: AtomicU64::new(0),
@@ -72,7 +72,7 @@ impl<'a> Host<'a> {
 }
 
 /// No lock is held while the task's own account is asked: it may take the ledger's, and evict.
-struct Aside {
+struct ReserveAccount {
     beyond: Arc<dyn Account>,
     /// What is set aside and not in use.
     free: AtomicU64,
@@ -89,14 +89,14 @@ fn take(from: &AtomicU64, bytes: u64) -> u64 {
     before.unwrap_or_else(|there| there).min(bytes)
 }
 
-impl Aside {
+impl ReserveAccount {
     fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         self.beyond.release(take(&self.free, u64::MAX));
     }
 }
 
-impl Account for Aside {
+impl Account for ReserveAccount {
     fn grant(&self, bytes: u64) -> std::result::Result<(), NeedsMemory> {
         let own = take(&self.free, bytes);
         let more = bytes - own;
@@ -123,7 +123,7 @@ impl Account for Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for ReserveAccount {
     fn drop(&mut self) {
         // what is in use holds the account, so all of it is free by now
         self.beyond.release(*self.free.get_mut());
@@ -143,8 +143,8 @@ impl TaskHost for Host<'_> {
         self.ctx.count(counter, amount);
     }
 
-    fn tell(&self, source: &str, quality: &Quality) {
-        self.ctx.tell(source, quality);
+    fn report(&self, source: &str, quality: &Quality) {
+        self.ctx.report(source, quality);
     }
 
     fn for_each_index(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {
@@ -176,7 +176,7 @@ mod tests {
         let key = String::new;
         let ctx = TaskContext::new(&host, &key);
         let granted = || host.memory().granted_bytes();
-        let kept = set_aside(&ctx, [100], |[own]| {
+        let kept = with_reserves(&ctx, [100], |[own]| {
             assert_eq!(granted(), 100);
             let own = own.ctx();
             let first = own.reserve(70).unwrap();
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(granted(), 100);
         drop(kept);
         assert_eq!(granted(), 0);
-        set_aside(&ctx, [0], |[own]| drop(own.ctx().reserve(5).unwrap()));
+        with_reserves(&ctx, [0], |[own]| drop(own.ctx().reserve(5).unwrap()));
         assert_eq!((granted(), host.memory().peak_bytes()), (0, 150));
     }
 
@@ -205,7 +205,7 @@ mod tests {
         let key = String::new;
         let ctx = TaskContext::new(&host, &key);
         let granted = || host.memory().granted_bytes();
-        set_aside(&ctx, [100, 30], |[reading, making]| {
+        with_reserves(&ctx, [100, 30], |[reading, making]| {
             let mut held = reading.ctx().reserve(60).unwrap();
             reading.give_back();
             assert_eq!(granted(), 90);
@@ -226,7 +226,7 @@ mod tests {
         let host = SerialHost::new();
         let key = String::new;
         let ctx = TaskContext::new(&host, &key);
-        set_aside(&ctx, [1000], |[own]| {
+        with_reserves(&ctx, [1000], |[own]| {
             std::thread::scope(|scope| {
                 for thread in 1..=4u64 {
                     scope.spawn(move || {

@@ -11,9 +11,8 @@ use flagstone_common::Error;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::json::Json;
-use crate::run::Run;
-use crate::strict::{self, Strict};
+use super::json::Json;
+use super::strict::{self, Strict};
 
 /// A path into a record: keys of objects, places in arrays.
 #[derive(Debug, Clone)]
@@ -44,7 +43,7 @@ impl Field {
 
     /// The field `inner` of this field, where that is the same as one after the other: a default
     /// of either would be given for what the other lacks.
-    pub(crate) fn then(&self, inner: &Field) -> Option<Field> {
+    pub(crate) fn within(&self, inner: &Field) -> Option<Field> {
         let plain = self.default.is_none() && inner.default.is_none();
         plain.then(|| Field {
             path: [&self.path[..], &inner.path[..]].concat(),
@@ -58,7 +57,7 @@ impl Field {
         self.take_of(&mut value)
     }
 
-    /// The same, leaving the rest.
+    /// Takes the field out of a value, leaving the rest.
     pub(crate) fn take_of(&self, mut value: &mut Value) -> Option<Value> {
         for part in &self.path {
             value = match value {
@@ -80,21 +79,25 @@ impl Field {
         Ok(found)
     }
 
-    /// What was found, or the default, or an error that names the item.
-    pub(crate) fn or_default(&self, found: Option<Value>, run: &Run<'_>) -> Result<Json, Error> {
+    /// What was found, or the default, or an error: `says` puts the item's place before a message.
+    pub(crate) fn or_default(
+        &self,
+        found: Option<Value>,
+        says: impl FnOnce(&str) -> String,
+    ) -> Result<Json, Error> {
         found
             .or_else(|| self.default.clone())
             .map(Json)
             .ok_or_else(|| {
                 let path = self.path.join(".");
-                let message = run.says(&format!("there is no field {path:?}"));
+                let message = says(&format!("there is no field {path:?}"));
                 let message = message + "; use pluck_or for a default";
                 Error::failed(message).with_location(self.location)
             })
     }
 }
 
-/// Reads the value at the rest of a path; as [`Strict`] does it.
+/// Reads the value at the rest of a path, with nothing lost, as by [`Strict`].
 struct At<'p>(&'p [String], &'p Cell<bool>);
 
 impl<'de> DeserializeSeed<'de> for At<'_> {

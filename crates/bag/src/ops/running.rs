@@ -12,16 +12,17 @@ use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, Layer, LayerId};
 
 use crate::bag::Bag;
+use crate::chain::{
+    Branch, Consumer, Cost, Driven, ItemOrder, PartitionStream, Root, Run, Source, Stage, Step,
+    Want, lower_alone,
+};
 use crate::ops::collect::Collected;
+use crate::ops::concat::Planner;
 use crate::ops::fold::state_footprint;
-use crate::run::Run;
-use crate::seam::PartitionSource;
-use crate::source::concat::Planner;
-use crate::stage::{Consumer, Cost, Driven, ItemOrder, Root, Source, Stage, Step, Want};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Portable, Repeated, Stored, take_or};
 
-/// See [`Bag::accumulate`].
+/// The source of [`Bag::accumulate`].
 pub struct Running<T, A> {
     rule: Arc<Rule<T, A>>,
     items: Planner<T>,
@@ -94,7 +95,7 @@ impl<S: Stage> Bag<S> {
 }
 
 /// The bag whose items stream by the second time.
-pub struct Second<T>(Arc<dyn PartitionSource<T>>);
+pub struct Second<T>(Arc<dyn PartitionStream<T>>);
 
 impl<T: 'static, A: Portable + Repeated> Root for Running<T, A> {
     type Item<'a> = A;
@@ -169,6 +170,10 @@ impl<T: 'static, A: Portable + Repeated> Root for Running<T, A> {
 
     fn steps(&self, steps: &mut Vec<Step>) {
         steps.extend_from_slice(&self.steps);
+    }
+
+    fn attach<B: Branch<Self>>(self: &Arc<Self>, graph: &mut Graph, branch: B) -> Result<LayerId> {
+        lower_alone(self, graph, branch)
     }
 }
 

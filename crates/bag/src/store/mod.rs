@@ -4,6 +4,9 @@
 //! kept here: it may be larger than memory, and is read back a piece at a time, any number of
 //! times. How much of it is in memory changes no result.
 
+mod held;
+mod keep;
+
 use std::sync::Arc;
 
 use flagstone_common::{Lease, Result, TaskContext};
@@ -11,6 +14,9 @@ use flagstone_common::{Lease, Result, TaskContext};
 use flagstone_exchange::heap_bytes;
 use flagstone_exchange::{Buffer, Bytes, Spool, decode, encode};
 use flagstone_exchange::{Portable, Repeated};
+
+pub use held::Held;
+pub(crate) use keep::{File, KEPT_READING_BYTES, Keep, Written};
 
 /// No more is held in memory, however much is free.
 const HELD_BYTES_MAX: u64 = 32 << 20;
@@ -54,7 +60,7 @@ impl<T: Portable + Repeated> Store<T> {
         })
     }
 
-    /// The same, with what writing takes leased in advance.
+    /// An empty store with what writing takes leased in advance.
     pub(crate) fn ready(ctx: &TaskContext<'_>) -> Result<Self> {
         let lease = ctx.reserve(WRITING_BYTES)?;
         Ok(Store {
@@ -63,7 +69,7 @@ impl<T: Portable + Repeated> Store<T> {
         })
     }
 
-    /// The same, that holds nothing in memory and writes to a file that is there already.
+    /// An empty store that holds nothing in memory and writes to a file that is there already.
     pub(crate) fn written(spool: &Arc<Spool>, ctx: &TaskContext<'_>) -> Result<Self> {
         let lease = ctx.reserve(WRITING_BYTES)?;
         Ok(Store {
