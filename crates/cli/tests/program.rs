@@ -24,6 +24,9 @@ mod pattern;
 mod quarantined;
 #[path = "program/reports.rs"]
 mod reports;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[path = "program/scenario.rs"]
+mod scenario;
 #[path = "program/scripts.rs"]
 mod scripts;
 #[path = "program/signals.rs"]

@@ -7,6 +7,7 @@
 //! nothing is read back that is not what was written.
 
 mod medium;
+mod opened;
 mod pages;
 mod scratch;
 mod sealed;
@@ -14,7 +15,8 @@ mod store;
 
 pub(crate) use medium::is_tmpfs;
 pub use medium::{DirMedium, SpillFile, SpillMedium};
-pub(crate) use scratch::{Leaving, Opened, Opener, Scratch, Scratched};
+pub(crate) use opened::{Opened, Opener, Scratched};
+pub(crate) use scratch::{Leaving, Scratch};
 pub(crate) use store::{Extent, SpillStore};
 
 /// What of scratch files is in memory.

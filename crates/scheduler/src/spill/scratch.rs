@@ -9,52 +9,19 @@
 //! 2. Bytes are handed out of pages in memory, or of pages of the disk that were verified.
 //! 3. The quota is claimed for what is on disk: before it is written, and until it is freed.
 
-use std::io;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use flagstone_common::{Error, ErrorKind, Result, ScratchFile, ScratchRange};
+use flagstone_common::{Result, ScratchFile, ScratchRange};
 use parking_lot::Mutex;
 
-use super::SpillFile;
+use super::opened::{Opened, Opener};
 use super::pages::{Home, Page, Pages};
-use super::sealed::{PAGE, PAYLOAD, Sealed, seal, sealed_len};
-use super::store::{SpillStore, retry};
-
-/// What is written or read by one call, through memory that nobody counts.
-const AT_ONCE: u64 = 16 * PAGE as u64;
+use super::sealed::sealed_len;
+use super::store::SpillStore;
 
 /// A scratch file, as its owner holds it.
 pub(crate) struct Scratch(Arc<Opened>);
-
-/// What of a scratch file its pages need, too.
-pub(crate) struct Opened {
-    number: u64,
-    store: Arc<SpillStore>,
-    pages: Arc<Pages<Opened>>,
-    opener: Opener,
-    /// Made when something is written.
-    file: OnceLock<Box<dyn SpillFile>>,
-    making: Mutex<()>,
-    end: AtomicU64,
-    /// Of the quota.
-    claimed_bytes: AtomicU64,
-}
-
-/// The task that opened a scratch file.
-pub(crate) struct Opener {
-    pub(crate) run: u64,
-    pub(crate) rank: u32,
-    pub(crate) scratched: Arc<Scratched>,
-}
-
-/// Bytes that were written to scratch files and read back: spilled like blocks.
-#[derive(Default)]
-pub(crate) struct Scratched {
-    pub(crate) written: AtomicU64,
-    pub(crate) read: AtomicU64,
-}
 
 /// A page that has to go to the disk.
 pub(crate) struct Leaving {
@@ -79,92 +46,6 @@ impl Scratch {
             end: AtomicU64::new(0),
             claimed_bytes: AtomicU64::new(0),
         }))
-    }
-}
-
-impl Opened {
-    fn home(&self, start: u64) -> Home {
-        let file = self.number;
-        Home { file, start }
-    }
-
-    /// The file, made by whoever writes first.
-    fn file(&self) -> Result<&dyn SpillFile> {
-        if self.file.get().is_none() {
-            let _making = self.making.lock();
-            if self.file.get().is_none() {
-                let made = self.store.create()?;
-                // nobody else sets it, under the lock
-                let _ = self.file.set(made);
-            }
-        }
-        let made = self.file.get();
-        made.map(|file| &**file).ok_or_else(|| self.beyond())
-    }
-
-    fn write(&self, start: u64, bytes: &[u8]) -> Result<()> {
-        let file = self.file()?;
-        let sealed_bytes = sealed_len(bytes.len() as u64);
-        let failed = |error| self.store.error("write to", error);
-        self.store.claim(sealed_bytes).map_err(failed)?;
-        self.claimed_bytes
-            .fetch_add(sealed_bytes, Ordering::Relaxed);
-        let mut pages = Vec::with_capacity(sealed_bytes.min(AT_ONCE) as usize);
-        let mut at = start;
-        for some in bytes.chunks(AT_ONCE as usize / PAGE * PAYLOAD) {
-            pages.clear();
-            seal(some, at, &mut pages);
-            if let Err(error) = retry(|| file.write_all_at(&pages, at)) {
-                self.give_back(start, bytes.len() as u64);
-                return Err(failed(error));
-            }
-            at += pages.len() as u64;
-        }
-        let count = bytes.len() as u64;
-        let written = &self.opener.scratched.written;
-        written.fetch_add(count, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Gives the room of a range on disk back.
-    fn give_back(&self, start: u64, len: u64) {
-        let bytes = sealed_len(len);
-        if let Some(file) = self.file.get() {
-            file.punch(start, bytes);
-        }
-        self.store.give_back(bytes);
-        self.claimed_bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    fn read(&self, range: ScratchRange, wanted: Range<u64>, mut buffer: &mut [u8]) -> Result<()> {
-        let file = self.file()?;
-        let mut from = wanted.start;
-        let step = AT_ONCE / PAGE as u64 * PAYLOAD as u64;
-        while from < wanted.end {
-            let end = wanted.end.min((from / step + 1) * step);
-            let pages = Sealed::of(range.start, range.len, from..end);
-            let mut sealed = vec![0; pages.len];
-            retry(|| file.read_exact_at(&mut sealed, pages.offset))
-                .map_err(|error| self.store.error("read from", error))?;
-            let (own, rest) = std::mem::take(&mut buffer).split_at_mut((end - from) as usize);
-            pages.open(&sealed, own).map_err(|at| self.wrong(at))?;
-            (buffer, from) = (rest, end);
-        }
-        Ok(())
-    }
-
-    fn wrong(&self, offset: u64) -> Error {
-        let message = format!(
-            "the bytes at offset {offset} of a file in {} did not read back as they were written: \
-             their checksum differs",
-            self.store.describe()
-        );
-        Error::new(ErrorKind::Spill, message)
-    }
-
-    fn beyond(&self) -> Error {
-        let error = io::Error::from(io::ErrorKind::UnexpectedEof);
-        self.store.error("read from", error)
     }
 }
 
@@ -213,12 +94,6 @@ impl Drop for Scratch {
     }
 }
 
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.store.give_back(*self.claimed_bytes.get_mut());
-    }
-}
-
 impl Pages<Opened> {
     /// The page that is to go first, to be written.
     pub(crate) fn leaving(&self) -> Option<Leaving> {
@@ -257,10 +132,14 @@ impl Leaving {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io;
 
+    use flagstone_common::ErrorKind;
+
+    use super::*;
     use crate::memory::ledger::Ledger;
-    use crate::spill::SpillMedium;
+    use crate::spill::sealed::PAGE;
+    use crate::spill::{Scratched, SpillFile, SpillMedium};
 
     /// A file in memory, of which a byte may be another when it is read.
     #[derive(Clone, Default)]

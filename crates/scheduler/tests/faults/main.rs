@@ -8,8 +8,10 @@ mod common;
 mod medium;
 
 mod disk;
+mod memory;
 #[path = "../../../graph/tests/common/shapes.rs"]
 mod shapes;
+mod spilled;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -131,127 +133,6 @@ fn result(session: &Session, graph: &Graph, output: LayerId) -> Result<Vec<u64>>
 }
 
 #[test]
-fn spilled_blocks_come_back_and_none_is_written_twice() {
-    let (graph, output, expected) = overflowing();
-    for threads in [1, 2, 4] {
-        let faults = Arc::new(Faults::default());
-        let session = tight(&faults, threads);
-        let idle = session.granted_bytes();
-        assert_eq!(result(&session, &graph, output).expect("it fits"), expected);
-        let stats = session.last_stats();
-        assert!(
-            stats.bytes_spilled > 1_000_000 && stats.bytes_reloaded > 1_000_000,
-            "{stats:?}"
-        );
-        for layer in &stats.layers {
-            assert!(
-                layer.spilled <= layer.tasks,
-                "a block was written twice: {layer:?}"
-            );
-        }
-        assert!(stats.ledger_peak_bytes <= 1 << 20);
-        assert_eq!(held(&session), (idle, 0));
-    }
-}
-
-#[test]
-fn every_failing_spill_ends_in_an_error_or_the_right_result() {
-    let (graph, output, expected) = overflowing();
-    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
-        for n in (1..500).step_by(37) {
-            let faults = Arc::new(Faults {
-                fail_write: n,
-                stays_full: true,
-                kind: Some(kind),
-                ..Faults::default()
-            });
-            let session = tight(&faults, 2);
-            let idle = session.granted_bytes();
-            match result(&session, &graph, output) {
-                Ok(value) => assert_eq!(value, expected),
-                Err(error) => {
-                    let full = kind == io::ErrorKind::StorageFull;
-                    assert_eq!(error.is_out_of_disk(), full, "{error}");
-                    let message = error.to_string();
-                    assert!(message.contains("the test medium"), "{message}");
-                    assert!(message.contains("12.1 KiB free"), "{message}");
-                }
-            }
-            assert_eq!(held(&session), (idle, 0), "write {n}");
-        }
-    }
-}
-
-#[test]
-fn a_spill_quota_is_an_error_that_names_it() {
-    let (graph, output, _) = overflowing();
-    let session = Session::builder()
-        .memory("1 MiB")
-        .threads(2)
-        .spill_quota_bytes(300_000)
-        .spill_medium(Medium(Arc::default()))
-        .build()
-        .expect("the session starts");
-    let error = result(&session, &graph, output).expect_err("the quota is too small");
-    assert!(error.is_out_of_disk(), "{error}");
-    assert!(error.to_string().contains("293 KiB"), "{error}");
-}
-
-#[test]
-fn a_quota_that_cannot_do_is_refused_before_anything_runs() {
-    let (graph, output, expected) = overflowing();
-    let quota = |bytes: u64| {
-        let faults = Arc::new(Faults::default());
-        let session = Session::builder()
-            .memory("1 MiB")
-            .threads(2)
-            .spill_quota_bytes(bytes)
-            .spill_medium(Medium(faults))
-            .build()
-            .expect("the session starts");
-        let program = session.freeze(&graph, &[output]).expect("it is planned");
-        let refusal = session.certify(&program).refusal(&program);
-        (session, refusal)
-    };
-    // 24 blocks of 100 kB are needed at once
-    let held = 24 * 100_000u64;
-    for bytes in [0, 300_000, held - (1 << 20)] {
-        let (session, refusal) = quota(bytes);
-        let refusal = refusal.expect("what does not fit cannot be spilled");
-        assert!(refusal.is_out_of_disk(), "{refusal}");
-        let error = result(&session, &graph, output).expect_err("it is refused");
-        assert_eq!(error.message(), refusal.message());
-        assert_eq!(session.last_stats().tasks, 0, "{error}");
-    }
-    // what may be enough is tried
-    let (session, refusal) = quota(held + 100_000);
-    assert!(refusal.is_none());
-    assert_eq!(result(&session, &graph, output).expect("it fits"), expected);
-}
-
-#[test]
-fn a_flipped_bit_on_disk_is_an_error_never_an_answer() {
-    let (graph, output, expected) = overflowing();
-    let mut caught = 0;
-    for n in (1..200).step_by(13) {
-        let faults = Arc::new(Faults {
-            corrupt_read: n,
-            ..Faults::default()
-        });
-        let session = tight(&faults, 2);
-        match result(&session, &graph, output) {
-            Ok(value) => assert_eq!(value, expected),
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Spill, "{error}");
-                assert!(error.to_string().contains("checksum"), "{error}");
-                caught += 1;
-            }
-        }
-    }
-    assert!(caught > 0, "no spilled block was ever read");
-}
-
-#[test]
 fn a_panicking_task_is_an_error_with_its_key_and_the_lowest_rank_wins() {
     let mut graph = Graph::new();
     let layer = graph.push(
@@ -280,41 +161,6 @@ fn a_panicking_task_is_an_error_with_its_key_and_the_lowest_rank_wins() {
             assert_eq!(session.granted_bytes(), idle);
         }
     }
-}
-
-#[test]
-fn a_budget_that_is_too_small_is_refused_with_the_one_that_works() {
-    let mut graph = Graph::new();
-    let size = |_| Footprint::exact(3 << 20).with_scratch(1 << 20);
-    let layer = graph.push(
-        OneToOne::source("big", 2, size, |_, _, _| {
-            Ok(Block::new(Numbers(vec![7; 393_216])))
-        }),
-        &[],
-    );
-    let total = graph.reduce("total", layer, 2, |_| Footprint::exact(8), sum);
-    let build = |bytes| {
-        Session::builder()
-            .memory_bytes(bytes)
-            .threads(2)
-            .build()
-            .expect("starts")
-    };
-    let error = build(2 << 20)
-        .execute(&graph, &[total])
-        .expect_err("too small");
-    assert_eq!(error.kind(), ErrorKind::Budget);
-    assert!(
-        error.key().is_some_and(|key| key.starts_with("total")),
-        "{error}"
-    );
-    let words: Vec<&str> = error.message().split_whitespace().collect();
-    let mib: f64 = words[words.len() - 2]
-        .parse()
-        .expect("the message ends with the budget");
-    assert_eq!(words[words.len() - 1], "MiB");
-    let session = build(((mib + 1.0) as u64) << 20);
-    assert!(session.execute(&graph, &[total]).is_ok(), "{error}");
 }
 
 #[test]
@@ -354,59 +200,6 @@ fn cancelling_ends_a_run_within_a_task_and_leaves_nothing() {
         );
         assert_eq!(session.granted_bytes(), idle);
     }
-}
-
-#[test]
-fn a_task_that_needs_more_is_run_again_alone() {
-    let mut graph = Graph::new();
-    let entered = AtomicU64::new(0);
-    // declares 1 KiB, needs 600 KiB: two at once do not fit in 1 MiB
-    let layer = graph.push(
-        OneToOne::source(
-            "grow",
-            12,
-            |_| Footprint::estimated(1024),
-            move |task, _, ctx| {
-                // two tasks are inside before either grows
-                entered.fetch_add(1, Ordering::Relaxed);
-                let start = Instant::now();
-                while entered.load(Ordering::Relaxed) < 2 && start.elapsed().as_secs() < 5 {
-                    std::thread::yield_now();
-                }
-                let mut lease = ctx.reserve(300 << 10)?;
-                std::thread::sleep(Duration::from_millis(20));
-                lease.try_grow(300 << 10)?;
-                Ok(Block::new(Numbers(vec![u64::from(task); 100])))
-            },
-        ),
-        &[],
-    );
-    let total = graph.reduce("total", layer, 4, |_| Footprint::exact(8), sum);
-    let session = tight(&Arc::default(), 4);
-    assert_eq!(
-        result(&session, &graph, total).expect("each fits alone"),
-        [6600]
-    );
-    assert!(session.last_stats().reruns > 0);
-    assert!(session.last_stats().ledger_peak_bytes <= 1 << 20);
-
-    let too_much = graph.push(
-        OneToOne::source(
-            "grow",
-            1,
-            |_| Footprint::estimated(1024),
-            |_, _, ctx| {
-                let _lease = ctx.reserve(10 << 20)?;
-                Ok(Block::unit())
-            },
-        ),
-        &[],
-    );
-    let error = session
-        .execute(&graph, &[too_much])
-        .expect_err("10 MiB never fit");
-    assert_eq!(error.kind(), ErrorKind::NeedsMemory);
-    assert!(error.message().contains("10.0 MiB"), "{error}");
 }
 
 #[test]
@@ -568,24 +361,4 @@ fn an_error_of_a_sink_stops_the_run() {
         .expect_err("the sink fails");
     assert_eq!((error.message(), seen), ("enough", 5));
     assert_eq!(session.granted_bytes(), idle);
-}
-
-#[test]
-fn a_result_that_cannot_be_held_is_refused_before_anything_runs() {
-    let session = tight(&Arc::default(), 2);
-    let mut graph = Graph::new();
-    let layer = graph.push(
-        OneToOne::source(
-            "large",
-            1000,
-            |_| Footprint::exact(100_000),
-            |_, _, _| panic!("nothing may run"),
-        ),
-        &[],
-    );
-    let error = session
-        .execute(&graph, &[layer])
-        .expect_err("100 MB do not fit");
-    assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
-    assert!(error.message().contains("write it to files"), "{error}");
 }
