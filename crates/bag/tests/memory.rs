@@ -214,7 +214,7 @@ fn collected_partitions_are_spilled_when_they_do_not_fit_together() {
     assert!(session.spilled_bytes() > 0);
 }
 
-/// The second output's part of every fork waits until the first output's tree is done.
+/// The second output's part of every tee waits until the first output's tree is done.
 #[test]
 fn outputs_of_a_shared_bag_fit_in_a_budget_that_cannot_hold_all_their_parts() {
     let session = small(24 << 20, 2);

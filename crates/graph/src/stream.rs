@@ -115,6 +115,11 @@ pub trait PartitionStream<T>: Send + Sync {
     /// What running a partition needs beside what `each` holds.
     fn footprint(&self, partition: u32) -> Footprint;
 
+    /// What `footprint` assumes, for people.
+    fn assumption(&self) -> Option<String> {
+        None
+    }
+
     /// The bytes that running a partition reads from its source.
     fn io_bytes(&self, _partition: u32) -> IoBytes {
         IoBytes::default()

@@ -30,7 +30,9 @@ use std::sync::Arc;
 
 use flagstone_common::{Result, TaskContext};
 use flagstone_exchange::heap_bytes;
-use flagstone_graph::{Deps, Flow, Footprint, Graph, Inputs, IoBytes, LayerId, PartitionStream};
+use flagstone_graph::{
+    Deps, Flow, Footprint, Graph, Inputs, IoBytes, LayerId, PartitionStream, ended,
+};
 use flagstone_io::AskOrigin;
 use serde::Serialize;
 
@@ -69,7 +71,7 @@ pub trait BagStream<T>: PartitionStream<T> {
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
         len: usize,
-        each: &mut dyn FnMut(&[T], u64) -> Result<()>,
+        each: &mut dyn FnMut(&[T], u64) -> Flow,
     ) -> Result<()>
     where
         T: Serialize,
@@ -81,16 +83,17 @@ pub trait BagStream<T>: PartitionStream<T> {
             bytes += heap_bytes(&item);
             lease.ensure(bytes)?;
             items.push(item);
-            if items.len() == len {
-                each(&items, bytes)?;
-                items.clear();
-                bytes = own;
+            if items.len() < len {
+                return Ok(());
             }
-            Ok(())
+            let flow = each(&items, bytes);
+            items.clear();
+            bytes = own;
+            flow
         })?;
         match items.is_empty() {
             true => Ok(()),
-            false => each(&items, bytes),
+            false => ended(each(&items, bytes)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Memory that is set aside for one side of a task, so that the other does not take it first.
+//! Memory that is reserved for one side of a task, so that the other does not take it first.
 //!
 //! A task declares what reading takes and what its sinks take, and is granted both. But tables,
 //! buffers and runs grow into whatever is free: if the source leased its block only when it opens
@@ -74,9 +74,9 @@ impl<'a> Host<'a> {
 /// No lock is held while the task's own account is asked: it may take the ledger's, and evict.
 struct ReserveAccount {
     beyond: Arc<dyn Account>,
-    /// What is set aside and not in use.
+    /// What is reserved and not in use.
     free: AtomicU64,
-    /// What is in use beyond what was set aside.
+    /// What is in use beyond what was reserved.
     over: AtomicU64,
     is_closed: AtomicBool,
 }

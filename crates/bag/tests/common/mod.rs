@@ -103,3 +103,21 @@ pub(crate) fn events(range: std::ops::Range<usize>) -> String {
         })
         .collect()
 }
+
+/// The records of the quarantine of a directory, by file name.
+pub(crate) fn quarantined(directory: &std::path::Path) -> Vec<serde_json::Value> {
+    let mut paths: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    let texts = paths
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap());
+    texts
+        .flat_map(|text| {
+            let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            records.collect::<Vec<_>>()
+        })
+        .collect()
+}

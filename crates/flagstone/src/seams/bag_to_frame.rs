@@ -1,16 +1,14 @@
 //! Bags as dataframes.
 
-use std::collections::BTreeMap;
-use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema};
 use flagstone_bag::{Bag, BagStream, RecordKeys, Stage};
 use flagstone_common::{Error, Result, TaskContext};
-use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Outcome, PartitionSource, Scan, WriteReport};
-use flagstone_graph::{Deps, Graph, Inputs, IoBytes};
+use flagstone_frame::{BATCH_ROWS, DataFrame, WriteReport};
+use flagstone_graph::{Deps, Flow, Footprint, Inputs, IoBytes, LayerId, PartitionStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
@@ -88,13 +86,17 @@ where
             }
             _ => {}
         }
-        DataFrame::from_source(Arc::new(FromBag {
-            bag: self.clone(),
-            fields,
-            is_value,
-            rows: Arc::default(),
-            record: PhantomData,
-        }))
+        let schema = Schema::new(fields.clone().unwrap_or_default());
+        let bag = self.clone();
+        DataFrame::from_stream("from-bag", Arc::new(schema), move |graph| {
+            let fields = fields.clone().map_err(Error::invalid)?;
+            let records: Box<dyn BagStream<T>> = Box::new(bag.partition_stream(graph)?);
+            Ok(Arc::new(Batches {
+                records,
+                fields,
+                is_value,
+            }))
+        })
     }
 }
 
@@ -118,132 +120,34 @@ struct Value<T> {
     value: T,
 }
 
-/// A bag as a source of batches.
-struct FromBag<S: Stage, T> {
-    bag: Bag<S>,
-    fields: std::result::Result<Vec<FieldRef>, String>,
+/// The records of a bag as batches.
+struct Batches<T> {
+    records: Box<dyn BagStream<T>>,
+    fields: Vec<FieldRef>,
     /// Whether the items are no records, and become the column `value`.
     is_value: bool,
-    /// Rows per partition: one that is streamed again, by a second run, is counted once.
-    rows: Arc<Mutex<BTreeMap<u32, u64>>>,
-    record: PhantomData<fn() -> T>,
 }
 
-/// A bag in a graph: its partitions are known, and the layers that they are computed from.
-struct BoundBag<T> {
-    partitions: Box<dyn BagStream<T>>,
-    fields: Vec<FieldRef>,
-    is_value: bool,
-    rows: Arc<Mutex<BTreeMap<u32, u64>>>,
-}
-
-impl<S, T> PartitionSource for FromBag<S, T>
-where
-    S: Stage + for<'a> Stage<Item<'a> = T>,
-    T: Serialize + DeserializeOwned + Send + Sync + 'static,
-{
-    fn name(&self) -> &str {
-        "from-bag"
-    }
-
-    fn schema(&self) -> SchemaRef {
-        let fields = self
-            .fields
-            .as_ref()
-            .map_or_else(|_| Vec::new(), Clone::clone);
-        Arc::new(Schema::new(fields))
-    }
-
-    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
-        let mistake = |message: &String| Error::invalid(message.clone());
-        let fields = self.fields.as_ref().map_err(mistake)?;
-        let partitions = Box::new(self.bag.partition_stream(graph)?) as Box<dyn BagStream<T>>;
-        let inputs = partitions.inputs().to_vec();
-        let source = Arc::new(BoundBag {
-            partitions,
-            fields: fields.clone(),
-            is_value: self.is_value,
-            rows: Arc::clone(&self.rows),
-        });
-        Ok(Some(Bound { source, inputs }))
-    }
-
+impl<T: Serialize + 'static> PartitionStream<RecordBatch> for Batches<T> {
     fn partition_count(&self) -> u32 {
-        0 // not known before it is bound
+        self.records.partition_count()
     }
 
-    fn stream(
-        &self,
-        _: u32,
-        _: Inputs<'_>,
-        _: &Scan,
-        _: &TaskContext<'_>,
-        _: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        Err(Error::bug("a bag is streamed without a graph"))
+    fn inputs(&self) -> &[LayerId] {
+        self.records.inputs()
     }
 
-    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
-        0
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
+        self.records.deps(partition, first, deps);
     }
 
-    fn outcome(&self) -> Outcome {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        Outcome {
-            rows: rows.values().sum(),
-            ..Outcome::default()
-        }
-    }
-}
-
-impl<T: Serialize + 'static> PartitionSource for BoundBag<T> {
-    fn name(&self) -> &str {
-        "from-bag"
+    fn dep_count(&self, partition: u32) -> usize {
+        self.records.dep_count(partition)
     }
 
-    fn schema(&self) -> SchemaRef {
-        Arc::new(Schema::new(self.fields.clone()))
-    }
-
-    fn partition_count(&self) -> u32 {
-        self.partitions.partition_count()
-    }
-
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
-        self.partitions.deps(partition, 0, deps);
-    }
-
-    fn stream(
-        &self,
-        partition: u32,
-        inputs: Inputs<'_>,
-        scan: &Scan,
-        ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        let mut total = 0u64;
-        let bag = &self.partitions;
-        bag.for_each_batch(partition, inputs, ctx, BATCH_ROWS, &mut |rows, bytes| {
-            total += rows.len() as u64;
-            // the columns that are made of the records, beside them
-            let _lease = ctx.reserve(bytes)?;
-            let batch = match self.is_value {
-                true => {
-                    let values = rows.iter().map(|value| Value { value });
-                    serde_arrow::to_record_batch(&self.fields, &values.collect::<Vec<_>>())
-                }
-                false => serde_arrow::to_record_batch(&self.fields, &rows),
-            };
-            let batch = batch.map_err(Error::failed)?;
-            each(batch.project(&scan.columns).map_err(Error::failed)?)
-        })?;
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.insert(partition, total);
-        Ok(())
-    }
-
-    fn scratch_bytes(&self, partition: u32, _: &Scan) -> u64 {
-        self.partitions.footprint(partition).own_bytes() + (4 << 20)
+    fn footprint(&self, partition: u32) -> Footprint {
+        let reading = self.records.footprint(partition).own_bytes();
+        Footprint::estimated(0).with_scratch(reading + (4 << 20))
     }
 
     fn assumption(&self) -> Option<String> {
@@ -253,6 +157,29 @@ impl<T: Serialize + 'static> PartitionSource for BoundBag<T> {
     }
 
     fn io_bytes(&self, partition: u32) -> IoBytes {
-        self.partitions.io_bytes(partition)
+        self.records.io_bytes(partition)
+    }
+
+    fn for_each(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Result<()> {
+        let mut push = |rows: &[T], bytes| {
+            // the columns that are made of the records, beside them
+            let _lease = ctx.reserve(bytes)?;
+            let batch = match self.is_value {
+                true => {
+                    let values = rows.iter().map(|value| Value { value });
+                    serde_arrow::to_record_batch(&self.fields, &values.collect::<Vec<_>>())
+                }
+                false => serde_arrow::to_record_batch(&self.fields, &rows),
+            };
+            each(batch.map_err(Error::failed)?)
+        };
+        self.records
+            .for_each_batch(partition, inputs, ctx, BATCH_ROWS, &mut push)
     }
 }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use flagstone_common::Result;
+use flagstone_graph::{Graph, PartitionStream};
 use flagstone_io::IntoPaths;
 
 use super::DataFrame;
@@ -15,6 +17,7 @@ use crate::source::csv::CsvOptions;
 use crate::source::json::JsonOptions;
 use crate::source::open::{Format, FrameSource};
 use crate::source::records::Records;
+use crate::source::streamed::Streamed;
 
 impl DataFrame {
     /// The records of JSON-lines files, compressed or not. Patterns may have `*`, `?`, `[...]` and
@@ -149,6 +152,56 @@ impl DataFrame {
     #[track_caller]
     pub fn from_source(source: Arc<dyn PartitionSource>) -> Self {
         Self::make(Operation::Source(FrameSource::Ready(source)))
+    }
+
+    /// The batches that another collection streams: `plan` puts what they are made of into a graph,
+    /// each time the frame is lowered to one, and gives the stream of them there. Batches have the
+    /// columns of `schema`, and at most [`BATCH_ROWS`](crate::BATCH_ROWS) rows.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    /// use flagstone_frame::{DataFrame, Result};
+    /// use flagstone_common::{Error, TaskContext};
+    /// use flagstone_graph::{Flow, Footprint, Inputs, PartitionStream, SerialExecutor, ended};
+    ///
+    /// /// The numbers from 0, ten a partition.
+    /// struct Numbers;
+    ///
+    /// impl PartitionStream<RecordBatch> for Numbers {
+    ///     fn partition_count(&self) -> u32 {
+    ///         4
+    ///     }
+    ///     fn footprint(&self, _: u32) -> Footprint {
+    ///         Footprint::estimated(0).with_scratch(1 << 10)
+    ///     }
+    ///     fn for_each(
+    ///         &self,
+    ///         partition: u32,
+    ///         _: Inputs<'_>,
+    ///         _: &TaskContext<'_>,
+    ///         each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ///     ) -> Result<()> {
+    ///         ended(each(numbers(i64::from(partition) * 10)?))
+    ///     }
+    /// }
+    ///
+    /// fn numbers(start: i64) -> Result<RecordBatch> {
+    ///     let column: ArrayRef = Arc::new(Int64Array::from_iter_values(start..start + 10));
+    ///     RecordBatch::try_from_iter([("n", column)]).map_err(Error::failed)
+    /// }
+    ///
+    /// let schema = numbers(0)?.schema();
+    /// let frame = DataFrame::from_stream("numbers", schema, |_| Ok(Arc::new(Numbers)));
+    /// assert_eq!(frame.filter_sql("n >= 35").count_with(&SerialExecutor)?, 5);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn from_stream<P>(name: impl Into<String>, schema: SchemaRef, plan: P) -> Self
+    where
+        P: Fn(&mut Graph) -> Result<Arc<dyn PartitionStream<RecordBatch>>> + Send + Sync + 'static,
+    {
+        Self::from_source(Arc::new(Streamed::new(name.into(), schema, Arc::new(plan))))
     }
 
     /// Records that can be written as JSON, without a known schema: the first of them propose one,

@@ -12,6 +12,7 @@ pub(crate) mod json;
 pub(crate) mod open;
 pub(crate) mod parquet;
 pub(crate) mod records;
+pub(crate) mod streamed;
 pub(crate) mod text;
 
 use std::collections::HashMap;
