@@ -116,7 +116,7 @@ impl SessionBuilder {
     ///     }
     /// }
     /// let session = Session::builder().memory("64 MiB").observer(std::sync::Arc::new(Print)).build()?;
-    /// session.compute(&flagstone::Array::<f64>::ones(&[10]).sum())?;
+    /// session.compute(&flagstone::Array::<f64>::ones(&[10]).sum(..))?;
     /// # Ok::<(), flagstone_common::Error>(())
     /// ```
     pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
@@ -132,7 +132,7 @@ impl SessionBuilder {
     /// let token = CancelToken::new();
     /// let session = Session::builder().memory("64 MiB").cancel_token(token.clone()).build()?;
     /// token.cancel();
-    /// let error = session.compute(&Array::<f64>::ones(&[10]).sum()).unwrap_err();
+    /// let error = session.compute(&Array::<f64>::ones(&[10]).sum(..)).unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Cancelled);
     /// # Ok::<(), flagstone_common::Error>(())
     /// ```

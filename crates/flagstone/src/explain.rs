@@ -81,7 +81,7 @@ impl Explanation {
     /// ```
     /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum())?;
+    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum(..))?;
     /// assert!(plan.program().task_count() > 0);
     /// # Ok::<(), flagstone_common::Error>(())
     /// ```
@@ -94,7 +94,7 @@ impl Explanation {
     /// ```
     /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum())?;
+    /// let plan = session.explain(&Array::<f64>::ones(&[1000, 1000]).sum(..))?;
     /// assert!(plan.certificate().peak_bytes() <= session.budget_bytes());
     /// # Ok::<(), flagstone_common::Error>(())
     /// ```

@@ -262,8 +262,8 @@ impl Session {
     /// ```
     /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
-    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum(..))?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum(..))?;
     /// assert!(session.stats().tasks > session.last_stats().tasks);
     /// # Ok::<(), flagstone_common::Error>(())
     /// ```
@@ -276,7 +276,7 @@ impl Session {
     /// ```
     /// use flagstone::{Array, Session};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum(..))?;
     /// assert!(session.last_stats().ledger_peak_bytes <= session.budget_bytes());
     /// # Ok::<(), flagstone_common::Error>(())
     /// ```
@@ -289,7 +289,7 @@ impl Session {
     /// ```
     /// use flagstone::{Array, Session, write_chrome_trace};
     /// let session = Session::builder().memory("64 MiB").build()?;
-    /// session.compute(&Array::<f64>::ones(&[10]).sum())?;
+    /// session.compute(&Array::<f64>::ones(&[10]).sum(..))?;
     /// let mut json = Vec::new();
     /// write_chrome_trace(&session.trace(), &mut json)?;
     /// assert!(json.starts_with(b"{"));

@@ -139,7 +139,7 @@ pub trait Merge: Send + Sync + 'static {
 ///
 /// use flagstone_common::{Result, TaskContext};
 /// use flagstone_graph::{
-///     Block, Execute, Explicit, Footprint, Graph, Inputs, Merge, SerialExecutor, push_tree,
+///     Block, Execute, Footprint, Graph, Inputs, Merge, SerialExecutor, push_tree,
 /// };
 ///
 /// struct Adding;
@@ -165,7 +165,7 @@ pub trait Merge: Send + Sync + 'static {
 /// #     }
 /// # }
 /// let mut graph = Graph::new();
-/// let numbers = graph.push(Arc::new(Numbers), &[]);     // a layer of the blocks 0 to 9
+/// let numbers = graph.push(Numbers, &[]);     // a layer of the blocks 0 to 9
 /// let sum = push_tree(&mut graph, numbers, "add", Location::caller(), &Arc::new(Adding), 4);
 /// let blocks = SerialExecutor.execute(&graph, &[sum])?.remove(0);
 /// assert_eq!(blocks[0].value_ref::<u64>(), Some(&45));
