@@ -439,3 +439,46 @@ fn what_fits_in_half_of_the_budget_is_not_written() {
         }
     }
 }
+
+#[test]
+fn data_that_stays_in_memory_needs_no_spill_directory() {
+    let nowhere = Faults {
+        cannot_create: true,
+        ..Faults::default()
+    };
+    let session = Arc::new(nowhere).session(256 << 20, 2);
+    // a hundred kilobytes a source
+    let bag = Bag::range(0..20_000, 6).map(|i| format!("key {}", mixed(i)));
+    let counts = bag.frequencies().count();
+    assert_eq!(counts.compute_with(&session).unwrap(), 20_000);
+    let sorted = bag.sort_by(String::clone).count();
+    assert_eq!(sorted.compute_with(&session).unwrap(), 20_000);
+}
+
+#[test]
+fn a_disk_that_stays_full_is_told_as_such_and_ends_every_run() {
+    let bag = Bag::range(0..KEYS, 3).map(|i| (mixed(i) % 5000, format!("key {}", mixed(i))));
+    let groups = bag
+        .groupby(|(key, _)| *key)
+        .map(|(_, rows)| rows.len() as u64);
+    let items = [
+        bag.distinct().count(),
+        bag.sort_by(|(_, text)| text.clone()).count(),
+        groups.sum::<u64>(),
+    ];
+    for item in items {
+        let faults = Faults {
+            fail_write: 1,
+            stays_full: true,
+            ..Faults::default()
+        };
+        let session = Arc::new(faults).session(5 << 20, 2);
+        for _ in 0..2 {
+            let error = item.compute_with(&session).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::OutOfDisk, "{error:?}");
+            assert_eq!(session.spilled_bytes(), 0);
+        }
+        // what fits needs no disk
+        assert_eq!(bag.take(3).compute_with(&session).unwrap().len(), 3);
+    }
+}

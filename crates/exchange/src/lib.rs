@@ -15,7 +15,8 @@
 //!    crate never writes a file of its own.
 //! 2. Shards are ranges of a fixed hash, and ranges of ranks follow from samples at fixed places of
 //!    the data: neither follows from the budget or the threads.
-//! 3. What was read by all who read it is given back ([`Part`]), not at the end of the run.
+//! 3. What was read by all who read it is given back ([`Part`]), not at the end of the run; but for
+//!    blocks of runs at the cuts of ranges, and pieces of a task that was run again.
 //! 4. What the barrier collects of a source is a list of pieces and a few bytes that were not worth
 //!    writing: less of each, the more sources there are.
 //!

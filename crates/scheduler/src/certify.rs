@@ -229,8 +229,13 @@ pub(crate) fn certify(
         certificate.written_bytes += io.written;
         let deps = program.dependencies(task);
         let mut held = footprint.own_bytes().saturating_add(unspillable);
+        let mut seen = hashbrown::HashSet::new();
         for (i, dep) in deps.iter().enumerate() {
-            if deps.len() < 64 && deps[..i].contains(dep) {
+            let again = match deps.len() < 64 {
+                true => deps[..i].contains(dep),
+                false => !seen.insert(*dep),
+            };
+            if again {
                 continue;
             }
             let input = sizes[dep.index()];

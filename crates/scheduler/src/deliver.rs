@@ -184,7 +184,9 @@ impl Shared {
                         }
                         Room::None => {
                             let total = core.output_bytes(id);
-                            break Err(Error::large_result(total, self.ledger.budget()));
+                            let full = core.spill_error.take();
+                            let large = || Error::large_result(total, self.ledger.budget());
+                            break Err(full.unwrap_or_else(large));
                         }
                     }
                 }

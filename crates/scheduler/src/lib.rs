@@ -10,8 +10,9 @@
 //!    another task. When it must grow it may evict, and if that is not enough it gives everything
 //!    back and is run again alone.
 //! 3. **Head of the order.** If the lowest ready rank cannot be admitted, nothing after it starts.
-//! 4. **Eviction by furthest next use**, clean before dirty, using only I/O buffers that were
-//!    leased when the session began.
+//! 4. **Eviction by furthest next use**, clean before dirty, and pages of scratch files before dirty
+//!    blocks, using only I/O buffers: those of blocks were leased when the session began, one of 64 KiB
+//!    for each thread that writes or reads pages is within the published constant.
 //! 5. **Checked first.** A program is refused before it runs when its largest task and what cannot
 //!    be spilled beside it do not fit ([`Certificate`]).
 //!
@@ -22,8 +23,8 @@
 //! An output that is unmovable may be made before lower ranks have finished only if these, as the
 //! certificate counts them, still fit beside all such outputs (`Run::may_be_early`).
 //!
-//! *Suppose nothing is running.* Then nothing is pinned, so every movable block can be evicted
-//! (rule 4 needs no new memory), leaving the data budget less the unmovable blocks. Ranks are
+//! *Suppose nothing is running.* Then nothing is pinned, so every movable block and every
+//! page can be evicted (rule 4 needs no new memory), leaving the data budget less the unmovable blocks. Ranks are
 //! topological, so the lowest unfinished rank is ready: its inputs are finished. By rule 5 it
 //! fits, and by rule 3 nothing is tried before it. So it is admitted.
 //!

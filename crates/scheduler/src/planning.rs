@@ -119,12 +119,16 @@ impl Planned<'_> {
             shared.check_cancelled()?;
             let reserved: u64 = core.runs.values().map(Run::reserved_bytes).sum();
             let id = core.next_run;
-            if reserved + core.planned_bytes + bytes <= shared.capacity
-                && matches!(shared.room_for_program(&mut core, id, bytes), Room::Granted)
-            {
-                core.planned_bytes += bytes;
-                self.leased.set(self.leased.get() + bytes);
-                return Ok(());
+            if reserved + core.planned_bytes + bytes <= shared.capacity {
+                let room = shared.room_for_program(&mut core, id, bytes);
+                if matches!(room, Room::Granted) {
+                    core.planned_bytes += bytes;
+                    self.leased.set(self.leased.get() + bytes);
+                    return Ok(());
+                }
+                if let Some(error) = Shared::full_disk(&mut core, &room) {
+                    return Err(error);
+                }
             }
             shared.done.wait_for(&mut core, Duration::from_millis(20));
         }

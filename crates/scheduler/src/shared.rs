@@ -1,6 +1,6 @@
 //! What workers, I/O threads and handles of one session share, and how computations wait in it.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::cancel::CancelToken;
 use crate::certify::Certificate;
 use crate::fixed::Fixed;
 use crate::memory::ledger::Ledger;
-use crate::run::core::Core;
+use crate::run::core::{Core, Garbage};
 use crate::run::eviction::{Needy, Room};
 use crate::run::task_run::{Run, RunShared};
 use crate::run::worker;
@@ -48,6 +48,9 @@ pub(crate) struct Shared {
     pub(crate) epoch: Instant,
     pub(crate) fuse: bool,
     pub(crate) finished: Mutex<Finished>,
+    /// Threads that drop blocks and extents outside the lock, and whether somebody waits for them.
+    dropping: AtomicUsize,
+    waits_for_drops: AtomicBool,
     /// When the ledger was last sampled for the trace.
     pub(crate) sampled_ns: AtomicU64,
 }
@@ -111,6 +114,8 @@ impl Shared {
             epoch: Instant::now(),
             fuse,
             finished: Mutex::default(),
+            dropping: AtomicUsize::new(0),
+            waits_for_drops: AtomicBool::new(false),
             sampled_ns: AtomicU64::new(0),
         })
     }
@@ -230,8 +235,34 @@ impl Shared {
                     core = self.core.lock();
                 }
             }
-            let garbage = std::mem::take(&mut core.garbage);
-            MutexGuard::unlocked(&mut core, || drop(garbage));
+            let garbage = self.take_garbage(&mut core);
+            MutexGuard::unlocked(&mut core, || self.drop_garbage(garbage));
+        }
+    }
+
+    /// What is to be dropped outside the lock, by [`drop_garbage`](Self::drop_garbage): whoever waits
+    /// for a run to be quiet waits for that, too.
+    pub(crate) fn take_garbage(&self, core: &mut Core) -> Garbage {
+        self.drops_begin();
+        std::mem::take(&mut core.garbage)
+    }
+
+    pub(crate) fn drops_begin(&self) {
+        self.dropping.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn drop_garbage(&self, garbage: Garbage) {
+        drop(garbage);
+        self.dropped();
+    }
+
+    /// What was taken by `take_garbage` is gone.
+    pub(crate) fn dropped(&self) {
+        self.dropping.fetch_sub(1, Ordering::AcqRel);
+        if self.waits_for_drops.load(Ordering::Acquire) {
+            // under the lock, so that who is about to wait is not missed
+            let _core = self.core.lock();
+            self.done.notify_all();
         }
     }
 
@@ -254,13 +285,14 @@ impl Shared {
             let runs: u64 = core.runs.values().map(Run::reserved_bytes).sum();
             let reserved = runs + core.planned_bytes;
             let fits = reserved + minimum + program_bytes <= self.capacity;
-            if fits
-                && matches!(
-                    self.room_for_program(&mut core, id, program_bytes),
-                    Room::Granted
-                )
-            {
-                break;
+            if fits {
+                let room = self.room_for_program(&mut core, id, program_bytes);
+                if matches!(room, Room::Granted) {
+                    break;
+                }
+                if let Some(error) = Self::full_disk(&mut core, &room) {
+                    return Err(error);
+                }
             }
             self.done.wait_for(&mut core, Duration::from_millis(20));
         }
@@ -281,21 +313,28 @@ impl Shared {
         id: u64,
         bytes: u64,
     ) -> Room {
-        let room = core.room_now(
-            &self.ledger,
-            bytes,
-            Needy {
-                run: id,
-                after: None,
-                older: true,
-            },
-        );
-        match room {
-            Room::Write(job) => {
-                MutexGuard::unlocked(core, || worker::serve(self, self.threads, job));
-                Room::WaitForIo
+        let needy = Needy {
+            run: id,
+            after: None,
+            older: true,
+        };
+        loop {
+            match core.room_now(&self.ledger, bytes, needy) {
+                Room::Write(job) => {
+                    MutexGuard::unlocked(core, || worker::serve(self, self.threads, job));
+                }
+                room => return room,
             }
-            room => room,
+        }
+    }
+
+    /// Why nothing will ever be free: nothing is under way, and the disk did not take what should
+    /// have left. The next attempt tries it again.
+    pub(crate) fn full_disk(core: &mut Core, room: &Room) -> Option<Error> {
+        let nothing = core.running == 0 && core.io_running == 0;
+        match room {
+            Room::None if nothing => core.spill_error.take(),
+            _ => None,
         }
     }
 
@@ -344,13 +383,16 @@ impl Shared {
         self.remove(id);
     }
 
+    /// Waits until a run has ended and the disk is as it was before: blocks under way to or from it
+    /// belong to the run, and so do those that are being dropped.
     pub(crate) fn wait_until_quiet(&self, id: u64) {
+        self.waits_for_drops.store(true, Ordering::Release);
         self.wait_until(id, |core| {
-            // blocks under way to or from the disk still belong to the run
-            core.runs
-                .get(&id)
-                .is_none_or(|run| run.finished && run.io == 0)
+            let run = core.runs.get(&id);
+            run.is_none_or(|run| run.finished && run.io == 0)
+                && self.dropping.load(Ordering::Acquire) == 0
         });
+        self.waits_for_drops.store(false, Ordering::Release);
     }
 
     pub(crate) fn stop(&self, id: u64) {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use flagstone_common::Error;
+use flagstone_common::{Error, ErrorKind};
 use flagstone_graph::Block;
 
 use super::eviction::IoJob;
@@ -123,9 +123,17 @@ impl Core {
             return;
         };
         self.running -= batch.claims.len();
-        for (claim, outcome) in batch.claims.drain(..).zip(batch.outcomes.drain(..)) {
+        for (claim, mut outcome) in batch.claims.drain(..).zip(batch.outcomes.drain(..)) {
             if claim.alone {
                 self.exclusive = false;
+            }
+            // what it needed could not be freed because the disk did not take it
+            let is_needy = |error: &Error| error.kind() == ErrorKind::NeedsMemory;
+            if claim.alone
+                && outcome.result.as_ref().err().is_some_and(is_needy)
+                && let Some(error) = self.spill_error.take()
+            {
+                outcome.result = Err(error);
             }
             run.complete(shared, ledger, worker, &claim, outcome, &mut self.garbage);
         }
@@ -134,11 +142,6 @@ impl Core {
         let due = if batch.is_slow() { 1 } else { DELIVERIES };
         self.news |= run.finished || run.delivery.len() >= due;
         batch.backlog = run.delivery.len() >= BACKLOG;
-    }
-
-    /// Whether any run has ended that nobody has removed.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.runs.values().any(|run| run.finished)
     }
 
     /// Whether any run has blocks to hand over or has ended.

@@ -33,7 +33,7 @@ pub(crate) enum IoJob {
         rank: u32,
         extent: Arc<Extent>,
     },
-    /// A page of a scratch file.
+    /// Pages of scratch files.
     Page(Leaving),
 }
 
@@ -82,7 +82,8 @@ impl Core {
             if ledger.free() + self.spilling_bytes >= need {
                 return false;
             }
-            let Some(victim) = self.choose_victim(needy) else {
+            let missing = need.saturating_sub(ledger.free() + self.spilling_bytes);
+            let Some(victim) = self.choose_victim(needy, missing) else {
                 // pages of a file that is gone may have been let go meanwhile
                 return ledger.grant(need).is_ok();
             };
@@ -102,7 +103,8 @@ impl Core {
             if self.spilling_bytes > 0 && ledger.free() + self.spilling_bytes >= need {
                 return Room::WaitForIo;
             }
-            match self.choose_victim(needy) {
+            let missing = need.saturating_sub(ledger.free());
+            match self.choose_victim(needy, missing) {
                 None if self.io_running > 0 => return Room::WaitForIo,
                 None if ledger.grant(need).is_ok() => return Room::Granted,
                 None => return Room::None,
@@ -115,9 +117,9 @@ impl Core {
         }
     }
 
-    /// What is dropped without writing goes first, then pages of scratch files, whose readers come
-    /// after all that run now, then blocks that have to be written.
-    fn choose_victim(&mut self, needy: Needy) -> Option<Victim> {
+    /// What is dropped without writing goes first, then pages of scratch files, which are mostly read
+    /// by tasks that come after those that run now, then blocks that have to be written.
+    fn choose_victim(&mut self, needy: Needy, missing: u64) -> Option<Victim> {
         let may_write = self.spill_error.is_none();
         let (mut dirty, mut glance) = (may_write, false);
         if may_write && !self.pages.is_empty() {
@@ -130,7 +132,7 @@ impl Core {
         if !glance {
             return None;
         }
-        match self.pages.leaving() {
+        match self.pages.leaving(missing.max(1)) {
             Some(page) => Some(Victim::Page(page)),
             None => self.choose_block(needy, may_write, false).map(block),
         }
@@ -162,9 +164,10 @@ impl Core {
             Victim::Page(page) => {
                 self.spilling_bytes += page.bytes();
                 self.io_running += 1;
-                let (id, _) = page.task();
-                if let Some(run) = self.runs.get_mut(&id) {
-                    run.io += 1;
+                for (id, _) in page.tasks() {
+                    if let Some(run) = self.runs.get_mut(&id) {
+                        run.io += 1;
+                    }
                 }
                 return Some(IoJob::Page(page));
             }
@@ -180,11 +183,13 @@ impl Core {
         self.start_write(id, rank, false)
     }
 
-    /// A page was written and is gone, or could not be written.
-    pub(crate) fn page_done(&mut self, id: u64, bytes: u64, result: Result<(), Error>) {
+    /// Pages of these runs' files were written and are gone, or could not be written.
+    pub(crate) fn pages_done(&mut self, runs: &[u64], bytes: u64, result: Result<(), Error>) {
         self.io_running -= 1;
-        if let Some(run) = self.runs.get_mut(&id) {
-            run.io -= 1;
+        for id in runs {
+            if let Some(run) = self.runs.get_mut(id) {
+                run.io -= 1;
+            }
         }
         self.spilling_bytes -= bytes;
         if let Err(error) = result {

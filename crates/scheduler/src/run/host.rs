@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use flagstone_common::{Account, Counter, Qualities, Quality, Result, ScratchFile, TaskHost};
+use flagstone_common::{
+    Account, Counter, Error, Qualities, Quality, Result, ScratchFile, TaskHost,
+};
 use parking_lot::Mutex;
 
 use super::task_run::RunShared;
@@ -159,7 +161,12 @@ impl TaskHost for Host<'_> {
             rank: self.rank,
             scratched: Arc::clone(&self.run.scratched),
         };
-        let store = self.shared.spill_store()?;
-        Ok(Box::new(Scratch::new(store, &self.shared.pages, opener)))
+        let shared = Arc::downgrade(self.shared);
+        let open_store = Box::new(move || {
+            let shared = shared.upgrade().ok_or_else(Error::cancelled)?;
+            shared.spill_store().cloned()
+        });
+        let scratch = Scratch::new(open_store, &self.shared.pages, opener);
+        Ok(Box::new(scratch))
     }
 }

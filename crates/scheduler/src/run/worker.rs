@@ -5,8 +5,6 @@ use std::sync::Arc;
 use flagstone_common::{Error, Result, TaskContext, catch};
 use flagstone_graph::{Block, Inputs, TaskId};
 
-use parking_lot::MutexGuard;
-
 use super::admission::Claim;
 use super::core::{Core, Garbage};
 use super::eviction::IoJob;
@@ -61,11 +59,6 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
         if !batch.claims.is_empty() {
             core.complete(&shared.ledger, worker, &mut batch);
         }
-        if !core.garbage.is_empty() && core.has_ended() {
-            // whoever is told that a run has ended finds the disk as it was before
-            let garbage = std::mem::take(&mut core.garbage);
-            MutexGuard::unlocked(&mut core, || drop(garbage));
-        }
         let claimed = loop {
             if core.shutdown {
                 return;
@@ -90,10 +83,17 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
         if core.idle > core.lent && core.runs.values().any(|run| run.queue.len() > 0) {
             shared.wake.notify_one();
         }
-        std::mem::swap(&mut core.garbage, &mut batch.garbage);
+        let drops = !core.garbage.is_empty();
+        if drops {
+            std::mem::swap(&mut core.garbage, &mut batch.garbage);
+            shared.drops_begin();
+        }
         let waited = std::mem::take(&mut core.waited);
         drop(core);
-        batch.garbage.clear();
+        if drops {
+            batch.garbage.clear();
+            shared.dropped();
+        }
         if std::mem::take(&mut batch.backlog) {
             // on a machine with as many workers as cores the submitter may not get a turn
             std::thread::yield_now();
@@ -142,7 +142,16 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
         // inputs are dropped here, not under the lock
         inputs.iter_mut().for_each(|input| drop(input.take()));
         let end_ns = shared.now_ns();
-        let granted = host.granted();
+        let mut granted = host.granted();
+        // a block larger than what was granted may make others leave: not under the lock
+        if let Ok(block) = &result
+            && block.nbytes() > granted
+        {
+            let missing = block.nbytes() - granted;
+            if shared.grow(run.id, claim.rank, missing).is_ok() {
+                granted += missing;
+            }
+        }
         batch.events.push(Event {
             kind: EventKind::Task,
             thread: worker as u16,
@@ -287,11 +296,12 @@ pub(crate) fn serve(shared: &Shared, thread: usize, job: IoJob) {
             finish_io(shared, core);
         }
         IoJob::Page(page) => {
-            (run, rank) = page.task();
+            let runs: Vec<u64> = page.tasks().map(|(run, _)| run).collect();
+            (run, rank) = page.tasks().next().unwrap_or_default();
             (kind, bytes) = (EventKind::Spill, page.bytes());
             let result = catch(|| page.write());
             let mut core = shared.core.lock();
-            core.page_done(run, bytes, result);
+            core.pages_done(&runs, bytes, result);
             finish_io(shared, core);
         }
     }
@@ -309,10 +319,10 @@ pub(crate) fn serve(shared: &Shared, thread: usize, job: IoJob) {
 }
 
 fn finish_io(shared: &Shared, mut core: parking_lot::MutexGuard<'_, Core>) {
-    let garbage = std::mem::take(&mut core.garbage);
+    let garbage = shared.take_garbage(&mut core);
     shared.wake.notify_all();
     shared.done.notify_all();
     shared.io_done.notify_all();
     drop(core);
-    drop(garbage);
+    shared.drop_garbage(garbage);
 }

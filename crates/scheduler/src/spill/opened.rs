@@ -1,7 +1,6 @@
 //! What is on disk of a scratch file: its pages are sealed when they are written, and opened when
 //! they are read.
 
-use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,7 +19,9 @@ const AT_ONCE: u64 = 16 * PAGE as u64;
 /// What of a scratch file its pages need, too.
 pub(crate) struct Opened {
     pub(super) number: u64,
-    pub(super) store: Arc<SpillStore>,
+    /// Opened by whoever writes first: what stays in memory needs no spill directory.
+    pub(super) store: OnceLock<Arc<SpillStore>>,
+    pub(super) open_store: Box<OpenStore>,
     pub(super) pages: Arc<Pages<Opened>>,
     pub(super) opener: Opener,
     /// Made when something is written.
@@ -30,6 +31,9 @@ pub(crate) struct Opened {
     /// Of the quota.
     pub(super) claimed_bytes: AtomicU64,
 }
+
+/// Opens the spill directory.
+pub(crate) type OpenStore = dyn Fn() -> Result<Arc<SpillStore>> + Send + Sync;
 
 /// The task that opened a scratch file.
 pub(crate) struct Opener {
@@ -51,12 +55,22 @@ impl Opened {
         Home { file, start }
     }
 
+    fn store(&self) -> Result<&Arc<SpillStore>> {
+        match self.store.get() {
+            Some(store) => Ok(store),
+            None => {
+                let opened = (self.open_store)()?;
+                Ok(self.store.get_or_init(|| opened))
+            }
+        }
+    }
+
     /// The file, made by whoever writes first.
     fn file(&self) -> Result<&dyn SpillFile> {
         if self.file.get().is_none() {
             let _making = self.making.lock();
             if self.file.get().is_none() {
-                let made = self.store.create()?;
+                let made = self.store()?.create()?;
                 // nobody else sets it, under the lock
                 let _ = self.file.set(made);
             }
@@ -66,10 +80,10 @@ impl Opened {
     }
 
     pub(super) fn write(&self, start: u64, bytes: &[u8]) -> Result<()> {
-        let file = self.file()?;
+        let (file, store) = (self.file()?, self.store()?);
         let sealed_bytes = sealed_len(bytes.len() as u64);
-        let failed = |error| self.store.error("write to", error);
-        self.store.claim(sealed_bytes).map_err(failed)?;
+        let failed = |error| store.error("write to", error);
+        store.claim(sealed_bytes).map_err(failed)?;
         self.claimed_bytes
             .fetch_add(sealed_bytes, Ordering::Relaxed);
         let mut pages = Vec::with_capacity(sealed_bytes.min(AT_ONCE) as usize);
@@ -93,10 +107,20 @@ impl Opened {
     pub(super) fn give_back(&self, start: u64, len: u64) {
         let bytes = sealed_len(len);
         if let Some(file) = self.file.get() {
-            file.punch(start, bytes);
+            // parts of blocks would only be written over with zeros
+            let block = PAGE as u64;
+            let (from, to) = (
+                start.next_multiple_of(block),
+                (start + bytes) / block * block,
+            );
+            if from < to {
+                file.punch(from, to - from);
+            }
         }
-        self.store.give_back(bytes);
-        self.claimed_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(store) = self.store.get() {
+            store.give_back(bytes);
+            self.claimed_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn read(
@@ -105,7 +129,7 @@ impl Opened {
         wanted: Range<u64>,
         mut buffer: &mut [u8],
     ) -> Result<()> {
-        let file = self.file()?;
+        let (file, store) = (self.file()?, self.store()?);
         let mut from = wanted.start;
         let step = AT_ONCE / PAGE as u64 * PAYLOAD as u64;
         while from < wanted.end {
@@ -113,7 +137,7 @@ impl Opened {
             let pages = Sealed::of(range.start, range.len, from..end);
             let mut sealed = vec![0; pages.len];
             retry(|| file.read_exact_at(&mut sealed, pages.offset))
-                .map_err(|error| self.store.error("read from", error))?;
+                .map_err(|error| store.error("read from", error))?;
             let (own, rest) = std::mem::take(&mut buffer).split_at_mut((end - from) as usize);
             pages.open(&sealed, own).map_err(|at| self.wrong(at))?;
             (buffer, from) = (rest, end);
@@ -125,19 +149,25 @@ impl Opened {
         let message = format!(
             "the bytes at offset {offset} of a file in {} did not read back as they were written: \
              their checksum differs",
-            self.store.describe()
+            self.store
+                .get()
+                .map_or_else(String::new, |store| store.describe())
         );
         Error::new(ErrorKind::Spill, message)
     }
 
     pub(super) fn beyond(&self) -> Error {
-        let error = io::Error::from(io::ErrorKind::UnexpectedEof);
-        self.store.error("read from", error)
+        Error::new(
+            ErrorKind::Spill,
+            "a scratch file is read where nothing was written",
+        )
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.store.give_back(*self.claimed_bytes.get_mut());
+        if let Some(store) = self.store.get() {
+            store.give_back(*self.claimed_bytes.get_mut());
+        }
     }
 }

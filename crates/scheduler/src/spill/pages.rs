@@ -2,7 +2,7 @@
 //!
 //! A range that is appended gets its place in the file at once, and is written there only when its
 //! memory is needed for something else. Until then it is a *page*: charged to the ledger, readable, and
-//! a victim for eviction like a block. Pages need no memory to leave it, and nobody holds one for longer
+//! a victim for eviction like a block. Pages need no memory of the budget to leave it, and nobody holds one for longer
 //! than it takes to copy from it, so all of them can always go.
 //!
 //! ```text
@@ -22,6 +22,8 @@ use parking_lot::Mutex;
 
 use crate::memory::ledger::Ledger;
 
+/// Pages leave together until there are so many bytes.
+const AT_ONCE: u64 = 1 << 20;
 /// What a page takes beside its bytes: itself and its entries in two trees.
 const ENTRY_BYTES: u64 = 192;
 
@@ -114,13 +116,25 @@ impl<F> Pages<F> {
         held.pages.get(&home).map(|(page, _)| Arc::clone(page))
     }
 
-    /// The page that is read last. It stays a page until [`written`](Self::written) or
-    /// [`kept`](Self::kept) is told of it.
-    pub(super) fn victim(&self) -> Option<(Home, Arc<Page<F>>)> {
-        let mut held = self.held.lock();
-        let (_, home) = held.victims.pop_last()?;
-        let (page, _) = held.pages.get(&home)?;
-        Some((home, Arc::clone(page)))
+    /// The pages that are read last, of so many bytes and [`AT_ONCE`] at most, one at least if there
+    /// is any. They stay pages until [`written`](Self::written) or [`kept`](Self::kept) is told of them.
+    pub(super) fn victims(&self, bytes: u64) -> Vec<(Home, Arc<Page<F>>)> {
+        let held = &mut *self.held.lock();
+        let (mut found, mut left) = (Vec::new(), bytes.min(AT_ONCE));
+        while left > 0
+            && let Some((_, home)) = held.victims.pop_last()
+        {
+            if let Some((page, _)) = held.pages.get(&home) {
+                left = left.saturating_sub(page.charge);
+                found.push((home, Arc::clone(page)));
+            }
+        }
+        found
+    }
+
+    /// Whether somebody may still read a page.
+    pub(super) fn holds(&self, home: Home) -> bool {
+        self.held.lock().pages.contains_key(&home)
     }
 
     /// A page is on disk now; whether anybody still wants it there.
@@ -144,14 +158,17 @@ impl<F> Pages<F> {
 
     /// Lets go of all pages of a file.
     pub(super) fn remove_file(&self, file: u64) {
-        let held = &mut *self.held.lock();
+        const PAGES_A_LOCK: usize = 64;
         let first = Home { file, start: 0 };
-        // under the lock: whoever finds no victim here finds the room of those that are gone
-        while let Some((&home, _)) = held.pages.range(first..).next() {
-            if home.file != file {
-                return;
+        loop {
+            // under the lock: whoever finds no victim here finds the room of those that are gone
+            let held = &mut *self.held.lock();
+            for _ in 0..PAGES_A_LOCK {
+                match held.pages.range(first..).next() {
+                    Some((&home, _)) if home.file == file => held.remove(home),
+                    _ => return,
+                };
             }
-            held.remove(home);
         }
     }
 }
@@ -188,22 +205,23 @@ mod tests {
         );
         let charge = 1000 + ENTRY_BYTES;
         assert_eq!(ledger.granted(), 4 * charge);
-        let (first, page) = pages.victim().unwrap();
+        let victim = || pages.victims(1).pop();
+        let (first, page) = victim().unwrap();
         assert_eq!((first, page.charge), (home(2, 1000), charge));
         assert_eq!(page.bytes(), [2; 1000]);
         drop(page);
         // still there to be read until it is written
         assert!(pages.get(first).is_some() && pages.written(first));
         assert!(pages.get(first).is_none());
-        let (second, _) = pages.victim().unwrap();
+        let (second, _) = victim().unwrap();
         assert_eq!(second, home(1, 1000));
         pages.kept(second);
-        assert_eq!(pages.victim().unwrap().0, second);
+        assert_eq!(victim().unwrap().0, second);
         // freed while it is written: nobody wants it on the disk
         pages.remove_file(1);
         assert!(!pages.written(second));
         assert_eq!(ledger.granted(), charge);
-        assert!(pages.remove(home(2, 0)) && pages.victim().is_none());
+        assert!(pages.remove(home(2, 0)) && victim().is_none());
         assert_eq!(ledger.granted(), 0);
     }
 }

@@ -15,30 +15,27 @@ use std::sync::{Arc, OnceLock};
 use flagstone_common::{Result, ScratchFile, ScratchRange};
 use parking_lot::Mutex;
 
-use super::opened::{Opened, Opener};
+use super::opened::{OpenStore, Opened, Opener};
 use super::pages::{Home, Page, Pages};
 use super::sealed::sealed_len;
-use super::store::SpillStore;
 
 /// A scratch file, as its owner holds it.
 pub(crate) struct Scratch(Arc<Opened>);
 
-/// A page that has to go to the disk.
-pub(crate) struct Leaving {
-    home: Home,
-    page: Arc<Page<Opened>>,
-}
+/// Pages that have to go to the disk; at least one.
+pub(crate) struct Leaving(Vec<(Home, Arc<Page<Opened>>)>);
 
 impl Scratch {
     pub(crate) fn new(
-        store: &Arc<SpillStore>,
+        open_store: Box<OpenStore>,
         pages: &Arc<Pages<Opened>>,
         opener: Opener,
     ) -> Scratch {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Scratch(Arc::new(Opened {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
-            store: Arc::clone(store),
+            store: OnceLock::new(),
+            open_store,
             pages: Arc::clone(pages),
             opener,
             file: OnceLock::new(),
@@ -95,38 +92,42 @@ impl Drop for Scratch {
 }
 
 impl Pages<Opened> {
-    /// The page that is to go first, to be written.
-    pub(crate) fn leaving(&self) -> Option<Leaving> {
-        let (home, page) = self.victim()?;
-        Some(Leaving { home, page })
+    /// The pages that are to go first, of about so many bytes, to be written.
+    pub(crate) fn leaving(&self, bytes: u64) -> Option<Leaving> {
+        let pages = self.victims(bytes);
+        (!pages.is_empty()).then_some(Leaving(pages))
     }
 }
 
 impl Leaving {
-    /// What is free when it has gone.
+    /// What is free when they have gone.
     pub(crate) fn bytes(&self) -> u64 {
-        self.page.charge
+        self.0.iter().map(|(_, page)| page.charge).sum()
     }
 
-    /// The run and the task whose file it belongs to.
-    pub(crate) fn task(&self) -> (u64, u32) {
-        let opener = &self.page.file.opener;
-        (opener.run, opener.rank)
+    /// The runs and the tasks whose files they belong to.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (u64, u32)> {
+        let openers = self.0.iter().map(|(_, page)| &page.file.opener);
+        openers.map(|opener| (opener.run, opener.rank))
     }
 
-    /// Writes it and lets it go. Where that fails it stays.
+    /// Writes them and lets them go. Where that fails they stay.
     pub(crate) fn write(self) -> Result<()> {
-        let Leaving { home, page } = self;
-        let file = &page.file;
-        if let Err(error) = file.write(home.start, page.bytes()) {
-            file.pages.kept(home);
-            return Err(error);
+        let mut result = Ok(());
+        for (home, page) in self.0 {
+            let file = &page.file;
+            // nobody wants what was freed meanwhile
+            if result.is_ok() && file.pages.holds(home) {
+                result = file.write(home.start, page.bytes());
+                if result.is_ok() && !file.pages.written(home) {
+                    file.give_back(home.start, page.bytes().len() as u64);
+                }
+            }
+            if result.is_err() {
+                file.pages.kept(home);
+            }
         }
-        if !file.pages.written(home) {
-            // it was freed meanwhile
-            file.give_back(home.start, page.bytes().len() as u64);
-        }
-        Ok(())
+        result
     }
 }
 
@@ -232,7 +233,9 @@ mod tests {
             rank: 0,
             scratched: Arc::clone(&scratched),
         };
-        let file = Scratch::new(&store, &pages, opener);
+        let opened = Arc::clone(&store);
+        let open = Box::new(move || Ok(Arc::clone(&opened)));
+        let file = Scratch::new(open, &pages, opener);
         Fixture {
             ledger,
             store,
@@ -256,11 +259,11 @@ mod tests {
     fn a_page_that_cannot_be_written_stays() {
         let own = fixture(Full, 100_000);
         let range = own.file.append(&[7; 5000], 0).unwrap();
-        assert!(own.pages.leaving().unwrap().write().is_err());
+        assert!(own.pages.leaving(1).unwrap().write().is_err());
         let mut buffer = [0; 10];
         own.file.read(range, 4990, &mut buffer).unwrap();
         assert_eq!(buffer, [7; 10]);
-        assert!(own.pages.leaving().is_some());
+        assert!(own.pages.leaving(1).is_some());
     }
 
     #[test]
@@ -302,7 +305,7 @@ mod tests {
             check();
             let before = own.scratched.written.load(Ordering::Relaxed);
             assert_eq!(before == 0, capacity == 1 << 20, "half of it takes all");
-            while let Some(leaving) = own.pages.leaving() {
+            while let Some(leaving) = own.pages.leaving(1) {
                 leaving.write().unwrap();
                 check();
             }
@@ -337,13 +340,13 @@ mod tests {
     fn a_range_that_is_freed_while_it_is_written_leaves_nothing() {
         let own = fixture(Flipping::default(), 100_000);
         let range = own.file.append(&[7; 5000], 0).unwrap();
-        let leaving = own.pages.leaving().unwrap();
+        let leaving = own.pages.leaving(1).unwrap();
         own.file.free(range);
         leaving.write().unwrap();
         assert_eq!((own.store.live_bytes(), own.ledger.granted()), (0, 0));
         // and a file whose page is being written
         own.file.append(&[7; 5000], 0).unwrap();
-        let leaving = own.pages.leaving().unwrap();
+        let leaving = own.pages.leaving(1).unwrap();
         drop(own.file);
         leaving.write().unwrap();
         assert_eq!((own.store.live_bytes(), own.ledger.granted()), (0, 0));

@@ -13,6 +13,8 @@ pub(crate) struct Faults {
     pub(crate) fail_write: u64,
     /// Whether every later one fails, too.
     pub(crate) stays_full: bool,
+    /// Whether not even a file can be made.
+    pub(crate) cannot_create: bool,
     /// With what it fails: a full disk, if nothing else is said.
     pub(crate) kind: Option<io::ErrorKind>,
     /// The read of which a bit is turned.
@@ -43,7 +45,10 @@ struct File(Arc<Faults>, Mutex<Vec<u8>>);
 
 impl SpillMedium for Medium {
     fn create(&self) -> io::Result<Box<dyn SpillFile>> {
-        Ok(Box::new(File(Arc::clone(&self.0), Mutex::default())))
+        match self.0.cannot_create {
+            true => Err(io::ErrorKind::NotFound.into()),
+            false => Ok(Box::new(File(Arc::clone(&self.0), Mutex::default()))),
+        }
     }
 
     fn free_bytes(&self) -> Option<u64> {
