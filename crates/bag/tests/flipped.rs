@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flagstone_bag::{Bag, BagItem, ErrorKind, Portable};
-use flagstone_graph::SerialExecutor;
+use flagstone_graph::{Graph, SerialExecutor};
 use medium::Faults;
 
 #[path = "../../scheduler/tests/common/medium.rs"]
@@ -91,4 +91,42 @@ fn no_flipped_bit_in_spill_files_changes_a_result() {
     );
     let again = rows.repartition(7).map(hash);
     never_wrong("repartition", &again.sum::<u64>());
+}
+
+/// A partition that is kept is written by the task that makes it, and read whenever it is used.
+#[test]
+fn no_flipped_bit_changes_what_is_kept() {
+    let rows = Bag::range(0..60_000, 2).map(|i| format!("{i:050}"));
+    let digits = |row: String| row.bytes().map(u64::from).sum::<u64>();
+    let expected = rows.map(digits).sum::<u64>();
+    let expected = expected.compute_with(&SerialExecutor).unwrap();
+    let run = |flipped: u64| {
+        let faults = Arc::new(Faults {
+            corrupt_byte: flipped,
+            ..Faults::default()
+        });
+        let session = faults.session(BUDGET, 1);
+        let mut graph = Graph::new();
+        let layer = rows.kept().lower(&mut graph).unwrap();
+        let kept = session.persist(&graph, &[layer]).unwrap().remove(0);
+        let again =
+            Bag::from_layer::<String>(move |graph: &mut Graph| Ok(graph.push(kept.clone(), &[])));
+        let sum = again.map(digits).sum::<u64>().compute_with(&session);
+        (sum, faults.bytes_read.load(Ordering::Relaxed))
+    };
+    let (right, read) = run(0);
+    assert_eq!(right.unwrap(), expected);
+    assert!(read > 1000, "{read} bytes of spill files are read");
+    let mut found = 0;
+    for i in 0..TRIES {
+        let flipped = 1 + (read - 1) * i / (TRIES - 1);
+        match run(flipped).0 {
+            Ok(sum) => assert_eq!(sum, expected, "byte {flipped} of {read}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Spill, "{error:?}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 0, "no flipped bit was met");
 }

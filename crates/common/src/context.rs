@@ -254,11 +254,14 @@ impl TaskHost for SerialHost {
 struct MemoryFile {
     memory: Unlimited,
     /// What was appended, by its number; none where it was freed.
-    parts: Mutex<Vec<Option<(Vec<u8>, Lease)>>>,
+    parts: Mutex<Vec<Option<Appended>>>,
 }
 
+/// Bytes, and their lease.
+type Appended = (Vec<u8>, Lease);
+
 impl MemoryFile {
-    fn parts<T>(&self, body: impl FnOnce(&mut Vec<Option<(Vec<u8>, Lease)>>) -> T) -> T {
+    fn parts<T>(&self, body: impl FnOnce(&mut Vec<Option<Appended>>) -> T) -> T {
         body(&mut self.parts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

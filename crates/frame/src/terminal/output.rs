@@ -127,11 +127,10 @@ impl Output {
     }
 
     pub(super) fn open(&self, path: &Path, options: OutputOptions) -> Result<AtomicDir> {
-        let opened = match self.is_file_path(path) {
+        match self.is_file_path(path) {
             true => AtomicDir::create_or_file(path, options),
             false => AtomicDir::create(path, options),
-        };
-        opened
+        }
     }
 
     pub(super) fn check(&self, schema: &Schema) -> Result<()> {

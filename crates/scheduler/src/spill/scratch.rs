@@ -139,6 +139,7 @@ mod tests {
 
     use super::*;
     use crate::memory::ledger::Ledger;
+    use crate::spill::SpillStore;
     use crate::spill::sealed::PAGE;
     use crate::spill::{Scratched, SpillFile, SpillMedium};
 
