@@ -18,7 +18,7 @@ pub struct Step {
 pub enum ItemOrder {
     /// The bag's.
     Bag,
-    /// Whichever costs least: only of a source that [has one](Root::has_any_order).
+    /// Whichever costs least: only of a source that [has one](crate::Root::has_any_order).
     Any,
 }
 

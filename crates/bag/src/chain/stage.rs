@@ -89,7 +89,7 @@ pub trait Consumer<S: Stage> {
     /// Takes one item.
     ///
     /// # Errors
-    /// [`Stop`] when no more items are wanted.
+    /// [`Stop`](crate::Stop) when no more items are wanted.
     fn push(&mut self, item: S::Item<'_>) -> Flow;
 
     /// The partition is over: what is held back goes on.
@@ -152,7 +152,7 @@ pub trait Root: Send + Sync + Sized + 'static {
     /// consumer says so, and checks for cancellation every so often.
     ///
     /// # Errors
-    /// Of reading, and what the consumer failed with; [`Stop::Enough`] is no error.
+    /// Of reading, and what the consumer failed with; [`Stop::Enough`](crate::Stop::Enough) is no error.
     fn drive<C: Consumer<Source<Self>>>(
         &self,
         plan: &Self::Plan,

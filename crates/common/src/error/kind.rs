@@ -17,7 +17,7 @@ pub enum ErrorKind {
     /// A task could not grow within the budget, not even alone.
     NeedsMemory,
     /// A task returned an error: bad data, a file that cannot be read, a closure's own error.
-    /// [`Error::fault`] tells those of files apart.
+    /// [`Error::fault`](crate::Error::fault) tells those of files apart.
     Failed,
     /// A closure panicked.
     Panicked,
