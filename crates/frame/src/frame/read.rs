@@ -210,7 +210,8 @@ impl DataFrame {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use flagstone_frame::{AskPlace, BoundRecords, DataFrame, Records, Result};
+    /// use flagstone_frame::{BoundRecords, DataFrame, Records, Result};
+    /// use flagstone_io::AskOrigin;
     /// use flagstone_common::TaskContext;
     /// use flagstone_graph::{Deps, Execute, Graph, Inputs, IoBytes, LayerId, SerialExecutor};
     ///
@@ -249,7 +250,7 @@ impl DataFrame {
     ///         _: u32,
     ///         _: Inputs<'_>,
     ///         _: &TaskContext<'_>,
-    ///         each: &mut dyn FnMut(&[u8], &AskPlace<'_>) -> Result<()>,
+    ///         each: &mut dyn FnMut(&[u8], &AskOrigin<'_>) -> Result<()>,
     ///     ) -> Result<()> {
     ///         (0..self.0).try_for_each(|n| each(format!("{{\"n\":{n}}}").as_bytes(), &|| None))
     ///     }
