@@ -174,12 +174,9 @@ impl<'a, R: Portable + Ord> Cursor<'a, R> {
         });
         let blocks = &run[start..end];
         let mut buffer = Buffer::new(ctx)?;
-        let spooled = blocks.iter().filter_map(|(_, bytes)| match bytes {
-            Bytes::Here(_) => None,
-            Bytes::Spooled { len, .. } => Some(*len),
-        });
+        let spooled = blocks.iter().filter_map(|(_, bytes)| bytes.range());
         // the record that is looked at lives beside the block
-        buffer.lease(2 * spooled.max().unwrap_or(0))?;
+        buffer.lease(2 * spooled.map(|range| range.len).max().unwrap_or(0))?;
         Ok(Cursor {
             spool,
             range,

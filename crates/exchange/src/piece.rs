@@ -87,12 +87,9 @@ impl Buffer {
         pieces: impl Iterator<Item = &'b Bytes>,
         ctx: &TaskContext<'_>,
     ) -> Result<Buffer> {
-        let spooled = pieces.filter_map(|bytes| match bytes {
-            Bytes::Here(_) => None,
-            Bytes::Spooled { len, .. } => Some(*len),
-        });
+        let spooled = pieces.filter_map(Bytes::range);
         let mut buffer = Buffer::new(ctx)?;
-        buffer.lease(spooled.max().unwrap_or(0))?;
+        buffer.lease(spooled.map(|range| range.len).max().unwrap_or(0))?;
         Ok(buffer)
     }
 

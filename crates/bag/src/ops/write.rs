@@ -300,15 +300,11 @@ fn append(to: &Path, from: &Path) -> io::Result<()> {
 }
 
 fn file_error(path: &Path, error: &io::Error) -> Error {
-    let kind = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::OutOfDisk,
-        _ => ErrorKind::Failed,
-    };
     let message = format!(
         "cannot put the output together at {}: {error}",
         path.display()
     );
-    Error::new(kind, message)
+    Error::new(ErrorKind::of_io(error.kind()), message)
 }
 
 impl<S, F> Sink<S> for Arc<Writing<F>>

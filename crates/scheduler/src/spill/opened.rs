@@ -20,16 +20,16 @@ const AT_ONCE: u64 = 16 * PAGE as u64;
 pub(crate) struct Opened {
     pub(super) number: u64,
     /// Opened by whoever writes first: what stays in memory needs no spill directory.
-    pub(super) store: OnceLock<Arc<SpillStore>>,
-    pub(super) open_store: Box<OpenStore>,
+    store: OnceLock<Arc<SpillStore>>,
+    open_store: Box<OpenStore>,
     pub(super) pages: Arc<Pages<Opened>>,
     pub(super) opener: Opener,
     /// Made when something is written.
-    pub(super) file: OnceLock<Box<dyn SpillFile>>,
-    pub(super) making: Mutex<()>,
+    file: OnceLock<Box<dyn SpillFile>>,
+    making: Mutex<()>,
     pub(super) end: AtomicU64,
     /// Of the quota.
-    pub(super) claimed_bytes: AtomicU64,
+    claimed_bytes: AtomicU64,
 }
 
 /// Opens the spill directory.
@@ -50,6 +50,26 @@ pub(crate) struct Scratched {
 }
 
 impl Opened {
+    /// A file that nothing was appended to.
+    pub(super) fn new(
+        open_store: Box<OpenStore>,
+        pages: &Arc<Pages<Opened>>,
+        opener: Opener,
+    ) -> Opened {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Opened {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            store: OnceLock::new(),
+            open_store,
+            pages: Arc::clone(pages),
+            opener,
+            file: OnceLock::new(),
+            making: Mutex::new(()),
+            end: AtomicU64::new(0),
+            claimed_bytes: AtomicU64::new(0),
+        }
+    }
+
     pub(super) fn home(&self, start: u64) -> Home {
         let file = self.number;
         Home { file, start }

@@ -9,11 +9,10 @@
 //! 2. Bytes are handed out of pages in memory, or of pages of the disk that were verified.
 //! 3. The quota is claimed for what is on disk: before it is written, and until it is freed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flagstone_common::{Result, ScratchFile, ScratchRange};
-use parking_lot::Mutex;
 
 use super::opened::{OpenStore, Opened, Opener};
 use super::pages::{Home, Page, Pages};
@@ -31,18 +30,7 @@ impl Scratch {
         pages: &Arc<Pages<Opened>>,
         opener: Opener,
     ) -> Scratch {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Scratch(Arc::new(Opened {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            store: OnceLock::new(),
-            open_store,
-            pages: Arc::clone(pages),
-            opener,
-            file: OnceLock::new(),
-            making: Mutex::new(()),
-            end: AtomicU64::new(0),
-            claimed_bytes: AtomicU64::new(0),
-        }))
+        Scratch(Arc::new(Opened::new(open_store, pages, opener)))
     }
 }
 
@@ -136,6 +124,7 @@ mod tests {
     use std::io;
 
     use flagstone_common::ErrorKind;
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::memory::ledger::Ledger;
