@@ -106,6 +106,8 @@ impl Folder {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flagstone"));
         command.args(arguments).current_dir(self.dir.path());
+        // who asks for traces of panics gets more than what a user reads
+        command.env_remove("RUST_BACKTRACE");
         command
     }
 
