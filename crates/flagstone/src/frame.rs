@@ -10,7 +10,7 @@ use flagstone_frame::{
     BATCH_ROWS, DataFrame, Output, ParquetOptions, Partition, PartitionSource, RowFormat,
     RowOptions, Scan, WriteReport,
 };
-use flagstone_graph::{Graph, Inputs, Layer};
+use flagstone_graph::{Flow, Graph, Inputs, Layer, ended};
 use flagstone_scheduler::Persisted;
 
 use crate::explain::Explanation;
@@ -58,20 +58,20 @@ impl PartitionSource for KeptRows {
         _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         let block = self.handle.run(partition, Inputs::new(&mut []), ctx)?;
         let rows = block
             .downcast_ref::<Partition>()
             .ok_or_else(|| Error::bug("a persisted dataframe holds another type of block"))?;
-        for batch in &rows.batches {
+        ended(rows.batches.iter().try_for_each(|batch| {
             let batch = batch.project(&scan.columns).map_err(Error::failed)?;
-            for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
+            let mut starts = (0..batch.num_rows()).step_by(BATCH_ROWS);
+            starts.try_for_each(|start| {
                 ctx.check_cancelled()?;
-                each(batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)))?;
-            }
-        }
-        Ok(())
+                each(batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)))
+            })
+        }))
     }
 
     /// The block, whether it is still in memory or has to be read back.

@@ -44,12 +44,13 @@ mod source;
 mod summary;
 mod terminal;
 
+pub use datafusion_common::JoinType;
 pub use expr::{
     DateExpr, Expr, avg, cast, col, count, count_all, day, lit, max, mean, min, month, not, sum,
     to_date, when, year,
 };
 pub use flagstone_common::{Error, ErrorKind, Result};
-pub use frame::{DataFrame, GroupBy, IntoExpr};
+pub use frame::{DataFrame, GroupBy, IntoExpr, IntoSortExpr, Join};
 pub use inspect::{
     ArrowInfo, ParquetInfo, inspect_arrow, inspect_arrow_with, inspect_parquet,
     inspect_parquet_with,

@@ -7,7 +7,10 @@ use arrow::array::{Array, ArrayData, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
+use flagstone_common::Result;
 use flagstone_graph::{Block, BlockData, Codec};
+
+use crate::error::arrow_error;
 
 /// Rows between two tasks.
 #[derive(Debug, Clone)]
@@ -48,6 +51,14 @@ impl BlockData for Partition {
 /// The bytes of a batch's buffers, each counted once however many columns share it.
 pub(crate) fn batch_bytes(batch: &RecordBatch) -> u64 {
     Buffers::default().add(batch)
+}
+
+/// What the rows of a batch take, of buffers that it may share with others: its own part.
+pub(crate) fn rows_bytes(batch: &RecordBatch) -> Result<u64> {
+    let columns = batch.columns().iter();
+    let bytes = columns.map(|column| column.to_data().get_slice_memory_size());
+    let bytes = bytes.sum::<std::result::Result<usize, _>>();
+    Ok(bytes.map_err(arrow_error)? as u64)
 }
 
 /// The buffers of several batches, each counted once however many of them are slices of it.
@@ -101,7 +112,9 @@ impl Codec for IpcCodec {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         let reader = StreamReader::try_new(input, None).map_err(invalid)?;
         let schema = reader.schema();
-        let batches = reader.collect::<Result<Vec<_>, _>>().map_err(invalid)?;
+        let batches = reader
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(invalid)?;
         Ok(Block::new(Partition { schema, batches }))
     }
 }

@@ -14,7 +14,9 @@ use flagstone_frame::{
     BadRecords, DataFrame, Error, ErrorKind, JsonOptions, Output, ParquetOptions, PartitionSource,
     Result, RowFormat, RowOptions, Scan,
 };
-use flagstone_graph::{Block, Execute, Graph, Inputs, LayerId, Resources, SerialExecutor};
+use flagstone_graph::{
+    Block, Execute, Flow, Graph, Inputs, LayerId, Resources, SerialExecutor, ended,
+};
 use flagstone_scheduler::{CancelToken, Session};
 
 /// Gives many batches, and calls `at` before each.
@@ -42,12 +44,14 @@ impl<F: Fn(u32) -> Result<()> + Send + Sync> PartitionSource for Many<F> {
         _: Inputs<'_>,
         _: &Scan,
         _: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         for _ in 0..300 {
             (self.at)(self.given.fetch_add(1, Ordering::Relaxed))?;
             let column = Arc::new(Int64Array::from_iter_values(0..1000));
-            each(RecordBatch::try_new(self.schema(), vec![column]).map_err(Error::failed)?)?;
+            ended(each(
+                RecordBatch::try_new(self.schema(), vec![column]).map_err(Error::failed)?,
+            ))?;
         }
         Ok(())
     }

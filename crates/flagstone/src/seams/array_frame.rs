@@ -12,7 +12,8 @@ use flagstone_array::{Array, Element, RowBlocks};
 use flagstone_common::{Counter, Error, Result, TaskContext};
 use flagstone_frame::{BATCH_ROWS, Bound, DataFrame, Partition, PartitionSource, Scan};
 use flagstone_graph::{
-    Block, Deps, Execute, Footprint, Graph, Inputs, Layer, Resources, SerialExecutor, Value,
+    Block, Deps, Execute, Flow, Footprint, Graph, Inputs, Layer, Resources, SerialExecutor, Value,
+    ended,
 };
 use ndarray::{Axis, Ix2};
 
@@ -336,8 +337,8 @@ impl<T: ColumnElement> PartitionSource for FromArray<T> {
             .map_or(0, |rows| rows.lengths.len() as u32)
     }
 
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
-        deps.push(0, partition);
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
+        deps.push(first, partition);
     }
 
     fn stream(
@@ -346,7 +347,7 @@ impl<T: ColumnElement> PartitionSource for FromArray<T> {
         inputs: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         let block = inputs.block(0)?;
         let values = Array::<T>::chunk_values(block)?;
@@ -354,7 +355,7 @@ impl<T: ColumnElement> PartitionSource for FromArray<T> {
         let rows = values.into_shape_with_order((length, self.schema.fields().len()));
         let rows = rows.map_err(Error::failed)?;
         let schema = self.scan_schema(scan);
-        for start in (0..length).step_by(BATCH_ROWS) {
+        ended((0..length).step_by(BATCH_ROWS).try_for_each(|start| {
             ctx.check_cancelled()?;
             let end = length.min(start + BATCH_ROWS);
             let _lease = ctx.reserve(batch_bytes::<T>(end - start, scan.columns.len()))?;
@@ -366,9 +367,8 @@ impl<T: ColumnElement> PartitionSource for FromArray<T> {
             let options = options.with_row_count(Some(end - start));
             let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options);
             ctx.count(Counter::RowsIn, (end - start) as u64);
-            each(batch.map_err(Error::failed)?)?;
-        }
-        Ok(())
+            each(batch.map_err(Error::failed)?)
+        }))
     }
 
     fn scratch_bytes(&self, _: u32, scan: &Scan) -> u64 {

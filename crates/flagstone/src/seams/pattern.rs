@@ -10,7 +10,7 @@ use flagstone_bag::{
 };
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{BATCH_ROWS, DataFrame, Outcome, PartitionSource, Scan};
-use flagstone_graph::{Graph, Inputs, IoBytes};
+use flagstone_graph::{Flow, Graph, Inputs, IoBytes, ended};
 use flagstone_io::IntoPaths;
 
 /// A batch ends early when its text reaches this many bytes: a constant, because sums are rounded
@@ -144,7 +144,7 @@ impl PartitionSource for FromPattern {
         _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         self.planned()?;
         let lines = self.plan(&scan.columns)?;
@@ -170,7 +170,7 @@ impl PartitionSource for FromPattern {
         let inputs = Inputs::new(&mut []);
         let passed = lines.for_each_borrowed(partition, inputs, ctx, &mut seen)?;
         if batch.rows > 0 {
-            each(batch.take()?)?;
+            ended(each(batch.take()?))?;
         }
         let mut all = self.passed.lock().unwrap_or_else(|e| e.into_inner());
         all.insert(partition, (total, passed));

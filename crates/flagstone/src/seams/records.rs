@@ -3,10 +3,10 @@
 
 use std::any::type_name;
 
-use flagstone_bag::{Bag, BagStream, Piece, Stage, Stop};
+use flagstone_bag::{Bag, BagStream, Piece, Stage};
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{BoundRecords, Records};
-use flagstone_graph::{Deps, Execute, Graph, Inputs, IoBytes, LayerId};
+use flagstone_graph::{Deps, Execute, Flow, Graph, Inputs, IoBytes, LayerId};
 use flagstone_io::AskOrigin;
 use serde::Serialize;
 
@@ -56,8 +56,8 @@ impl<T: Serialize + 'static> BoundRecords for BoundBag<T> {
         self.0.partition_count()
     }
 
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
-        self.0.deps(partition, 0, deps);
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
+        self.0.deps(partition, first, deps);
     }
 
     fn scratch_bytes(&self, partition: u32) -> u64 {
@@ -73,7 +73,7 @@ impl<T: Serialize + 'static> BoundRecords for BoundBag<T> {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(&[u8], &AskOrigin<'_>) -> Result<()>,
+        each: &mut dyn FnMut(&[u8], &AskOrigin<'_>) -> Flow,
     ) -> Result<()> {
         let mut text = Piece::new(ctx)?;
         let mut push = |record: T, origin: &AskOrigin<'_>| {
@@ -82,7 +82,7 @@ impl<T: Serialize + 'static> BoundRecords for BoundBag<T> {
                 let no_room = text.refused().map(Error::needs_memory);
                 return Err(no_room.unwrap_or_else(|| refused::<T>(error)).into());
             }
-            each(text.bytes(), origin).map_err(Stop::Failed)
+            each(text.bytes(), origin)
         };
         self.0
             .for_each_with_origin(partition, inputs, ctx, &mut push)

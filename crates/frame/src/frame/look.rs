@@ -9,7 +9,7 @@ use flagstone_common::Result;
 use flagstone_graph::{Execute, SerialExecutor};
 
 use super::DataFrame;
-use crate::plan::lower;
+use crate::ops::pipeline::Pipeline;
 
 impl DataFrame {
     /// Looks for mistakes without running anything.
@@ -119,11 +119,12 @@ impl DataFrame {
     /// # Errors
     /// Files that cannot be read; heads that do not fit in the budget.
     pub fn notes_with(&self, execute: &dyn Execute) -> Result<Vec<String>> {
-        Ok(self.open(execute)?.notes())
+        let opened = self.open(execute)?;
+        Ok(opened.iter().flat_map(|source| source.notes()).collect())
     }
 }
 
 /// The columns that a plan gives, without what its planner notes of them.
-fn fields_of(lowered: &lower::Lowered) -> SchemaRef {
-    Arc::new(Schema::new(lowered.schema.fields().clone()))
+fn fields_of(pipeline: &Pipeline) -> SchemaRef {
+    Arc::new(Schema::new(pipeline.schema.fields().clone()))
 }

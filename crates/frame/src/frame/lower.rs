@@ -8,9 +8,11 @@ use flagstone_graph::{Block, Execute, Graph, LayerId, Lower, Planner, Resources,
 
 use super::DataFrame;
 use crate::ops::collect::Collect;
+use crate::ops::pipeline::Pipeline;
+use crate::plan::opened::Opened;
 use crate::plan::stack::planned;
 use crate::plan::{logical, lower};
-use crate::source::PartitionSource;
+use crate::source::open::FrameSource;
 use crate::terminal::{self, Output};
 
 impl Lower for DataFrame {
@@ -35,49 +37,53 @@ impl Lower for DataFrame {
 }
 
 impl DataFrame {
-    /// The frame's source, its files listed and their heads looked at.
-    pub(super) fn open(&self, execute: &dyn Execute) -> Result<Arc<dyn PartitionSource>> {
-        let source = self.node.source().open(execute);
-        source.map_err(|error| self.locate_source(error))
+    /// The frame's sources, their files listed and their heads looked at.
+    pub(super) fn open(&self, execute: &dyn Execute) -> Result<Opened> {
+        Opened::open(&self.node, execute)
     }
 
-    /// The frame over its source, ready to run.
+    /// The frame's sources, for a plan that follows.
     ///
     /// When the session's budget is a little too small even to look at the heads of the files, they are
     /// looked at one by one outside of it, once: the plan that follows then says the budget that all of
     /// it needs, rather than the user climbing there by one refusal after the other. Heads that need
     /// more are refused. The window of a decoder is no part of that: what a head does not fill of it
     /// is never touched, and takes no memory.
-    pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<lower::Lowered> {
+    pub(crate) fn open_planned(&self, execute: &dyn Execute) -> Result<Opened> {
         const OUTSIDE_BYTES_MAX: u64 = 16 << 20;
+        let decoders = || {
+            let leaves = self.node.leaves();
+            let sources = leaves.iter().filter_map(|leaf| leaf.source());
+            sources.map(FrameSource::decoder_bytes).max().unwrap_or(0)
+        };
         let is_little = |error: &Error| {
             let smallest = error.smallest_budget().unwrap_or(u64::MAX);
             let few = |window| smallest <= OUTSIDE_BYTES_MAX.saturating_add(window);
-            error.kind() == ErrorKind::Budget && (few(0) || few(self.node.source().decoder_bytes()))
+            error.kind() == ErrorKind::Budget && (few(0) || few(decoders()))
         };
-        let source = match self.open(execute) {
-            Err(error) if is_little(&error) => self.open(&SerialExecutor)?,
-            opened => opened?,
-        };
-        self.lower_over(&source)
+        match self.open(execute) {
+            Err(error) if is_little(&error) => self.open(&SerialExecutor),
+            opened => opened,
+        }
     }
 
-    /// The frame over a source that is open, ready to run.
-    pub(crate) fn lower_over(&self, source: &Arc<dyn PartitionSource>) -> Result<lower::Lowered> {
+    /// The frame over its sources, ready to run.
+    pub(crate) fn lower(&self, execute: &dyn Execute) -> Result<Pipeline> {
+        self.lower_over(&self.open_planned(execute)?)
+    }
+
+    /// The frame over sources that are open, ready to run.
+    pub(crate) fn lower_over(&self, opened: &Opened) -> Result<Pipeline> {
+        self.lowered(opened, false)
+    }
+
+    fn lowered(&self, opened: &Opened, strict: bool) -> Result<Pipeline> {
         let node = &*self.node;
         planned(|| {
-            let plan = logical::checked(node, source)?;
-            lower::lower(&plan).map_err(|error| node.locate(error))
+            let plan = logical::checked(node, opened)?;
+            lower::lower(&plan, strict).map_err(|error| node.locate(error))
         })
         .map_err(|error| node.locate(error))
-    }
-
-    fn locate_source(&self, error: Error) -> Error {
-        let mut node = &self.node;
-        while let Some(input) = node.input() {
-            node = input;
-        }
-        node.locate(error)
     }
 
     /// Pushes the layers that compute this frame; the last one has a block of type
@@ -104,9 +110,9 @@ impl DataFrame {
     /// # Errors
     /// The first mistake, with its source line.
     pub fn build(&self, graph: &mut Graph, execute: &dyn Execute) -> Result<LayerId> {
-        let lowered = self.lower(execute)?;
-        let schema = lowered.schema.clone();
-        lowered.strict().push(graph, Arc::new(Collect { schema }))
+        let pipeline = self.lowered(&self.open_planned(execute)?, true)?;
+        let schema = pipeline.schema.clone();
+        pipeline.push(graph, Arc::new(Collect { schema }))
     }
 
     /// Pushes the layers that [`compute_with`](Self::compute_with) would run first, so that their needs

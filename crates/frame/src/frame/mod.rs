@@ -1,9 +1,11 @@
 //! The dataframe: a handle on what is to be computed.
 
 mod groups;
+mod join;
 mod look;
 mod lower;
 mod read;
+mod rows;
 mod terminals;
 
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use datafusion_expr::Expr;
 use crate::plan::{Node, Operation};
 
 pub use self::groups::{GroupBy, IntoExpr};
+pub use self::join::Join;
+pub use self::rows::IntoSortExpr;
 
 /// Rows of named columns, larger than memory.
 ///
@@ -98,6 +102,42 @@ impl DataFrame {
     #[track_caller]
     pub fn filter_sql(&self, condition: impl Into<String>) -> Self {
         Self::make(Operation::FilterSql(self.node.clone(), condition.into()))
+    }
+
+    /// All columns, some of them with other names: `rename([("id", "user_id")])`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// assert_eq!(frame.rename([("a", "id")]).schema()?.field(0).name(), "id");
+    /// assert!(frame.rename([("c", "id")]).check().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn rename(
+        &self,
+        names: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        let names = names.into_iter().map(|(old, new)| (old.into(), new.into()));
+        Self::make(Operation::Rename(self.node.clone(), names.collect()))
+    }
+
+    /// All columns but these.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// assert_eq!(frame.drop(["a"]).schema()?.field(0).name(), "b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn drop(&self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        Self::make(Operation::Drop(self.node.clone(), names))
     }
 
     /// All columns and a further one, or one replaced in its place.

@@ -111,7 +111,7 @@ impl DataFrame {
     /// use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
     /// use flagstone_frame::{DataFrame, PartitionSource, Result, Scan};
     /// use flagstone_common::TaskContext;
-    /// use flagstone_graph::{Inputs, SerialExecutor};
+    /// use flagstone_graph::{Flow, Inputs, SerialExecutor, ended};
     ///
     /// /// The numbers from 0, ten a partition.
     /// struct Numbers;
@@ -132,13 +132,13 @@ impl DataFrame {
     ///         _: Inputs<'_>,
     ///         scan: &Scan,
     ///         ctx: &TaskContext<'_>,
-    ///         each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ///         each: &mut dyn FnMut(RecordBatch) -> Flow,
     ///     ) -> Result<()> {
     ///         let _lease = ctx.reserve(80)?;
     ///         let start = i64::from(partition) * 10;
     ///         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(start..start + 10));
     ///         let batch = RecordBatch::try_new(self.schema(), vec![numbers]).expect("one column");
-    ///         each(batch.project(&scan.columns).expect("columns of the schema"))
+    ///         ended(each(batch.project(&scan.columns).expect("columns of the schema")))
     ///     }
     ///     fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
     ///         80
@@ -213,7 +213,8 @@ impl DataFrame {
     /// use flagstone_frame::{BoundRecords, DataFrame, Records, Result};
     /// use flagstone_io::AskOrigin;
     /// use flagstone_common::TaskContext;
-    /// use flagstone_graph::{Deps, Execute, Graph, Inputs, IoBytes, LayerId, SerialExecutor};
+    /// use flagstone_graph::{Deps, Execute, Flow, Graph, Inputs, IoBytes, LayerId, SerialExecutor};
+    /// use flagstone_graph::ended;
     ///
     /// /// One record for each number.
     /// #[derive(Clone)]
@@ -238,7 +239,7 @@ impl DataFrame {
     ///     fn partition_count(&self) -> u32 {
     ///         1
     ///     }
-    ///     fn deps(&self, _: u32, _: &mut Deps<'_>) {}
+    ///     fn deps(&self, _: u32, _: usize, _: &mut Deps<'_>) {}
     ///     fn scratch_bytes(&self, _: u32) -> u64 {
     ///         64
     ///     }
@@ -250,9 +251,10 @@ impl DataFrame {
     ///         _: u32,
     ///         _: Inputs<'_>,
     ///         _: &TaskContext<'_>,
-    ///         each: &mut dyn FnMut(&[u8], &AskOrigin<'_>) -> Result<()>,
+    ///         each: &mut dyn FnMut(&[u8], &AskOrigin<'_>) -> Flow,
     ///     ) -> Result<()> {
-    ///         (0..self.0).try_for_each(|n| each(format!("{{\"n\":{n}}}").as_bytes(), &|| None))
+    ///         let mut each = |n| each(format!("{{\"n\":{n}}}").as_bytes(), &|| None);
+    ///         ended((0..self.0).try_for_each(&mut each))
     ///     }
     /// }
     ///

@@ -2,5 +2,6 @@
 
 pub(crate) mod date;
 pub(crate) mod group;
+pub(crate) mod key;
 pub(crate) mod state;
 mod values;

@@ -230,7 +230,7 @@ impl State {
                     std::cmp::Ordering::Greater
                 };
                 each_value::<Float64Type>(groups, values, |group, value: f64| {
-                    let value = super::group::canonical(value);
+                    let value = super::key::canonical(value);
                     if !seen[group] || value.total_cmp(&best[group]) == wanted {
                         best[group] = value;
                         seen[group] = true;

@@ -12,13 +12,15 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion_physical_expr::PhysicalExpr;
 use flagstone_common::{Error, Lease, Result, TaskContext};
-use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer, Parts, Tree};
+use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, Layer, Parts, Tree, ended};
 
-use super::pipeline::{Drain, Sink};
-use crate::error::{arrow_error, run_error};
+use super::operator::{Drain, evaluate};
+use super::pipeline::{Pipeline, Sink};
+use crate::error::arrow_error;
 use crate::kernels::group::GroupTable;
 use crate::kernels::state::{Slot, State};
 use crate::partition::{Partition, batch_bytes};
+use crate::source::{BATCH_ROWS, Bound, PartitionSource, Scan};
 
 /// How many tables are merged at once.
 pub(crate) const FAN_IN: u32 = 8;
@@ -99,11 +101,7 @@ impl Building {
 
     fn update(&mut self, plan: &GroupPlan, batch: &RecordBatch) -> Result<()> {
         let rows = batch.num_rows();
-        let column = |expr: &Arc<dyn PhysicalExpr>| {
-            expr.evaluate(batch)
-                .and_then(|value| value.into_array(rows))
-                .map_err(|error| run_error(&**expr, error))
-        };
+        let column = |expr: &Arc<dyn PhysicalExpr>| evaluate(expr, batch);
         let keys = plan.keys.iter().map(column).collect::<Result<Vec<_>>>()?;
         // every row may be a new group
         let mut growth = rows * 32;
@@ -199,9 +197,109 @@ fn partition(
     Ok(Block::new(Partition { schema, batches }))
 }
 
+/// The groups of a pipeline's rows, in one partition.
+pub(crate) struct Grouped {
+    plan: Arc<GroupPlan>,
+    input: Pipeline,
+}
+
+impl Grouped {
+    pub(crate) fn new(plan: GroupPlan, input: Pipeline) -> Self {
+        let plan = Arc::new(plan);
+        Grouped { plan, input }
+    }
+}
+
+impl PartitionSource for Grouped {
+    fn name(&self) -> &str {
+        "groups"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.plan.schema.clone()
+    }
+
+    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
+        let plan = Arc::clone(&self.plan);
+        let partial = Arc::new(GroupSink { plan: plan.clone() });
+        let tables = self.input.clone().push(graph, partial)?;
+        let merge = MergeLayer::new(plan, graph.layer(tables).task_count());
+        let root = merge.root();
+        let inputs = vec![graph.push(merge, &[tables])];
+        let schema = self.schema();
+        let source = Arc::new(Merged { schema, root });
+        Ok(Some(Bound { source, inputs }))
+    }
+
+    fn partition_count(&self) -> u32 {
+        1
+    }
+
+    fn stream(
+        &self,
+        _: u32,
+        _: Inputs<'_>,
+        _: &Scan,
+        _: &TaskContext<'_>,
+        _: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Result<()> {
+        Err(Error::bug("groups are read without a graph"))
+    }
+
+    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
+        0
+    }
+}
+
+/// The groups, once they are computed in a graph.
+struct Merged {
+    schema: SchemaRef,
+    root: u32,
+}
+
+impl PartitionSource for Merged {
+    fn name(&self) -> &str {
+        "groups"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn partition_count(&self) -> u32 {
+        1
+    }
+
+    fn deps(&self, _: u32, first: usize, deps: &mut Deps<'_>) {
+        deps.push(first, self.root);
+    }
+
+    fn stream(
+        &self,
+        _: u32,
+        inputs: Inputs<'_>,
+        scan: &Scan,
+        _: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Result<()> {
+        let batches = &inputs.get::<Partition>(0)?.batches;
+        ended(batches.iter().try_for_each(|batch| {
+            let batch = batch.project(&scan.columns).map_err(arrow_error)?;
+            let mut starts = (0..batch.num_rows()).step_by(BATCH_ROWS);
+            starts.try_for_each(|start| {
+                each(batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)))
+            })
+        }))
+    }
+
+    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
+        0
+    }
+}
+
 /// Makes the table of a partition.
-pub(crate) struct GroupSink {
-    pub(crate) plan: Arc<GroupPlan>,
+struct GroupSink {
+    plan: Arc<GroupPlan>,
 }
 
 struct Grouping<'a> {
@@ -231,8 +329,8 @@ impl Sink for GroupSink {
 }
 
 impl Drain for Grouping<'_> {
-    fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        self.building.update(self.plan, &batch)
+    fn push(&mut self, batch: RecordBatch) -> Flow {
+        Ok(self.building.update(self.plan, &batch)?)
     }
 
     fn finish(self: Box<Self>) -> Result<Block> {
@@ -241,18 +339,18 @@ impl Drain for Grouping<'_> {
 }
 
 /// Merges tables in order: a tree in one layer, whose last task gives the results.
-pub(crate) struct MergeLayer {
+struct MergeLayer {
     plan: Arc<GroupPlan>,
     tree: Tree,
 }
 
 impl MergeLayer {
-    pub(crate) fn new(plan: Arc<GroupPlan>, leaf_count: u32) -> Self {
+    fn new(plan: Arc<GroupPlan>, leaf_count: u32) -> Self {
         let tree = Tree::new(leaf_count, FAN_IN);
         MergeLayer { plan, tree }
     }
 
-    pub(crate) fn root(&self) -> u32 {
+    fn root(&self) -> u32 {
         self.tree.root()
     }
 }

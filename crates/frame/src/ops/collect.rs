@@ -4,9 +4,10 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use flagstone_common::{Counter, Error, ErrorKind, Lease, Result, TaskContext, format_bytes};
-use flagstone_graph::{Block, Deps, Footprint, Inputs, Layer};
+use flagstone_graph::{Block, Deps, Flow, Footprint, Inputs, Layer};
 
-use super::pipeline::{Drain, Sink};
+use super::operator::Drain;
+use super::pipeline::Sink;
 use crate::error::arrow_error;
 use crate::partition::{Buffers, Partition};
 
@@ -48,7 +49,7 @@ impl Sink for Collect {
 }
 
 impl Drain for Collecting<'_> {
-    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+    fn push(&mut self, batch: RecordBatch) -> Flow {
         self.bytes += self.buffers.add(&batch);
         self.lease.ensure(self.bytes)?;
         self.ctx.count(Counter::RowsOut, batch.num_rows() as u64);
@@ -84,7 +85,7 @@ impl Sink for CountRows {
 }
 
 impl Drain for Counting<'_> {
-    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+    fn push(&mut self, batch: RecordBatch) -> Flow {
         self.1 += batch.num_rows() as u64;
         Ok(())
     }

@@ -1,69 +1,179 @@
-//! The stream from a source through operators to a sink, as one layer.
+//! The stream from a source through operators, as a part of a plan and as one layer.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::filter_record_batch;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion_physical_expr::PhysicalExpr;
 use flagstone_common::{Error, ErrorKind, Result, TaskContext};
-use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer};
+use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, IoBytes, Layer, LayerId, Stop};
 
-use crate::error::{arrow_error, run_error};
-use crate::partition::{Partition, batch_bytes};
-use crate::source::{PartitionSource, Scan};
+use super::operator::{Drain, Kept, Operator};
+use crate::source::{Bound, PartitionSource, Scan};
 
-/// One operator on batches.
-pub(crate) enum Step {
-    Filter(Arc<dyn PhysicalExpr>),
-    Project {
-        exprs: Vec<Arc<dyn PhysicalExpr>>,
-        schema: SchemaRef,
-    },
+/// Rows of a source, and the operators that they pass. What has to see all rows before it gives one
+/// (a group, an order, a join) is a source itself, of which the pipelines below are a part.
+#[derive(Clone)]
+pub(crate) struct Pipeline {
+    pub(crate) source: Arc<dyn PartitionSource>,
+    pub(crate) scan: Scan,
+    pub(crate) operators: Vec<Arc<dyn Operator>>,
+    /// Of the rows that come out.
+    pub(crate) schema: SchemaRef,
+    /// Whether the source is one of the frame's own, not an operator.
+    pub(crate) is_scan: bool,
+    /// A partition whose rows the schema does not hold fails: nobody will run it again.
+    pub(crate) strict: bool,
 }
 
-impl Step {
-    fn apply(&self, batch: RecordBatch) -> Result<RecordBatch> {
-        let rows = batch.num_rows();
-        match self {
-            Step::Filter(predicate) => {
-                let mask = predicate
-                    .evaluate(&batch)
-                    .and_then(|value| value.into_array(rows));
-                let mask = mask.map_err(|error| run_error(&**predicate, error))?;
-                let Some(mask) = mask.as_boolean_opt() else {
-                    return Err(Error::bug("a filter's expression is not a condition"));
-                };
-                if mask.true_count() == rows && mask.null_count() == 0 {
-                    return Ok(batch);
+impl Pipeline {
+    /// All rows of a source that is an operator.
+    pub(crate) fn over(source: Arc<dyn PartitionSource>) -> Self {
+        let schema = source.schema();
+        Pipeline {
+            scan: Scan::all(&schema),
+            source,
+            operators: Vec::new(),
+            schema,
+            is_scan: false,
+            strict: false,
+        }
+    }
+
+    /// What becomes of the rows of a source of the frame's own, where nothing is computed.
+    pub(crate) fn columns(&self) -> Option<Columns> {
+        let kept: Option<Vec<Kept>> = self.operators.iter().map(|op| op.kept()).collect();
+        let kept = kept.filter(|_| self.is_scan)?;
+        Some(Columns {
+            filtered: !self.scan.filters.is_empty() || kept.contains(&Kept::Rows),
+        })
+    }
+
+    /// Joins a graph: what the source is computed from is lowered, and the layers are returned that its
+    /// partitions read.
+    pub(crate) fn bind(mut self, graph: &mut Graph) -> Result<(Self, Vec<LayerId>)> {
+        let Some(Bound { source, inputs }) = self.source.bind(graph)? else {
+            return Ok((self, Vec::new()));
+        };
+        self.source = source;
+        Ok((self, inputs))
+    }
+
+    /// Pushes the layer whose tasks are the partitions, with `sink` at their end.
+    ///
+    /// # Errors
+    /// Those of lowering what the source is computed from.
+    pub(crate) fn push(self, graph: &mut Graph, sink: Arc<dyn Sink>) -> Result<LayerId> {
+        self.push_only(graph, sink, None)
+    }
+
+    /// Pushes a layer of some of the partitions, ascending, or of all of them.
+    pub(crate) fn push_only(
+        self,
+        graph: &mut Graph,
+        sink: Arc<dyn Sink>,
+        only: Option<Vec<u32>>,
+    ) -> Result<LayerId> {
+        let (pipeline, inputs) = self.bind(graph)?;
+        let name = format!("{}+{}", pipeline.source.name(), sink.name());
+        let layer = PipelineLayer {
+            name,
+            pipeline,
+            sink,
+            only,
+        };
+        Ok(graph.push(layer, &inputs))
+    }
+
+    pub(crate) fn partition_count(&self) -> u32 {
+        self.source.partition_count()
+    }
+
+    /// What a partition needs at once, without what its end holds.
+    pub(crate) fn scratch_bytes(&self, partition: u32) -> u64 {
+        let operators = self.operators.iter().map(|op| op.scratch_bytes());
+        self.source.scratch_bytes(partition, &self.scan) + operators.sum::<u64>()
+    }
+
+    /// Runs a partition into `drain`.
+    pub(crate) fn run<'a>(
+        &'a self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &'a TaskContext<'a>,
+        drain: Box<dyn Drain + 'a>,
+    ) -> Result<Block> {
+        let mut operators = self.operators.iter().rev();
+        let opened = operators.try_fold(drain, |next, op| op.open(partition, ctx, next));
+        let mut drain = opened?;
+        if !self.operators.iter().any(|op| op.has_enough(partition)) {
+            let mut each = |batch: RecordBatch| {
+                ctx.check_cancelled()?;
+                match batch.num_rows() {
+                    0 => Ok(()),
+                    _ => drain.push(batch),
                 }
-                filter_record_batch(&batch, mask).map_err(arrow_error)
-            }
-            Step::Project { exprs, schema } => {
-                let column = |expr: &Arc<dyn PhysicalExpr>| {
-                    expr.evaluate(&batch)
-                        .and_then(|value| value.into_array(rows))
-                        .map_err(|error| run_error(&**expr, error))
-                };
-                let columns = exprs.iter().map(column).collect::<Result<Vec<_>>>()?;
-                let options = RecordBatchOptions::new().with_row_count(Some(rows));
-                RecordBatch::try_new_with_options(schema.clone(), columns, &options)
-                    .map_err(arrow_error)
-            }
+            };
+            (self.source).stream(partition, inputs, &self.scan, ctx, &mut each)?;
         }
+        if self.strict
+            && let Some(deviation) = self.source.deviation(partition)
+        {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                format!(
+                    "the schema of the sampled heads does not hold the data: {deviation}; give the \
+                     schema, or use a terminal of the frame, which widens it"
+                ),
+            ));
+        }
+        drain.finish()
+    }
+
+    /// Gives the batches of a partition to `each`, until it has enough.
+    pub(crate) fn stream(
+        &self,
+        partition: u32,
+        inputs: Inputs<'_>,
+        ctx: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Result<()> {
+        let mut failed = None;
+        let drain = Box::new(Each {
+            each,
+            failed: &mut failed,
+        });
+        let ran = self.run(partition, inputs, ctx, drain);
+        failed.map_or(ran.map(|_| ()), Err)
     }
 }
 
-/// Applies all steps; `None` when no row is left.
-pub(crate) fn apply(steps: &[Step], batch: RecordBatch) -> Result<Option<RecordBatch>> {
-    let mut batch = batch;
-    for step in steps {
-        if batch.num_rows() == 0 {
-            return Ok(None);
+/// A drain that hands on what it gets.
+struct Each<'a> {
+    each: &'a mut dyn FnMut(RecordBatch) -> Flow,
+    /// What the consumer failed with, which is no failure of the source.
+    failed: &'a mut Option<Error>,
+}
+
+impl Drain for Each<'_> {
+    fn push(&mut self, batch: RecordBatch) -> Flow {
+        match (self.each)(batch) {
+            Err(Stop::Failed(error)) => {
+                *self.failed = Some(error);
+                Err(Stop::Enough)
+            }
+            flow => flow,
         }
-        batch = step.apply(batch)?;
     }
-    Ok((batch.num_rows() > 0).then_some(batch))
+
+    fn finish(self: Box<Self>) -> Result<Block> {
+        Ok(Block::value(()))
+    }
+}
+
+/// That every result of a plan is a column of the source, or a member of one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns {
+    pub(crate) filtered: bool,
 }
 
 /// What becomes of the batches at the end of a task.
@@ -82,44 +192,16 @@ pub(crate) trait Sink: Send + Sync {
     }
 }
 
-/// A sink at work on one partition.
-pub(crate) trait Drain {
-    fn push(&mut self, batch: RecordBatch) -> Result<()>;
-    fn finish(self: Box<Self>) -> Result<Block>;
-}
-
-/// Source, operators and sink.
-pub(crate) struct PipelineLayer {
-    pub(crate) name: String,
-    pub(crate) source: Arc<dyn PartitionSource>,
-    pub(crate) scan: Scan,
-    pub(crate) steps: Arc<Vec<Step>>,
-    pub(crate) sink: Arc<dyn Sink>,
+/// A pipeline, and a sink at its end.
+struct PipelineLayer {
+    name: String,
+    pipeline: Pipeline,
+    sink: Arc<dyn Sink>,
     /// The partitions to run, ascending; all of them otherwise.
-    pub(crate) only: Option<Vec<u32>>,
-    /// A partition whose rows the schema does not hold fails: nobody will run it again.
-    pub(crate) strict: bool,
+    only: Option<Vec<u32>>,
 }
 
 impl PipelineLayer {
-    pub(crate) fn new(
-        source: Arc<dyn PartitionSource>,
-        scan: Scan,
-        steps: Arc<Vec<Step>>,
-        sink: Arc<dyn Sink>,
-    ) -> Self {
-        let name = format!("{}+{}", source.name(), sink.name());
-        PipelineLayer {
-            name,
-            source,
-            scan,
-            steps,
-            sink,
-            only: None,
-            strict: false,
-        }
-    }
-
     fn partition(&self, task: u32) -> u32 {
         self.only.as_ref().map_or(task, |only| only[task as usize])
     }
@@ -133,102 +215,36 @@ impl Layer for PipelineLayer {
     fn task_count(&self) -> u32 {
         match &self.only {
             Some(only) => only.len() as u32,
-            None => self.source.partition_count(),
+            None => self.pipeline.partition_count(),
         }
     }
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
-        self.source.deps(self.partition(task), deps);
+        self.pipeline.source.deps(self.partition(task), 0, deps);
     }
 
     fn footprint(&self, task: u32) -> Footprint {
         let sink = self.sink.footprint();
-        let source = self.source.scratch_bytes(self.partition(task), &self.scan);
-        // a projected or filtered copy of a batch beside the batch
-        let steps = if self.steps.is_empty() { 0 } else { 4 << 20 };
+        let scratch = self.pipeline.scratch_bytes(self.partition(task));
         Footprint {
-            scratch_bytes: sink.scratch_bytes + source + steps,
+            scratch_bytes: sink.scratch_bytes + scratch,
             ..sink
         }
     }
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let partition = self.partition(task);
-        let mut drain = self.sink.start(partition, ctx)?;
-        let mut lease = ctx.reserve(0)?;
-        self.source
-            .stream(partition, inputs, &self.scan, ctx, &mut |batch| {
-                ctx.check_cancelled()?;
-                if !self.steps.is_empty() {
-                    lease.ensure(batch_bytes(&batch).min(8 << 20))?;
-                }
-                match apply(&self.steps, batch)? {
-                    Some(batch) => drain.push(batch),
-                    None => Ok(()),
-                }
-            })?;
-        if self.strict
-            && let Some(deviation) = self.source.deviation(partition)
-        {
-            return Err(Error::new(
-                ErrorKind::Failed,
-                format!(
-                    "the schema of the sampled heads does not hold the data: {deviation}; give the \
-                     schema, or use a terminal of the frame, which widens it"
-                ),
-            ));
-        }
-        drain.finish()
+        let drain = self.sink.start(partition, ctx)?;
+        self.pipeline.run(partition, inputs, ctx, drain)
     }
 
     fn assumption(&self) -> Option<String> {
-        let parts = [self.source.assumption(), self.sink.assumption()];
+        let parts = [self.pipeline.source.assumption(), self.sink.assumption()];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
     fn io_bytes(&self, task: u32) -> IoBytes {
-        self.source.io_bytes(self.partition(task))
-    }
-}
-
-/// Operators and a sink on one partition.
-pub(crate) struct TailLayer {
-    pub(crate) name: String,
-    pub(crate) input_task: u32,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) sink: Arc<dyn Sink>,
-}
-
-impl Layer for TailLayer {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn task_count(&self) -> u32 {
-        1
-    }
-
-    fn deps(&self, _: u32, deps: &mut Deps<'_>) {
-        deps.push(0, self.input_task);
-    }
-
-    fn footprint(&self, _: u32) -> Footprint {
-        self.sink.footprint()
-    }
-
-    fn assumption(&self) -> Option<String> {
-        self.sink.assumption()
-    }
-
-    fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let mut drain = self.sink.start(task, ctx)?;
-        for batch in &inputs.get::<Partition>(0)?.batches {
-            let _lease = ctx.reserve(batch_bytes(batch))?;
-            if let Some(batch) = apply(&self.steps, batch.clone())? {
-                drain.push(batch)?;
-            }
-        }
-        drain.finish()
+        self.pipeline.source.io_bytes(self.partition(task))
     }
 }

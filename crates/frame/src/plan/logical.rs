@@ -3,19 +3,21 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchema, DataFusionError};
+use datafusion_common::{Column, DFSchema, DataFusionError, TableReference};
 use datafusion_expr::{
-    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableSource,
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr, TableProviderFilterPushDown,
+    TableSource,
 };
 use datafusion_functions::core::expr_fn::get_field;
 use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
-use flagstone_common::{Error, Result};
+use flagstone_common::{Error, Result, format_count};
 
+use super::opened::Opened;
 use super::physical::check_constants;
-use super::{Node, Operation, functions, sql};
+use super::{Matched, Node, Operation, functions, sql};
 use crate::error::plan_error;
 use crate::source::PartitionSource;
 
@@ -42,28 +44,37 @@ impl TableSource for FrameTable {
 }
 
 /// The plan as written. Errors have the line of the operation that is wrong.
-pub(crate) fn plan(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<LogicalPlan> {
-    plan_of(node, source, None)
+pub(crate) fn plan(node: &Node, opened: &Opened) -> Result<LogicalPlan> {
+    plan_of(node, opened, None)
 }
 
 /// The plan of a node; a source is scanned for these columns, or for all.
-fn plan_of(
-    node: &Node,
-    source: &Arc<dyn PartitionSource>,
-    scanned: Option<Vec<usize>>,
-) -> Result<LogicalPlan> {
-    let input = node
-        .input()
-        .map(|input| plan_of(input, source, scanned_by(node, input, source)));
-    let input = input.transpose()?;
+fn plan_of(node: &Node, opened: &Opened, scanned: Option<Vec<usize>>) -> Result<LogicalPlan> {
+    let inputs = node.inputs().iter().map(|input| {
+        let scanned = scanned_by(node, input, opened)?;
+        plan_of(input, opened, scanned)
+    });
+    let mut inputs = inputs.collect::<Result<Vec<_>>>()?;
     for expr in node.exprs() {
         functions::check(expr).map_err(|error| node.locate(error))?;
     }
+    match &node.operation {
+        Operation::Union(_, matched) => {
+            return union(inputs, *matched).map_err(|error| node.locate(error));
+        }
+        Operation::Join(_, join) => {
+            let (right, left) = (inputs.pop(), inputs.pop());
+            let both = left.zip(right);
+            let (left, right) = both.ok_or_else(|| Error::bug("a join of one frame"))?;
+            return super::join::join(left, right, join).map_err(|error| node.locate(error));
+        }
+        _ => {}
+    }
+    let input = inputs.pop();
     let built = match (&node.operation, input) {
         (Operation::Source(_), _) | (_, None) => {
-            let table = Arc::new(FrameTable {
-                source: source.clone(),
-            });
+            let source = Arc::clone(opened.get(node)?);
+            let table = Arc::new(FrameTable { source });
             LogicalPlanBuilder::scan(TABLE, table, scanned).and_then(LogicalPlanBuilder::build)
         }
         (Operation::Select(_, exprs), Some(input)) => {
@@ -90,12 +101,42 @@ fn plan_of(
                 if field.name() == name {
                     exprs.extend(value.take());
                 } else {
-                    exprs.push(Expr::Column(Column::new(qualifier.cloned(), field.name())));
+                    exprs.push(column((qualifier, field)));
                 }
             }
             exprs.extend(value);
             project(input, exprs)
         }
+        (Operation::Limit(_, skip, fetch), Some(input)) => LogicalPlanBuilder::from(input)
+            .limit(*skip, *fetch)
+            .and_then(LogicalPlanBuilder::build),
+        (Operation::Union(..) | Operation::Join(..), Some(_)) => {
+            return Err(Error::bug("an operation of several frames has one"));
+        }
+        (Operation::Rename(_, names), Some(input)) => {
+            let renamed = renamed(names, input.schema()).map_err(|error| node.locate(error))?;
+            project(input, renamed)
+        }
+        (Operation::Drop(_, names), Some(input)) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            check_names(&names, input.schema()).map_err(|error| node.locate(error))?;
+            let fields = input.schema().iter();
+            let left = fields.filter(|(_, field)| !names.contains(&field.name().as_str()));
+            let exprs = left.map(column).collect();
+            project(input, exprs)
+        }
+        (Operation::Sort(_, keys), Some(input)) => {
+            let keys: Vec<SortExpr> = keys
+                .iter()
+                .map(|key| key.with_expr(resolve(key.expr.clone(), input.schema())))
+                .collect();
+            LogicalPlanBuilder::from(input)
+                .sort(keys)
+                .and_then(LogicalPlanBuilder::build)
+        }
+        (Operation::Distinct(_), Some(input)) => LogicalPlanBuilder::from(input)
+            .distinct()
+            .and_then(LogicalPlanBuilder::build),
         (Operation::Group(_, keys, aggregations), Some(input)) => {
             let keys: Vec<Expr> = keys
                 .iter()
@@ -120,11 +161,11 @@ fn plan_of(
 /// The columns of a source that a group right above it reads, where it names columns only. Names are
 /// looked up one after the other, again in every step of the planning: among the few that are read,
 /// not among the tens of thousands that a wide file may have.
-fn scanned_by(node: &Node, input: &Node, source: &Arc<dyn PartitionSource>) -> Option<Vec<usize>> {
+fn scanned_by(node: &Node, input: &Node, opened: &Opened) -> Result<Option<Vec<usize>>> {
     let (Operation::Group(..), Operation::Source(_)) = (&node.operation, &input.operation) else {
-        return None;
+        return Ok(None);
     };
-    let schema = source.schema();
+    let schema = opened.get(input)?.schema();
     let fields = schema.fields().iter().enumerate();
     let places: HashMap<&str, usize> = fields
         .map(|(place, field)| (field.name().as_str(), place))
@@ -133,10 +174,72 @@ fn scanned_by(node: &Node, input: &Node, source: &Arc<dyn PartitionSource>) -> O
     for expr in node.exprs() {
         for column in expr.column_refs() {
             let place = places.get(column.name.as_str());
-            scanned.insert(*place.filter(|_| column.relation.is_none())?);
+            let Some(place) = place.filter(|_| column.relation.is_none()) else {
+                return Ok(None);
+            };
+            scanned.insert(*place);
         }
     }
-    (!scanned.is_empty()).then(|| scanned.into_iter().collect())
+    Ok((!scanned.is_empty()).then(|| scanned.into_iter().collect()))
+}
+
+/// A column of a plan.
+fn column((qualifier, field): (Option<&TableReference>, &Arc<Field>)) -> Expr {
+    Expr::Column(Column::new(qualifier.cloned(), field.name()))
+}
+
+/// All columns, some of them with other names.
+fn renamed(names: &[(String, String)], schema: &DFSchema) -> Result<Vec<Expr>> {
+    let old: Vec<&str> = names.iter().map(|(old, _)| old.as_str()).collect();
+    check_names(&old, schema)?;
+    let new: HashMap<&str, &String> = names.iter().map(|(old, new)| (old.as_str(), new)).collect();
+    let rename = |(qualifier, field): (Option<&TableReference>, &Arc<Field>)| {
+        let own = column((qualifier, field));
+        match new.get(field.name().as_str()) {
+            Some(&new) => own.alias(new),
+            None => own,
+        }
+    };
+    Ok(schema.iter().map(rename).collect())
+}
+
+/// Refuses names that no column has.
+fn check_names(names: &[&str], schema: &DFSchema) -> Result<()> {
+    let is_missing = |name: &&&str| !schema.has_column_with_unqualified_name(name);
+    let Some(missing) = names.iter().find(is_missing) else {
+        return Ok(());
+    };
+    let fields = schema.fields().iter().take(20);
+    let known: Vec<&str> = fields.map(|field| field.name().as_str()).collect();
+    Err(Error::invalid(format!(
+        "there is no column {missing:?}; there are {}",
+        known.join(", ")
+    )))
+}
+
+/// The rows of all inputs, one after the other.
+fn union(inputs: Vec<LogicalPlan>, matched: Matched) -> Result<LogicalPlan> {
+    let width = |plan: &LogicalPlan| plan.schema().fields().len();
+    let mut inputs = inputs.into_iter();
+    let first = inputs.next();
+    let first = first.ok_or_else(|| Error::invalid("there is no frame to put together"))?;
+    let mut all = LogicalPlanBuilder::from(first.clone());
+    for (input, at) in inputs.zip(2..) {
+        if matched == Matched::Place && width(&input) != width(&first) {
+            return Err(Error::invalid(format!(
+                "frame {at} has {} and the first has {}: select the same ones of each, or match them \
+                 by name",
+                format_count(width(&input) as u64, "column"),
+                width(&first)
+            )));
+        }
+        all = match matched {
+            Matched::Place => all.union(input),
+            Matched::Name => all.union_by_name(input),
+        }
+        .map_err(plan_error)?;
+    }
+    all.build().map_err(plan_error)
 }
 
 /// Refuses sums and means of what is no number.
@@ -185,7 +288,7 @@ fn named(expr: &Expr, schema: &DFSchema) -> Expr {
 }
 
 /// Reads dotted names that are no columns as paths into structs.
-fn resolve(expr: Expr, schema: &DFSchema) -> Expr {
+pub(super) fn resolve(expr: Expr, schema: &DFSchema) -> Expr {
     let member = |expr: Expr| {
         let Expr::Column(column) = &expr else {
             return Ok(Transformed::no(expr));
@@ -203,7 +306,8 @@ fn resolve(expr: Expr, schema: &DFSchema) -> Expr {
         .map_or(kept, |transformed| transformed.data)
 }
 
-fn path(name: &str, schema: &DFSchema) -> Option<Expr> {
+/// The member of a struct that a dotted name means.
+pub(super) fn path(name: &str, schema: &DFSchema) -> Option<Expr> {
     // the longest column name that is a prefix: names may have dots themselves
     let mut cuts: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
     while let Some(at) = cuts.pop() {
@@ -248,6 +352,6 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// The plan, with the mistake's source line when there is one.
-pub(crate) fn checked(node: &Node, source: &Arc<dyn PartitionSource>) -> Result<LogicalPlan> {
-    optimise(plan(node, source)?).map_err(|error: Error| node.locate(error))
+pub(crate) fn checked(node: &Node, opened: &Opened) -> Result<LogicalPlan> {
+    optimise(plan(node, opened)?).map_err(|error: Error| node.locate(error))
 }

@@ -3,14 +3,11 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Fields, Schema};
 use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams};
-use datafusion_expr::logical_plan::{Aggregate, TableScan};
+use datafusion_expr::logical_plan::{Aggregate, FetchType, SkipType, TableScan};
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
-use datafusion_physical_expr::expressions::Column;
-use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use flagstone_common::{Error, Result};
-use flagstone_graph::{Graph, LayerId};
 
 use super::logical::FrameTable;
 use super::physical::physical;
@@ -18,36 +15,19 @@ use super::wanted;
 use crate::error::plan_error;
 use crate::json::Wanted;
 use crate::kernels::state::State;
-use crate::ops::aggregate::{Aggregation, Function, GroupPlan, GroupSink, MergeLayer};
-use crate::ops::pipeline::{PipelineLayer, Sink, Step, TailLayer};
+use crate::ops::aggregate::{Aggregation, Function, GroupPlan, Grouped};
+use crate::ops::limit::Limited;
+use crate::ops::operator::{Filter, Operator, Project};
+use crate::ops::pipeline::{Columns, Pipeline};
+use crate::ops::union::United;
 use crate::source::batches::BatchSource;
-use crate::source::{Bound, PartitionSource, Scan};
+use crate::source::{PartitionSource, Scan};
 
-/// A plan as our operators run it.
-pub(crate) struct Lowered {
-    pub(crate) source: Arc<dyn PartitionSource>,
-    pub(crate) scan: Scan,
-    steps: Vec<Step>,
-    groups: Option<(GroupPlan, Vec<Step>)>,
-    /// Of the rows that come out.
-    pub(crate) schema: SchemaRef,
-    /// A partition whose rows the schema does not hold fails.
-    strict: bool,
-}
-
-/// That every result of a plan is a column of the source, or a member of one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Columns {
-    filtered: bool,
-}
-
-impl Columns {
-    /// Whether the rows with the wider schema are those with the one before, cast. A condition
-    /// over a column of another type may hold for other rows.
-    pub(crate) fn casts_to(self, after: &Columns, before: &Schema, wider: &Schema) -> bool {
-        let filtered = self.filtered || after.filtered;
-        !filtered || adds_only(before.fields(), wider.fields())
-    }
+/// Whether rows of a plan with a wider schema are those of the plan before, cast. A condition over a
+/// column of another type may hold for other rows.
+pub(crate) fn casts_to(before: Columns, after: Columns, narrow: &Schema, wide: &Schema) -> bool {
+    let filtered = before.filtered || after.filtered;
+    !filtered || adds_only(narrow.fields(), wide.fields())
 }
 
 /// Whether all fields are there still, of the same types but for further members.
@@ -62,199 +42,99 @@ fn adds_only(before: &Fields, wider: &Fields) -> bool {
     })
 }
 
-/// What has been lowered on the way up from the scan.
+/// A pipeline that is being made, from the scan upwards.
 struct Chain {
-    source: Arc<dyn PartitionSource>,
-    scan: Scan,
-    steps: Vec<Step>,
-    groups: Option<(GroupPlan, Vec<Step>)>,
+    pipeline: Pipeline,
     /// Whether rows still have the source's columns, so that what is read of them matters.
     at_scan: bool,
 }
 
-pub(crate) fn lower(plan: &LogicalPlan) -> Result<Lowered> {
-    let mut chain = chain(plan)?;
-    if chain.at_scan {
-        // no projection above: every scanned column is a result
-        want_columns(&mut chain);
-    }
-    let schema = Arc::new(plan.schema().as_arrow().clone());
+/// Makes the pipeline of a plan; `strict`: a partition whose rows the schema does not hold fails.
+pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
     let Chain {
-        source,
-        scan,
-        steps,
-        groups,
-        ..
-    } = chain;
-    Ok(Lowered {
-        source,
-        scan,
-        steps,
-        groups,
-        schema,
-        strict: false,
-    })
+        mut pipeline,
+        at_scan,
+    } = chain(plan, strict)?;
+    if at_scan {
+        // no projection above: every scanned column is a result
+        want_columns(&mut pipeline);
+    }
+    pipeline.schema = Arc::new(plan.schema().as_arrow().clone());
+    Ok(pipeline)
 }
 
-impl Lowered {
-    /// `None` when something is computed or grouped.
-    pub(crate) fn columns(&self) -> Option<Columns> {
-        let copies = |step: &Step| match step {
-            Step::Filter(_) => true,
-            Step::Project { exprs, .. } => exprs.iter().all(is_column),
-        };
-        let plain = self.groups.is_none() && self.steps.iter().all(copies);
-        let filtered = |step: &Step| matches!(step, Step::Filter(_));
-        plain.then(|| Columns {
-            filtered: !self.scan.filters.is_empty() || self.steps.iter().any(filtered),
-        })
-    }
-
-    /// Refuses rows that the schema does not hold.
-    pub(crate) fn strict(mut self) -> Self {
-        self.strict = true;
-        self
-    }
-
-    /// Pushes the layer that runs some of the partitions; there are no groups.
-    pub(crate) fn push_only(
-        self,
-        graph: &mut Graph,
-        sink: Arc<dyn Sink>,
-        partitions: Vec<u32>,
-    ) -> Result<LayerId> {
-        let (source, inputs) = bound(self.source, graph)?;
-        let mut layer = PipelineLayer::new(source, self.scan, Arc::new(self.steps), sink);
-        layer.only = Some(partitions);
-        Ok(graph.push(layer, &inputs))
-    }
-
-    /// Whether rows are grouped, so that states are held in memory.
-    pub(crate) fn has_groups(&self) -> bool {
-        self.groups.is_some()
-    }
-
-    /// Pushes the layers that end in `sink` and returns the last one.
-    ///
-    /// # Errors
-    /// Those of lowering what the source is computed from.
-    pub(crate) fn push(self, graph: &mut Graph, sink: Arc<dyn Sink>) -> Result<LayerId> {
-        let Lowered {
-            source,
-            scan,
-            steps,
-            groups,
-            strict,
-            ..
-        } = self;
-        let (source, inputs) = bound(source, graph)?;
-        let steps = Arc::new(steps);
-        let pipeline = |sink: Arc<dyn Sink>| {
-            let mut layer = PipelineLayer::new(source.clone(), scan, steps, sink);
-            layer.strict = strict;
-            layer
-        };
-        let Some((plan, after)) = groups else {
-            return Ok(graph.push(pipeline(sink), &inputs));
-        };
-        let partition_count = source.partition_count();
-        let plan = Arc::new(plan);
-        let partial = Arc::new(GroupSink { plan: plan.clone() });
-        let tables = graph.push(pipeline(partial), &inputs);
-        let merge = MergeLayer::new(plan, partition_count);
-        let input_task = merge.root();
-        let merged = graph.push(merge, &[tables]);
-        let name = sink.name().to_owned();
-        Ok(graph.push(
-            TailLayer {
-                name,
-                input_task,
-                steps: after,
-                sink,
-            },
-            &[merged],
-        ))
-    }
-}
-
-/// The source as part of a graph, and the layers that it reads.
-fn bound(
-    source: Arc<dyn PartitionSource>,
-    graph: &mut Graph,
-) -> Result<(Arc<dyn PartitionSource>, Vec<LayerId>)> {
-    Ok(match source.bind(graph)? {
-        Some(Bound { source, inputs }) => (source, inputs),
-        None => (source, Vec::new()),
-    })
-}
-
-fn chain(plan: &LogicalPlan) -> Result<Chain> {
+fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
     match plan {
-        LogicalPlan::TableScan(scan) => table_scan(scan),
+        LogicalPlan::TableScan(scan) => table_scan(scan, strict),
         LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
             let schema = Arc::new(empty.schema.as_arrow().clone());
-            let columns = (0..schema.fields().len()).collect();
-            Ok(Chain {
-                source: Arc::new(BatchSource {
-                    schema,
-                    batches: Vec::new(),
-                }),
-                scan: Scan {
-                    columns,
-                    filters: Vec::new(),
-                    wanted: Wanted::All,
-                },
-                steps: Vec::new(),
-                groups: None,
-                at_scan: true,
-            })
+            let batches = Vec::new();
+            Ok(over(Arc::new(BatchSource { schema, batches })))
         }
-        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input),
+        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict),
         LogicalPlan::Filter(filter) => {
-            let mut chain = chain(&filter.input)?;
+            let mut chain = chain(&filter.input, strict)?;
             chain.read([&filter.predicate]);
             let predicate = physical(&filter.predicate, filter.input.schema())?;
-            chain.step(Step::Filter(predicate));
+            chain.push(Filter(predicate));
             Ok(chain)
         }
         LogicalPlan::Projection(projection) => {
-            let mut chain = chain(&projection.input)?;
+            let mut chain = chain(&projection.input, strict)?;
             chain.read(&projection.expr);
             chain.at_scan = false;
             let input = projection.input.schema();
             let exprs = projection.expr.iter().map(|expr| physical(expr, input));
             let exprs = exprs.collect::<Result<Vec<_>>>()?;
             let schema = Arc::new(projection.schema.as_arrow().clone());
-            chain.step(Step::Project { exprs, schema });
+            chain.push(Project { exprs, schema });
             Ok(chain)
         }
         LogicalPlan::Aggregate(aggregate) => {
-            let mut chain = chain(&aggregate.input)?;
-            if chain.groups.is_some() {
-                return Err(not_lowered("a group-by over a group-by"));
-            }
+            let mut chain = chain(&aggregate.input, strict)?;
             chain.read(aggregate.group_expr.iter().chain(&aggregate.aggr_expr));
-            chain.at_scan = false;
-            chain.groups = Some((group(aggregate)?, Vec::new()));
-            Ok(chain)
+            Ok(over(Arc::new(Grouped::new(
+                group(aggregate)?,
+                chain.pipeline,
+            ))))
+        }
+        LogicalPlan::Limit(limit) => {
+            let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (
+                limit.get_skip_type().map_err(plan_error)?,
+                limit.get_fetch_type().map_err(plan_error)?,
+            ) else {
+                return Err(not_lowered("a limit that is no number"));
+            };
+            let input = lower(&limit.input, strict)?;
+            Ok(over(Arc::new(Limited::new(input, skip, fetch))))
+        }
+        LogicalPlan::Union(union) => {
+            let schema = Arc::new(union.schema.as_arrow().clone());
+            let inputs = union.inputs.iter().map(|input| lower(input, strict));
+            let inputs = inputs.collect::<Result<Vec<_>>>()?;
+            Ok(over(Arc::new(United::new(inputs, schema))))
         }
         other => Err(not_lowered(&other.display().to_string())),
     }
 }
 
+/// A chain that starts anew, over an operator that is a source.
+fn over(source: Arc<dyn PartitionSource>) -> Chain {
+    Chain {
+        pipeline: Pipeline::over(source),
+        at_scan: false,
+    }
+}
+
 impl Chain {
-    fn step(&mut self, step: Step) {
-        match &mut self.groups {
-            Some((_, after)) => after.push(step),
-            None => self.steps.push(step),
-        }
+    fn push(&mut self, operator: impl Operator + 'static) {
+        self.pipeline.operators.push(Arc::new(operator));
     }
 
     fn read<'a>(&mut self, exprs: impl IntoIterator<Item = &'a Expr>) {
         if self.at_scan {
-            exprs
-                .into_iter()
-                .for_each(|expr| wanted::add(&mut self.scan.wanted, expr));
+            let wanted = &mut self.pipeline.scan.wanted;
+            exprs.into_iter().for_each(|expr| wanted::add(wanted, expr));
         }
     }
 }
@@ -265,13 +145,11 @@ fn not_lowered(what: &str) -> Error {
     ))
 }
 
-fn table_scan(scan: &TableScan) -> Result<Chain> {
+fn table_scan(scan: &TableScan, strict: bool) -> Result<Chain> {
+    // how many rows are wanted (`fetch`) is known to the limit above, too
     let Some(table) = scan.source.downcast_ref::<FrameTable>() else {
         return Err(not_lowered("a table that is no frame"));
     };
-    if scan.fetch.is_some() {
-        return Err(not_lowered("a limit on a scan"));
-    }
     let source = table.source.clone();
     let all = || (0..source.schema().fields().len()).collect();
     let columns = scan.projection.clone().unwrap_or_else(all);
@@ -284,38 +162,29 @@ fn table_scan(scan: &TableScan) -> Result<Chain> {
         filters: scan.filters.clone(),
         wanted,
     };
-    Ok(Chain {
+    let pipeline = Pipeline {
+        schema: source.scan_schema(&scan),
         source,
         scan,
-        steps: Vec::new(),
-        groups: None,
+        operators: Vec::new(),
+        is_scan: true,
+        strict,
+    };
+    Ok(Chain {
+        pipeline,
         at_scan: true,
     })
 }
 
-fn want_columns(chain: &mut Chain) {
-    let schema = chain.source.schema();
-    if chain.scan.columns.len() == schema.fields().len() {
-        chain.scan.wanted = Wanted::All;
+fn want_columns(pipeline: &mut Pipeline) {
+    let (schema, scan) = (pipeline.source.schema(), &mut pipeline.scan);
+    if scan.columns.len() == schema.fields().len() {
+        scan.wanted = Wanted::All;
         return;
     }
-    for &column in &chain.scan.columns {
-        chain
-            .scan
-            .wanted
-            .add(&[schema.field(column).name().clone()]);
+    for &column in &scan.columns {
+        scan.wanted.add(&[schema.field(column).name().clone()]);
     }
-}
-
-/// A column, or a member taken out of one.
-fn is_column(expr: &Arc<dyn PhysicalExpr>) -> bool {
-    if expr.downcast_ref::<Column>().is_some() {
-        return true;
-    }
-    let call = expr.downcast_ref::<ScalarFunctionExpr>();
-    call.is_some_and(|call| {
-        call.name() == "get_field" && call.args().first().is_some_and(is_column)
-    })
 }
 
 fn group(aggregate: &Aggregate) -> Result<GroupPlan> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Node --logical--> LogicalPlan --DataFusion's analyzer and optimiser--> LogicalPlan
-//!      --lower--> scan + steps (+ groups + steps) --layers--> Graph
+//!      --lower--> pipelines (sources and operators) --layers--> Graph
 //! ```
 //! The user's operations are kept as they are ([`Node`]) and planned when a terminal knows the
 //! source's schema: a schema that turns out wider during the run is planned again.
@@ -10,19 +10,23 @@
 pub(crate) mod balance;
 mod dialect;
 pub(crate) mod functions;
+mod join;
 mod literals;
 pub(crate) mod logical;
 pub(crate) mod lower;
+pub(crate) mod opened;
 pub(crate) mod physical;
 pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod star;
 pub(crate) mod wanted;
 
+use std::collections::HashSet;
 use std::panic::Location;
 use std::sync::Arc;
 
-use datafusion_expr::Expr;
+use datafusion_common::JoinType;
+use datafusion_expr::{Expr, SortExpr};
 use flagstone_common::Error;
 
 use crate::source::open::FrameSource;
@@ -41,45 +45,101 @@ pub(crate) enum Operation {
     FilterSql(Arc<Node>, String),
     WithColumn(Arc<Node>, String, Expr),
     Group(Arc<Node>, Vec<Expr>, Vec<Expr>),
+    /// Rows to leave out at the start, and how many then follow.
+    Limit(Arc<Node>, usize, Option<usize>),
+    /// The rows of one after the other, with columns matched as said.
+    Union(Vec<Arc<Node>>, Matched),
+    /// Columns by name, and their new names.
+    Rename(Arc<Node>, Vec<(String, String)>),
+    /// All columns but these.
+    Drop(Arc<Node>, Vec<String>),
+    Sort(Arc<Node>, Vec<SortExpr>),
+    Distinct(Arc<Node>),
+    Join([Arc<Node>; 2], JoinPlan),
+}
+
+/// How two frames are joined.
+pub(crate) struct JoinPlan {
+    pub(crate) join_type: JoinType,
+    /// Keys of the left frame and of the right one, that are equal in rows that belong together.
+    pub(crate) on: Vec<(Expr, Expr)>,
+    /// What else holds for such rows; columns are called by `left` and `right`.
+    pub(crate) filter: Option<Expr>,
+    /// What names of the right frame end in, where the left one has them too.
+    pub(crate) suffix: String,
+}
+
+/// How the columns of several frames belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Matched {
+    Place,
+    Name,
 }
 
 impl Node {
-    pub(crate) fn input(&self) -> Option<&Arc<Node>> {
+    /// What the operation works on: a source on nothing, a union on all of its parts.
+    pub(crate) fn inputs(&self) -> &[Arc<Node>] {
         match &self.operation {
-            Operation::Source(_) => None,
+            Operation::Source(_) => &[],
             Operation::Select(input, _)
             | Operation::SelectSql(input, _)
             | Operation::Filter(input, _)
             | Operation::FilterSql(input, _)
             | Operation::WithColumn(input, ..)
-            | Operation::Group(input, ..) => Some(input),
+            | Operation::Group(input, ..)
+            | Operation::Limit(input, ..)
+            | Operation::Rename(input, _)
+            | Operation::Drop(input, _)
+            | Operation::Sort(input, _)
+            | Operation::Distinct(input) => std::slice::from_ref(input),
+            Operation::Union(inputs, _) => inputs,
+            Operation::Join(inputs, _) => inputs,
         }
     }
 
     /// The expressions that were given as such.
-    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
-        let (one, some, more) = match &self.operation {
-            Operation::Source(_) | Operation::SelectSql(..) | Operation::FilterSql(..) => {
-                (None, &[][..], &[][..])
+    pub(crate) fn exprs(&self) -> Vec<&Expr> {
+        match &self.operation {
+            Operation::Source(_)
+            | Operation::SelectSql(..)
+            | Operation::FilterSql(..)
+            | Operation::Limit(..)
+            | Operation::Union(..)
+            | Operation::Rename(..)
+            | Operation::Drop(..)
+            | Operation::Distinct(_) => Vec::new(),
+            Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => vec![expr],
+            Operation::Select(_, exprs) => exprs.iter().collect(),
+            Operation::Group(_, keys, results) => keys.iter().chain(results).collect(),
+            Operation::Sort(_, keys) => keys.iter().map(|key| &key.expr).collect(),
+            Operation::Join(_, join) => {
+                let on = join.on.iter().flat_map(|(left, right)| [left, right]);
+                on.chain(&join.filter).collect()
             }
-            Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => {
-                (Some(expr), &[][..], &[][..])
-            }
-            Operation::Select(_, exprs) => (None, exprs.as_slice(), &[][..]),
-            Operation::Group(_, keys, results) => (None, keys.as_slice(), results.as_slice()),
-        };
-        one.into_iter().chain(some).chain(more)
+        }
     }
 
-    /// The source at the start.
-    pub(crate) fn source(&self) -> &FrameSource {
-        let mut node = self;
-        loop {
-            match (&node.operation, node.input()) {
-                (_, Some(input)) => node = input,
-                (Operation::Source(source), _) => return source,
-                (_, None) => unreachable!("only a source has no input"),
+    /// The nodes below that read something, each once, in the order in which they are met.
+    pub(crate) fn leaves<'a>(self: &'a Arc<Node>) -> Vec<&'a Arc<Node>> {
+        let (mut leaves, mut left) = (Vec::new(), vec![self]);
+        let mut met = HashSet::new();
+        while let Some(node) = left.pop() {
+            if !met.insert(Arc::as_ptr(node)) {
+                continue;
             }
+            match node.operation {
+                Operation::Source(_) => leaves.push(node),
+                _ => left.extend(node.inputs().iter().rev()),
+            }
+        }
+        leaves
+    }
+
+    /// What a leaf reads.
+    pub(crate) fn source(&self) -> Option<&FrameSource> {
+        match &self.operation {
+            Operation::Source(source) => Some(source),
+            _ => None,
         }
     }
 

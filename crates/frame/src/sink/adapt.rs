@@ -17,7 +17,8 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use super::named::open_scratch;
 use super::parquet::{ParquetSink, Written, scratch_path};
 use crate::error::{arrow_error, ended, file_error, scratch_error};
-use crate::ops::pipeline::{Drain, Sink};
+use crate::ops::operator::Drain;
+use crate::ops::pipeline::Sink;
 use crate::partition::batch_bytes;
 use crate::schema::shape::reshape_members;
 use crate::source::BATCH_ROWS;
@@ -79,7 +80,7 @@ impl Layer for AdaptLayer {
             ctx.check_cancelled()?;
             let batch = rows.next(count as usize)?;
             lease.ensure(3 * batch_bytes(&batch))?;
-            drain.push(adapt(&batch, &self.sink.schema)?)?;
+            flagstone_graph::ended(drain.push(adapt(&batch, &self.sink.schema)?))?;
         }
         let block = drain.finish()?;
         // only now: until here the task may be run again

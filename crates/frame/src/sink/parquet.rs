@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use flagstone_common::{Error, Lease, Result, TaskContext};
-use flagstone_graph::{Block, Footprint};
+use flagstone_graph::{Block, Flow, Footprint};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -25,7 +25,8 @@ use super::adapt::adapt;
 use super::columns::ColumnWise;
 use super::named::Named;
 use crate::error::{file_error, parquet_error};
-use crate::ops::pipeline::{Drain, Sink};
+use crate::ops::operator::Drain;
+use crate::ops::pipeline::Sink;
 use crate::schema::shape::with_members;
 use crate::source::parquet::annotations::file_type;
 
@@ -300,7 +301,7 @@ impl Writing<'_> {
 }
 
 impl Drain for Writing<'_> {
-    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+    fn push(&mut self, batch: RecordBatch) -> Flow {
         let batch = match batch.schema().fields() == self.sink.schema.fields() {
             true => batch,
             false => adapt(&batch, &self.sink.schema)?,

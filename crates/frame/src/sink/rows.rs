@@ -16,14 +16,15 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use flagstone_common::{Error, Lease, Result, TaskContext};
-use flagstone_graph::{Block, Footprint};
+use flagstone_graph::{Block, Flow, Footprint};
 
 use super::adapt::adapt;
 use super::named::Named;
 use super::parquet::{RowGroup, Written, scratch_path};
 use super::text::{CsvText, JsonText, TextWriter};
 use crate::error::{arrow_error, file_error};
-use crate::ops::pipeline::{Drain, Sink};
+use crate::ops::operator::Drain;
+use crate::ops::pipeline::Sink;
 use crate::partition::batch_bytes;
 use crate::schema::shape::map_fields;
 
@@ -283,7 +284,7 @@ impl Writing<'_> {
 }
 
 impl Drain for Writing<'_> {
-    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+    fn push(&mut self, batch: RecordBatch) -> Flow {
         let has_types =
             |(batch, file): (&Arc<Field>, &Arc<Field>)| batch.data_type() == file.data_type();
         let (own, file) = (batch.schema(), self.sink.schema.fields());
@@ -304,7 +305,8 @@ impl Drain for Writing<'_> {
             });
             written.map_err(arrow_error)?;
             self.rows += batch.num_rows() as u64;
-            return self.end_piece();
+            self.end_piece()?;
+            return Ok(());
         };
         let mut row = 0;
         while row < batch.num_rows() {

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use flagstone_common::{Counter, Result, TaskContext};
-use flagstone_graph::Inputs;
+use flagstone_graph::{Flow, Inputs, ended};
 
 use super::{BATCH_ROWS, PartitionSource, Scan};
 use crate::error::arrow_error;
@@ -33,18 +33,21 @@ impl PartitionSource for BatchSource {
         _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         let batch = self.batches[partition as usize]
             .project(&scan.columns)
             .map_err(arrow_error)?;
-        for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
-            ctx.check_cancelled()?;
-            let part = batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start));
-            ctx.count(Counter::RowsIn, part.num_rows() as u64);
-            each(part)?;
-        }
-        Ok(())
+        ended(
+            (0..batch.num_rows())
+                .step_by(BATCH_ROWS)
+                .try_for_each(|start| {
+                    ctx.check_cancelled()?;
+                    let part = batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start));
+                    ctx.count(Counter::RowsIn, part.num_rows() as u64);
+                    each(part)
+                }),
+        )
     }
 
     fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use flagstone_common::{Counter, Lease, Quality, Result, TaskContext};
-use flagstone_graph::{Inputs, IoBytes};
+use flagstone_graph::{Flow, Inputs, IoBytes, ended};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
 
 use super::bad::{BadRecords, BadSink, Text, Unreadable};
@@ -108,7 +108,7 @@ impl PartitionSource for JsonSource {
         _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         let counted = self.files.is_counted(partition);
         let policy = &self.options.bad_records;
@@ -132,9 +132,14 @@ impl PartitionSource for JsonSource {
             sampler: Sampler::default(),
             lease: ctx.reserve(0)?,
         };
-        for range in 0..self.files.ranges(partition).len() {
-            reading.range(range, &Io::of_task(ctx), ctx, each)?;
-        }
+        let ranges = self.files.ranges(partition).len();
+        let read = (0..ranges).try_for_each(|range| {
+            let read = reading.range(range, &Io::of_task(ctx), ctx, each);
+            // what was read before somebody had enough is told, too
+            reading.tell(range, range + 1 == ranges || read.is_err());
+            read
+        });
+        ended(read.and_then(|()| reading.flush(each)))?;
         reading.bad.finish()?;
         let (mut log, wanted) = (reading.log, reading.wanted);
         self.files
@@ -207,8 +212,8 @@ impl Reading<'_> {
         at: usize,
         io: &Io<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Flow {
         let range = &self.source.files.ranges(self.partition)[at];
         self.bad.begin_range();
         let mut reader = BlockReader::open(range, &self.source.options(), io)?;
@@ -286,9 +291,12 @@ impl Reading<'_> {
             self.log.bad_records += reader.skipped_lines();
             ctx.count(Counter::BadRecords, reader.skipped_lines());
         }
-        drop(reader);
-        // what was met is told per range, so that its file is known
-        if self.source.open && (self.decoder.deviates() || at + 1 == self.ranges()) {
+        Ok(())
+    }
+
+    /// What was met is told per range, so that its file is known.
+    fn tell(&mut self, at: usize, is_last: bool) {
+        if self.source.open && (self.decoder.deviates() || is_last) {
             let known = self.log.kind.take();
             let mut kind = known.unwrap_or_else(|| self.source.files.kind.clone());
             let widened = self.decoder.widen(&mut kind);
@@ -300,18 +308,9 @@ impl Reading<'_> {
             let news = unquoted.filter(|widened| !files.is_mixed(&widened.path));
             news.for_each(|w| self.log.widen(at, w));
         }
-        if at + 1 == self.ranges() {
-            self.flush(each)
-        } else {
-            Ok(())
-        }
     }
 
-    fn ranges(&self) -> usize {
-        self.source.files.ranges(self.partition).len()
-    }
-
-    fn flush(&mut self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+    fn flush(&mut self, each: &mut dyn FnMut(RecordBatch) -> Flow) -> Flow {
         if self.decoder.rows() == 0 {
             return Ok(());
         }

@@ -23,7 +23,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion_expr::Expr;
 use flagstone_common::{Result, TaskContext};
-use flagstone_graph::{Deps, Graph, Inputs, IoBytes, LayerId};
+use flagstone_graph::{Deps, Flow, Graph, Inputs, IoBytes, LayerId};
 
 use crate::json::Wanted;
 
@@ -45,6 +45,17 @@ pub struct Scan {
     pub(crate) wanted: Wanted,
 }
 
+impl Scan {
+    /// All columns and rows.
+    pub(crate) fn all(schema: &SchemaRef) -> Self {
+        Scan {
+            columns: (0..schema.fields().len()).collect(),
+            filters: Vec::new(),
+            wanted: Wanted::All,
+        }
+    }
+}
+
 /// Streams rows, partition by partition.
 pub trait PartitionSource: Send + Sync {
     /// The layer's name in keys: `"read-json"`.
@@ -62,7 +73,9 @@ pub trait PartitionSource: Send + Sync {
     fn partition_count(&self) -> u32;
 
     /// Gives every batch of a partition, in order, with the columns of `scan`. Leases what it
-    /// allocates from `ctx`. `inputs` are the blocks that [`deps`](Self::deps) asked for.
+    /// allocates from `ctx`. `inputs` are the blocks that [`deps`](Self::deps) asked for. When `each`
+    /// says that it has [enough](flagstone_graph::Stop::Enough), what was read until then is all that
+    /// is told of the partition, and it ends well.
     ///
     /// # Errors
     /// Those of `each`, and whatever reading meets.
@@ -72,7 +85,7 @@ pub trait PartitionSource: Send + Sync {
         inputs: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()>;
 
     /// Joins a graph: lowers the layers that the rows are computed from, and gives the source that
@@ -84,8 +97,8 @@ pub trait PartitionSource: Send + Sync {
         Ok(None)
     }
 
-    /// What a partition of a bound source reads of its layers.
-    fn deps(&self, _partition: u32, _deps: &mut Deps<'_>) {}
+    /// What a partition of a bound source reads of its layers, which stand in the slots from `first` on.
+    fn deps(&self, _partition: u32, _first: usize, _deps: &mut Deps<'_>) {}
 
     /// What streaming a partition needs at once, batches included.
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use flagstone_common::{Counter, Error, Lease, Result, TaskContext, Unlimited};
-use flagstone_graph::{Deps, Execute, Graph, Inputs, IoBytes, LayerId};
+use flagstone_graph::{Deps, Execute, Flow, Graph, Inputs, IoBytes, LayerId, ended};
 use flagstone_io::AskOrigin;
 
 use super::text::{PartitionLog, counted, told};
@@ -50,8 +50,8 @@ pub trait BoundRecords: Send + Sync {
     /// How many partitions there are.
     fn partition_count(&self) -> u32;
 
-    /// What a partition reads of the layers.
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>);
+    /// What a partition reads of the layers, which stand in the slots from `first` on.
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>);
 
     /// What streaming a partition needs at once.
     fn scratch_bytes(&self, partition: u32) -> u64;
@@ -60,7 +60,7 @@ pub trait BoundRecords: Send + Sync {
     fn io_bytes(&self, partition: u32) -> IoBytes;
 
     /// Gives every record of a partition as JSON text, in order, and a way to ask where in which
-    /// file it stands.
+    /// file it stands, until `each` has [enough](flagstone_graph::Stop::Enough).
     ///
     /// # Errors
     /// Those of `each`, and whatever computing meets.
@@ -69,7 +69,7 @@ pub trait BoundRecords: Send + Sync {
         partition: u32,
         inputs: Inputs<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(&[u8], &AskOrigin<'_>) -> Result<()>,
+        each: &mut dyn FnMut(&[u8], &AskOrigin<'_>) -> Flow,
     ) -> Result<()>;
 }
 
@@ -207,9 +207,9 @@ impl PartitionSource for RecordSource {
             .map_or(0, |bound| bound.partition_count())
     }
 
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
         if let Some(bound) = &self.bound {
-            bound.deps(partition, deps);
+            bound.deps(partition, first, deps);
         }
     }
 
@@ -228,14 +228,14 @@ impl PartitionSource for RecordSource {
         inputs: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         let (mut decoder, schema) = (self.decoder(scan), self.scan_schema(scan));
         let mut lease = ctx.reserve(0)?;
         let (mut log, mut text_bytes) = (PartitionLog::default(), 0);
         let mut places = BTreeMap::new();
         let known = self.before.contains_key(&partition);
-        let mut flush = |decoder: &mut RecordDecoder, lease: &mut Lease| {
+        let mut flush = |decoder: &mut RecordDecoder, lease: &mut Lease| -> Flow {
             if !known {
                 ctx.count(Counter::RowsIn, decoder.rows() as u64);
             }
@@ -247,13 +247,14 @@ impl PartitionSource for RecordSource {
                 let origin = || asked().filter(|origin| origin.byte().is_some());
                 lease.ensure((decoder.bytes() + 2 * record.len()) as u64)?;
                 if let Err(Bad { what, .. }) = decoder.push(record, log.rows) {
-                    return Err(Error::failed(match origin() {
+                    let error = Error::failed(match origin() {
                         Some(origin) => origin.says(what, &Unlimited::new()),
                         None => {
                             let (name, place) = (&self.name, log.rows + 1);
                             format!("{name} partition {partition} record {place}: {what}")
                         }
-                    }));
+                    });
+                    return Err(error.into());
                 }
                 // what does not fit is told with the first record that brought it
                 if decoder.has_news() {
@@ -268,7 +269,7 @@ impl PartitionSource for RecordSource {
                 flush(&mut decoder, &mut lease)
             })?;
         if decoder.rows() > 0 {
-            flush(&mut decoder, &mut lease)?;
+            ended(flush(&mut decoder, &mut lease))?;
         }
         let mut kind = self.kind.clone();
         let mut widened = decoder.widen(&mut kind);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use flagstone_common::{Error, Result, TaskContext};
-use flagstone_graph::{Deps, Graph, Inputs, IoBytes, PartitionStream};
+use flagstone_graph::{Deps, Flow, Graph, Inputs, IoBytes, PartitionStream};
 
 use super::{Bound, Outcome, PartitionSource, Scan};
 
@@ -64,9 +64,9 @@ impl PartitionSource for Streamed {
         bound.map_or(0, |stream| stream.partition_count())
     }
 
-    fn deps(&self, partition: u32, deps: &mut Deps<'_>) {
+    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
         if let Some(stream) = &self.bound {
-            stream.deps(partition, 0, deps);
+            stream.deps(partition, first, deps);
         }
     }
 
@@ -76,14 +76,14 @@ impl PartitionSource for Streamed {
         inputs: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         let stream = self.bound.as_ref();
         let stream = stream.ok_or_else(|| Error::bug("a stream is read without a graph"))?;
         let mut total = 0;
         stream.for_each(partition, inputs, ctx, &mut |batch| {
             total += batch.num_rows() as u64;
-            Ok(each(batch.project(&scan.columns).map_err(Error::failed)?)?)
+            each(batch.project(&scan.columns).map_err(Error::failed)?)
         })?;
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         rows.insert(partition, total);

@@ -1,15 +1,25 @@
 //! What a run may not write over: its own inputs, and its output with its bad records.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flagstone_common::{Error, Result};
 use flagstone_io::identity;
 
 use crate::frame::DataFrame;
 
+/// A file that the frame reads and that lies in `directory`, if there is one.
+fn file_in(frame: &DataFrame, directory: &Path) -> Result<Option<PathBuf>> {
+    for source in frame.node.leaves().iter().filter_map(|leaf| leaf.source()) {
+        if let Some(file) = source.file_in(directory)? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
 /// Refuses an output that would replace an input.
 pub(crate) fn check_inputs(frame: &DataFrame, path: &Path) -> Result<()> {
-    let Some(input) = frame.node.source().file_in(path)? else {
+    let Some(input) = file_in(frame, path)? else {
         return Ok(());
     };
     let message = format!(
@@ -22,7 +32,7 @@ pub(crate) fn check_inputs(frame: &DataFrame, path: &Path) -> Result<()> {
 
 /// Refuses bad records that would replace an input.
 pub(super) fn check_kept(frame: &DataFrame, kept: &Path) -> Result<()> {
-    let Some(input) = frame.node.source().file_in(kept)? else {
+    let Some(input) = file_in(frame, kept)? else {
         return Ok(());
     };
     let message = format!(

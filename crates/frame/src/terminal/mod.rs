@@ -5,7 +5,7 @@ mod output;
 mod write;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -14,12 +14,14 @@ use flagstone_graph::{Block, Execute, FreezeOptions, Graph, LayerId, Resources};
 
 use crate::frame::DataFrame;
 use crate::ops::collect::{Collect, ConcatLayer, CountRows};
+use crate::ops::pipeline::Pipeline;
 use crate::partition::Partition;
 use crate::plan::logical;
-use crate::plan::lower::Lowered;
+use crate::plan::lower::casts_to;
+use crate::plan::opened::Opened;
 use crate::plan::stack::planned;
 use crate::source::bad::Quarantine;
-use crate::source::{Outcome, PartitionSource, Widening};
+use crate::source::{Outcome, Widening};
 
 pub(crate) use guard::check_inputs;
 pub use output::Output;
@@ -37,12 +39,12 @@ struct Met {
 }
 
 impl Met {
-    /// Adds what one pass over the source told.
-    fn add(&mut self, outcome: &Outcome) {
-        self.rows = outcome.rows;
-        self.bad_records = outcome.bad_records;
-        self.first_bad.clone_from(&outcome.first_bad);
-        for widening in &outcome.widened {
+    /// Adds what one pass over the sources told.
+    fn add(&mut self, outcomes: &[Outcome]) {
+        self.rows = outcomes.iter().map(|outcome| outcome.rows).sum();
+        self.bad_records = outcomes.iter().map(|outcome| outcome.bad_records).sum();
+        self.first_bad = outcomes.iter().find_map(|o| o.first_bad.clone());
+        for widening in outcomes.iter().flat_map(|outcome| &outcome.widened) {
             let known = |known: &&mut Widening| known.column == widening.column;
             match self.widened.iter_mut().find(known) {
                 Some(known) => known.to.clone_from(&widening.to),
@@ -51,9 +53,10 @@ impl Met {
         }
     }
 
-    /// Starts on a source: its bad records wait beside their directory until the run is done.
-    fn stage(&mut self, frame: &DataFrame, source: &Arc<dyn PartitionSource>) -> Result<()> {
-        let Some(directory) = source.quarantine() else {
+    /// Starts on sources: their bad records wait beside their directory until the run is done.
+    fn stage(&mut self, frame: &DataFrame, opened: &Opened) -> Result<()> {
+        let directories = opened.iter().filter_map(|source| source.quarantine());
+        let Some(directory) = one(directories)? else {
             return Ok(());
         };
         guard::check_kept(frame, directory)?;
@@ -61,8 +64,10 @@ impl Met {
             None => self.quarantine = Some(Quarantine::create(directory)?),
             Some(quarantine) => quarantine.clear()?,
         }
-        let staging = self.quarantine.as_ref().map(|q| q.path().to_owned());
-        source.stage_quarantine(staging);
+        for source in opened.iter().filter(|source| source.quarantine().is_some()) {
+            let staging = self.quarantine.as_ref().map(|q| q.path().to_owned());
+            source.stage_quarantine(staging);
+        }
         Ok(())
     }
 
@@ -72,37 +77,62 @@ impl Met {
     }
 }
 
+/// The one directory there is for bad records: files in it are called by partitions, of one source.
+fn one<'a>(mut directories: impl Iterator<Item = &'a Path>) -> Result<Option<&'a Path>> {
+    let first = directories.next();
+    match directories.next() {
+        None => Ok(first),
+        Some(_) => Err(Error::invalid(
+            "several inputs of this plan keep their bad records: keep those of one in this plan, and \
+             leave the others out (skip) or read them before",
+        )),
+    }
+}
+
 /// What a pass wrote with the schema that was known, to be mended with the wider one.
 struct Mend<'a, T> {
     value: &'a T,
     /// The frame over the source with the wider schema.
-    wider: Lowered,
+    wider: Pipeline,
     /// The partitions that have to be read again.
     differ: &'a [u32],
 }
 
-/// Runs `attempt` on the lowered frame, again while the source's schema does not hold its data.
+/// Runs `attempt` on the lowered frame, again while the schemas of its sources do not hold their data.
 /// Kinds only get wider, and a run sees all data, so few runs are enough. `mend` may make the
 /// result of the first one right without running all of it again.
 fn run<T>(
     frame: &DataFrame,
     execute: &dyn Execute,
-    mut attempt: impl FnMut(Lowered) -> Result<T>,
+    mut attempt: impl FnMut(Pipeline) -> Result<T>,
     mut mend: impl FnMut(Mend<'_, T>) -> Result<Option<T>>,
 ) -> Result<(T, Met)> {
     let mut met = Met::default();
     loop {
-        let lowered = frame.lower(execute)?;
-        let (source, groups) = (lowered.source.clone(), lowered.has_groups());
-        let before = lowered.columns();
-        met.stage(frame, &source)?;
-        let mut result = attempt(lowered);
-        let mut outcome = source.outcome();
-        met.add(&outcome);
-        if let (Ok(value), Some(next), Some(differ)) = (&result, &outcome.next, &outcome.differ) {
-            let wider = frame.lower_over(next)?;
-            let casts = wider.columns().zip(before).is_some_and(|(after, before)| {
-                before.casts_to(&after, &source.schema(), &next.schema())
+        let opened = frame.open_planned(execute)?;
+        let pipeline = frame.lower_over(&opened)?;
+        let (before, has_groups) = (pipeline.columns(), !pipeline.is_scan);
+        met.stage(frame, &opened)?;
+        let mut result = attempt(pipeline);
+        let mut outcomes = opened.outcomes();
+        met.add(&outcomes);
+        if let (
+            Ok(value),
+            Some(source),
+            [
+                Outcome {
+                    next: Some(next),
+                    differ: Some(differ),
+                    ..
+                },
+            ],
+        ) = (&result, opened.only(), outcomes.as_slice())
+        {
+            let next = Arc::clone(next);
+            let wide = opened.with_only(Arc::clone(&next));
+            let wider = frame.lower_over(&wide)?;
+            let casts = before.zip(wider.columns()).is_some_and(|(before, after)| {
+                casts_to(before, after, &source.schema(), &next.schema())
             });
             let mended = match casts {
                 true => mend(Mend {
@@ -113,23 +143,22 @@ fn run<T>(
                 false => None,
             };
             if let Some(mended) = mended {
-                let next = Arc::clone(next);
-                frame.node.source().keep(next.clone());
+                opened.keep(outcomes);
                 result = Ok(mended);
-                outcome = next.outcome();
-                met.add(&outcome);
+                outcomes = wide.outcomes();
+                met.add(&outcomes);
             }
         }
-        source.stage_quarantine(None);
-        if let Some(next) = outcome.next
-            && !result.as_ref().is_err_and(is_final)
-        {
-            frame.node.source().keep(next);
+        opened
+            .iter()
+            .for_each(|source| source.stage_quarantine(None));
+        let is_final = result.as_ref().is_err_and(is_final);
+        if !is_final && opened.keep(outcomes) {
             continue;
         }
         return match result {
             Ok(value) => Ok((value, met)),
-            Err(error) => Err(explain_groups(explain_size(error, &*source), groups)),
+            Err(error) => Err(explain_groups(explain_size(error, &opened), has_groups)),
         };
     }
 }
@@ -145,9 +174,10 @@ fn is_final(error: &Error) -> bool {
 }
 
 /// A refusal of memory, with what is unusually large in the source.
-fn explain_size(error: Error, source: &dyn PartitionSource) -> Error {
+fn explain_size(error: Error, opened: &Opened) -> Error {
     let refused = matches!(error.kind(), ErrorKind::Budget | ErrorKind::NeedsMemory);
-    match source.largest().filter(|_| refused) {
+    let largest = opened.iter().find_map(|source| source.largest());
+    match largest.filter(|_| refused) {
         Some(largest) => {
             let message = format!("{}; {largest}", error.message());
             error.with_message(message)
@@ -170,7 +200,7 @@ fn explain_groups(error: Error, groups: bool) -> Error {
 }
 
 /// Pushes what puts all rows into one batch.
-fn push_collected(lowered: Lowered, graph: &mut Graph, budget_bytes: u64) -> Result<LayerId> {
+fn push_collected(lowered: Pipeline, graph: &mut Graph, budget_bytes: u64) -> Result<LayerId> {
     let schema = lowered.schema.clone();
     let sink = Collect {
         schema: schema.clone(),
@@ -203,7 +233,7 @@ pub(crate) fn batch_of(blocks: &mut dyn Iterator<Item = Vec<Block>>) -> Option<R
 
 pub(crate) fn collect(frame: &DataFrame, execute: &dyn Execute) -> Result<RecordBatch> {
     let budget_bytes = execute.resources().budget_bytes;
-    let attempt = |lowered: Lowered| {
+    let attempt = |lowered: Pipeline| {
         let schema = lowered.schema.clone();
         let mut graph = Graph::new();
         let whole = push_collected(lowered, &mut graph, budget_bytes)?;
@@ -223,7 +253,7 @@ pub(crate) fn count(frame: &DataFrame, execute: &dyn Execute) -> Result<u64> {
 }
 
 /// Pushes the layer that counts the rows.
-fn push_count(lowered: Lowered, graph: &mut Graph) -> Result<LayerId> {
+fn push_count(lowered: Pipeline, graph: &mut Graph) -> Result<LayerId> {
     lowered.push(graph, Arc::new(CountRows))
 }
 
@@ -237,7 +267,7 @@ pub(crate) fn build_count(
 }
 
 fn count_rows(frame: &DataFrame, execute: &dyn Execute) -> Result<(u64, Met)> {
-    let attempt = |lowered: Lowered| {
+    let attempt = |lowered: Pipeline| {
         let mut graph = Graph::new();
         let counts = push_count(lowered, &mut graph)?;
         let blocks = execute.execute(&graph, &[counts])?;
@@ -256,9 +286,9 @@ pub(crate) fn explain(
     execute: &dyn Execute,
     push: impl FnOnce(&mut Graph) -> Result<LayerId>,
 ) -> Result<String> {
-    let source = frame.lower(execute)?.source;
+    let opened = frame.open_planned(execute)?;
     let plan = planned(|| {
-        let plan = logical::checked(&frame.node, &source)?;
+        let plan = logical::checked(&frame.node, &opened)?;
         Ok(plan.display_indent().to_string())
     })?;
     let mut graph = Graph::new();

@@ -20,7 +20,7 @@ use super::output::Output;
 use super::{Mend, Met, count_rows, run};
 use crate::error::file_error;
 use crate::frame::DataFrame;
-use crate::plan::lower::Lowered;
+use crate::ops::pipeline::Pipeline;
 use crate::schema::shape::without_members;
 use crate::sink::adapt::{AdaptLayer, casts_rows};
 use crate::sink::assemble::{AssembleLayer, files, units};
@@ -70,16 +70,18 @@ pub(crate) fn write(
 ) -> Result<WriteReport> {
     // mistakes come before anything is touched on disk
     check_inputs(frame, path)?;
-    let lowered = frame.lower(execute)?;
-    if let Some(kept) = lowered.source.quarantine() {
+    let opened = frame.open_planned(execute)?;
+    for kept in opened.iter().filter_map(|source| source.quarantine()) {
         check_quarantine(kept, path)?;
     }
+    let lowered = frame.lower_over(&opened)?;
     if lowered.schema.fields().is_empty() {
         find_columns(frame, execute)?;
     }
-    let lowered = frame.lower(execute)?;
-    output.check(&lowered.schema)?;
-    let metadata = lowered.source.metadata();
+    let opened = frame.open_planned(execute)?;
+    output.check(&frame.lower_over(&opened)?.schema)?;
+    let metadata = opened.only().map(|source| source.metadata());
+    let metadata = metadata.unwrap_or_default();
     let is_file_path = output.is_file_path(path);
     let directory = output.open(path, output.options())?;
     let job = Job {
@@ -163,7 +165,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Writes the scratch file of every partition.
-    fn pass(&self, lowered: Lowered) -> Result<(SchemaRef, Vec<Written>)> {
+    fn pass(&self, lowered: Pipeline) -> Result<(SchemaRef, Vec<Written>)> {
         // a column may have become one that the format cannot hold
         self.output.check(&lowered.schema)?;
         let schema = self.output.file_schema(&lowered.schema);
@@ -199,7 +201,9 @@ impl Job<'_> {
         let mut graph = Graph::new();
         let again = self.output.sink(schema.clone(), self.directory);
         let differ = mend.differ.to_vec();
-        let read = mend.wider.push_only(&mut graph, again, differ.clone())?;
+        let read = mend
+            .wider
+            .push_only(&mut graph, again, Some(differ.clone()))?;
         let of = |&partition: &u32| (partition, partitions[partition as usize].clone());
         let adapt = AdaptLayer {
             sink,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use flagstone_common::{Quality, Result, TaskContext};
-use flagstone_graph::{Inputs, IoBytes};
+use flagstone_graph::{Flow, Inputs, IoBytes, ended};
 use flagstone_io::{ByteRange, Io, ReadOptions};
 
 use super::bad::BadRecords;
@@ -121,15 +121,18 @@ impl PartitionSource for CsvSource {
         _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         let mut reading = Reading::new(self, partition, scan, ctx)?;
-        for (at, range) in self.files.ranges(partition).iter().enumerate() {
-            if !reading.log.misaligned {
-                reading.range(at, range, &Io::of_task(ctx), ctx, each)?;
-            }
-        }
-        let (mut log, blank) = reading.finish(each)?;
+        let mut ranges = self.files.ranges(partition).iter().enumerate();
+        let read = ranges.try_for_each(|(at, range)| match reading.log.misaligned {
+            true => Ok(()),
+            false => reading.range(at, range, &Io::of_task(ctx), ctx, each),
+        });
+        let read = read.and_then(|()| reading.flush(each));
+        let is_whole = read.is_ok();
+        ended(read)?;
+        let (mut log, blank) = reading.finish(is_whole)?;
         let columns = self.columns();
         let is_scanned = |path: &str| scan.columns.iter().any(|&column| columns[column].0 == path);
         self.files.log_mixed(partition, &mut log, is_scanned);

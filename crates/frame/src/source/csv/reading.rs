@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use encoding_rs::Encoding;
 use flagstone_common::{Counter, Error, Lease, Result, TaskContext, format_count};
+use flagstone_graph::{Flow, Stop};
 use flagstone_io::{BlockReader, ByteRange, Io, ReadOptions};
 
 use super::carry::Carry;
@@ -105,8 +106,8 @@ impl<'a> Reading<'a> {
         range: &ByteRange,
         io: &Io<'_>,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Flow {
         let at = At {
             range_index,
             range,
@@ -183,7 +184,7 @@ impl<'a> Reading<'a> {
                 range.file.path().display(),
                 format_count(to_skip, "line")
             );
-            return Err(Error::invalid(message));
+            return Err(Error::invalid(message).into());
         }
         if !carry.is_empty() {
             if range.file.is_splittable() && !self.source.files.is_whole() {
@@ -196,14 +197,10 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// The rows that are left; what was met, and how many lines were blank.
-    pub(super) fn finish(
-        mut self,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<(PartitionLog, u64)> {
-        self.flush(each)?;
+    /// What was met, and how many lines were blank; `is_whole` says that all was read.
+    pub(super) fn finish(mut self, is_whole: bool) -> Result<(PartitionLog, u64)> {
         self.bad.finish()?;
-        if !self.log.misaligned {
+        if is_whole && !self.log.misaligned {
             self.tally.check(self.source.files.called())?;
         }
         self.log.bad_records = self.bad.count;
@@ -218,8 +215,8 @@ impl<'a> Reading<'a> {
         text: &Text<'_>,
         skip_header: &mut bool,
         at: &At<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<Option<usize>> {
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> std::result::Result<Option<usize>, Stop> {
         let Text { bytes, offset, .. } = *text;
         let format = self.format;
         let expected = self.source.columns().len();

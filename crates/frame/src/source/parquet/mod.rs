@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 use flagstone_common::{Counter, Error, Quality, Result, TaskContext, format_bytes, format_count};
-use flagstone_graph::{Execute, Graph, Inputs, IoBytes};
+use flagstone_graph::{Execute, Flow, Graph, Inputs, IoBytes, Stop, ended};
 use flagstone_io::InputFile;
 
 use self::footer::{OldTimes, Opened, open};
@@ -197,7 +197,7 @@ impl PartitionSource for ParquetSource {
         _: Inputs<'_>,
         scan: &Scan,
         ctx: &TaskContext<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         let (place, path) = self.place_of(partition);
         let opened = open(path, self.times, ctx.memory())?;
@@ -235,7 +235,7 @@ impl PartitionSource for ParquetSource {
         };
         let mut times = reading.old_times(&leaves)?;
         let mut reader = reading.start(&leaves)?;
-        let mut met = Met::default();
+        let (mut met, mut is_enough) = (Met::default(), false);
         loop {
             let left = (group.num_rows() as u64).saturating_sub(met.rows);
             let bytes = repeated.bytes(left.min(rows as u64));
@@ -256,11 +256,17 @@ impl PartitionSource for ParquetSource {
             met.rows += batch.num_rows() as u64;
             ctx.count(Counter::RowsIn, batch.num_rows() as u64);
             let batch = self.shaped(batch, scan)?;
-            each(batch)?;
+            match each(batch) {
+                Err(Stop::Enough) => {
+                    is_enough = true;
+                    break;
+                }
+                flow => ended(flow)?,
+            }
             drop(lease);
         }
         drop(reader);
-        if met.rows != place.rows {
+        if met.rows != place.rows && !is_enough {
             let found = met.rows;
             return caught(
                 path,

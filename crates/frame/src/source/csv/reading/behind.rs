@@ -3,6 +3,7 @@
 
 use arrow::array::RecordBatch;
 use flagstone_common::{Error, NeedsMemory, Origin, Result, format_bytes, format_count};
+use flagstone_graph::Flow;
 
 use super::super::RECORD_BYTES_MAX;
 use super::super::carry::Carry;
@@ -17,8 +18,8 @@ impl Reading<'_> {
         carry: &mut Carry,
         skip_header: &mut bool,
         at: &At<'_>,
-        each: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Flow {
         let bytes = carry.take();
         let text = Text {
             bytes: &bytes,
@@ -39,7 +40,7 @@ impl Reading<'_> {
                 "the record that starts here is longer than the limit of {limit}: is a quote in it \
                  not closed?"
             );
-            return Err(self.fatal(carry, &what, at)?);
+            return Err(self.fatal(carry, &what, at)?.into());
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use encoding_rs::Encoding;
 use flagstone_common::Result;
+use flagstone_graph::Flow;
 
 use super::Reading;
 use crate::csv::given::takes;
@@ -123,7 +124,10 @@ impl Reading<'_> {
         }
     }
 
-    pub(super) fn flush(&mut self, each: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+    pub(in crate::source::csv) fn flush(
+        &mut self,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Flow {
         let rows = std::mem::take(&mut self.rows);
         if rows == 0 {
             return Ok(());
