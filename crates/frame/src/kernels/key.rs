@@ -48,7 +48,7 @@ pub(crate) fn hash(key: &[u8]) -> u64 {
 }
 
 /// The type that keys of a type are compared as.
-fn key_type(data_type: &DataType) -> DataType {
+pub(crate) fn key_type(data_type: &DataType) -> DataType {
     let inner = |field: &Arc<Field>| {
         let data_type = key_type(field.data_type());
         Arc::new(field.as_ref().clone().with_data_type(data_type))
@@ -73,7 +73,7 @@ pub(crate) fn canonical(value: f64) -> f64 {
 }
 
 /// A column of keys whose equal values have equal bits.
-fn canonical_column(column: &ArrayRef) -> Result<ArrayRef> {
+pub(crate) fn canonical_column(column: &ArrayRef) -> Result<ArrayRef> {
     let wanted = key_type(column.data_type());
     if wanted != *column.data_type() {
         return canonical_column(&cast(column, &wanted).map_err(arrow_error)?);

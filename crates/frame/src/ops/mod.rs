@@ -11,5 +11,6 @@ pub(crate) mod collect;
 pub(crate) mod limit;
 pub(crate) mod operator;
 pub(crate) mod pipeline;
+pub(crate) mod sort;
 pub(crate) mod stored;
 pub(crate) mod union;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Fields, Schema};
 use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion_expr::logical_plan::{Aggregate, FetchType, SkipType, TableScan};
-use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, SortExpr};
 use flagstone_common::{Error, Result};
 
 use super::logical::FrameTable;
@@ -19,6 +19,7 @@ use crate::ops::aggregate::{Aggregation, Function, GroupPlan, Grouped};
 use crate::ops::limit::Limited;
 use crate::ops::operator::{Filter, Operator, Project};
 use crate::ops::pipeline::{Columns, Pipeline};
+use crate::ops::sort::{SortKey, Sorted};
 use crate::ops::union::United;
 use crate::source::batches::BatchSource;
 use crate::source::{PartitionSource, Scan};
@@ -108,6 +109,19 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let input = lower(&limit.input, strict)?;
             Ok(over(Arc::new(Limited::new(input, skip, fetch))))
         }
+        LogicalPlan::Sort(sort) => {
+            let schema = sort.input.schema();
+            let key = |key: &SortExpr| {
+                Ok(SortKey {
+                    expr: physical(&key.expr, schema)?,
+                    descending: !key.asc,
+                    nulls_first: key.nulls_first,
+                })
+            };
+            let keys = sort.expr.iter().map(key).collect::<Result<_>>()?;
+            let input = lower(&sort.input, strict)?;
+            Ok(over(Arc::new(Sorted::new(input, keys, sort.fetch))))
+        }
         LogicalPlan::Union(union) => {
             let schema = Arc::new(union.schema.as_arrow().clone());
             let inputs = union.inputs.iter().map(|input| lower(input, strict));
@@ -153,7 +167,10 @@ fn table_scan(scan: &TableScan, strict: bool) -> Result<Chain> {
     let source = table.source.clone();
     let all = || (0..source.schema().fields().len()).collect();
     let columns = scan.projection.clone().unwrap_or_else(all);
-    let mut wanted = Wanted::Fields(Vec::new());
+    let mut wanted = match table.is_open {
+        true => Wanted::All,
+        false => Wanted::Fields(Vec::new()),
+    };
     scan.filters
         .iter()
         .for_each(|filter| wanted::add(&mut wanted, filter));

@@ -13,8 +13,9 @@ use flagstone_common::{Error, ErrorKind, Result};
 use flagstone_graph::{Block, Execute, FreezeOptions, Graph, LayerId, Resources};
 
 use crate::frame::DataFrame;
-use crate::ops::collect::{Collect, ConcatLayer, CountRows};
+use crate::ops::collect::{ConcatLayer, CountRows};
 use crate::ops::pipeline::Pipeline;
+use crate::ops::stored::Store;
 use crate::partition::Partition;
 use crate::plan::logical;
 use crate::plan::lower::casts_to;
@@ -111,7 +112,8 @@ fn run<T>(
     loop {
         let opened = frame.open_planned(execute)?;
         let pipeline = frame.lower_over(&opened)?;
-        let (before, has_groups) = (pipeline.columns(), !pipeline.is_scan);
+        let before = pipeline.columns();
+        let has_groups = pipeline.source.name() == "groups";
         met.stage(frame, &opened)?;
         let mut result = attempt(pipeline);
         let mut outcomes = opened.outcomes();
@@ -202,10 +204,11 @@ fn explain_groups(error: Error, groups: bool) -> Error {
 /// Pushes what puts all rows into one batch.
 fn push_collected(lowered: Pipeline, graph: &mut Graph, budget_bytes: u64) -> Result<LayerId> {
     let schema = lowered.schema.clone();
-    let sink = Collect {
+    let store = Store {
         schema: schema.clone(),
+        spool: Arc::default(),
     };
-    let rows = lowered.push(graph, Arc::new(sink))?;
+    let rows = lowered.push(graph, Arc::new(store))?;
     let concat = ConcatLayer {
         schema,
         partition_count: graph.layer(rows).task_count(),
