@@ -189,6 +189,10 @@ fn large_tasks_behind_many_short_ones_hold_what_they_need_one_at_a_time() {
         let large = graph.push(Held { count, scratch }, &[short]);
         session.execute(&graph, &[large]).unwrap();
         let peak = session.stats().ledger_peak_bytes;
-        assert!(peak <= (threads as u64 + 1) * scratch, "{threads}: {peak}");
+        // beside them what the session itself takes
+        assert!(
+            peak < (threads as u64 + 1) * scratch + (8 << 20),
+            "{threads}: {peak}"
+        );
     }
 }

@@ -118,13 +118,13 @@ impl Layer for ConcatLayer {
     }
 
     fn footprint(&self, _: u32) -> Footprint {
-        Footprint::estimated(4 << 20)
-            .with_scratch(4 << 20)
+        Footprint::estimated(1 << 20)
+            .with_scratch(1 << 20)
             .resident()
     }
 
     fn assumption(&self) -> Option<String> {
-        Some("the collected rows take 4 MiB".into())
+        Some("the collected rows take 1 MiB".into())
     }
 
     fn run(&self, _: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {

@@ -76,6 +76,10 @@ fn plan_of(
             let (left, right) = both.ok_or_else(|| Error::bug("a join of one frame"))?;
             return super::join::join(left, right, join).map_err(|error| node.locate(error));
         }
+        Operation::Sql(_, query) => {
+            let tables = query.names.iter().cloned().zip(inputs).collect();
+            return super::query::plan(&query.text, tables).map_err(|error| node.locate(error));
+        }
         _ => {}
     }
     let input = inputs.pop();
@@ -118,7 +122,7 @@ fn plan_of(
         (Operation::Limit(_, skip, fetch), Some(input)) => LogicalPlanBuilder::from(input)
             .limit(*skip, *fetch)
             .and_then(LogicalPlanBuilder::build),
-        (Operation::Union(..) | Operation::Join(..), Some(_)) => {
+        (Operation::Union(..) | Operation::Join(..) | Operation::Sql(..), Some(_)) => {
             return Err(Error::bug("an operation of several frames has one"));
         }
         (Operation::Rename(_, names), Some(input)) => {
@@ -172,6 +176,8 @@ fn takes_all(node: &Node, input: usize) -> bool {
     match &node.operation {
         Operation::Select(..) | Operation::Group(..) => false,
         Operation::SelectSql(_, list) => list.contains('*'),
+        // what of a table is a result only the planner knows
+        Operation::Sql(..) => false,
         Operation::Join(_, join) => match join.join_type {
             LeftSemi | LeftAnti => input == 0,
             RightSemi | RightAnti => input == 1,
@@ -368,7 +374,13 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
         .execute_and_check(plan, &options, |_, _| {})
         .map_err(plan_error)?;
     check_constants(&plan)?;
-    let context = OptimizerContext::new();
+    let mut options = ConfigOptions::default();
+    // a query of one value joins it: there is no other way to wait for it
+    let flag = &mut options
+        .optimizer
+        .enable_physical_uncorrelated_scalar_subquery;
+    *flag = false;
+    let context = OptimizerContext::new_with_config_options(Arc::new(options));
     Optimizer::new()
         .optimize(plan, &context, |_, _| {})
         .map_err(plan_error)

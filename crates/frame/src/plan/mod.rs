@@ -16,6 +16,7 @@ pub(crate) mod logical;
 pub(crate) mod lower;
 pub(crate) mod opened;
 pub(crate) mod physical;
+pub(crate) mod query;
 pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod star;
@@ -56,6 +57,15 @@ pub(crate) enum Operation {
     Sort(Arc<Node>, Vec<SortExpr>),
     Distinct(Arc<Node>),
     Join([Arc<Node>; 2], JoinPlan),
+    /// A query over tables with these names.
+    Sql(Vec<Arc<Node>>, Query),
+}
+
+/// A query in SQL.
+pub(crate) struct Query {
+    pub(crate) text: String,
+    /// What it calls its tables, in the order of the nodes.
+    pub(crate) names: Vec<String>,
 }
 
 /// How two frames are joined.
@@ -94,6 +104,7 @@ impl Node {
             | Operation::Distinct(input) => std::slice::from_ref(input),
             Operation::Union(inputs, _) => inputs,
             Operation::Join(inputs, _) => inputs,
+            Operation::Sql(inputs, _) => inputs,
         }
     }
 
@@ -107,7 +118,8 @@ impl Node {
             | Operation::Union(..)
             | Operation::Rename(..)
             | Operation::Drop(..)
-            | Operation::Distinct(_) => Vec::new(),
+            | Operation::Distinct(_)
+            | Operation::Sql(..) => Vec::new(),
             Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => vec![expr],
             Operation::Select(_, exprs) => exprs.iter().collect(),
             Operation::Group(_, keys, results) => keys.iter().chain(results).collect(),
