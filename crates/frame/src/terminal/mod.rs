@@ -111,7 +111,7 @@ fn run<T>(
     loop {
         let opened = frame.open_planned(execute)?;
         let pipeline = frame.lower_over(&opened)?;
-        let (before, has_groups) = (pipeline.columns(), !pipeline.is_scan);
+        let (before, has_groups) = (pipeline.columns(), frame.node.has_groups());
         met.stage(frame, &opened)?;
         let mut result = attempt(pipeline);
         let mut outcomes = opened.outcomes();

@@ -13,6 +13,7 @@ fn numbers() -> Shape {
         keys: 40,
         nulls: 5,
         partitions: 3,
+        text_bytes: 0,
     }
 }
 

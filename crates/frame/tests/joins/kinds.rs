@@ -43,6 +43,7 @@ fn shape(kind: &'static str) -> Shape {
         keys: 30,
         nulls: 10,
         partitions: 3,
+        text_bytes: 0,
     }
 }
 

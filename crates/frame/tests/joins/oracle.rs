@@ -113,6 +113,8 @@ pub(crate) struct Shape {
     pub(crate) keys: u64,
     pub(crate) nulls: u64,
     pub(crate) partitions: usize,
+    /// What texts have beside their place.
+    pub(crate) text_bytes: usize,
 }
 
 /// Batches with the columns `k` (of some kind), `b` (a second key), `v` (a number) and `t` (a text).
@@ -124,6 +126,7 @@ pub(crate) fn side(shape: Shape, seed: u64) -> (DataFrame, Vec<RecordBatch>) {
         keys: count,
         nulls,
         partitions,
+        text_bytes,
     } = shape;
     let made = partitions.max(1);
     let batch = |partition: usize| {
@@ -133,7 +136,7 @@ pub(crate) fn side(shape: Shape, seed: u64) -> (DataFrame, Vec<RecordBatch>) {
         let v: Int64Array = (0..rows)
             .map(|_| random.maybe(10, |random| random.below(100) as i64))
             .collect();
-        let place = |row: usize| format!("{seed}/{partition}/{row}");
+        let place = |row: usize| format!("{seed}/{partition}/{row}{}", ".".repeat(text_bytes));
         let t: StringArray = (0..rows).map(|row| Some(place(row))).collect();
         let columns = [
             ("k", k, true),
