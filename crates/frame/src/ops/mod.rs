@@ -8,6 +8,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod collect;
+pub(crate) mod join;
 pub(crate) mod limit;
 pub(crate) mod operator;
 pub(crate) mod pipeline;

@@ -1,6 +1,8 @@
 //! From the optimised plan to layers. A node that has no out-of-core operator here is an error
 //! that names it, never a silent fallback to memory.
 
+mod join;
+
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Fields, Schema};
@@ -128,6 +130,7 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             Ok(over(Arc::new(United::new(inputs, schema))))
         }
+        LogicalPlan::Join(join) => Ok(over(Arc::new(join::join(join, strict)?))),
         other => Err(not_lowered(&other.display().to_string())),
     }
 }

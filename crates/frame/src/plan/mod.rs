@@ -133,18 +133,33 @@ impl Node {
 
     /// The nodes below that read something, each once, in the order in which they are met.
     pub(crate) fn leaves<'a>(self: &'a Arc<Node>) -> Vec<&'a Arc<Node>> {
-        let (mut leaves, mut left) = (Vec::new(), vec![self]);
+        let mut leaves = self.all();
+        leaves.retain(|node| node.source().is_some());
+        leaves
+    }
+
+    /// Whether rows are grouped anywhere.
+    pub(crate) fn has_groups(self: &Arc<Node>) -> bool {
+        let is_group = |node: &&Arc<Node>| {
+            matches!(
+                node.operation,
+                Operation::Group(..) | Operation::Distinct(_)
+            )
+        };
+        self.all().iter().any(is_group)
+    }
+
+    /// This node and those below, each once, in the order in which they are met.
+    fn all<'a>(self: &'a Arc<Node>) -> Vec<&'a Arc<Node>> {
+        let (mut all, mut left) = (Vec::new(), vec![self]);
         let mut met = HashSet::new();
         while let Some(node) = left.pop() {
-            if !met.insert(Arc::as_ptr(node)) {
-                continue;
-            }
-            match node.operation {
-                Operation::Source(_) => leaves.push(node),
-                _ => left.extend(node.inputs().iter().rev()),
+            if met.insert(Arc::as_ptr(node)) {
+                all.push(node);
+                left.extend(node.inputs().iter().rev());
             }
         }
-        leaves
+        all
     }
 
     /// What a leaf reads.

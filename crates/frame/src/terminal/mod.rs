@@ -112,8 +112,7 @@ fn run<T>(
     loop {
         let opened = frame.open_planned(execute)?;
         let pipeline = frame.lower_over(&opened)?;
-        let before = pipeline.columns();
-        let has_groups = pipeline.source.name() == "groups";
+        let (before, has_groups) = (pipeline.columns(), frame.node.has_groups());
         met.stage(frame, &opened)?;
         let mut result = attempt(pipeline);
         let mut outcomes = opened.outcomes();
