@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchema, DataFusionError, JoinType, TableReference};
+use datafusion_common::{
+    Column, DFSchema, DataFusionError, JoinType, NullHandling, TableReference, UnnestOptions,
+};
 use datafusion_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr, TableProviderFilterPushDown,
     TableSource,
@@ -15,6 +17,7 @@ use datafusion_functions::core::expr_fn::get_field;
 use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
 use flagstone_common::{Error, Result, format_count};
 
+use super::native::{Native, NativeNode};
 use super::opened::Opened;
 use super::physical::check_constants;
 use super::{Matched, Node, Operation, functions, sql};
@@ -146,6 +149,28 @@ fn plan_of(
                 .sort(keys)
                 .and_then(LogicalPlanBuilder::build)
         }
+        (Operation::SortSql(_, text), Some(input)) => {
+            let keys = sql::sort_keys(text, input.schema()).map_err(|e| node.locate(e))?;
+            LogicalPlanBuilder::from(input)
+                .sort(keys)
+                .and_then(LogicalPlanBuilder::build)
+        }
+        (Operation::Native(_, native), Some(input)) => {
+            return NativeNode::plan(native.clone(), input).map_err(|error| node.locate(error));
+        }
+        (Operation::Explode(_, names), Some(input)) => {
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            check_names(&known, input.schema()).map_err(|error| node.locate(error))?;
+            let columns = names.iter().map(Column::from_name).collect();
+            let options = UnnestOptions {
+                // as pandas and Polars do: no row is lost
+                null_handling: NullHandling::PreserveAndExpandEmpty,
+                ..UnnestOptions::default()
+            };
+            LogicalPlanBuilder::from(input)
+                .unnest_columns_with_options(columns, options)
+                .and_then(LogicalPlanBuilder::build)
+        }
         (Operation::Distinct(_), Some(input)) => LogicalPlanBuilder::from(input)
             .distinct()
             .and_then(LogicalPlanBuilder::build),
@@ -174,7 +199,9 @@ fn plan_of(
 fn takes_all(node: &Node, input: usize) -> bool {
     use JoinType::{LeftAnti, LeftSemi, RightAnti, RightSemi};
     match &node.operation {
-        Operation::Select(..) | Operation::Group(..) => false,
+        Operation::Select(..) | Operation::Group(..) | Operation::Native(_, Native::Map(..)) => {
+            false
+        }
         Operation::SelectSql(_, list) => list.contains('*'),
         // what of a table is a result only the planner knows
         Operation::Sql(..) => false,

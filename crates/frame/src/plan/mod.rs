@@ -14,6 +14,7 @@ mod join;
 mod literals;
 pub(crate) mod logical;
 pub(crate) mod lower;
+pub(crate) mod native;
 pub(crate) mod opened;
 pub(crate) mod physical;
 pub(crate) mod query;
@@ -30,6 +31,7 @@ use datafusion_common::JoinType;
 use datafusion_expr::{Expr, SortExpr};
 use flagstone_common::Error;
 
+use self::native::Native;
 use crate::source::open::FrameSource;
 
 /// One operation of a frame and what it works on.
@@ -57,6 +59,12 @@ pub(crate) enum Operation {
     Sort(Arc<Node>, Vec<SortExpr>),
     Distinct(Arc<Node>),
     Join([Arc<Node>; 2], JoinPlan),
+    /// What DataFusion does not know.
+    Native(Arc<Node>, Native),
+    /// One row for each value of these columns' lists, side by side.
+    Explode(Arc<Node>, Vec<String>),
+    /// A list of keys to sort by, in SQL.
+    SortSql(Arc<Node>, String),
     /// A query over tables with these names.
     Sql(Vec<Arc<Node>>, Query),
 }
@@ -101,6 +109,9 @@ impl Node {
             | Operation::Rename(input, _)
             | Operation::Drop(input, _)
             | Operation::Sort(input, _)
+            | Operation::Native(input, _)
+            | Operation::Explode(input, _)
+            | Operation::SortSql(input, _)
             | Operation::Distinct(input) => std::slice::from_ref(input),
             Operation::Union(inputs, _) => inputs,
             Operation::Join(inputs, _) => inputs,
@@ -119,6 +130,9 @@ impl Node {
             | Operation::Rename(..)
             | Operation::Drop(..)
             | Operation::Distinct(_)
+            | Operation::Native(..)
+            | Operation::Explode(..)
+            | Operation::SortSql(..)
             | Operation::Sql(..) => Vec::new(),
             Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => vec![expr],
             Operation::Select(_, exprs) => exprs.iter().collect(),
