@@ -58,11 +58,12 @@ impl Exchange {
         shape.ok_or_else(|| Error::invalid("an exchange ran before it was lowered"))
     }
 
-    /// Puts the barrier behind the scatter layers of an operation that was made at this line.
+    /// Puts the barrier behind the scatter layers of an operation; `location` is the line that it was made
+    /// at, where it is known.
     pub fn close(
         self: &Arc<Self>,
         graph: &mut Graph,
-        location: &'static Location<'static>,
+        location: Option<&'static Location<'static>>,
         scattered: &[LayerId],
     ) -> LayerId {
         let count = |layer: &LayerId| graph.layer(*layer).task_count();
@@ -73,7 +74,7 @@ impl Exchange {
             spool: Arc::clone(&self.spool),
             count: shards,
         };
-        let parts = graph.push_at(Arc::new(parts), &[], Some(location));
+        let parts = graph.push_at(Arc::new(parts), &[], location);
         // nobody has set it: this exchange was made for this graph
         let _ = self.shape.set(Shape {
             bits: shards.trailing_zeros(),
@@ -85,7 +86,7 @@ impl Exchange {
             exchange: Arc::clone(self),
             counts,
         };
-        graph.push_at(Arc::new(barrier), scattered, Some(location))
+        graph.push_at(Arc::new(barrier), scattered, location)
     }
 }
 
