@@ -1,8 +1,16 @@
 //! Expressions: DataFusion's, under the names our users read.
 
+mod aggregates;
+
 use datafusion_common::Column;
 pub use datafusion_expr::{Expr, cast, lit, not, when};
 pub use datafusion_functions_aggregate::expr_fn::{avg, count, max, min, sum};
+
+pub(crate) use aggregates::MODE;
+pub use aggregates::{
+    all, any, corr, count_where, cov, first, last, list, median, mode, n_unique, quantile, std,
+    std_pop, var, var_pop,
+};
 
 /// A column by its exact name, or a member of a struct by its dotted path: `col("actor.login")`.
 ///

@@ -46,8 +46,9 @@ mod terminal;
 
 pub use datafusion_common::JoinType;
 pub use expr::{
-    DateExpr, Expr, avg, cast, col, count, count_all, day, lit, max, mean, min, month, not, sum,
-    to_date, when, year,
+    DateExpr, Expr, all, any, avg, cast, col, corr, count, count_all, count_where, cov, day, first,
+    last, list, lit, max, mean, median, min, mode, month, n_unique, not, quantile, std, std_pop,
+    sum, to_date, var, var_pop, when, year,
 };
 pub use flagstone_common::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, IntoExpr, IntoSortExpr, Join};

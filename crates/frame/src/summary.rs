@@ -11,7 +11,6 @@ use flagstone_graph::{Execute, Graph};
 use crate::error::arrow_error;
 use crate::expr::{count, count_all, max, min};
 use crate::frame::DataFrame;
-use crate::kernels::state::State;
 use crate::terminal;
 
 /// So many columns are looked at in one pass: the states of all are in memory.
@@ -140,7 +139,7 @@ impl DataFrame {
         for (i, field) in fields.iter().enumerate() {
             let column = || Expr::Column(Column::new_unqualified(field.name()));
             results.push(count(column()).alias(format!("count {i}")));
-            if State::orders(field.data_type()) {
+            if has_order(field.data_type()) {
                 results.push(min(column()).alias(format!("min {i}")));
                 results.push(max(column()).alias(format!("max {i}")));
             }
@@ -148,6 +147,14 @@ impl DataFrame {
         let none: [&str; 0] = [];
         self.groupby(none).agg(results)
     }
+}
+
+/// Whether the least and the greatest value of a type say something.
+fn has_order(data_type: &DataType) -> bool {
+    use DataType::*;
+    data_type.is_numeric()
+        || data_type.is_temporal() && !matches!(data_type, Interval(_))
+        || matches!(data_type, Boolean | Utf8 | LargeUtf8 | Utf8View)
 }
 
 /// The value of a column of one row.

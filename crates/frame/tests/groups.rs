@@ -1,5 +1,8 @@
 //! Group-by against a plain loop, and the same bits on every executor.
 
+#[path = "groups/spilled.rs"]
+mod spilled;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -133,7 +133,7 @@ impl<X: Keying> Root for Keyed<X> {
             let lowered = node.sources.iter().map(|source| source(graph, &exchange));
             let scattered = lowered.collect::<Result<Vec<_>>>()?;
             Ok((
-                exchange.close(graph, node.step.location, &scattered),
+                exchange.close(graph, Some(node.step.location), &scattered),
                 exchange,
             ))
         })?;

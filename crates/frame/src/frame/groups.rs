@@ -12,6 +12,8 @@ use crate::plan::{Node, Operation};
 pub struct GroupBy {
     node: Arc<Node>,
     keys: Vec<Expr>,
+    sort: bool,
+    drop_nulls: bool,
     location: &'static Location<'static>,
 }
 
@@ -35,17 +37,60 @@ impl DataFrame {
         GroupBy {
             node: self.node.clone(),
             keys,
+            sort: true,
+            drop_nulls: false,
             location: Location::caller(),
         }
     }
 }
 
 impl GroupBy {
-    /// One row per group: its keys, then these aggregations (`sum`, `mean`, `min`, `max`,
-    /// `count`), sorted by key with nulls first. Without keys: one row for everything.
+    /// Whether groups come sorted by their keys, nulls first, as they do unless this says otherwise; if
+    /// not, they come in an order of their own, which is the same in every run, and nothing is sorted.
     ///
-    /// Every group's state is in memory until the result is complete; groups that do not fit in
-    /// the budget are an error.
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, sum};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let sums = frame.groupby(["b"]).sort(false).agg([sum(col("a"))]);
+    /// assert_eq!(sums.count_with(&SerialExecutor)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn sort(mut self, sort: bool) -> Self {
+        self.sort = sort;
+        self
+    }
+
+    /// Whether rows in which a key is null are left out; otherwise null is a key, too.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, count_all, lit, when};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let key = when(col("a").gt(lit(1)), col("b")).end()?.alias("key");
+    /// let groups = frame.groupby([key]).dropna(true).agg([count_all()]);
+    /// assert_eq!(groups.count_with(&SerialExecutor)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn dropna(mut self, dropna: bool) -> Self {
+        self.drop_nulls = dropna;
+        self
+    }
+
+    /// One row per group: its keys, then these aggregations (`sum`, `mean`, `min`, `median`,
+    /// `n_unique` ...), sorted by key with nulls first unless [`sort`](Self::sort) says otherwise.
+    /// Without keys: one row for everything.
+    ///
+    /// Groups need not fit in memory: what is kept for them goes to disk. What is kept for one group
+    /// must fit, which is little unless it is all of its values (`list`, `median`, `mode`).
     ///
     /// ```
     /// # use flagstone_graph::SerialExecutor;
@@ -60,12 +105,24 @@ impl GroupBy {
     /// ```
     pub fn agg(&self, aggregations: impl IntoIterator<Item = Expr>) -> DataFrame {
         let aggregations = aggregations.into_iter().collect();
-        let operation = Operation::Group(self.node.clone(), self.keys.clone(), aggregations);
-        DataFrame {
-            node: Arc::new(Node {
+        let node = |operation| {
+            Arc::new(Node {
                 operation,
                 location: self.location,
-            }),
+            })
+        };
+        let known = self
+            .keys
+            .iter()
+            .map(|key| key.clone().unalias().is_not_null());
+        let rows = match known.reduce(Expr::and).filter(|_| self.drop_nulls) {
+            Some(known) => node(Operation::Filter(self.node.clone(), known)),
+            None => self.node.clone(),
+        };
+        let keys = self.keys.clone();
+        let operation = Operation::Group(rows, keys, aggregations, self.sort);
+        DataFrame {
+            node: node(operation),
         }
     }
 }

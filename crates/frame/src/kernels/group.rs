@@ -1,133 +1,132 @@
-//! Numbering groups: equal keys get equal numbers, in order of their first row.
+//! Numbering groups: equal keys get equal numbers, in the order in which they came.
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
-use flagstone_common::{Error, ErrorKind, Result};
 use hashbrown::HashTable;
 
-use super::key::{KeyCodec, hash};
-
-/// The keys seen so far, as bytes that compare as the keys do.
+/// The keys seen so far, as bytes that compare as the keys do, with their hashes.
+#[derive(Default)]
 pub(crate) struct GroupTable {
-    codec: Option<KeyCodec>,
-    index: HashTable<u32>,
+    /// Numbers of groups, with a part of their hashes.
+    index: HashTable<(u32, u32)>,
     hashes: Vec<u64>,
     bytes: Vec<u8>,
     /// Where each key ends in `bytes`.
     ends: Vec<usize>,
 }
 
-impl GroupTable {
-    pub(crate) fn new(types: &[DataType]) -> Result<Self> {
-        let codec = (!types.is_empty()).then(|| KeyCodec::new(types));
-        Ok(GroupTable {
-            codec: codec.transpose()?,
-            index: HashTable::new(),
-            hashes: Vec::new(),
-            bytes: Vec::new(),
-            ends: Vec::new(),
-        })
-    }
+/// What the index takes per slot: number, part of the hash, a byte of control.
+const SLOT_BYTES: usize = 9;
+/// And what a group takes beside: its hash, and the end of its key.
+const GROUP_BYTES: usize = 16;
 
+impl GroupTable {
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// The bytes allocated now.
-    pub(crate) fn bytes(&self) -> usize {
-        self.index.allocation_size()
-            + self.hashes.capacity() * 8
-            + self.bytes.capacity()
-            + self.ends.capacity() * 8
-    }
-
-    /// The number of each row's group.
-    pub(crate) fn groups(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
-        let Some(codec) = &self.codec else {
-            if rows > 0 {
-                self.ensure_one();
-            }
-            return Ok(vec![0; rows]);
+    /// What room for so many groups takes, without their keys.
+    pub(crate) fn bytes_of(groups: usize) -> usize {
+        // the index has a power of two of slots, at most 7/8 full
+        let slots = match groups {
+            0 => 0,
+            _ => (groups * 8 / 7 + 1).next_power_of_two(),
         };
-        let encoded = codec.encode(keys)?;
-        let mut groups = Vec::with_capacity(rows);
-        for row in &encoded {
-            let key = row.data();
-            let hash = hash(key);
-            let (bytes, ends, hashes) = (&self.bytes, &self.ends, &self.hashes);
-            let same = |&group: &u32| {
-                let group = group as usize;
-                let start = if group == 0 { 0 } else { ends[group - 1] };
-                hashes[group] == hash && &bytes[start..ends[group]] == key
-            };
-            let group = match self.index.find(hash, same) {
-                Some(&group) => group,
-                None => {
-                    let group = u32::try_from(self.ends.len()).map_err(|_| too_many())?;
-                    self.bytes.extend_from_slice(key);
-                    self.ends.push(self.bytes.len());
-                    self.hashes.push(hash);
-                    let hashes = &self.hashes;
-                    self.index
-                        .insert_unique(hash, group, |&group| hashes[group as usize]);
-                    group
-                }
-            };
-            groups.push(group);
-        }
-        Ok(groups)
+        groups * GROUP_BYTES + slots * SLOT_BYTES
     }
 
-    /// Without keys there is one group, also of no rows.
-    pub(crate) fn ensure_one(&mut self) {
-        if self.ends.is_empty() {
-            self.ends.push(0);
-            self.hashes.push(0);
+    /// Makes room for so many groups.
+    pub(crate) fn reserve(&mut self, groups: usize) {
+        let more = groups.saturating_sub(self.len());
+        self.hashes.reserve_exact(more);
+        self.ends.reserve_exact(more);
+        self.index.reserve(more, |&(_, tag)| spread(tag));
+    }
+
+    /// What is allocated for keys.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// How much is to be allocated for keys, beside what is, before one of this length enters.
+    pub(crate) fn key_growth(&self, len: usize) -> usize {
+        match self.bytes.len() + len <= self.bytes.capacity() {
+            true => 0,
+            false => (self.bytes.len() + len).max(self.bytes.capacity() / 2 * 3),
         }
     }
 
-    fn key(&self, group: u32) -> &[u8] {
+    /// Allocates that.
+    pub(crate) fn grow_keys(&mut self, len: usize) {
+        let capacity = self.key_growth(len);
+        self.bytes
+            .reserve_exact(capacity.saturating_sub(self.bytes.len()));
+    }
+
+    /// The group of a key.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        let tag = short(hash);
+        let same = |&(group, other): &(u32, u32)| other == tag && self.key(group) == key;
+        self.index.find(spread(tag), same).map(|&(group, _)| group)
+    }
+
+    /// Adds a key that is not there; there is room for it.
+    pub(crate) fn insert(&mut self, hash: u64, key: &[u8]) -> u32 {
+        let (group, tag) = (self.len() as u32, short(hash));
+        self.bytes.extend_from_slice(key);
+        self.ends.push(self.bytes.len());
+        self.hashes.push(hash);
+        self.index
+            .insert_unique(spread(tag), (group, tag), |&(_, tag)| spread(tag));
+        group
+    }
+
+    #[inline]
+    pub(crate) fn key(&self, group: u32) -> &[u8] {
         let group = group as usize;
         let start = if group == 0 { 0 } else { self.ends[group - 1] };
         &self.bytes[start..self.ends[group]]
     }
 
-    /// The groups by ascending key, nulls first.
-    pub(crate) fn sorted(&self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.len() as u32).collect();
-        order.sort_unstable_by(|&a, &b| self.key(a).cmp(self.key(b)));
-        order
-    }
-
-    /// The keys of these groups as columns.
-    pub(crate) fn keys(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
-        let Some(codec) = &self.codec else {
-            return Ok(Vec::new());
-        };
-        codec.decode(groups.iter().map(|&group| self.key(group)))
+    pub(crate) fn hash(&self, group: u32) -> u64 {
+        self.hashes[group as usize]
     }
 }
 
-fn too_many() -> Error {
-    let message = "more than 4294967295 groups in one table: group by fewer keys";
-    Error::new(ErrorKind::Failed, message)
+fn short(hash: u64) -> u32 {
+    (hash >> 32) as u32 ^ hash as u32
+}
+
+/// Both halves of a hash from one: the index takes its place from the low bits and its tag from
+/// the high ones.
+fn spread(tag: u32) -> u64 {
+    u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Array, AsArray, DictionaryArray, Float64Array, StructArray};
-    use arrow::datatypes::{Field, Float64Type, Int32Type};
+    use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Float64Array, StructArray};
+    use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
 
+    use super::super::key::{KeyCodec, hash};
     use super::*;
 
     fn numbers(column: ArrayRef) -> (Vec<u32>, ArrayRef) {
-        let mut table = GroupTable::new(&[column.data_type().clone()]).unwrap();
-        let rows = column.len();
-        let groups = table.groups(&[column], rows).unwrap();
-        let keys = table.keys(&table.sorted()).unwrap().remove(0);
-        (groups, keys)
+        let codec = KeyCodec::new(&[column.data_type().clone()]).unwrap();
+        let mut table = GroupTable::default();
+        let rows = codec.encode(&[column]).unwrap();
+        let groups = rows.iter().map(|row| {
+            let (key, hash) = (row.data(), hash(row.data()));
+            let found = table.find(hash, key);
+            found.unwrap_or_else(|| table.insert(hash, key))
+        });
+        let groups = groups.collect();
+        let mut keys: Vec<&[u8]> = (0..table.len() as u32)
+            .map(|group| table.key(group))
+            .collect();
+        keys.sort_unstable();
+        (groups, codec.decode(keys.into_iter()).unwrap().remove(0))
     }
 
     #[test]

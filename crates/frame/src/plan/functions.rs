@@ -189,10 +189,12 @@ pub(crate) struct Functions {
 
 impl Functions {
     pub(crate) fn new() -> Self {
+        let mut aggregates = datafusion_functions_aggregate::all_default_aggregate_functions();
+        aggregates.push(Arc::clone(&crate::expr::MODE));
         Functions {
             options: ConfigOptions::default(),
             scalars: datafusion_functions::all_default_functions(),
-            aggregates: datafusion_functions_aggregate::all_default_aggregate_functions(),
+            aggregates,
             planners: vec![
                 Arc::new(CoreFunctionPlanner::default()),
                 Arc::new(DatetimeFunctionPlanner),

@@ -174,7 +174,7 @@ fn plan_of(
         (Operation::Distinct(_), Some(input)) => LogicalPlanBuilder::from(input)
             .distinct()
             .and_then(LogicalPlanBuilder::build),
-        (Operation::Group(_, keys, aggregations), Some(input)) => {
+        (Operation::Group(_, keys, aggregations, sort), Some(input)) => {
             let keys: Vec<Expr> = keys
                 .iter()
                 .map(|expr| named(expr, input.schema()))
@@ -187,9 +187,18 @@ fn plan_of(
                 .iter()
                 .try_for_each(|expr| check_sums(expr, input.schema()));
             summed.map_err(|error| node.locate(error))?;
-            LogicalPlanBuilder::from(input)
-                .aggregate(keys, results)
+            let count = keys.len();
+            let groups = LogicalPlanBuilder::from(input).aggregate(keys, results);
+            groups
                 .and_then(LogicalPlanBuilder::build)
+                .and_then(|groups| {
+                    let keys = groups.schema().iter().take(count).map(column);
+                    let keys: Vec<SortExpr> = keys.map(|key| key.sort(true, true)).collect();
+                    match *sort && !keys.is_empty() {
+                        true => LogicalPlanBuilder::from(groups).sort(keys)?.build(),
+                        false => Ok(groups),
+                    }
+                })
         }
     };
     built.map_err(|error| node.locate(plan_error(error)))
@@ -307,7 +316,7 @@ fn check_sums(expr: &Expr, schema: &DFSchema) -> Result<()> {
                 (function.func.name(), function.params.args.as_slice())
         {
             let data_type = argument.get_type(schema)?;
-            if !data_type.is_numeric() {
+            if !data_type.is_numeric() && !matches!(data_type, DataType::Duration(_)) {
                 let name = if name == "avg" { "mean" } else { name };
                 refused = Some(format!(
                     "{name} needs numbers, and {argument} is {data_type}; cast it first (`cast`)"

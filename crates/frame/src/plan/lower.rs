@@ -8,19 +8,18 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Fields, Schema};
 use datafusion_common::NullHandling;
-use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams};
-use datafusion_expr::logical_plan::{Aggregate, FetchType, SkipType, TableScan};
-use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, SortExpr, logical_plan};
+use datafusion_expr::logical_plan::{FetchType, SkipType, TableScan};
+use datafusion_expr::{Expr, LogicalPlan, SortExpr, logical_plan};
 use flagstone_common::{Error, Result};
 
+use super::aggregate;
 use super::logical::FrameTable;
 use super::native::{Native, NativeNode};
 use super::physical::physical;
 use super::wanted;
 use crate::error::plan_error;
 use crate::json;
-use crate::kernels::state::State;
-use crate::ops::aggregate::{Aggregation, Function, GroupPlan, Grouped};
+use crate::ops::group::Grouped;
 use crate::ops::limit::{Limited, Wanted};
 use crate::ops::native::{MapBatches, Sample};
 use crate::ops::operator::{Filter, Operator, Project};
@@ -62,7 +61,7 @@ pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
     let Chain {
         mut pipeline,
         at_scan,
-    } = chain(plan, strict)?;
+    } = chain(plan, strict, false)?;
     if at_scan {
         // no projection above: every scanned column is a result
         want_columns(&mut pipeline);
@@ -71,7 +70,7 @@ pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
     Ok(pipeline)
 }
 
-fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
+fn chain(plan: &LogicalPlan, strict: bool, sorted: bool) -> Result<Chain> {
     match plan {
         LogicalPlan::TableScan(scan) => table_scan(scan, strict),
         LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
@@ -79,16 +78,16 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let batches = Vec::new();
             Ok(over(Arc::new(BatchSource { schema, batches })))
         }
-        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict),
+        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict, sorted),
         LogicalPlan::Filter(filter) => {
-            let mut chain = chain(&filter.input, strict)?;
+            let mut chain = chain(&filter.input, strict, sorted)?;
             chain.read([&filter.predicate]);
             let predicate = physical(&filter.predicate, filter.input.schema())?;
             chain.push(Filter(predicate));
             Ok(chain)
         }
         LogicalPlan::Projection(projection) => {
-            let mut chain = chain(&projection.input, strict)?;
+            let mut chain = chain(&projection.input, strict, sorted)?;
             chain.read(&projection.expr);
             chain.at_scan = false;
             let input = projection.input.schema();
@@ -99,13 +98,12 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             Ok(chain)
         }
         LogicalPlan::Aggregate(aggregate) => {
-            let mut chain = chain(&aggregate.input, strict)?;
+            let mut chain = chain(&aggregate.input, strict, false)?;
             chain.read(aggregate.group_expr.iter().chain(&aggregate.aggr_expr));
-            Ok(over(Arc::new(Grouped::new(
-                group(aggregate)?,
-                chain.pipeline,
-            ))))
+            let plan = aggregate::group(aggregate)?;
+            Ok(over(Arc::new(Grouped::new(plan, chain.pipeline, sorted))))
         }
+        LogicalPlan::Sort(sort) if by_groups(sort) => chain(&sort.input, strict, true),
         LogicalPlan::Limit(limit) => {
             let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (
                 limit.get_skip_type().map_err(plan_error)?,
@@ -164,7 +162,7 @@ fn native(node: &NativeNode, strict: bool) -> Result<Chain> {
             Ok(over(Arc::new(Limited::new(input, rows))))
         }
         Native::Sample { fraction, seed } => {
-            let mut chain = chain(&node.input, strict)?;
+            let mut chain = chain(&node.input, strict, false)?;
             let (fraction, seed) = (*fraction, *seed);
             chain.push(Sample { fraction, seed });
             Ok(chain)
@@ -217,6 +215,28 @@ fn unnest(node: &logical_plan::Unnest) -> Result<Unnest> {
     })
 }
 
+fn by_groups(sort: &datafusion_expr::logical_plan::Sort) -> bool {
+    let mut below = &*sort.input;
+    loop {
+        below = match below {
+            LogicalPlan::Filter(filter) => &filter.input,
+            LogicalPlan::Projection(projection) => &projection.input,
+            LogicalPlan::SubqueryAlias(alias) => &alias.input,
+            LogicalPlan::Aggregate(aggregate) => {
+                let fields = aggregate.schema.fields().iter();
+                let keys = fields.take(aggregate.group_expr.len());
+                let names: Vec<&str> = keys.map(|field| field.name().as_str()).collect();
+                let sorted = sort.expr.iter().map(|key| match &key.expr {
+                    Expr::Column(column) if key.asc && key.nulls_first => Some(column.name()),
+                    _ => None,
+                });
+                return sorted.eq(names.into_iter().map(Some));
+            }
+            _ => return false,
+        };
+    }
+}
+
 /// A chain that starts anew, over an operator that is a source.
 fn over(source: Arc<dyn PartitionSource>) -> Chain {
     Chain {
@@ -238,7 +258,7 @@ impl Chain {
     }
 }
 
-fn not_lowered(what: &str) -> Error {
+pub(super) fn not_lowered(what: &str) -> Error {
     Error::invalid(format!(
         "{what} has no out-of-core operator yet, so the plan is refused: compute it in another way"
     ))
@@ -287,73 +307,4 @@ fn want_columns(pipeline: &mut Pipeline) {
     for &column in &scan.columns {
         scan.wanted.add(&[schema.field(column).name().clone()]);
     }
-}
-
-fn group(aggregate: &Aggregate) -> Result<GroupPlan> {
-    let input = aggregate.input.schema();
-    let physical_of = |expr: &Expr| physical(expr, input);
-    let type_of = |expr: &Expr| expr.get_type(input).map_err(plan_error);
-    let keys = aggregate
-        .group_expr
-        .iter()
-        .map(physical_of)
-        .collect::<Result<_>>()?;
-    let key_types = aggregate
-        .group_expr
-        .iter()
-        .map(type_of)
-        .collect::<Result<_>>()?;
-    let mut aggregations = Vec::new();
-    for expr in &aggregate.aggr_expr {
-        let mut inner = expr;
-        // count(*) has a name of its own below the one that the user gave it
-        while let Expr::Alias(alias) = inner {
-            inner = &alias.expr;
-        }
-        let Expr::AggregateFunction(AggregateFunction { func, params }) = inner else {
-            return Err(not_lowered(&expr.to_string()));
-        };
-        let AggregateFunctionParams {
-            args,
-            distinct,
-            filter,
-            order_by,
-            ..
-        } = params;
-        let function = match func.name() {
-            "sum" => Function::Sum,
-            "avg" => Function::Mean,
-            "min" => Function::Min,
-            "max" => Function::Max,
-            "count" => Function::Count,
-            _ => return Err(not_lowered(&expr.to_string())),
-        };
-        let [argument] = args.as_slice() else {
-            return Err(not_lowered(&expr.to_string()));
-        };
-        if *distinct || filter.is_some() || !order_by.is_empty() {
-            return Err(not_lowered(&expr.to_string()));
-        }
-        let argument_type = type_of(argument)?;
-        let best = matches!(function, Function::Min | Function::Max);
-        let sums = matches!(function, Function::Sum | Function::Mean);
-        if (best && !State::orders(&argument_type))
-            || (sums && !(argument_type.is_integer() || argument_type.is_floating()))
-        {
-            return Err(not_lowered(&format!("{expr} of type {argument_type}")));
-        }
-        let argument = physical(argument, input)?;
-        aggregations.push(Aggregation {
-            function,
-            argument,
-            argument_type,
-        });
-    }
-    let schema = Arc::new(aggregate.schema.as_arrow().clone());
-    Ok(GroupPlan {
-        keys,
-        key_types,
-        aggregations,
-        schema,
-    })
 }

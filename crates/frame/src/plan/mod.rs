@@ -7,6 +7,7 @@
 //! The user's operations are kept as they are ([`Node`]) and planned when a terminal knows the
 //! source's schema: a schema that turns out wider during the run is planned again.
 
+mod aggregate;
 pub(crate) mod balance;
 mod dialect;
 pub(crate) mod functions;
@@ -14,6 +15,7 @@ mod join;
 mod literals;
 pub(crate) mod logical;
 pub(crate) mod lower;
+pub(crate) mod mode;
 pub(crate) mod native;
 pub(crate) mod opened;
 pub(crate) mod physical;
@@ -47,7 +49,8 @@ pub(crate) enum Operation {
     Filter(Arc<Node>, Expr),
     FilterSql(Arc<Node>, String),
     WithColumn(Arc<Node>, String, Expr),
-    Group(Arc<Node>, Vec<Expr>, Vec<Expr>),
+    /// Keys, aggregations, and whether groups are sorted by their keys.
+    Group(Arc<Node>, Vec<Expr>, Vec<Expr>, bool),
     /// Rows to leave out at the start, and how many then follow.
     Limit(Arc<Node>, usize, Option<usize>),
     /// The rows of one after the other, with columns matched as said.
@@ -136,7 +139,7 @@ impl Node {
             | Operation::Sql(..) => Vec::new(),
             Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => vec![expr],
             Operation::Select(_, exprs) => exprs.iter().collect(),
-            Operation::Group(_, keys, results) => keys.iter().chain(results).collect(),
+            Operation::Group(_, keys, results, _) => keys.iter().chain(results).collect(),
             Operation::Sort(_, keys) => keys.iter().map(|key| &key.expr).collect(),
             Operation::Join(_, join) => {
                 let on = join.on.iter().flat_map(|(left, right)| [left, right]);
@@ -150,17 +153,6 @@ impl Node {
         let mut leaves = self.all();
         leaves.retain(|node| node.source().is_some());
         leaves
-    }
-
-    /// Whether rows are grouped anywhere.
-    pub(crate) fn has_groups(self: &Arc<Node>) -> bool {
-        let is_group = |node: &&Arc<Node>| {
-            matches!(
-                node.operation,
-                Operation::Group(..) | Operation::Distinct(_)
-            )
-        };
-        self.all().iter().any(is_group)
     }
 
     /// This node and those below, each once, in the order in which they are met.

@@ -112,7 +112,7 @@ fn run<T>(
     loop {
         let opened = frame.open_planned(execute)?;
         let pipeline = frame.lower_over(&opened)?;
-        let (before, has_groups) = (pipeline.columns(), frame.node.has_groups());
+        let before = pipeline.columns();
         met.stage(frame, &opened)?;
         let mut result = attempt(pipeline);
         let mut outcomes = opened.outcomes();
@@ -159,7 +159,7 @@ fn run<T>(
         }
         return match result {
             Ok(value) => Ok((value, met)),
-            Err(error) => Err(explain_groups(explain_size(error, &opened), has_groups)),
+            Err(error) => Err(explain_size(error, &opened)),
         };
     }
 }
@@ -185,19 +185,6 @@ fn explain_size(error: Error, opened: &Opened) -> Error {
         }
         None => error,
     }
-}
-
-fn explain_groups(error: Error, groups: bool) -> Error {
-    // a budget is named where something else was larger than planned
-    let is_groups = groups && error.smallest_budget().is_none();
-    let Some(needs) = error.needs().filter(|_| is_groups) else {
-        return error;
-    };
-    let message = format!(
-        "the groups do not fit in memory: {needs}; group by fewer keys, filter first, or raise \
-         the budget (states of groups are not spilled yet)"
-    );
-    Error::new(ErrorKind::NeedsMemory, message).with_source(error)
 }
 
 /// Pushes what puts all rows into one batch.
