@@ -61,3 +61,6 @@ pub(super) fn join(join: &Join, strict: bool) -> Result<Joined> {
     let (left, right) = (lower(&join.left, strict)?, lower(&join.right, strict)?);
     Ok(Joined::new(rule, left, right))
 }
+
+#[cfg(test)]
+mod tests;
