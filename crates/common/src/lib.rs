@@ -51,4 +51,4 @@ pub use origin::Origin;
 pub use quality::{KEYS_MAX, KeySeen, Qualities, Quality, ValueType};
 pub use spool::Spool;
 pub use token::{Token, TokenHasher};
-pub use unwind::{catch, drop_quietly};
+pub use unwind::{catch, drop_each_quietly, drop_quietly};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flagstone_common::{Error, Result, TaskContext, catch};
+use flagstone_common::{Error, Result, TaskContext, catch, drop_each_quietly, drop_quietly};
 use flagstone_graph::{Block, Inputs, TaskId};
 
 use super::admission::Claim;
@@ -63,7 +63,7 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
             if core.shutdown {
                 return;
             }
-            if core.claim(&shared.ledger, shared.capacity, worker, &mut batch) {
+            if core.claim(&shared.ledger, shared.capacity, &mut batch) {
                 break true;
             }
             batch.run = None;
@@ -98,7 +98,9 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
             // on a machine with as many workers as cores the submitter may not get a turn
             std::thread::yield_now();
         }
-        shared.record_waits(worker, waited);
+        if !waited.is_empty() {
+            shared.record_waits(worker, waited);
+        }
         if claimed {
             run_batch(shared, worker, &mut batch);
         }
@@ -136,18 +138,23 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
             catch(|| {
                 context.check_cancelled()?;
                 let layer = program.layer(claim.layer as usize);
-                layer.run(claim.index, Inputs::new(inputs), &context)
+                let inputs = Inputs::lent(inputs, claim.donated);
+                layer.run(claim.index, inputs, &context)
             })
         });
-        // inputs are dropped here, not under the lock
-        inputs.iter_mut().for_each(|input| drop(input.take()));
-        let end_ns = shared.now_ns();
         let mut granted = host.granted();
+        let bytes = result.as_ref().map_or(0, Block::nbytes);
+        // inputs are dropped here, not under the lock, unless the task may have to run again
+        let keeps_inputs = result.is_err() || bytes > granted;
+        if !keeps_inputs {
+            drop_each_quietly(inputs.iter_mut().filter_map(Option::take));
+        } else if let Some(i) = claim.donated {
+            drop_quietly(inputs[i].take());
+        }
+        let end_ns = shared.now_ns();
         // a block larger than what was granted may make others leave: not under the lock
-        if let Ok(block) = &result
-            && block.nbytes() > granted
-        {
-            let missing = block.nbytes() - granted;
+        if bytes > granted {
+            let missing = bytes - granted;
             if shared.grow(run.id, claim.rank, missing).is_ok() {
                 granted += missing;
             }
@@ -159,14 +166,16 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
             rank: claim.rank,
             start_ns,
             end_ns,
-            bytes: result.as_ref().map_or(0, Block::nbytes),
+            bytes,
             detail: granted,
         });
         batch.outcomes.push(Outcome {
             granted,
             nanoseconds: end_ns - start_ns,
             result,
-            reported: host.reported(),
+            bytes,
+            keeps_inputs,
+            reported: host.into_reported(),
         });
         start_ns = end_ns;
     }
