@@ -1,6 +1,7 @@
 //! The loops of workers and I/O threads.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use flagstone_common::{Error, Result, TaskContext, catch, drop_each_quietly, drop_quietly};
 use flagstone_graph::{Block, Inputs, TaskId};
@@ -12,7 +13,7 @@ use super::host::{Host, InTask};
 use super::task_run::{Outcome, RunShared};
 use super::unwind::AbortOnPanic;
 use crate::shared::Shared;
-use crate::trace::{Event, EventKind};
+use crate::trace::{Clock, Event, EventKind};
 
 /// Tasks shorter than this are claimed in batches worth about `BATCH_NS`.
 const SHORT_TASK_NS: u64 = 4_000;
@@ -20,7 +21,6 @@ const BATCH_NS: u64 = 20_000;
 const BATCH_MAX: u64 = 64;
 
 /// What a worker keeps between claims.
-#[derive(Default)]
 pub(crate) struct Batch {
     /// The run that the claims are of. Held only while there are claims, and let go under the lock
     /// while the session still holds the run: a worker never is the last to drop a program.
@@ -30,12 +30,27 @@ pub(crate) struct Batch {
     pub(crate) outcomes: Vec<Outcome>,
     events: Vec<Event>,
     garbage: Garbage,
+    clock: Clock,
     average_ns: u64,
     /// Finished outputs pile up faster than they are handed over.
     pub(crate) backlog: bool,
 }
 
 impl Batch {
+    fn new(epoch: Instant) -> Self {
+        Batch {
+            run: None,
+            claims: Vec::new(),
+            inputs: Vec::new(),
+            outcomes: Vec::new(),
+            events: Vec::new(),
+            garbage: Garbage::default(),
+            clock: Clock::new(epoch),
+            average_ns: 0,
+            backlog: false,
+        }
+    }
+
     /// How many tasks to claim at once, from how long the last ones took.
     pub(crate) fn limit(&self) -> usize {
         match self.average_ns {
@@ -53,7 +68,7 @@ impl Batch {
 
 pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
     let _guard = AbortOnPanic;
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(shared.epoch);
     loop {
         let mut core = shared.core.lock();
         if !batch.claims.is_empty() {
@@ -112,25 +127,21 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
         return;
     };
     let program = &*run.program;
-    let mut start_ns = shared.now_ns();
-    let begin_ns = start_ns;
-    let sample = shared.ledger_sample(worker, run.id, start_ns);
+    let clock = &mut batch.clock;
+    let begin_ns = clock.now_ns();
+    let sample = shared.ledger_sample(worker, run.id, begin_ns);
     batch.events.extend(sample);
     let _inside = InTask::enter(shared);
     for claim in &batch.claims {
         let inputs = &mut batch.inputs[claim.inputs.clone()];
         let loaded = match claim.loads.is_empty() {
             true => Ok(()),
-            false => load(
-                shared,
-                worker,
-                run,
-                claim,
-                inputs,
-                &mut batch.events,
-                &mut start_ns,
-            ),
+            false => {
+                let events = &mut batch.events;
+                load(shared, worker, run, claim, inputs, events, clock)
+            }
         };
+        let start_ns = clock.last_ns();
         let host = Host::new(shared, run, claim.rank, claim.granted);
         let result = loaded.and_then(|()| {
             let key = || program.key(TaskId(claim.rank)).to_string();
@@ -151,7 +162,7 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
         } else if let Some(i) = claim.donated {
             drop_quietly(inputs[i].take());
         }
-        let end_ns = shared.now_ns();
+        let end_ns = clock.now_ns();
         // a block larger than what was granted may make others leave: not under the lock
         if bytes > granted {
             let missing = bytes - granted;
@@ -177,13 +188,13 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
             keeps_inputs,
             reported: host.into_reported(),
         });
-        start_ns = end_ns;
     }
-    let each = (start_ns - begin_ns) / batch.claims.len().max(1) as u64;
+    let end_ns = clock.last_ns();
+    let each = (end_ns - begin_ns) / batch.claims.len().max(1) as u64;
     batch.average_ns = ((batch.average_ns * 3 + each) / 4).max(1);
     batch
         .events
-        .extend(shared.ledger_sample(worker, run.id, start_ns));
+        .extend(shared.ledger_sample(worker, run.id, end_ns));
     shared.record(worker, &batch.events);
     batch.events.clear();
 }
@@ -196,7 +207,7 @@ fn load(
     claim: &Claim,
     inputs: &mut [Option<Block>],
     events: &mut Vec<Event>,
-    start_ns: &mut u64,
+    clock: &mut Clock,
 ) -> Result<()> {
     let mut failed = Ok(());
     for (position, rank, extent) in &claim.loads {
@@ -205,19 +216,19 @@ fn load(
         } else {
             Err(Error::cancelled())
         };
-        let end_ns = shared.now_ns();
+        let start_ns = clock.last_ns();
+        let end_ns = clock.now_ns();
         let bytes = block.as_ref().map_or(0, Block::nbytes);
         events.push(Event {
             kind: EventKind::Load,
             thread: worker as u16,
             run: run.id as u32,
             rank: *rank,
-            start_ns: *start_ns,
+            start_ns,
             end_ns,
             bytes,
             detail: 0,
         });
-        *start_ns = end_ns;
         let donated = claim.donated == Some(*position);
         let block = match block {
             Ok(block) => Some(block),
