@@ -110,7 +110,7 @@ impl Core {
     /// The tasks of a batch ended.
     pub(crate) fn complete(&mut self, ledger: &Ledger, worker: usize, batch: &mut Batch) {
         // a submitter is woken for many small blocks at once, for a large one at once
-        const DELIVERIES: usize = 128;
+        const DELIVERIES: usize = 512;
         const BACKLOG: usize = 4096;
         let Some(shared) = &batch.run else {
             return;

@@ -19,6 +19,8 @@ use crate::trace::{Clock, Event, EventKind};
 const SHORT_TASK_NS: u64 = 4_000;
 const BATCH_NS: u64 = 20_000;
 const BATCH_MAX: u64 = 64;
+/// So many events are recorded at once.
+const EVENTS: usize = 64;
 
 /// What a worker keeps between claims.
 pub(crate) struct Batch {
@@ -60,6 +62,19 @@ impl Batch {
         }
     }
 
+    /// Records what happened.
+    fn record(&mut self, shared: &Shared, worker: usize) {
+        shared.record(worker, &self.events);
+        self.events.clear();
+    }
+
+    /// Whether there are events of a run that may end before this worker records again.
+    fn has_late_events(&self) -> bool {
+        let run = self.run.as_ref().map(|run| run.id as u32);
+        let last = self.events.last();
+        last.is_some_and(|event| self.claims.is_empty() || Some(event.run) != run)
+    }
+
     /// Whether the last tasks were long enough to be claimed one by one.
     pub(crate) fn is_slow(&self) -> bool {
         self.average_ns >= SHORT_TASK_NS
@@ -78,7 +93,11 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
             if core.shutdown {
                 return;
             }
-            if core.claim(&shared.ledger, shared.capacity, &mut batch) {
+            let claimed = core.claim(&shared.ledger, shared.capacity, &mut batch);
+            if batch.has_late_events() {
+                batch.record(shared, worker);
+            }
+            if claimed {
                 break true;
             }
             batch.run = None;
@@ -195,8 +214,11 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
     batch
         .events
         .extend(shared.ledger_sample(worker, run.id, end_ns));
-    shared.record(worker, &batch.events);
-    batch.events.clear();
+    // a few events of short tasks wait for more, which nobody sees before the run ends
+    let few = batch.events.len() < EVENTS && !batch.is_slow() && shared.observers.is_empty();
+    if !few {
+        batch.record(shared, worker);
+    }
 }
 
 /// Reads the spilled inputs of an admitted task; their memory is granted already.
