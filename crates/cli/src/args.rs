@@ -13,10 +13,13 @@ pub(crate) struct Cli {
 }
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one for each run of the program")]
 pub(crate) enum Command {
     /// Convert records (JSON lines, CSV, TSV, Parquet; compressed or not) to Parquet, CSV, JSON
     /// lines or Arrow
     Convert(Convert),
+    /// Answer a SQL query over files: as a table, as text, or written to files
+    Query(Query),
     /// Multiply two matrices, .npy files or Zarr arrays, into a third
     Matmul(Matmul),
     /// Show schema, shape, rows and sizes of a file or directory
@@ -35,6 +38,8 @@ pub(crate) enum Command {
 pub(crate) enum Explained {
     /// Explain a conversion
     Convert(Convert),
+    /// Explain a query
+    Query(Query),
     /// Explain a product
     Matmul(Matmul),
 }
@@ -162,14 +167,8 @@ pub(crate) struct Convert {
     /// Rows: a SQL condition over the source's columns, for example "type = 'PushEvent'"
     #[arg(long = "where", value_name = "CONDITION")]
     pub(crate) condition: Option<String>,
-    /// Compression of the output [default: zstd for Parquet and for names that end in .zst, none for
-    /// others]
-    #[arg(long, value_name = "CODEC")]
-    pub(crate) compression: Option<Compression>,
-    /// About how large an output file becomes; a PATH such as x.parquet is one file where all rows
-    /// fit in one, else a directory of files
-    #[arg(long, value_name = "BYTES", default_value = "128MiB", value_parser = bytes)]
-    pub(crate) partition_bytes: u64,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
     /// What happens to a record that cannot be read
     #[arg(long, value_name = "POLICY", default_value = "fail")]
     pub(crate) on_bad_record: OnBadRecord,
@@ -178,6 +177,74 @@ pub(crate) struct Convert {
     pub(crate) quarantine: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// How records are written.
+#[derive(Args, Clone)]
+pub(crate) struct Writing {
+    /// Compression of the output [default: zstd for Parquet and for names that end in .zst, none for
+    /// others]
+    #[arg(long, value_name = "CODEC")]
+    pub(crate) compression: Option<Compression>,
+    /// About how large an output file becomes; a PATH such as x.parquet is one file where all rows
+    /// fit in one, else a directory of files
+    #[arg(long, value_name = "BYTES", default_value = "128MiB", value_parser = bytes)]
+    pub(crate) partition_bytes: u64,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Query {
+    /// The query: "SELECT ... FROM 'events/*.parquet' ..."; files of Parquet, CSV, TSV and JSON lines are
+    /// tables, in quotes [default: what standard input says]
+    #[arg(value_name = "SQL")]
+    pub(crate) statement: Option<String>,
+    /// A file that holds the query
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// A name for a file or a pattern, to be used as a table; may be given several times
+    #[arg(long = "table", value_name = "NAME=PATTERN", value_parser = named)]
+    pub(crate) tables: Vec<(String, String)>,
+    /// Where the result goes; it appears whole or not at all [default: the first rows as a table]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) to: Option<PathBuf>,
+    /// Replace PATH if it exists
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Leave the unfinished output (.NAME.partial-PID) when the run fails
+    #[arg(long)]
+    pub(crate) keep_partial: bool,
+    /// Format of the result: of files what the extension of PATH says, else parquet; without --to a table,
+    /// of which csv and json print all rows
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Shown>,
+    /// How many rows a table shows
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    pub(crate) rows: usize,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl Query {
+    /// Where the result goes, if it is not only shown.
+    pub(crate) fn output(&self) -> Option<Output> {
+        Some(Output {
+            to: self.to.clone()?,
+            overwrite: self.overwrite,
+            keep_partial: self.keep_partial,
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shown {
+    Table,
+    Vertical,
+    Csv,
+    Json,
+    Parquet,
+    Arrow,
 }
 
 /// The quote of CSV, or none.
@@ -268,6 +335,15 @@ pub(crate) struct Generate {
 
 fn bytes(text: &str) -> Result<u64, String> {
     flagstone::parse_bytes(text).map_err(|error| error.to_string())
+}
+
+fn named(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, pattern)) if !name.is_empty() && !pattern.is_empty() => {
+            Ok((name.to_owned(), pattern.to_owned()))
+        }
+        _ => Err("NAME=PATTERN is needed, for example sales='data/*.csv'".into()),
+    }
 }
 
 fn separator(text: &str) -> Result<u8, String> {

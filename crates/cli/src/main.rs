@@ -1,4 +1,4 @@
-//! The `flagstone` program: convert, matmul, inspect, generate, explain.
+//! The `flagstone` program: convert, query, matmul, inspect, generate, explain.
 //!
 //! Exit codes: 0 done, 1 data or run error, 2 usage, 130 interrupted, 143 terminated.
 
@@ -33,12 +33,16 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), run::Failure> {
     match command {
         Command::Convert(args) => commands::convert::run(&args),
+        Command::Query(args) => commands::query::run(&args),
         Command::Matmul(args) => commands::matmul::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
         Command::Explain {
             command: Explained::Convert(args),
         } => commands::convert::explain(&args),
+        Command::Explain {
+            command: Explained::Query(args),
+        } => commands::query::explain(&args),
         Command::Explain {
             command: Explained::Matmul(args),
         } => commands::matmul::explain(&args),

@@ -18,7 +18,7 @@ pub(crate) struct Files<'a> {
     /// What is read, where that is known.
     pub(crate) inputs: Vec<PathBuf>,
     /// What is written.
-    pub(crate) output: &'a Output,
+    pub(crate) output: Option<&'a Output>,
     /// Where bad records are kept.
     pub(crate) quarantine: Option<PathBuf>,
 }
@@ -37,9 +37,12 @@ pub(crate) fn paths(common: &Common) -> impl Iterator<Item = (&'static str, &Pat
 
 /// Refuses paths that cannot be written, and those that are something else already.
 pub(crate) fn check(common: &Common, files: &Files<'_>) -> Result<(), Failure> {
-    check_output(files.output)?;
     let quarantine = files.quarantine.as_deref();
-    let mut seen: Vec<(&str, PathBuf)> = vec![("--to", identity(&files.output.to))];
+    let mut seen: Vec<(&str, PathBuf)> = Vec::new();
+    if let Some(output) = files.output {
+        check_output(output)?;
+        seen.push(("--to", identity(&output.to)));
+    }
     seen.extend(quarantine.map(|path| ("--quarantine", identity(path))));
     let mut inputs: Option<Vec<PathBuf>> = None;
     for (flag, path) in paths(common) {

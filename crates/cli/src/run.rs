@@ -116,8 +116,8 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
 }
 
 /// A session for a command that is only explained: there is no run to report on.
-pub(crate) fn explaining(common: &Common, output: &Output) -> Result<Session, Failure> {
-    reports::check_output(output)?;
+pub(crate) fn explaining(common: &Common, output: Option<&Output>) -> Result<Session, Failure> {
+    output.map_or(Ok(()), reports::check_output)?;
     if let Some((flag, _)) = reports::paths(common).next() {
         return Err(Failure::Usage(format!(
             "{flag} is about a run, and explain runs nothing: leave it out"

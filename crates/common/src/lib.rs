@@ -40,6 +40,7 @@ mod unwind;
 
 mod context;
 mod quality;
+mod reserve;
 mod spool;
 mod token;
 
@@ -49,6 +50,7 @@ pub use error::{Error, ErrorKind, Fault, Result};
 pub use lease::{Account, Bounded, Lease, Memory, NeedsMemory, Unlimited};
 pub use origin::Origin;
 pub use quality::{KEYS_MAX, KeySeen, Qualities, Quality, ValueType};
+pub use reserve::{Reserve, with_reserves};
 pub use spool::Spool;
 pub use token::{Token, TokenHasher};
 pub use unwind::{catch, drop_quietly};

@@ -58,14 +58,15 @@ impl Exchange {
         shape.ok_or_else(|| Error::invalid("an exchange ran before it was lowered"))
     }
 
-    /// Puts the barrier behind the scatter layers of an operation; `location` is the line that it was made
-    /// at, where it is known.
+    /// Puts the barrier behind the scatter layers of an operation that was made at this line, where
+    /// that is known.
     pub fn close(
         self: &Arc<Self>,
         graph: &mut Graph,
-        location: Option<&'static Location<'static>>,
+        location: impl Into<Option<&'static Location<'static>>>,
         scattered: &[LayerId],
     ) -> LayerId {
+        let location = location.into();
         let count = |layer: &LayerId| graph.layer(*layer).task_count();
         let counts: Vec<u32> = scattered.iter().map(count).collect();
         let sources: u32 = counts.iter().sum();

@@ -81,6 +81,48 @@ impl PartitionSource for KeptRows {
 }
 
 impl Session {
+    /// The rows of a SQL query over files: `SELECT ... FROM 'events/*.parquet'`. What the query gives is a
+    /// frame like any other: nothing is computed before it is asked for.
+    ///
+    /// ```
+    /// use flagstone::Session;
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let rows = session.sql(
+    ///     "SELECT id1, sum(v1) AS v1 FROM 'datasets/samples/groupby/groupby.csv' GROUP BY id1",
+    /// )?;
+    /// assert!(session.compute(&rows)?.num_rows() > 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A text that is no query, tables and columns that are not there, files that cannot be read.
+    pub fn sql(&self, text: &str) -> Result<DataFrame> {
+        self.sql_with(text, [])
+    }
+
+    /// The rows of a SQL query over frames that are given names, and over files.
+    ///
+    /// ```
+    /// use flagstone::{CsvOptions, DataFrame, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let sample = DataFrame::read_csv("datasets/samples/groupby/groupby.csv", CsvOptions::default());
+    /// let top = session.sql_with("SELECT * FROM sample ORDER BY v3 DESC LIMIT 3", [("sample", &sample)])?;
+    /// assert_eq!(session.compute(&top)?.num_rows(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A text that is no query, tables and columns that are not there, files that cannot be read.
+    pub fn sql_with<'a>(
+        &self,
+        text: &str,
+        tables: impl IntoIterator<Item = (&'a str, &'a DataFrame)>,
+    ) -> Result<DataFrame> {
+        let frame = DataFrame::sql(text, tables);
+        frame.planned_schema_with(self)?;
+        Ok(frame)
+    }
+
     /// Writes a dataframe to a directory of Parquet files of even size. The directory appears when
     /// all is written, or not at all. A path that ends in `.parquet` is one file where all rows fit
     /// in one (`target_bytes`, 128 MiB): the report says which files there are. A slash behind it

@@ -144,3 +144,55 @@ fn what_stays_in_memory_waits_for_lower_ranks_that_would_not_fit_beside_it() {
         }
     }
 }
+
+/// Tasks that do nothing, or hold a lot of scratch for a while.
+struct Held {
+    count: u32,
+    scratch: u64,
+}
+
+impl Layer for Held {
+    fn name(&self) -> &str {
+        "held"
+    }
+
+    fn task_count(&self) -> u32 {
+        self.count
+    }
+
+    fn deps(&self, task: u32, deps: &mut Deps<'_>) {
+        if self.scratch > 0 {
+            deps.push(0, task);
+        }
+    }
+
+    fn footprint(&self, _: u32) -> Footprint {
+        Footprint::exact(0).with_scratch(self.scratch)
+    }
+
+    fn run(&self, _: u32, _: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
+        if self.scratch > 0 {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(Block::unit())
+    }
+}
+
+#[test]
+fn large_tasks_behind_many_short_ones_hold_what_they_need_one_at_a_time() {
+    let (count, scratch) = (60, 4 << 20);
+    for threads in [1, 2] {
+        let session = Session::builder().memory_bytes(512 << 20).threads(threads);
+        let session = session.build().unwrap();
+        let mut graph = Graph::new();
+        let short = graph.push(Held { count, scratch: 0 }, &[]);
+        let large = graph.push(Held { count, scratch }, &[short]);
+        session.execute(&graph, &[large]).unwrap();
+        let peak = session.stats().ledger_peak_bytes;
+        // beside them what the session itself takes
+        assert!(
+            peak < (threads as u64 + 1) * scratch + (8 << 20),
+            "{threads}: {peak}"
+        );
+    }
+}

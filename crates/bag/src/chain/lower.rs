@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use flagstone_common::{Result, TaskContext};
+use flagstone_common::{Result, TaskContext, with_reserves};
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer, LayerId};
 
 use super::plan::{ItemOrder, Want, name_of};
-use super::reserve::with_reserves;
 use super::run::Run;
 use super::stage::{Branch, Root};
 

@@ -28,7 +28,7 @@
 
 use std::sync::Arc;
 
-use flagstone_common::{Result, TaskContext};
+use flagstone_common::{Result, TaskContext, with_reserves};
 use flagstone_exchange::heap_bytes;
 use flagstone_graph::{
     Deps, Flow, Footprint, Graph, Inputs, IoBytes, LayerId, PartitionStream, ended,
@@ -37,7 +37,6 @@ use flagstone_io::AskOrigin;
 use serde::Serialize;
 
 use super::plan::{ItemOrder, Step, Want, name_of};
-use super::reserve::with_reserves;
 use super::run::Run;
 use super::stage::{Consumer, Root, Stage};
 use crate::quarantine::Quarantines;

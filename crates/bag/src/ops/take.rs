@@ -8,13 +8,12 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use flagstone_common::{Error, Result, TaskContext};
+use flagstone_common::{Error, Reserve, Result, TaskContext, with_reserves};
 use flagstone_graph::{Block, Deps, Footprint, Graph, Inputs, IoBytes, Layer};
 
 use crate::bag::Bag;
 use crate::chain::{
-    Branch, Chain, Flow, ItemOrder, Reserve, Root, Run, Sink, Stage, Step, Stop, Want, beside,
-    name_of, with_reserves,
+    Branch, Chain, Flow, ItemOrder, Root, Run, Sink, Stage, Step, Stop, Want, beside, name_of,
 };
 use crate::item::BagItem;
 use crate::quarantine::Quarantines;

@@ -3,26 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use flagstone::{
-    BadRecords, DataFrame, ErrorKind, InputFormat, Output, ParquetCompression, ParquetOptions,
-    Pattern, RowCompression, RowFormat, RowOptions, TextOptions, check_condition,
+    BadRecords, DataFrame, ErrorKind, InputFormat, Pattern, TextOptions, check_condition,
     check_select_list, list_files, read_pattern_with,
 };
 
-use crate::args::{Compression, Convert, Format, OnBadRecord};
+use crate::args::{Convert, OnBadRecord};
 use crate::commands::quarantine::{self, Quarantine};
-use crate::commands::reading;
 use crate::commands::summary::{self, Present};
+use crate::commands::{reading, writing};
 use crate::reports::Files;
 use crate::run::{Failure, explained, explaining, with_session};
 
 pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
-    let output = output(args)?;
+    let output = writing::output(&args.output, &args.writing, args.format)?;
     let inputs = input_files(args);
     let kept = Quarantine::check(args, &inputs)?;
     let frames = Frames::new(args)?;
     let files = Files {
         inputs,
-        output: &args.output,
+        output: Some(&args.output),
         quarantine: kept.path().map(Path::to_owned),
     };
     with_session(&args.common, &files, |session| {
@@ -31,7 +30,7 @@ pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
             .selected
             .write_with(session, &args.output.to, &output);
         let report = written.map_err(|error| frames.blame(args, error))?;
-        summary::say_all(args, session, &report, before);
+        summary::say_all(&args.output.to, session, &report, before);
         kept.say(&report);
         frames.warn(args)
     })
@@ -44,10 +43,10 @@ fn input_files(args: &Convert) -> Vec<PathBuf> {
 }
 
 pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
-    let output = output(args)?;
+    let output = writing::output(&args.output, &args.writing, args.format)?;
     Quarantine::check(args, &input_files(args))?;
     let frames = Frames::new(args)?;
-    let session = explaining(&args.common, &args.output)?;
+    let session = explaining(&args.common, Some(&args.output))?;
     let blame = |error| frames.blame(args, error);
     let explanation = session
         .explain_write(&frames.selected, &args.output.to, &output)
@@ -61,72 +60,6 @@ pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
         );
     }
     explained(&plan, &explanation)
-}
-
-/// Whether a name ends as files do of a format, or of a compression, that is not written.
-fn is_strange(to: &Path) -> bool {
-    const STRANGE: [&str; 9] = [
-        "zst", "gz", "bz2", "xz", "zip", "txt", "avro", "orc", "xlsx",
-    ];
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.to_ascii_lowercase();
-    let extension = name.rsplit_once('.').map_or("", |(_, end)| end);
-    Output::of_name(to).is_none() && STRANGE.contains(&extension)
-}
-
-/// What is written, as the flags say, and where they do not, the name of the output.
-fn output(args: &Convert) -> Result<Output, Failure> {
-    let named = Output::of_name(&args.output.to);
-    if args.format.is_none() && is_strange(&args.output.to) {
-        return Err(Failure::Usage(format!(
-            "--to {}: files that are called so are not written; choose a name that ends in .parquet, .csv, \
-             .tsv, .json or .arrow (text also with .zst), or say --format for a directory of this name",
-            args.output.to.display()
-        )));
-    }
-    let named_rows = match named {
-        Some(Output::Rows(rows)) => Some(rows),
-        Some(Output::Parquet(_)) | None => None,
-    };
-    let format = match args.format {
-        Some(Format::Parquet) => None,
-        Some(Format::Csv) => Some(RowFormat::Csv),
-        Some(Format::Json) => Some(RowFormat::Json),
-        Some(Format::Arrow) => Some(RowFormat::Arrow),
-        None => named_rows.as_ref().map(|rows| rows.format),
-    };
-    let Some(format) = format else {
-        let compression = match args.compression {
-            None | Some(Compression::Zstd) => ParquetCompression::Zstd,
-            Some(Compression::Snappy) => ParquetCompression::Snappy,
-            Some(Compression::None) => ParquetCompression::None,
-        };
-        return Ok(Output::Parquet(ParquetOptions {
-            compression,
-            target_bytes: args.partition_bytes,
-            overwrite: args.output.overwrite,
-            keep_partial: args.output.keep_partial,
-        }));
-    };
-    let plain = RowOptions::new(format);
-    let named = named_rows.as_ref().unwrap_or(&plain);
-    let compression = match args.compression {
-        Some(Compression::Zstd) => RowCompression::Zstd,
-        Some(Compression::None) => RowCompression::None,
-        None => named.compression,
-        Some(Compression::Snappy) => {
-            let message = "only Parquet is compressed with snappy; say --compression zstd or none";
-            return Err(Failure::Usage(message.into()));
-        }
-    };
-    Ok(Output::Rows(RowOptions {
-        compression,
-        target_bytes: args.partition_bytes,
-        overwrite: args.output.overwrite,
-        keep_partial: args.output.keep_partial,
-        delimiter: named.delimiter,
-        ..plain
-    }))
 }
 
 /// The frames between the inputs and the output.

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Matmul) -> Result<(), Failure> {
 
 pub(crate) fn explain(args: &Matmul) -> Result<(), Failure> {
     let operands = check(args)?;
-    let session = explaining(&args.common, &args.output)?;
+    let session = explaining(&args.common, Some(&args.output))?;
     let explanation = match operands.width() {
         DType::F32 => explanation::<f32>(args, operands, &session)?,
         _ => explanation::<f64>(args, operands, &session)?,
@@ -164,7 +164,7 @@ fn explanation<T: Element>(
 fn typed<T: Element>(args: &Matmul, operands: Operands) -> Result<(), Failure> {
     let files = Files {
         inputs: vec![args.a.clone(), args.b.clone()],
-        output: &args.output,
+        output: Some(&args.output),
         quarantine: None,
     };
     with_session(&args.common, &files, |session: &Session| {

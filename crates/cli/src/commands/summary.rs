@@ -1,11 +1,10 @@
-//! What a conversion did, in a few lines on standard error.
+//! What a conversion or a query did, in a few lines on standard error.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use flagstone::{Counter, Quality, Session, WriteReport, format_bytes, format_count};
 
-use crate::args::Convert;
 use crate::commands::reading;
 use crate::run::say;
 
@@ -39,19 +38,14 @@ impl fmt::Display for Present {
 }
 
 /// Says what was done; `before` is what was replaced.
-pub(crate) fn say_all(
-    args: &Convert,
-    session: &Session,
-    report: &WriteReport,
-    before: Option<Present>,
-) {
+pub(crate) fn say_all(to: &Path, session: &Session, report: &WriteReport, before: Option<Present>) {
     let stats = session.stats();
     say(format_args!(
         "{} in {}, {} in {}",
         format_count(report.rows, "row"),
         format_count(report.files.len() as u64, "file"),
         format_bytes(report.bytes),
-        place(&args.output.to, &report.files),
+        place(to, &report.files),
     ));
     if let Some(before) = before {
         say(format_args!("replaced: {before}"));

@@ -6,6 +6,7 @@ mod look;
 mod lower;
 mod read;
 mod rows;
+mod sql;
 mod terminals;
 
 use std::sync::Arc;

@@ -3,5 +3,6 @@
 pub(crate) mod date;
 pub(crate) mod group;
 pub(crate) mod key;
+pub(crate) mod rows;
 pub(crate) mod state;
 mod values;

@@ -4,10 +4,11 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use flagstone_common::{Counter, Error, ErrorKind, Lease, Result, TaskContext, format_bytes};
-use flagstone_graph::{Block, Deps, Flow, Footprint, Inputs, Layer};
+use flagstone_graph::{Block, Deps, Flow, Footprint, Inputs, Layer, ended};
 
 use super::operator::Drain;
 use super::pipeline::Sink;
+use super::stored::stored;
 use crate::error::arrow_error;
 use crate::partition::{Buffers, Partition};
 
@@ -117,30 +118,41 @@ impl Layer for ConcatLayer {
     }
 
     fn footprint(&self, _: u32) -> Footprint {
-        Footprint::estimated(4 << 20).resident()
+        Footprint::estimated(1 << 20)
+            .with_scratch(1 << 20)
+            .resident()
+    }
+
+    fn assumption(&self) -> Option<String> {
+        Some("the collected rows take 1 MiB".into())
     }
 
     fn run(&self, _: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
-        let mut batches = Vec::new();
-        for i in 0..inputs.len() {
-            batches.extend(inputs.get::<Partition>(i)?.batches.iter());
-        }
-        let mut buffers = Buffers::default();
-        let bytes: u64 = batches.iter().map(|batch| buffers.add(batch)).sum();
-        let too_large = || {
+        let parts = (0..inputs.len()).map(|i| stored(&inputs, i));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let bytes: u64 = parts.iter().map(|part| part.bytes()).sum();
+        if bytes > self.budget_bytes / 2 {
             let message = format!(
                 "the collected rows take {}, twice while they are put together, and the budget is \
                  {}: write them to Parquet, aggregate or select fewer of them, or raise the budget",
                 format_bytes(bytes),
                 format_bytes(self.budget_bytes),
             );
-            Error::new(ErrorKind::Budget, message)
-        };
-        if bytes > self.budget_bytes / 2 {
-            return Err(too_large());
+            return Err(Error::new(ErrorKind::Budget, message));
         }
-        let _lease = ctx.reserve(bytes)?;
-        let whole = concat_batches(&self.schema, batches).map_err(arrow_error)?;
+        let mut lease = ctx.reserve(0)?;
+        let (mut batches, mut buffers, mut held) = (Vec::new(), Buffers::default(), 0);
+        for part in parts {
+            ended(part.for_each(ctx, &mut |batch| {
+                held += buffers.add(&batch);
+                lease.ensure(held)?;
+                batches.push(batch);
+                Ok(())
+            }))?;
+        }
+        lease.ensure(2 * held)?;
+        let whole = concat_batches(&self.schema, &batches).map_err(arrow_error)?;
+        drop(batches);
         Ok(Block::new(Partition {
             schema: self.schema.clone(),
             batches: vec![whole],

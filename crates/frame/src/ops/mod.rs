@@ -8,8 +8,10 @@
 
 pub(crate) mod collect;
 pub(crate) mod group;
+pub(crate) mod join;
 pub(crate) mod limit;
 pub(crate) mod operator;
 pub(crate) mod pipeline;
+pub(crate) mod sort;
 pub(crate) mod stored;
 pub(crate) mod union;

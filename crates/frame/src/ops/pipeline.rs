@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flagstone_common::{Error, ErrorKind, Result, TaskContext};
+use flagstone_common::{Error, ErrorKind, Result, TaskContext, with_reserves};
 use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, IoBytes, Layer, LayerId, Stop};
 
 use super::operator::{Drain, Kept, Operator};
@@ -113,7 +113,12 @@ impl Pipeline {
                     _ => drain.push(batch),
                 }
             };
-            (self.source).stream(partition, inputs, &self.scan, ctx, &mut each)?;
+            let own = self.source.scratch_bytes(partition, &self.scan);
+            // or what operators and the end hold would take what reading needs
+            with_reserves(ctx, [own], |[reading]| {
+                let source = &self.source;
+                source.stream(partition, inputs, &self.scan, reading.ctx(), &mut each)
+            })?;
         }
         if self.strict
             && let Some(deviation) = self.source.deviation(partition)
@@ -234,8 +239,12 @@ impl Layer for PipelineLayer {
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let partition = self.partition(task);
-        let drain = self.sink.start(partition, ctx)?;
-        self.pipeline.run(partition, inputs, ctx, drain)
+        let own = self.sink.footprint().scratch_bytes;
+        // or what the source and the operators hold would take what the sink needs
+        with_reserves(ctx, [own], |[making]| {
+            let drain = self.sink.start(partition, making.ctx())?;
+            self.pipeline.run(partition, inputs, ctx, drain)
+        })
     }
 
     fn assumption(&self) -> Option<String> {

@@ -33,6 +33,11 @@ impl StoredRows {
         self.rows
     }
 
+    /// How many bytes they take, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len).sum()
+    }
+
     /// Gives all rows to `each`, in order, until it has enough.
     pub(crate) fn for_each(
         &self,

@@ -32,7 +32,7 @@ impl Limited {
     }
 }
 
-/// What the generic dialect answers, of all that concerns expressions and select lists.
+/// What the generic dialect answers, of all that concerns expressions, select lists and queries.
 macro_rules! as_generic {
     ($($method:ident)*) => {
         $(fn $method(&self) -> bool {
@@ -100,5 +100,11 @@ impl Dialect for Limited {
         supports_select_wildcard_rename
         supports_select_item_multi_column_alias
         supports_empty_projections
+        supports_group_by_expr
+        supports_group_by_with_modifier
+        supports_left_associative_joins_without_parens
+        supports_parens_around_table_factor
+        supports_values_as_table_factor
+        supports_limit_comma
     }
 }

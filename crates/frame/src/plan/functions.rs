@@ -19,9 +19,10 @@ use datafusion_expr::{
 use datafusion_functions::core::planner::CoreFunctionPlanner;
 use datafusion_functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
+use datafusion_functions_aggregate::planner::AggregateFunctionPlanner;
 use datafusion_sql::sqlparser::ast::{
     DateTimeField, Expr as Sql, ExtractSyntax, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, visit_expressions_mut,
+    FunctionArguments, VisitMut, visit_expressions_mut,
 };
 use flagstone_common::{Error, Result};
 
@@ -87,14 +88,13 @@ pub(crate) fn misused(call: &Function, functions: &Functions) -> Option<Error> {
 }
 
 /// Writes `year(x)` as `extract(year from x)`.
-pub(crate) fn with_parts_of_dates(mut expr: Sql) -> Sql {
-    let _ = visit_expressions_mut(&mut expr, |part| {
+pub(crate) fn with_parts_of_dates(sql: &mut impl VisitMut) {
+    let _ = visit_expressions_mut(sql, |part| {
         if let Some(extract) = extract(part) {
             *part = extract;
         }
         std::ops::ControlFlow::<()>::Continue(())
     });
-    expr
 }
 
 fn extract(expr: &Sql) -> Option<Sql> {
@@ -199,21 +199,27 @@ impl Functions {
                 Arc::new(CoreFunctionPlanner::default()),
                 Arc::new(DatetimeFunctionPlanner),
                 Arc::new(UnicodeFunctionPlanner),
+                Arc::new(AggregateFunctionPlanner),
             ],
         }
     }
 
     /// The function of one row that has this name.
-    fn scalar(&self, name: &str) -> Option<&Arc<ScalarUDF>> {
+    pub(crate) fn scalar(&self, name: &str) -> Option<&Arc<ScalarUDF>> {
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         let mut known = self.scalars.iter();
         known.find(|f| is(f.name()) || f.aliases().iter().any(|alias| is(alias)))
     }
 
-    pub(crate) fn has_aggregate(&self, name: &str) -> bool {
+    /// The function of many rows that has this name.
+    pub(crate) fn aggregate(&self, name: &str) -> Option<&Arc<AggregateUDF>> {
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         let mut known = self.aggregates.iter();
-        known.any(|f| is(f.name()) || f.aliases().iter().any(|alias| is(alias)))
+        known.find(|f| is(f.name()) || f.aliases().iter().any(|alias| is(alias)))
+    }
+
+    pub(crate) fn has_aggregate(&self, name: &str) -> bool {
+        self.aggregate(name).is_some()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, JoinType, TableReference};
-use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion_functions::core::expr_fn::coalesce;
 use flagstone_common::{Error, Result};
 
@@ -34,8 +34,12 @@ pub(super) fn join(left: LogicalPlan, right: LogicalPlan, join: &JoinPlan) -> Re
     let filter = filter.map(|filter| condition(filter, &left_schema, &right_schema));
     let columns = columns(join, &left_schema, &right_schema, (&left_keys, &right_keys))?;
     let joined = match left_keys.is_empty() {
-        // a cross join, or one by a condition alone
-        true => LogicalPlanBuilder::from(left).join_on(right, join.join_type, filter.transpose()?),
+        // a cross join, or one by a condition alone, which there has to be if rows may be left over
+        true => {
+            let any = (join.join_type != JoinType::Inner).then(|| lit(true));
+            let condition = filter.transpose()?.or(any);
+            LogicalPlanBuilder::from(left).join_on(right, join.join_type, condition)
+        }
         false => LogicalPlanBuilder::from(left).join_with_expr_keys(
             right,
             join.join_type,

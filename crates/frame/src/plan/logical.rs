@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchema, DataFusionError, TableReference};
+use datafusion_common::{Column, DFSchema, DataFusionError, JoinType, TableReference};
 use datafusion_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr, TableProviderFilterPushDown,
     TableSource,
@@ -27,6 +27,8 @@ pub(crate) const TABLE: &str = "record";
 /// A source as DataFusion sees it.
 pub(crate) struct FrameTable {
     pub(crate) source: Arc<dyn PartitionSource>,
+    /// Whether columns that nobody knows of yet are results, too: a key that comes late is one.
+    pub(crate) is_open: bool,
 }
 
 impl TableSource for FrameTable {
@@ -45,14 +47,20 @@ impl TableSource for FrameTable {
 
 /// The plan as written. Errors have the line of the operation that is wrong.
 pub(crate) fn plan(node: &Node, opened: &Opened) -> Result<LogicalPlan> {
-    plan_of(node, opened, None)
+    plan_of(node, opened, None, true)
 }
 
-/// The plan of a node; a source is scanned for these columns, or for all.
-fn plan_of(node: &Node, opened: &Opened, scanned: Option<Vec<usize>>) -> Result<LogicalPlan> {
-    let inputs = node.inputs().iter().map(|input| {
+/// The plan of a node; a source is scanned for these columns, or for all. It is open when all its columns
+/// are results, also those that are not known yet.
+fn plan_of(
+    node: &Node,
+    opened: &Opened,
+    scanned: Option<Vec<usize>>,
+    is_open: bool,
+) -> Result<LogicalPlan> {
+    let inputs = node.inputs().iter().enumerate().map(|(side, input)| {
         let scanned = scanned_by(node, input, opened)?;
-        plan_of(input, opened, scanned)
+        plan_of(input, opened, scanned, is_open && takes_all(node, side))
     });
     let mut inputs = inputs.collect::<Result<Vec<_>>>()?;
     for expr in node.exprs() {
@@ -68,13 +76,17 @@ fn plan_of(node: &Node, opened: &Opened, scanned: Option<Vec<usize>>) -> Result<
             let (left, right) = both.ok_or_else(|| Error::bug("a join of one frame"))?;
             return super::join::join(left, right, join).map_err(|error| node.locate(error));
         }
+        Operation::Sql(_, query) => {
+            let tables = query.names.iter().cloned().zip(inputs).collect();
+            return super::query::plan(&query.text, tables).map_err(|error| node.locate(error));
+        }
         _ => {}
     }
     let input = inputs.pop();
     let built = match (&node.operation, input) {
         (Operation::Source(_), _) | (_, None) => {
             let source = Arc::clone(opened.get(node)?);
-            let table = Arc::new(FrameTable { source });
+            let table = Arc::new(FrameTable { source, is_open });
             LogicalPlanBuilder::scan(TABLE, table, scanned).and_then(LogicalPlanBuilder::build)
         }
         (Operation::Select(_, exprs), Some(input)) => {
@@ -110,7 +122,7 @@ fn plan_of(node: &Node, opened: &Opened, scanned: Option<Vec<usize>>) -> Result<
         (Operation::Limit(_, skip, fetch), Some(input)) => LogicalPlanBuilder::from(input)
             .limit(*skip, *fetch)
             .and_then(LogicalPlanBuilder::build),
-        (Operation::Union(..) | Operation::Join(..), Some(_)) => {
+        (Operation::Union(..) | Operation::Join(..) | Operation::Sql(..), Some(_)) => {
             return Err(Error::bug("an operation of several frames has one"));
         }
         (Operation::Rename(_, names), Some(input)) => {
@@ -165,6 +177,23 @@ fn plan_of(node: &Node, opened: &Opened, scanned: Option<Vec<usize>>) -> Result<
         }
     };
     built.map_err(|error| node.locate(plan_error(error)))
+}
+
+/// Whether all columns of an input are among those of a node.
+fn takes_all(node: &Node, input: usize) -> bool {
+    use JoinType::{LeftAnti, LeftSemi, RightAnti, RightSemi};
+    match &node.operation {
+        Operation::Select(..) | Operation::Group(..) => false,
+        Operation::SelectSql(_, list) => list.contains('*'),
+        // what of a table is a result only the planner knows
+        Operation::Sql(..) => false,
+        Operation::Join(_, join) => match join.join_type {
+            LeftSemi | LeftAnti => input == 0,
+            RightSemi | RightAnti => input == 1,
+            _ => true,
+        },
+        _ => true,
+    }
 }
 
 /// The columns of a source that a group right above it reads, where it names columns only. Names are
@@ -354,7 +383,13 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
         .execute_and_check(plan, &options, |_, _| {})
         .map_err(plan_error)?;
     check_constants(&plan)?;
-    let context = OptimizerContext::new();
+    let mut options = ConfigOptions::default();
+    // a query of one value joins it: there is no other way to wait for it
+    let flag = &mut options
+        .optimizer
+        .enable_physical_uncorrelated_scalar_subquery;
+    *flag = false;
+    let context = OptimizerContext::new_with_config_options(Arc::new(options));
     Optimizer::new()
         .optimize(plan, &context, |_, _| {})
         .map_err(plan_error)

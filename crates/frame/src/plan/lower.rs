@@ -1,11 +1,13 @@
 //! From the optimised plan to layers. A node that has no out-of-core operator here is an error
 //! that names it, never a silent fallback to memory.
 
+mod join;
+
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Fields, Schema};
 use datafusion_expr::logical_plan::{FetchType, SkipType, TableScan};
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_expr::{Expr, LogicalPlan, SortExpr};
 use flagstone_common::{Error, Result};
 
 use super::aggregate;
@@ -18,6 +20,7 @@ use crate::ops::group::Grouped;
 use crate::ops::limit::Limited;
 use crate::ops::operator::{Filter, Operator, Project};
 use crate::ops::pipeline::{Columns, Pipeline};
+use crate::ops::sort::{SortKey, Sorted};
 use crate::ops::union::United;
 use crate::source::batches::BatchSource;
 use crate::source::{PartitionSource, Scan};
@@ -53,7 +56,7 @@ pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
     let Chain {
         mut pipeline,
         at_scan,
-    } = chain(plan, strict, false)?;
+    } = chain(plan, strict)?;
     if at_scan {
         // no projection above: every scanned column is a result
         want_columns(&mut pipeline);
@@ -62,7 +65,7 @@ pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
     Ok(pipeline)
 }
 
-fn chain(plan: &LogicalPlan, strict: bool, sorted: bool) -> Result<Chain> {
+fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
     match plan {
         LogicalPlan::TableScan(scan) => table_scan(scan, strict),
         LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
@@ -70,16 +73,16 @@ fn chain(plan: &LogicalPlan, strict: bool, sorted: bool) -> Result<Chain> {
             let batches = Vec::new();
             Ok(over(Arc::new(BatchSource { schema, batches })))
         }
-        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict, sorted),
+        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict),
         LogicalPlan::Filter(filter) => {
-            let mut chain = chain(&filter.input, strict, sorted)?;
+            let mut chain = chain(&filter.input, strict)?;
             chain.read([&filter.predicate]);
             let predicate = physical(&filter.predicate, filter.input.schema())?;
             chain.push(Filter(predicate));
             Ok(chain)
         }
         LogicalPlan::Projection(projection) => {
-            let mut chain = chain(&projection.input, strict, sorted)?;
+            let mut chain = chain(&projection.input, strict)?;
             chain.read(&projection.expr);
             chain.at_scan = false;
             let input = projection.input.schema();
@@ -90,12 +93,11 @@ fn chain(plan: &LogicalPlan, strict: bool, sorted: bool) -> Result<Chain> {
             Ok(chain)
         }
         LogicalPlan::Aggregate(aggregate) => {
-            let mut chain = chain(&aggregate.input, strict, false)?;
+            let mut chain = chain(&aggregate.input, strict)?;
             chain.read(aggregate.group_expr.iter().chain(&aggregate.aggr_expr));
             let plan = aggregate::group(aggregate)?;
-            Ok(over(Arc::new(Grouped::new(plan, chain.pipeline, sorted))))
+            Ok(over(Arc::new(Grouped::new(plan, chain.pipeline))))
         }
-        LogicalPlan::Sort(sort) if by_groups(sort) => chain(&sort.input, strict, true),
         LogicalPlan::Limit(limit) => {
             let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (
                 limit.get_skip_type().map_err(plan_error)?,
@@ -106,35 +108,27 @@ fn chain(plan: &LogicalPlan, strict: bool, sorted: bool) -> Result<Chain> {
             let input = lower(&limit.input, strict)?;
             Ok(over(Arc::new(Limited::new(input, skip, fetch))))
         }
+        LogicalPlan::Sort(sort) => {
+            let schema = sort.input.schema();
+            let key = |key: &SortExpr| {
+                Ok(SortKey {
+                    expr: physical(&key.expr, schema)?,
+                    descending: !key.asc,
+                    nulls_first: key.nulls_first,
+                })
+            };
+            let keys = sort.expr.iter().map(key).collect::<Result<_>>()?;
+            let input = lower(&sort.input, strict)?;
+            Ok(over(Arc::new(Sorted::new(input, keys, sort.fetch))))
+        }
         LogicalPlan::Union(union) => {
             let schema = Arc::new(union.schema.as_arrow().clone());
             let inputs = union.inputs.iter().map(|input| lower(input, strict));
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             Ok(over(Arc::new(United::new(inputs, schema))))
         }
+        LogicalPlan::Join(join) => Ok(over(Arc::new(join::join(join, strict)?))),
         other => Err(not_lowered(&other.display().to_string())),
-    }
-}
-
-fn by_groups(sort: &datafusion_expr::logical_plan::Sort) -> bool {
-    let mut below = &*sort.input;
-    loop {
-        below = match below {
-            LogicalPlan::Filter(filter) => &filter.input,
-            LogicalPlan::Projection(projection) => &projection.input,
-            LogicalPlan::SubqueryAlias(alias) => &alias.input,
-            LogicalPlan::Aggregate(aggregate) => {
-                let fields = aggregate.schema.fields().iter();
-                let keys = fields.take(aggregate.group_expr.len());
-                let names: Vec<&str> = keys.map(|field| field.name().as_str()).collect();
-                let sorted = sort.expr.iter().map(|key| match &key.expr {
-                    Expr::Column(column) if key.asc && key.nulls_first => Some(column.name()),
-                    _ => None,
-                });
-                return sorted.eq(names.into_iter().map(Some));
-            }
-            _ => return false,
-        };
     }
 }
 
@@ -173,7 +167,10 @@ fn table_scan(scan: &TableScan, strict: bool) -> Result<Chain> {
     let source = table.source.clone();
     let all = || (0..source.schema().fields().len()).collect();
     let columns = scan.projection.clone().unwrap_or_else(all);
-    let mut wanted = Wanted::Fields(Vec::new());
+    let mut wanted = match table.is_open {
+        true => Wanted::All,
+        false => Wanted::Fields(Vec::new()),
+    };
     scan.filters
         .iter()
         .for_each(|filter| wanted::add(&mut wanted, filter));

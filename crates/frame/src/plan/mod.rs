@@ -18,6 +18,7 @@ pub(crate) mod lower;
 pub(crate) mod mode;
 pub(crate) mod opened;
 pub(crate) mod physical;
+pub(crate) mod query;
 pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod star;
@@ -59,6 +60,15 @@ pub(crate) enum Operation {
     Sort(Arc<Node>, Vec<SortExpr>),
     Distinct(Arc<Node>),
     Join([Arc<Node>; 2], JoinPlan),
+    /// A query over tables with these names.
+    Sql(Vec<Arc<Node>>, Query),
+}
+
+/// A query in SQL.
+pub(crate) struct Query {
+    pub(crate) text: String,
+    /// What it calls its tables, in the order of the nodes.
+    pub(crate) names: Vec<String>,
 }
 
 /// How two frames are joined.
@@ -97,6 +107,7 @@ impl Node {
             | Operation::Distinct(input) => std::slice::from_ref(input),
             Operation::Union(inputs, _) => inputs,
             Operation::Join(inputs, _) => inputs,
+            Operation::Sql(inputs, _) => inputs,
         }
     }
 
@@ -110,7 +121,8 @@ impl Node {
             | Operation::Union(..)
             | Operation::Rename(..)
             | Operation::Drop(..)
-            | Operation::Distinct(_) => Vec::new(),
+            | Operation::Distinct(_)
+            | Operation::Sql(..) => Vec::new(),
             Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => vec![expr],
             Operation::Select(_, exprs) => exprs.iter().collect(),
             Operation::Group(_, keys, results, _) => keys.iter().chain(results).collect(),
@@ -124,18 +136,22 @@ impl Node {
 
     /// The nodes below that read something, each once, in the order in which they are met.
     pub(crate) fn leaves<'a>(self: &'a Arc<Node>) -> Vec<&'a Arc<Node>> {
-        let (mut leaves, mut left) = (Vec::new(), vec![self]);
+        let mut leaves = self.all();
+        leaves.retain(|node| node.source().is_some());
+        leaves
+    }
+
+    /// This node and those below, each once, in the order in which they are met.
+    fn all<'a>(self: &'a Arc<Node>) -> Vec<&'a Arc<Node>> {
+        let (mut all, mut left) = (Vec::new(), vec![self]);
         let mut met = HashSet::new();
         while let Some(node) = left.pop() {
-            if !met.insert(Arc::as_ptr(node)) {
-                continue;
-            }
-            match node.operation {
-                Operation::Source(_) => leaves.push(node),
-                _ => left.extend(node.inputs().iter().rev()),
+            if met.insert(Arc::as_ptr(node)) {
+                all.push(node);
+                left.extend(node.inputs().iter().rev());
             }
         }
-        leaves
+        all
     }
 
     /// What a leaf reads.

@@ -10,7 +10,7 @@ use datafusion_common::{DFSchema, DataFusionError, SchemaError};
 use datafusion_expr::Expr;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{
-    Expr as Sql, FunctionArguments, SelectItem, visit_expressions,
+    Expr as Sql, FunctionArguments, SelectItem, Statement, visit_expressions,
 };
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
@@ -32,6 +32,14 @@ const WORDS_MAX: usize = 100_000;
 /// Why a text is refused in which too much is nested.
 const TOO_DEEP: &str = "it goes beyond the recursion limit: too much is nested, or what must close \
      something is missing";
+
+/// What a text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// About one row: no query is in it.
+    Expressions,
+    Query,
+}
 
 /// Looks at a select list before any file is read: whether it is SQL, and of rows alone.
 ///
@@ -148,15 +156,27 @@ pub(crate) fn condition(text: &str, schema: &DFSchema) -> Result<Expr> {
 
 /// The items of a select list, none of them empty.
 fn parse_list(list: &str) -> Result<Vec<SelectItem>> {
-    let tokens = tokens_of(list)?;
+    let tokens = tokens_of(list, Holds::Expressions)?;
     if let Some(reason) = empty_item(&tokens) {
         return Err(wrong(list, &reason));
     }
     parse_tokens(list, tokens, |parser| parser.parse_projection())
 }
 
+/// The one statement of a text; it may end in semicolons.
+pub(super) fn parse_statement(text: &str) -> Result<Statement> {
+    let tokens = tokens_of(text, Holds::Query)?;
+    parse_tokens(text, tokens, |parser| {
+        let statement = parser.parse_statement()?;
+        while parser.consume_token(&Token::SemiColon) {}
+        Ok(statement)
+    })
+}
+
 fn parse_condition(text: &str) -> Result<Sql> {
-    parse_tokens(text, tokens_of(text)?, |parser| parser.parse_expr())
+    parse_tokens(text, tokens_of(text, Holds::Expressions)?, |parser| {
+        parser.parse_expr()
+    })
 }
 
 fn parse_tokens<T>(
@@ -246,7 +266,8 @@ fn default_name(expr: &Sql) -> String {
 pub(super) fn to_expr(expr: Sql, schema: &DFSchema) -> Result<Expr> {
     // a name alone is a column, whatever is missing; one among others may be a text
     let may_be_text = !matches!(expr, Sql::Identifier(_) | Sql::CompoundIdentifier(_));
-    let expr = functions::with_parts_of_dates(literals::as_texts(balanced(expr)?)?);
+    let mut expr = literals::as_texts(balanced(expr)?)?;
+    functions::with_parts_of_dates(&mut expr);
     of_rows(&expr)?;
     let provider = Functions::new();
     let options = ParserOptions {
@@ -283,7 +304,7 @@ fn with_quotes(error: DataFusionError) -> Error {
 }
 
 /// The words and signs of a text. Refuses those that would take the parser, or what it makes, too far.
-fn tokens_of(text: &str) -> Result<Vec<TokenWithSpan>> {
+fn tokens_of(text: &str, holds: Holds) -> Result<Vec<TokenWithSpan>> {
     let bytes = text.len();
     if bytes > SQL_BYTES_MAX {
         let reason = format!(
@@ -304,7 +325,7 @@ fn tokens_of(text: &str) -> Result<Vec<TokenWithSpan>> {
     };
     let all = || tokens.iter().map(|token| &token.token);
     let signs = || all().filter(|token| !matches!(token, Token::Whitespace(_)));
-    if signs().zip(signs().skip(1)).any(begins_subquery) {
+    if holds == Holds::Expressions && signs().zip(signs().skip(1)).any(begins_subquery) {
         let reason = "it holds a subquery, but what is selected or asked for here follows from one row: leave it \
              out";
         return Err(wrong(text, &reason));

@@ -13,8 +13,9 @@ use flagstone_common::{Error, ErrorKind, Result};
 use flagstone_graph::{Block, Execute, FreezeOptions, Graph, LayerId, Resources};
 
 use crate::frame::DataFrame;
-use crate::ops::collect::{Collect, ConcatLayer, CountRows};
+use crate::ops::collect::{ConcatLayer, CountRows};
 use crate::ops::pipeline::Pipeline;
+use crate::ops::stored::Store;
 use crate::partition::Partition;
 use crate::plan::logical;
 use crate::plan::lower::casts_to;
@@ -189,10 +190,11 @@ fn explain_size(error: Error, opened: &Opened) -> Error {
 /// Pushes what puts all rows into one batch.
 fn push_collected(lowered: Pipeline, graph: &mut Graph, budget_bytes: u64) -> Result<LayerId> {
     let schema = lowered.schema.clone();
-    let sink = Collect {
+    let store = Store {
         schema: schema.clone(),
+        spool: Arc::default(),
     };
-    let rows = lowered.push(graph, Arc::new(sink))?;
+    let rows = lowered.push(graph, Arc::new(store))?;
     let concat = ConcatLayer {
         schema,
         partition_count: graph.layer(rows).task_count(),

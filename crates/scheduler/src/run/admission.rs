@@ -34,6 +34,10 @@ pub(crate) struct Claim {
     pub(crate) alone: bool,
 }
 
+/// A task that needs more than this is claimed alone: those before it in its batch were short, but it
+/// may be of another layer, and hold what it needs until its turn comes.
+const BATCHED_BYTES_MAX: u64 = 256 << 10;
+
 /// What admitting a task takes. Its inputs are pinned until it is granted or withdrawn.
 struct Asked {
     rank: u32,
@@ -260,6 +264,11 @@ impl Run {
             let Some(asked) = self.ask(rank, from, alone, &claiming) else {
                 return Stop::Enough; // the arrival of an input, or the end of a task, wakes us
             };
+            if count > 0 && asked.need > BATCHED_BYTES_MAX {
+                // what waits in a batch holds what it was granted, and others could use it
+                self.withdraw(asked.rank);
+                return Stop::Enough;
+            }
             if claiming.ledger.grant(asked.need).is_err() {
                 self.advance_head();
                 return Stop::NoRoom(asked);

@@ -9,14 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use flagstone_common::{Error, ErrorKind, Result, TaskContext, drop_quietly};
+use flagstone_common::{Error, ErrorKind, Reserve, Result, TaskContext, drop_quietly};
 use flagstone_io::{BadRecord, Io, LazyOrigin};
 
 use self::lines::LineLedger;
 use self::position::Position;
 use self::task::Task;
 use super::plan::{ItemOrder, Step};
-use super::reserve::Reserve;
 use crate::quarantine::{LeftOut, Policy, Quarantines};
 
 /// A partition being run.

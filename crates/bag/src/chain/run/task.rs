@@ -1,10 +1,9 @@
 //! What the run of a partition was given by its task: memory, and how much is wanted.
 
-use flagstone_common::TaskContext;
+use flagstone_common::{Reserve, TaskContext};
 use flagstone_io::Io;
 
 use crate::chain::plan::ItemOrder;
-use crate::chain::reserve::Reserve;
 
 /// The task that runs a partition.
 pub(super) struct Task<'a> {

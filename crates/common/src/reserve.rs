@@ -9,30 +9,62 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use flagstone_common::{
-    Account, Counter, NeedsMemory, Quality, Result, ScratchFile, TaskContext, TaskHost,
-};
+use crate::context::{Counter, ScratchFile, TaskContext, TaskHost};
+use crate::error::Result;
+use crate::lease::{Account, NeedsMemory};
+use crate::quality::Quality;
 
 /// What one side of a task draws on.
-pub(crate) struct Reserve<'a> {
+pub struct Reserve<'a> {
     ctx: &'a TaskContext<'a>,
     account: &'a ReserveAccount,
 }
 
 impl<'a> Reserve<'a> {
     /// The task, with memory of its own.
-    pub(crate) fn ctx(&self) -> &'a TaskContext<'a> {
+    ///
+    /// ```
+    /// use flagstone_common::{SerialHost, TaskContext, with_reserves};
+    ///
+    /// let (host, key) = (SerialHost::new(), || String::new());
+    /// let ctx = TaskContext::new(&host, &key);
+    /// with_reserves(&ctx, [100], |[own]| {
+    ///     let lease = own.ctx().reserve(70);
+    ///     assert!(lease.is_ok() && host.memory().granted_bytes() == 100);
+    /// });
+    /// ```
+    pub fn ctx(&self) -> &'a TaskContext<'a> {
         self.ctx
     }
 
     /// This side is done: what it does not hold is there for the others.
-    pub(crate) fn give_back(&self) {
+    ///
+    /// ```
+    /// use flagstone_common::{SerialHost, TaskContext, with_reserves};
+    ///
+    /// let (host, key) = (SerialHost::new(), || String::new());
+    /// let ctx = TaskContext::new(&host, &key);
+    /// with_reserves(&ctx, [100, 50], |[reading, _]| {
+    ///     reading.give_back();
+    ///     assert_eq!(host.memory().granted_bytes(), 50);
+    /// });
+    /// ```
+    pub fn give_back(&self) {
         self.account.close();
     }
 }
 
 /// Calls `body` with contexts of which each has so many bytes of its own, and then the task's.
-pub(crate) fn with_reserves<const N: usize, T>(
+///
+/// ```
+/// use flagstone_common::{SerialHost, TaskContext, with_reserves};
+///
+/// let (host, key) = (SerialHost::new(), || String::new());
+/// let ctx = TaskContext::new(&host, &key);
+/// let sides = with_reserves(&ctx, [100, 50], |sides| sides.len());
+/// assert_eq!((sides, host.memory().granted_bytes()), (2, 0));
+/// ```
+pub fn with_reserves<const N: usize, T>(
     ctx: &TaskContext<'_>,
     bytes: [u64; N],
     body: impl FnOnce([&Reserve<'_>; N]) -> T,
@@ -166,9 +198,8 @@ impl TaskHost for Host<'_> {
 
 #[cfg(test)]
 mod tests {
-    use flagstone_common::SerialHost;
-
     use super::*;
+    use crate::context::SerialHost;
 
     #[test]
     fn what_is_set_aside_is_drawn_first_and_given_back_in_the_end() {

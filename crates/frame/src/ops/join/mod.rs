@@ -1,0 +1,31 @@
+//! Joins: rows of two pipelines that belong together.
+//!
+//! No side has to fit in memory. Rows are dealt out by the high bits of a fixed hash of their key; a
+//! shard is joined alone, and is dealt out again while it does not fit:
+//!
+//! ```text
+//!   left rows  ──scatter──┐             ┌── shard 0: both sides in memory, ordered, merged
+//!                         ├── barrier ──┼── shard 1: does not fit, by further bits of the hash
+//!   right rows ──scatter──┘             └── shard 2: one key does not fit, row by row of the left
+//! ```
+//! A join without keys is a join by one key that all rows have.
+//!
+//! # Invariants
+//! 1. Rows come in the order of (hash of the key, bytes of the key, left row, right row), those
+//!    without a partner in their key's place: however much memory there is.
+//! 2. So do batches: they are cut by the rows that were in question, never by parts of a shard.
+//! 3. A row whose key is null travels only where it is wanted without a partner.
+//!
+//! Read in this order: `rule`, `scatter`, `record`, `source`, `gather`, `merge`, `hot`, `output`.
+
+mod gather;
+mod hot;
+mod merge;
+mod output;
+mod record;
+mod rule;
+mod scatter;
+mod source;
+
+pub(crate) use rule::JoinRule;
+pub(crate) use source::Joined;

@@ -1,0 +1,114 @@
+//! Sorting: runs in order on scratch pages, and ranges of them merged.
+//!
+//! ```text
+//!   partition 0 ──runs──┐             ┌── range 0 ── the lowest rows, in order
+//!   partition 1 ──runs──┼── barrier ──┼── range 1
+//!   partition 2 ──runs──┘  (ranges)   └── range 2
+//! ```
+//! A row is two strings of bytes: its key, which compares as the order says, and its columns. What
+//! decides between equal keys is the row's place in the input, so that there is one order, whatever
+//! the runs were. Ranges follow from samples at fixed places of the data.
+//!
+//! The first rows of an order (`ORDER BY .. LIMIT`) are no more than those of each partition: a task
+//! keeps as many, and there is one range.
+
+mod held;
+mod ranges;
+mod row;
+mod runs;
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion_physical_expr::PhysicalExpr;
+use flagstone_common::{Error, Result, TaskContext};
+use flagstone_exchange::{RANGES_MAX, Sorting, Split};
+use flagstone_graph::{Flow, Graph, Inputs};
+
+use self::ranges::Ranges;
+use self::row::{Rank, RowCodec};
+use self::runs::Runs;
+use super::pipeline::Pipeline;
+use crate::source::{Bound, PartitionSource, Scan};
+
+/// One key of an order.
+#[derive(Clone)]
+pub(crate) struct SortKey {
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    pub(crate) descending: bool,
+    pub(crate) nulls_first: bool,
+}
+
+/// The rows of a pipeline in an order; of these the first ones, where no more are wanted.
+pub(crate) struct Sorted {
+    input: Pipeline,
+    keys: Vec<SortKey>,
+    fetch: Option<usize>,
+}
+
+impl Sorted {
+    pub(crate) fn new(input: Pipeline, keys: Vec<SortKey>, fetch: Option<usize>) -> Self {
+        Sorted { input, keys, fetch }
+    }
+}
+
+impl PartitionSource for Sorted {
+    fn name(&self) -> &str {
+        match self.fetch {
+            Some(_) => "top",
+            None => "sort",
+        }
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.input.schema.clone()
+    }
+
+    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
+        let schema = self.schema();
+        let codec = Arc::new(RowCodec::new(&schema, &self.keys)?);
+        let sorting = Arc::new(Sorting::<Rank>::new(self.fetch.is_none()));
+        let runs = Runs {
+            codec: Arc::clone(&codec),
+            keys: self.keys.clone(),
+            sorting: Arc::clone(&sorting),
+            fetch: self.fetch,
+        };
+        let runs = self.input.clone().push(graph, Arc::new(runs))?;
+        let split = match self.fetch {
+            Some(_) => Split::At(Vec::new()),
+            None => Split::Evenly(graph.layer(runs).task_count().clamp(1, RANGES_MAX)),
+        };
+        let barrier = sorting.close(graph, Location::caller(), runs, split);
+        let inputs = vec![barrier, sorting.parts()?];
+        let source = Arc::new(Ranges {
+            name: self.name().to_owned(),
+            schema,
+            codec,
+            sorting,
+            fetch: self.fetch,
+        });
+        Ok(Some(Bound { source, inputs }))
+    }
+
+    fn partition_count(&self) -> u32 {
+        0
+    }
+
+    fn stream(
+        &self,
+        _: u32,
+        _: Inputs<'_>,
+        _: &Scan,
+        _: &TaskContext<'_>,
+        _: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Result<()> {
+        Err(Error::bug("an order is read without a graph"))
+    }
+
+    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
+        0
+    }
+}

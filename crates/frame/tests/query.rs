@@ -1,0 +1,72 @@
+//! SQL queries over frames and files.
+
+mod common;
+
+use flagstone_frame::{CsvOptions, DataFrame, ErrorKind};
+use flagstone_graph::SerialExecutor;
+
+fn rows(text: &str, tables: &[(&str, &DataFrame)]) -> Vec<String> {
+    let frame = DataFrame::sql(text, tables.iter().copied());
+    common::rows(&frame.compute_with(&SerialExecutor).unwrap())
+}
+
+fn refused(text: &str, tables: &[(&str, &DataFrame)]) -> String {
+    let error = DataFrame::sql(text, tables.iter().copied())
+        .compute_with(&SerialExecutor)
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    error.to_string()
+}
+
+fn read(dir: &std::path::Path, name: &str, text: &str) -> DataFrame {
+    common::write(dir, name, text);
+    DataFrame::read_csv(dir.join(name), CsvOptions::default())
+}
+
+#[test]
+fn a_query_reads_frames_and_files_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = read(dir.path(), "sales.csv", "Who,n\nann,1\nbob,2\nann,3\n");
+    let tables = [("sales", &sales)];
+    let text = "SELECT Who, SUM(n) AS total FROM sales GROUP BY Who ORDER BY total DESC";
+    assert_eq!(rows(text, &tables), ["| ann | 4 |", "| bob | 2 |"]);
+    let path = dir.path().join("*.csv").display().to_string();
+    let text = format!("select count(*) as rows from '{path}' where n > 1;");
+    assert_eq!(rows(&text, &[]), ["| 2 |"]);
+    let text = "WITH big AS (SELECT * FROM sales WHERE n >= 2) \
+                SELECT upper(Who) AS w, n FROM big UNION ALL SELECT 'total', sum(n) FROM sales \
+                ORDER BY n, w";
+    assert_eq!(
+        rows(text, &tables),
+        ["| BOB | 2 |", "| ANN | 3 |", "| total | 6 |"]
+    );
+    let text = "SELECT DISTINCT Who FROM sales ORDER BY Who LIMIT 1 OFFSET 1";
+    assert_eq!(rows(text, &tables), ["| bob |"]);
+    // decimals are what they say
+    let text = "SELECT count(*) AS c FROM sales WHERE 0.07 = 0.06 + 0.01";
+    assert_eq!(rows(text, &tables), ["| 3 |"]);
+    // a frame of a query is a frame
+    let frame = DataFrame::sql("SELECT * FROM sales", tables).filter_sql("n = 3");
+    assert_eq!(frame.count_with(&SerialExecutor).unwrap(), 1);
+}
+
+#[test]
+fn what_a_query_cannot_say_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = read(dir.path(), "sales.csv", "who,n\nann,1\n");
+    let tables = [("sales", &sales)];
+    assert!(
+        refused("SELECT who FROM nothing", &tables)
+            .contains("there is no table nothing; there are sales; a file is named in quotes")
+    );
+    assert!(refused("SELECT nothing FROM sales", &tables).contains("nothing"));
+    assert!(refused("SELECT who FROM", &tables).contains("is wrong"));
+    assert!(refused("DELETE FROM sales", &tables).contains("DELETE is no query"));
+    assert!(refused("SELECT random() FROM sales", &tables).contains("another value at every run"));
+    assert!(
+        refused("SELECT who FROM sales; SELECT n FROM sales", &tables).contains("not expected")
+    );
+    let missing = DataFrame::sql("SELECT * FROM 'no/such.parquet'", tables).check();
+    let missing = missing.unwrap_err().to_string();
+    assert!(missing.contains("no/such.parquet"), "{missing}");
+}

@@ -1,0 +1,370 @@
+//! Which rows, and in which order: the first ones, those of several frames, sorted ones; against plain
+//! loops, and the same bits on every executor.
+
+mod common;
+
+use std::cmp::Ordering;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::concat_batches;
+use flagstone_common::Counter;
+use flagstone_frame::{
+    CsvOptions, DataFrame, ErrorKind, JsonOptions, ParquetOptions, RowFormat, RowOptions, col,
+    count_all, lit, sum,
+};
+use flagstone_graph::{Execute, SerialExecutor};
+use flagstone_scheduler::Session;
+use proptest::prelude::*;
+
+type Row = (Option<i64>, Option<String>, Option<f64>);
+
+fn row() -> impl Strategy<Value = Row> {
+    let float = prop_oneof![
+        -2.0f64..2.0,
+        Just(0.0),
+        Just(-0.0),
+        Just(f64::NAN),
+        Just(-f64::NAN),
+        Just(f64::INFINITY),
+    ];
+    (
+        proptest::option::weighted(0.8, -3i64..4),
+        proptest::option::weighted(0.8, "[ab]{0,12}"),
+        proptest::option::weighted(0.8, float),
+    )
+}
+
+fn batch(rows: &[Row]) -> RecordBatch {
+    let columns: [(&str, ArrayRef); 3] = [
+        (
+            "n",
+            Arc::new(rows.iter().map(|r| r.0).collect::<Int64Array>()),
+        ),
+        (
+            "t",
+            Arc::new(rows.iter().map(|r| r.1.clone()).collect::<StringArray>()),
+        ),
+        (
+            "x",
+            Arc::new(rows.iter().map(|r| r.2).collect::<Float64Array>()),
+        ),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, c)| (name, c, true))).unwrap()
+}
+
+fn frame(partitions: &[Vec<Row>]) -> DataFrame {
+    let batches = partitions.iter().map(|rows| batch(rows)).collect();
+    DataFrame::from_batches(batch(&[]).schema(), batches)
+}
+
+/// Rows as text, with the bits of floats: equal texts are equal rows.
+fn lines(batch: &RecordBatch) -> Vec<String> {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{Float64Type, Int64Type};
+    let (n, t, x) = (
+        batch.column(0).as_primitive::<Int64Type>(),
+        batch.column(1).as_string::<i32>(),
+        batch.column(2).as_primitive::<Float64Type>(),
+    );
+    let rows = n.iter().zip(t).zip(x);
+    rows.map(|((n, t), x)| format!("{n:?} {t:?} {:?}", x.map(f64::to_bits)))
+        .collect()
+}
+
+fn expected(rows: &[Row]) -> Vec<String> {
+    lines(&batch(rows))
+}
+
+/// Nulls, then values, or the other way round.
+fn by<T>(
+    a: &Option<T>,
+    b: &Option<T>,
+    (ascending, nulls_first): (bool, bool),
+    compare: impl Fn(&T, &T) -> Ordering,
+) -> Ordering {
+    let nulls = match nulls_first {
+        true => Ordering::Less,
+        false => Ordering::Greater,
+    };
+    match (a, b) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) => nulls,
+        (Some(_), None) => nulls.reverse(),
+        (Some(a), Some(b)) if ascending => compare(a, b),
+        (Some(a), Some(b)) => compare(b, a),
+    }
+}
+
+/// One zero, and one value that is no number, behind all that are.
+fn floats(a: &f64, b: &f64) -> Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        (false, false) => a.partial_cmp(b).unwrap(),
+    }
+}
+
+fn session(threads: usize, bytes: u64, spill: &Path) -> Session {
+    let builder = Session::builder().threads(threads).memory_bytes(bytes);
+    builder.spill_dir(spill).build().unwrap()
+}
+
+fn executors(spill: &Path) -> Vec<(&'static str, Box<dyn Execute>)> {
+    let session = |threads, bytes| Box::new(session(threads, bytes, spill)) as Box<dyn Execute>;
+    vec![
+        ("serial", Box::new(SerialExecutor)),
+        ("one thread", session(1, 64 << 20)),
+        ("two threads", session(2, 64 << 20)),
+        ("small", session(2, 12 << 20)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_are_sorted_as_a_plain_sort_has_them(
+        partitions in proptest::collection::vec(proptest::collection::vec(row(), 0..40), 0..9),
+        (x, t) in (any::<(bool, bool)>(), any::<(bool, bool)>()),
+        skip in 0usize..30,
+        fetch in 0usize..60,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rows: Vec<Row> = partitions.concat();
+        rows.sort_by(|a, b| {
+            by(&a.2, &b.2, x, floats).then_with(|| by(&a.1, &b.1, t, Ord::cmp))
+        });
+        let sorted = frame(&partitions)
+            .sort_by([col("x").sort(x.0, x.1), col("t").sort(t.0, t.1)]);
+        let part: Vec<Row> = rows.iter().skip(skip).take(fetch).cloned().collect();
+        for (name, executor) in executors(dir.path()) {
+            let all = sorted.compute_with(&*executor).unwrap();
+            prop_assert_eq!(lines(&all), expected(&rows), "{}", name);
+            let some = sorted.slice(skip, fetch).compute_with(&*executor).unwrap();
+            prop_assert_eq!(lines(&some), expected(&part), "{}", name);
+        }
+    }
+
+    #[test]
+    fn slices_and_unions_are_those_of_vectors(
+        partitions in proptest::collection::vec(proptest::collection::vec(row(), 0..40), 0..9),
+        others in proptest::collection::vec(proptest::collection::vec(row(), 0..40), 0..3),
+        skip in 0usize..200,
+        fetch in 0usize..200,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (frame(&partitions), frame(&others));
+        let both: Vec<Row> = [partitions.concat(), others.concat()].concat();
+        let kept: Vec<Row> = both.iter().filter(|row| row.0 > Some(0)).cloned().collect();
+        let part: Vec<Row> = kept.iter().skip(skip).take(fetch).cloned().collect();
+        let all = one.union(&other);
+        let some = all.filter(col("n").gt(lit(0))).slice(skip, fetch);
+        for (name, executor) in executors(dir.path()) {
+            prop_assert_eq!(lines(&all.compute_with(&*executor).unwrap()), expected(&both), "{}", name);
+            prop_assert_eq!(lines(&some.compute_with(&*executor).unwrap()), expected(&part), "{}", name);
+            prop_assert_eq!(some.count_with(&*executor).unwrap(), part.len() as u64, "{}", name);
+        }
+    }
+}
+
+#[test]
+fn what_is_sorted_may_be_many_times_as_large_as_the_budget() {
+    // 400,000 rows of about 50 bytes, in 40 partitions: 20 MB, and their keys
+    let value = |i: i64| (i * 7_919) % 400_009;
+    let part = |p: i64| {
+        let rows = (p * 10_000..(p + 1) * 10_000).map(value);
+        let keys: Int64Array = rows.clone().map(Some).collect();
+        let texts: StringArray = rows.map(|n| Some(format!("the row of {n:>24}"))).collect();
+        let columns: [(&str, ArrayRef); 2] = [("n", Arc::new(keys)), ("t", Arc::new(texts))];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, c)| (name, c, true))).unwrap()
+    };
+    let batches: Vec<_> = (0..40).map(part).collect();
+    let frame = DataFrame::from_batches(batches[0].schema(), batches);
+    let sorted = frame.sort_by(["n"]);
+    let dir = tempfile::tempdir().unwrap();
+    let mut written = Vec::new();
+    for (name, threads, budget) in [
+        ("wide", 2, 256u64 << 20),
+        ("narrow", 2, 10 << 20),
+        ("one", 1, 10 << 20),
+    ] {
+        let session = session(threads, budget, dir.path());
+        let path = dir.path().join(name);
+        let options = RowOptions::new(RowFormat::Csv);
+        let report = sorted.write_rows_with(&session, &path, &options).unwrap();
+        assert_eq!(report.rows, 400_000);
+        let stats = session.stats();
+        assert!(stats.ledger_peak_bytes <= budget, "{name}: {stats:?}");
+        assert_eq!(
+            stats.bytes_spilled > 0,
+            budget < 64 << 20,
+            "{name}: {stats:?}"
+        );
+        written.push(common::bytes_of(&path));
+    }
+    let text = String::from_utf8(
+        written[0]
+            .iter()
+            .flat_map(|(_, bytes)| bytes.clone())
+            .collect(),
+    );
+    let text = text.unwrap();
+    let keys: Vec<i64> = text
+        .lines()
+        .filter_map(|line| line.split(',').next()?.parse().ok())
+        .collect();
+    assert_eq!(keys.len(), 400_000);
+    assert!(keys.windows(2).all(|pair| pair[0] <= pair[1]));
+    assert!(written.windows(2).all(|pair| pair[0] == pair[1]));
+    // the first rows need none of that
+    let session = session(2, 8 << 20, dir.path());
+    let first = sorted.head(100).compute_with(&session).unwrap();
+    assert_eq!(first.num_rows(), 100);
+    assert_eq!(session.stats().bytes_spilled, 0);
+}
+
+#[test]
+fn the_first_rows_of_many_files_need_few_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut line = String::new();
+    for i in 0..40_000 {
+        line.push_str(&format!("{{\"i\":{i},\"pad\":\"{:>80}\"}}\n", i));
+    }
+    // a partition each: together they would be one
+    for file in 0..8 {
+        let mut text = line.clone();
+        while text.len() < 34 << 20 {
+            text.push_str(&line);
+        }
+        common::write(dir.path(), &format!("{file}.json"), &text);
+    }
+    let frame = DataFrame::read_json(dir.path().join("*.json"), JsonOptions::default());
+    let session = session(2, 128 << 20, dir.path());
+    let batch = frame.head(10).compute_with(&session).unwrap();
+    assert_eq!(batch.num_rows(), 10);
+    let read = session.stats().counter(Counter::BytesRead);
+    assert!(read < 16 << 20, "{read} bytes were read of 272 MiB");
+}
+
+#[test]
+fn frames_are_put_together_by_name_or_refused_by_their_number_of_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    common::write(dir.path(), "a.csv", "n,t\n1,x\n2,y\n");
+    common::write(dir.path(), "b.csv", "t,m,n\nz,0.5,3.5\n");
+    let read = |name: &str| DataFrame::read_csv(dir.path().join(name), CsvOptions::default());
+    let (a, b) = (read("a.csv"), read("b.csv"));
+    let all = DataFrame::concat([&a, &b])
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    let rows = common::rows(&all);
+    assert_eq!(
+        rows,
+        ["| 1.0 | x | |", "| 2.0 | y | |", "| 3.5 | z | 0.5 |"]
+    );
+    let error = a.union(&b).compute_with(&SerialExecutor).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("2 has 3 columns and the first has 2"),
+        "{error}"
+    );
+    let none: [&DataFrame; 0] = [];
+    let error = DataFrame::concat(none).check().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn the_schemas_of_several_sources_widen_each_on_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    // behind what is looked at first, another type and another key
+    let mut late = "{\"n\":1,\"t\":\"a\"}\n".repeat(60_000);
+    late.push_str("{\"n\":1.5,\"t\":\"b\",\"late\":true}\n");
+    common::write(dir.path(), "late.json", &late);
+    common::write(dir.path(), "plain.csv", "n,t\n7,c\n");
+    let late = DataFrame::read_json(dir.path().join("late.json"), JsonOptions::default());
+    let plain = DataFrame::read_csv(dir.path().join("plain.csv"), CsvOptions::default());
+    let all = DataFrame::concat([&plain, &late]);
+    let report = all
+        .write_parquet_with(
+            &SerialExecutor,
+            dir.path().join("out"),
+            &ParquetOptions::default(),
+        )
+        .unwrap();
+    assert_eq!((report.rows, report.widened.len()), (60_002, 2));
+    let last = all
+        .filter_sql("late")
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    assert_eq!(common::rows(&last), ["| 1.5 | b | true |"]);
+    // a group over both, in an order
+    let groups = all
+        .groupby(["t"])
+        .agg([sum(col("n")).alias("n"), count_all().alias("rows")]);
+    let top = groups.sort_by([col("n").sort(false, false)]).head(1);
+    let top = top.compute_with(&SerialExecutor).unwrap();
+    assert_eq!(common::rows(&top), ["| a | 60000.0 | 60000 |"]);
+}
+
+#[test]
+fn groups_of_groups_are_groups() {
+    let rows: Vec<Row> = (0..100)
+        .map(|i| (Some(i % 10), Some(format!("{}", i % 3)), None))
+        .collect();
+    let counts = frame(&[rows])
+        .groupby(["n", "t"])
+        .agg([count_all().alias("rows")]);
+    let sizes = counts.groupby(["rows"]).agg([count_all().alias("groups")]);
+    let batch = sizes.compute_with(&SerialExecutor).unwrap();
+    assert_eq!(common::rows(&batch), ["| 3 | 20 |", "| 4 | 10 |"]);
+}
+
+#[test]
+fn mistakes_of_orders_and_names_are_told_with_their_line() {
+    let frame = frame(&[vec![(Some(1), None, None)]]);
+    let error = frame.sort_by(["nothing"]).check().unwrap_err();
+    assert!(error.to_string().contains("nothing"), "{error}");
+    assert!(error.to_string().contains("rows.rs:"), "{error}");
+    let error = frame.rename([("nothing", "n")]).check().unwrap_err();
+    assert!(error.to_string().contains("there are n, t, x"), "{error}");
+    assert!(frame.drop(["nothing"]).check().is_err());
+    let schema = frame.drop(["t"]).rename([("x", "y")]).schema().unwrap();
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name()).collect();
+    assert_eq!(names, ["n", "y"]);
+}
+
+#[test]
+fn every_type_survives_a_sort() {
+    use arrow::array::{BooleanArray, ListArray, StructArray};
+    use arrow::datatypes::{DataType, Field, Int32Type};
+    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(vec![
+        Some(vec![Some(1), None]),
+        None,
+        Some(vec![]),
+    ]));
+    let flags: ArrayRef = Arc::new(BooleanArray::from(vec![None, Some(false), Some(true)]));
+    let field = Arc::new(Field::new("flag", DataType::Boolean, true));
+    let objects: ArrayRef = Arc::new(StructArray::from(vec![(field, flags.clone())]));
+    let words: arrow::array::DictionaryArray<Int32Type> = vec!["b", "a", "b"].into_iter().collect();
+    let order: ArrayRef = Arc::new(Int64Array::from(vec![3, 1, 2]));
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("order", order, true),
+        ("lists", lists, true),
+        ("flags", flags, true),
+        ("objects", objects, true),
+        ("words", Arc::new(words) as ArrayRef, true),
+    ])
+    .unwrap();
+    let frame = DataFrame::from_batches(batch.schema(), vec![batch.clone()]);
+    let sorted = frame
+        .sort_by(["order"])
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    let expected = [1, 2, 0].map(|row| batch.slice(row, 1));
+    let expected = concat_batches(&batch.schema(), &expected).unwrap();
+    assert_eq!(common::rows(&sorted), common::rows(&expected));
+    assert_eq!(sorted.schema(), batch.schema());
+}
