@@ -1,5 +1,8 @@
 //! Group-by against a plain loop, and the same bits on every executor.
 
+mod common;
+#[path = "groups/functions.rs"]
+mod functions;
 #[path = "groups/spilled.rs"]
 mod spilled;
 

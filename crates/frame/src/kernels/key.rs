@@ -42,7 +42,7 @@ impl KeyCodec {
     }
 
     fn of(types: &[DataType], options: &[SortOptions], canonical: bool) -> Result<Self> {
-        let types: Vec<DataType> = types.iter().map(plain_type).collect();
+        let types: Vec<DataType> = types.iter().map(key_type).collect();
         let option = |at: usize| options.get(at).copied().unwrap_or_default();
         let fields = types.iter().enumerate();
         let fields = fields.map(|(at, of)| SortField::new_with_options(of.clone(), option(at)));
@@ -86,13 +86,13 @@ pub(crate) fn hash(key: &[u8]) -> u64 {
 }
 
 /// The type that values of a type are compared as: a dictionary's as what it holds.
-pub(crate) fn plain_type(data_type: &DataType) -> DataType {
+pub(crate) fn key_type(data_type: &DataType) -> DataType {
     let inner = |field: &Arc<Field>| {
-        let data_type = plain_type(field.data_type());
+        let data_type = key_type(field.data_type());
         Arc::new(field.as_ref().clone().with_data_type(data_type))
     };
     match data_type {
-        DataType::Dictionary(_, values) => plain_type(values),
+        DataType::Dictionary(_, values) => key_type(values),
         DataType::List(item) => DataType::List(inner(item)),
         DataType::LargeList(item) => DataType::LargeList(inner(item)),
         DataType::FixedSizeList(item, len) => DataType::FixedSizeList(inner(item), *len),
@@ -112,7 +112,7 @@ fn canonical(value: f64) -> f64 {
 
 /// A column without dictionaries.
 pub(crate) fn plain_column(column: &ArrayRef) -> Result<ArrayRef> {
-    let wanted = plain_type(column.data_type());
+    let wanted = key_type(column.data_type());
     match wanted == *column.data_type() {
         true => Ok(Arc::clone(column)),
         false => cast(column, &wanted).map_err(arrow_error),

@@ -17,7 +17,7 @@ use flagstone_common::Result;
 use super::lower::not_lowered;
 use super::physical::physical;
 use crate::error::plan_error;
-use crate::kernels::key::plain_type;
+use crate::kernels::key::key_type;
 use crate::kernels::state::{
     Best, BestBytes, Collected, Count, Distinct, First, Leafed, Logic, Mean, Moments, Outcome,
     Pair, States, Sum, Whole,
@@ -41,7 +41,7 @@ pub(super) fn group(aggregate: &Aggregate) -> Result<GroupPlan> {
     let aggregations = aggregations.map(|(expr, field)| aggregation(expr, field, &mut inputs));
     let aggregations = aggregations.collect::<Result<Vec<_>>>()?;
     let exprs = inputs.exprs;
-    let plain = |expr: &Expr| Ok(plain_type(&type_of(expr)?));
+    let plain = |expr: &Expr| Ok(key_type(&type_of(expr)?));
     Ok(GroupPlan {
         keys: keys
             .iter()
@@ -73,8 +73,8 @@ impl Inputs<'_> {
         })
     }
 
-    fn plain_type(&self, expr: &Expr) -> Result<DataType> {
-        Ok(plain_type(&expr.get_type(self.schema).map_err(plan_error)?))
+    fn key_type(&self, expr: &Expr) -> Result<DataType> {
+        Ok(key_type(&expr.get_type(self.schema).map_err(plan_error)?))
     }
 }
 
@@ -97,7 +97,7 @@ fn aggregation(expr: &Expr, field: &Field, inputs: &mut Inputs<'_>) -> Result<Ag
     } = params;
     let name = func.name();
     let (args, parameters) = arguments(name, args);
-    let types = args.iter().map(|arg| inputs.plain_type(arg));
+    let types = args.iter().map(|arg| inputs.key_type(arg));
     let types = types.collect::<Result<Vec<_>>>()?;
     // of a quantile the order says what it is taken of
     let quantile = name == "percentile_cont";
@@ -108,7 +108,7 @@ fn aggregation(expr: &Expr, field: &Field, inputs: &mut Inputs<'_>) -> Result<Ag
     };
     let order = order_by.iter().map(|key| {
         let options = SortOptions::new(!key.asc, key.nulls_first);
-        Ok((inputs.plain_type(&key.expr)?, options))
+        Ok((inputs.key_type(&key.expr)?, options))
     });
     let order = order.collect::<Result<Vec<_>>>()?;
     let ordered = matches!(
@@ -128,7 +128,7 @@ fn aggregation(expr: &Expr, field: &Field, inputs: &mut Inputs<'_>) -> Result<Ag
     let function = FunctionOf {
         name,
         types: types.clone(),
-        result: plain_type(field.data_type()),
+        result: key_type(field.data_type()),
         order,
         skips,
         parameters,

@@ -61,7 +61,7 @@ pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
     let Chain {
         mut pipeline,
         at_scan,
-    } = chain(plan, strict, false)?;
+    } = chain(plan, strict)?;
     if at_scan {
         // no projection above: every scanned column is a result
         want_columns(&mut pipeline);
@@ -70,7 +70,7 @@ pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
     Ok(pipeline)
 }
 
-fn chain(plan: &LogicalPlan, strict: bool, sorted: bool) -> Result<Chain> {
+fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
     match plan {
         LogicalPlan::TableScan(scan) => table_scan(scan, strict),
         LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
@@ -78,16 +78,16 @@ fn chain(plan: &LogicalPlan, strict: bool, sorted: bool) -> Result<Chain> {
             let batches = Vec::new();
             Ok(over(Arc::new(BatchSource { schema, batches })))
         }
-        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict, sorted),
+        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict),
         LogicalPlan::Filter(filter) => {
-            let mut chain = chain(&filter.input, strict, sorted)?;
+            let mut chain = chain(&filter.input, strict)?;
             chain.read([&filter.predicate]);
             let predicate = physical(&filter.predicate, filter.input.schema())?;
             chain.push(Filter(predicate));
             Ok(chain)
         }
         LogicalPlan::Projection(projection) => {
-            let mut chain = chain(&projection.input, strict, sorted)?;
+            let mut chain = chain(&projection.input, strict)?;
             chain.read(&projection.expr);
             chain.at_scan = false;
             let input = projection.input.schema();
@@ -98,12 +98,11 @@ fn chain(plan: &LogicalPlan, strict: bool, sorted: bool) -> Result<Chain> {
             Ok(chain)
         }
         LogicalPlan::Aggregate(aggregate) => {
-            let mut chain = chain(&aggregate.input, strict, false)?;
+            let mut chain = chain(&aggregate.input, strict)?;
             chain.read(aggregate.group_expr.iter().chain(&aggregate.aggr_expr));
             let plan = aggregate::group(aggregate)?;
-            Ok(over(Arc::new(Grouped::new(plan, chain.pipeline, sorted))))
+            Ok(over(Arc::new(Grouped::new(plan, chain.pipeline))))
         }
-        LogicalPlan::Sort(sort) if by_groups(sort) => chain(&sort.input, strict, true),
         LogicalPlan::Limit(limit) => {
             let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (
                 limit.get_skip_type().map_err(plan_error)?,
@@ -162,7 +161,7 @@ fn native(node: &NativeNode, strict: bool) -> Result<Chain> {
             Ok(over(Arc::new(Limited::new(input, rows))))
         }
         Native::Sample { fraction, seed } => {
-            let mut chain = chain(&node.input, strict, false)?;
+            let mut chain = chain(&node.input, strict)?;
             let (fraction, seed) = (*fraction, *seed);
             chain.push(Sample { fraction, seed });
             Ok(chain)
@@ -213,28 +212,6 @@ fn unnest(node: &logical_plan::Unnest) -> Result<Unnest> {
             NullHandling::PreserveAndExpandEmpty => Keeps::NullsAndEmpty,
         },
     })
-}
-
-fn by_groups(sort: &datafusion_expr::logical_plan::Sort) -> bool {
-    let mut below = &*sort.input;
-    loop {
-        below = match below {
-            LogicalPlan::Filter(filter) => &filter.input,
-            LogicalPlan::Projection(projection) => &projection.input,
-            LogicalPlan::SubqueryAlias(alias) => &alias.input,
-            LogicalPlan::Aggregate(aggregate) => {
-                let fields = aggregate.schema.fields().iter();
-                let keys = fields.take(aggregate.group_expr.len());
-                let names: Vec<&str> = keys.map(|field| field.name().as_str()).collect();
-                let sorted = sort.expr.iter().map(|key| match &key.expr {
-                    Expr::Column(column) if key.asc && key.nulls_first => Some(column.name()),
-                    _ => None,
-                });
-                return sorted.eq(names.into_iter().map(Some));
-            }
-            _ => return false,
-        };
-    }
 }
 
 /// A chain that starts anew, over an operator that is a source.

@@ -171,7 +171,7 @@ fn few_groups_and_many_are_the_same_on_every_budget() {
         );
     }
     let of_rows = frame(5, 9000, |i| mixed(i) % 10);
-    same_everywhere(&of_rows.groupby(["k", "t"]).agg(functions()), &[7 << 20]);
+    same_everywhere(&of_rows.groupby(["k", "t"]).agg(functions()), &[9 << 20]);
 }
 
 #[test]
@@ -246,4 +246,52 @@ fn one_key_that_nearly_all_rows_have_is_one_state() {
     let of_rows = frame(4, 30_000, |i| if i % 100 == 0 { i } else { 7 });
     let groups = of_rows.groupby(["k"]).sort(false).agg(functions());
     same_everywhere(&groups, &[7 << 20]);
+}
+
+#[test]
+fn the_budget_that_a_refusal_names_is_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = |budget: u64, threads: usize| {
+        let builder = Session::builder().threads(threads).memory_bytes(budget);
+        builder.spill_dir(dir.path()).build().unwrap()
+    };
+    let of_rows = frame(2, 100_000, |i| i);
+    let plans = [
+        of_rows.select(["k"]).distinct(),
+        of_rows.groupby(["k"]).sort(false).agg(functions()),
+        of_rows
+            .groupby(["k"])
+            .sort(false)
+            .agg([list(col("t")), n_unique(col("x")), sum(col("x"))]),
+        of_rows.groupby(["k"]).sort(false).agg([median(col("x"))]),
+    ];
+    for plan in plans {
+        let wanted = plan.count_with(&SerialExecutor).unwrap();
+        for threads in [1, 2] {
+            let refusal = plan.count_with(&session(1 << 20, threads)).unwrap_err();
+            let smallest = refusal.smallest_budget().unwrap();
+            assert!(smallest <= 7 << 20, "{refusal}");
+            let session = session(smallest, threads);
+            assert_eq!(plan.count_with(&session).unwrap(), wanted);
+            let stats = session.stats();
+            assert!(stats.ledger_peak_bytes <= smallest, "{stats:?}");
+        }
+    }
+}
+
+#[test]
+fn a_group_that_does_not_fit_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = Session::builder().threads(1).memory_bytes(6 << 20);
+    let session = builder.spill_dir(dir.path()).build().unwrap();
+    let of_rows = frame(4, 100_000, |i| if i % 100 == 0 { i } else { 7 });
+    let lists = of_rows.groupby(["k"]).sort(false).agg([list(col("x"))]);
+    let error = lists.count_with(&session).unwrap_err();
+    assert!(error.message().contains("the group k = 7 takes"), "{error}");
+    // what is kept of one group only grows where it must
+    let sums = of_rows.groupby(["k"]).sort(false).agg([sum(col("x"))]);
+    assert_eq!(
+        sums.count_with(&session).unwrap(),
+        lists.count_with(&SerialExecutor).unwrap()
+    );
 }

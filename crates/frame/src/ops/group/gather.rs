@@ -27,8 +27,6 @@ pub(super) struct Gather<'r> {
     pub(super) plan: &'r GroupPlan,
     pub(super) codecs: Codecs,
     pub(super) ctx: &'r TaskContext<'r>,
-    /// Whether groups are given in the order of their keys, not of their hashes.
-    pub(super) sorted: bool,
 }
 
 /// Rows that are folded together.
@@ -51,13 +49,6 @@ impl Gather<'_> {
     ) -> Flow {
         if let Some(table) = self.fold(spool, pieces, bits)? {
             return self.give(&table, each);
-        }
-        if self.sorted {
-            return Err(Error::needs_memory(NeedsMemory {
-                wanted_bytes: 1 << 20,
-                available_bytes: 0,
-            })
-            .into());
         }
         let deeper = Spool::default();
         let parts = self.deal_out(spool, pieces, &deeper, bits)?;
@@ -222,11 +213,6 @@ impl Gather<'_> {
         let mut order: Vec<u32> = (0..groups.len() as u32).collect();
         order.sort_unstable_by(|&a, &b| {
             let hashes = groups.hash(a).cmp(&groups.hash(b));
-            let hashes = if self.sorted {
-                std::cmp::Ordering::Equal
-            } else {
-                hashes
-            };
             hashes.then_with(|| groups.key(a).cmp(groups.key(b)))
         });
         let fixed: usize = table.states().iter().map(|states| states.width()).sum();

@@ -53,17 +53,12 @@ pub(crate) use self::plan::{Aggregation, GroupPlan, Make};
 pub(crate) struct Grouped {
     plan: Arc<GroupPlan>,
     input: Pipeline,
-    sorted: bool,
 }
 
 impl Grouped {
-    pub(crate) fn new(plan: GroupPlan, input: Pipeline, sorted: bool) -> Self {
+    pub(crate) fn new(plan: GroupPlan, input: Pipeline) -> Self {
         let plan = Arc::new(plan);
-        Grouped {
-            plan,
-            input,
-            sorted,
-        }
+        Grouped { plan, input }
     }
 }
 
@@ -95,7 +90,6 @@ impl PartitionSource for Grouped {
             exchange,
             bits: shape.bits,
             shards,
-            sorted: self.sorted,
         });
         let inputs = vec![barrier, shape.parts];
         Ok(Some(Bound { source, inputs }))
@@ -127,7 +121,6 @@ struct Shared {
     exchange: Arc<Exchange>,
     bits: u32,
     shards: u32,
-    sorted: bool,
 }
 
 impl PartitionSource for Shared {
@@ -140,15 +133,12 @@ impl PartitionSource for Shared {
     }
 
     fn partition_count(&self) -> u32 {
-        if self.sorted { 1 } else { self.shards }
+        self.shards
     }
 
     fn deps(&self, shard: u32, first: usize, deps: &mut Deps<'_>) {
         deps.push(first, 0);
-        match self.sorted {
-            true => deps.range(first + 1, 0..self.shards),
-            false => deps.push(first + 1, shard),
-        }
+        deps.push(first + 1, shard);
     }
 
     fn stream(
@@ -161,27 +151,17 @@ impl PartitionSource for Shared {
     ) -> Result<()> {
         let gathered = &inputs.get::<Stored<Gathered>>(0)?.value;
         let pieces = gathered.get(shard as usize);
-        let mut pieces = pieces.ok_or_else(|| Error::bug("a shard is missing"))?;
-        let all: Vec<_> = gathered.iter().flatten().cloned().collect();
-        if self.sorted {
-            pieces = &all;
-        }
+        let pieces = pieces.ok_or_else(|| Error::bug("a shard is missing"))?;
         let gather = Gather {
             plan: &self.plan,
             codecs: self.plan.codecs()?,
             ctx,
-            sorted: self.sorted,
         };
         let mut give =
             |batch: RecordBatch| each(batch.project(&scan.columns).map_err(arrow_error)?);
         ended(gather.part(&self.exchange.spool, pieces, self.bits, &mut give))?;
-        for (at, part) in (1..inputs.len()).enumerate() {
-            let shard = if self.sorted { at } else { shard as usize };
-            let ranges = gathered[shard]
-                .iter()
-                .filter_map(|(_, bytes)| bytes.range());
-            inputs.get::<Part>(part)?.done(ranges);
-        }
+        let ranges = pieces.iter().filter_map(|(_, bytes)| bytes.range());
+        inputs.get::<Part>(1)?.done(ranges);
         Ok(())
     }
 

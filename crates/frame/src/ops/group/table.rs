@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{filter, prep_null_mask_filter};
 use flagstone_common::{Error, Lease, Result, TaskContext};
 
@@ -203,7 +203,10 @@ impl Aggregation {
         };
         let condition = inputs[condition].as_boolean_opt();
         let condition = condition.ok_or_else(|| Error::bug("a filter is no condition"))?;
-        let condition = prep_null_mask_filter(condition);
+        let condition = match condition.null_count() {
+            0 => condition.clone(),
+            _ => prep_null_mask_filter(condition),
+        };
         let args = args.iter().map(|arg| filter(arg, &condition));
         let args = args
             .collect::<std::result::Result<_, _>>()

@@ -13,7 +13,7 @@ use serde::ser::{Serialize, Serializer};
 
 use super::SortKey;
 use crate::error::arrow_error;
-use crate::kernels::key::{canonical_column, plain_type};
+use crate::kernels::key::{canonical_column, key_type};
 
 /// Encodes and decodes the rows of one sort.
 pub(super) struct RowCodec {
@@ -33,7 +33,7 @@ impl RowCodec {
                 descending: key.descending,
                 nulls_first: key.nulls_first,
             };
-            Ok(SortField::new_with_options(plain_type(&data_type), options))
+            Ok(SortField::new_with_options(key_type(&data_type), options))
         };
         let keys = keys.iter().map(key).collect::<Result<_>>()?;
         let columns = schema.fields().iter();
