@@ -116,7 +116,7 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             Ok(over(Arc::new(United::new(inputs, schema))))
         }
-        LogicalPlan::Join(join) => Ok(over(Arc::new(join::join(join, strict)?))),
+        LogicalPlan::Join(join) => Ok(over(join::join(join, strict)?)),
         other => Err(not_lowered(&other.display().to_string())),
     }
 }
