@@ -42,6 +42,18 @@ fn a_query_reads_frames_and_files_by_name() {
     );
     let text = "SELECT DISTINCT Who FROM sales ORDER BY Who LIMIT 1 OFFSET 1";
     assert_eq!(rows(text, &tables), ["| bob |"]);
+    // two columns of one name, and no table at all
+    let text = "SELECT a.n, b.n FROM sales AS a JOIN sales AS b ON a.n = b.n WHERE a.n = 3";
+    let frame = DataFrame::sql(text, tables);
+    assert_eq!(frame.schema().unwrap().field(1).name(), "n_2");
+    assert_eq!(rows(text, &tables), ["| 3 | 3 |"]);
+    assert_eq!(rows("SELECT 1 + 1 AS two, 'x' AS x", &[]), ["| 2 | x |"]);
+    let text = "SELECT k, n FROM (VALUES (1, 'one'), (3, 'three'), (4, NULL)) AS v(k, name) \
+                LEFT JOIN sales ON n = k ORDER BY k";
+    assert_eq!(rows(text, &tables), ["| 1 | 1 |", "| 3 | 3 |", "| 4 | |"]);
+    let text = "SELECT Who FROM sales WHERE n > (SELECT avg(n) FROM sales) \
+                AND Who IN (SELECT Who FROM sales WHERE n = 1)";
+    assert_eq!(rows(text, &tables), ["| ann |"]);
     // decimals are what they say
     let text = "SELECT count(*) AS c FROM sales WHERE 0.07 = 0.06 + 0.01";
     assert_eq!(rows(text, &tables), ["| 3 |"]);

@@ -101,6 +101,13 @@ impl Pipeline {
         self.source.scratch_bytes(partition, &self.scan) + operators
     }
 
+    /// What all rows take at most in memory, where that is known and nothing is computed.
+    pub(crate) fn rows_bytes_max(&self) -> Option<u64> {
+        let keeps = self.operators.iter().all(|op| op.kept().is_some());
+        let bytes = self.source.rows_bytes_max(&self.scan);
+        bytes.filter(|_| keeps)
+    }
+
     /// Runs a partition into `drain`.
     pub(crate) fn run<'a>(
         &'a self,

@@ -6,8 +6,10 @@ mod join;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Fields, Schema};
-use datafusion_common::NullHandling;
+use arrow::array::{Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use datafusion_common::{DFSchema, NullHandling};
 use datafusion_expr::logical_plan::{FetchType, SkipType, TableScan};
 use datafusion_expr::{Expr, LogicalPlan, SortExpr, logical_plan};
 use flagstone_common::{Error, Result};
@@ -17,12 +19,12 @@ use super::logical::FrameTable;
 use super::native::{Native, NativeNode};
 use super::physical::physical;
 use super::wanted;
-use crate::error::plan_error;
+use crate::error::{arrow_error, plan_error};
 use crate::json;
 use crate::ops::group::Grouped;
 use crate::ops::limit::{Limited, Wanted};
 use crate::ops::native::{MapBatches, Sample};
-use crate::ops::operator::{Filter, Operator, Project};
+use crate::ops::operator::{Filter, Operator, Project, evaluate};
 use crate::ops::pipeline::{Columns, Pipeline};
 use crate::ops::sort::{SortKey, Sorted};
 use crate::ops::union::United;
@@ -73,9 +75,17 @@ pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
 fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
     match plan {
         LogicalPlan::TableScan(scan) => table_scan(scan, strict),
-        LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
+        LogicalPlan::EmptyRelation(empty) => {
             let schema = Arc::new(empty.schema.as_arrow().clone());
-            let batches = Vec::new();
+            let batches = match empty.produce_one_row {
+                true => vec![one_row(&schema)?],
+                false => Vec::new(),
+            };
+            Ok(over(Arc::new(BatchSource { schema, batches })))
+        }
+        LogicalPlan::Values(values) => {
+            let schema = Arc::new(values.schema.as_arrow().clone());
+            let batches = vec![constants(values, &schema)?];
             Ok(over(Arc::new(BatchSource { schema, batches })))
         }
         LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict),
@@ -136,7 +146,7 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             Ok(over(Arc::new(United::new(inputs, schema))))
         }
-        LogicalPlan::Join(join) => Ok(over(Arc::new(join::join(join, strict)?))),
+        LogicalPlan::Join(join) => Ok(over(join::join(join, strict)?)),
         LogicalPlan::Unnest(node) => {
             let unnest = unnest(node)?;
             let mut chain = pass(&node.input, strict)?;
@@ -150,6 +160,37 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
         }
         other => Err(not_lowered(&other.display().to_string())),
     }
+}
+
+/// A row of nulls, mostly without columns: what a query without a table goes over.
+fn one_row(schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = schema.fields().iter();
+    let columns = columns.map(|field| new_null_array(field.data_type(), 1));
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options);
+    row.map_err(arrow_error)
+}
+
+/// The rows of `VALUES (1, 'a'), (2, 'b')`.
+fn constants(values: &logical_plan::Values, schema: &SchemaRef) -> Result<RecordBatch> {
+    let (none, empty) = (DFSchema::empty(), Arc::new(Schema::empty()));
+    let row = one_row(&empty)?;
+    let value = |expr: &Expr, field: &Arc<Field>| {
+        let value = evaluate(&physical(expr, &none)?, &row)?;
+        match value.data_type() == field.data_type() {
+            true => Ok(value),
+            false => cast(&value, field.data_type()).map_err(arrow_error),
+        }
+    };
+    let column = |(at, field): (usize, &Arc<Field>)| {
+        let cells = values.values.iter().map(|row| value(&row[at], field));
+        let cells = cells.collect::<Result<Vec<_>>>()?;
+        let cells: Vec<&dyn Array> = cells.iter().map(|cell| &**cell).collect();
+        concat(&cells).map_err(arrow_error)
+    };
+    let columns = schema.fields().iter().enumerate().map(column);
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    RecordBatch::try_new(schema.clone(), columns).map_err(arrow_error)
 }
 
 /// An operation of our own.

@@ -103,6 +103,13 @@ pub trait PartitionSource: Send + Sync {
     /// What streaming a partition needs at once, batches included.
     fn scratch_bytes(&self, partition: u32, scan: &Scan) -> u64;
 
+    /// What all rows take at most as columns in memory, where that is known before any is read. It
+    /// follows from the data and how it is stored. A join keeps a side in memory that is known to be
+    /// small.
+    fn rows_bytes_max(&self, _scan: &Scan) -> Option<u64> {
+        None
+    }
+
     /// What `scratch_bytes` assumes.
     fn assumption(&self) -> Option<String> {
         None

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flagstone_common::{Quality, TaskContext, Unlimited, format_count};
 use flagstone_graph::IoBytes;
-use flagstone_io::{BadRecords, ByteRange, Delimiter, InputFile, Io, LineNumbers, ReadOptions};
+use flagstone_io::{
+    BadRecords, ByteRange, Compression, Delimiter, InputFile, Io, LineNumbers, ReadOptions,
+};
 
 use super::open::Mixed;
 use super::{Outcome, PartitionSource, Widening};
@@ -187,6 +189,13 @@ impl TextFiles {
         let ranges = self.ranges(partition).iter();
         let bytes = ranges.map(|range| options.lease_bytes_max(range));
         bytes.max().unwrap_or(0)
+    }
+
+    /// How much text there is, where no file has to be unpacked to know that.
+    pub(crate) fn text_bytes(&self) -> Option<u64> {
+        let mut ranges = self.partitions.iter().flatten();
+        let is_plain = |range: &ByteRange| range.file.compression() == Compression::None;
+        ranges.try_fold(0, |sum, range| is_plain(range).then(|| sum + range.len()))
     }
 
     pub(crate) fn io_bytes(&self, partition: u32) -> IoBytes {

@@ -296,6 +296,16 @@ impl PartitionSource for ParquetSource {
         self.footers[place.file] + pages + batch
     }
 
+    fn rows_bytes_max(&self, scan: &Scan) -> Option<u64> {
+        let leaves = wanted_leaves(scan, &with_members(self.schema.fields()));
+        let bytes = self.row_groups.iter().map(|place| {
+            let needs = leaves.iter().filter_map(|&leaf| place.leaves.get(leaf));
+            let decoded: u64 = needs.map(|need| need.decoded_bytes()).sum();
+            decoded + leaves.len() as u64 * place.rows * 16
+        });
+        Some(bytes.sum())
+    }
+
     fn assumption(&self) -> Option<String> {
         Some(
             "pages are no larger than the first ones of their columns, and values take 16 bytes on \

@@ -14,8 +14,8 @@ use crate::plan::logical::FrameTable;
 use crate::plan::lower::lower;
 use crate::source::batches::BatchSource;
 
-/// One column, `k`, in two partitions.
-fn table(name: &str, values: &[Option<i64>]) -> LogicalPlan {
+/// One column, `k`, in two partitions; how large it is may be hidden by a limit.
+fn table(name: &str, values: &[Option<i64>], is_told: bool) -> LogicalPlan {
     let batch = |values: &[Option<i64>]| {
         let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
         RecordBatch::try_from_iter_with_nullable([("k", column, true)]).unwrap()
@@ -25,9 +25,15 @@ fn table(name: &str, values: &[Option<i64>]) -> LogicalPlan {
     let schema = batches[0].schema();
     let source = Arc::new(BatchSource { schema, batches });
     let scan = LogicalPlanBuilder::scan(name, Arc::new(FrameTable { source }), None);
-    scan.unwrap().build().unwrap()
+    let scan = scan.unwrap();
+    let limited = match is_told {
+        true => Ok(scan),
+        false => scan.limit(0, Some(1 << 20)),
+    };
+    limited.unwrap().build().unwrap()
 }
 
+#[derive(Clone)]
 struct Asked {
     join_type: JoinType,
     filter: Option<Expr>,
@@ -35,11 +41,29 @@ struct Asked {
     null_aware: bool,
 }
 
+/// The rows in the order of texts: the same ones if sides are large, and if each is small.
 fn joined(left: &[Option<i64>], right: &[Option<i64>], asked: Asked) -> Result<Vec<Vec<String>>> {
+    let large = joined_as(left, right, asked.clone(), (false, false));
+    for told in [(true, false), (false, true)] {
+        let small = joined_as(left, right, asked.clone(), told);
+        assert_eq!(small.is_ok(), large.is_ok());
+        if let (Ok(small), Ok(large)) = (small, &large) {
+            assert_eq!(&small, large);
+        }
+    }
+    large
+}
+
+fn joined_as(
+    left: &[Option<i64>],
+    right: &[Option<i64>],
+    asked: Asked,
+    told: (bool, bool),
+) -> Result<Vec<Vec<String>>> {
     let keys = |name: &str| vec![Column::new(Some(name), "k")];
-    let plan = LogicalPlanBuilder::from(table("l", left))
+    let plan = LogicalPlanBuilder::from(table("l", left, told.0))
         .join_detailed_with_options(
-            table("r", right),
+            table("r", right, told.1),
             asked.join_type,
             (keys("l"), keys("r")),
             asked.filter,
