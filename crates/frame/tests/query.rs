@@ -54,6 +54,8 @@ fn a_query_reads_frames_and_files_by_name() {
     let text = "SELECT Who FROM sales WHERE n > (SELECT avg(n) FROM sales) \
                 AND Who IN (SELECT Who FROM sales WHERE n = 1)";
     assert_eq!(rows(text, &tables), ["| ann |"]);
+    let text = "SELECT count(*) AS c FROM sales WHERE n IS DISTINCT FROM 2 AND n > 1 OR Who IS NOT DISTINCT FROM 'bob'";
+    assert_eq!(rows(text, &tables), ["| 2 |"]);
     // decimals are what they say
     let text = "SELECT count(*) AS c FROM sales WHERE 0.07 = 0.06 + 0.01";
     assert_eq!(rows(text, &tables), ["| 3 |"]);
