@@ -56,6 +56,29 @@ fn a_query_reads_frames_and_files_by_name() {
     assert_eq!(rows(text, &tables), ["| ann |"]);
     let text = "SELECT count(*) AS c FROM sales WHERE n IS DISTINCT FROM 2 AND n > 1 OR Who IS NOT DISTINCT FROM 'bob'";
     assert_eq!(rows(text, &tables), ["| 2 |"]);
+    // a null in a list makes what it does not hold unknown, not false
+    for (condition, count) in [
+        ("NOT (n IN (1, 2, NULL) AND n NOT IN (1, 2))", 2),
+        ("n IN (1, NULL)", 1),
+        ("n NOT IN (1, NULL)", 0),
+        ("NOT (n IN (NULL))", 0),
+        ("(n IN (1, NULL)) IS NULL", 2),
+        ("n IN (1, NULL) OR n IN (3, NULL)", 2),
+    ] {
+        let text = format!("SELECT count(*) AS c FROM sales WHERE {condition}");
+        assert_eq!(
+            rows(&text, &tables),
+            [format!("| {count} |")],
+            "{condition}"
+        );
+        assert_eq!(
+            sales
+                .filter_sql(condition)
+                .count_with(&SerialExecutor)
+                .unwrap(),
+            count
+        );
+    }
     // decimals are what they say
     let text = "SELECT count(*) AS c FROM sales WHERE 0.07 = 0.06 + 0.01";
     assert_eq!(rows(text, &tables), ["| 3 |"]);

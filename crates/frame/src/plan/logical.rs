@@ -410,6 +410,7 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
         .execute_and_check(plan, &options, |_, _| {})
         .map_err(plan_error)?;
     check_constants(&plan)?;
+    let plan = super::nulls::apart(plan)?;
     let mut options = ConfigOptions::default();
     // a query of one value joins it: there is no other way to wait for it
     let flag = &mut options

@@ -17,6 +17,7 @@ pub(crate) mod logical;
 pub(crate) mod lower;
 pub(crate) mod mode;
 pub(crate) mod native;
+mod nulls;
 pub(crate) mod opened;
 pub(crate) mod physical;
 pub(crate) mod query;
