@@ -96,17 +96,25 @@ class Maker:
         """FROM and WHERE, and the names of its tables."""
         p = self.pick
         where = f" WHERE {self.condition('t')}" if self.rng.random() < 0.6 else ""
-        kind = p("one", "one", "one", "join", "join", "sub", "in", "exists", "scalar", "cte")
+        kind = p("one", "one", "one", "join", "join", "sub", "in", "exists", "scalar", "cte", "three")
         if kind == "join":
             how = p("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN")
             on = p("t.i = u.i", "t.s = u.s", "t.i = u.i AND t.s = u.s", "t.i = u.i AND t.x < u.x", "t.i + 1 = u.i",
                    "t.j = u.i", "t.d = u.d AND t.b = u.b")
             on = "" if how == "CROSS JOIN" else f" ON {on}"
-            left = "(SELECT * FROM t LIMIT 0) AS t" if False else "t"
             where = p(where, f" WHERE {self.condition('u')}", where)
             if how == "CROSS JOIN":
                 where = " WHERE t.i = 1 AND u.i = 2"
-            return f"{left} {how} u{on}{where}", ["t", "u"]
+            return f"t {how} u{on}{where}", ["t", "u"]
+        if kind == "three":
+            one = p("t.i = u.i", "t.s = u.s", "t.j = u.j", "t.i = u.i AND t.s = u.s")
+            two = p("v.i = u.i", "v.s = t.s", "v.j = t.j", "v.i = t.i AND v.b = u.b", "v.i = t.i + u.i")
+            text = p(f"t JOIN u ON {one} JOIN v ON {two}{where or ' WHERE true'}",
+                     f"t, u, v WHERE {one} AND {two} AND {self.condition(p('t', 'u', 'v'))}",
+                     f"t LEFT JOIN u ON {one} JOIN v ON v.j = t.j WHERE {self.condition('v')}")
+            if self.rng.random() < 0.3:
+                text += f" AND t.i {p('IN', 'NOT IN')} (SELECT w.i FROM v AS w WHERE w.i IS NOT NULL AND w.x < 1.0)"
+            return text, ["t", "u", "v"]
         if kind == "sub":
             return f"(SELECT * FROM u WHERE {self.condition('u')}) AS t{where}", ["t"]
         joined = " AND " if where else " WHERE "
@@ -180,7 +188,7 @@ def main():
     con = duckdb.connect()
     different, refused, both = 0, Counter(), 0
     with tempfile.TemporaryDirectory() as where:
-        paths = {name: make(con, name, rows, rng, Path(where)) for name, rows in (("t", 3000), ("u", 40))}
+        paths = {name: make(con, name, rows, rng, Path(where)) for name, rows in (("t", 3000), ("u", 40), ("v", 25))}
         for number in range(count):
             text, width, ordered = Maker(rng, windows).query()
             try:

@@ -79,6 +79,7 @@ fn a_query_reads_frames_and_files_by_name() {
             count
         );
     }
+    assert_eq!(rows("SELECT 2 + coalesce(2, 0) AS c", &[]), ["| 4 |"]);
     // decimals are what they say
     let text = "SELECT count(*) AS c FROM sales WHERE 0.07 = 0.06 + 0.01";
     assert_eq!(rows(text, &tables), ["| 3 |"]);
@@ -106,4 +107,39 @@ fn what_a_query_cannot_say_is_told() {
     let missing = DataFrame::sql("SELECT * FROM 'no/such.parquet'", tables).check();
     let missing = missing.unwrap_err().to_string();
     assert!(missing.contains("no/such.parquet"), "{missing}");
+}
+
+#[test]
+fn joins_of_several_tables_give_the_same_rows_in_any_order_of_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = |count: usize, modulo: usize| {
+        let rows = (0..count).map(|i| format!("{},{}\n", i, i % modulo));
+        rows.collect::<String>()
+    };
+    let many = read(
+        dir.path(),
+        "many.csv",
+        &format!("id,k\n{}", numbers(5_000, 40)),
+    );
+    let some = read(dir.path(), "some.csv", &format!("k,g\n{}", numbers(40, 7)));
+    let few = read(dir.path(), "few.csv", &format!("g,x\n{}", numbers(7, 3)));
+    let tables = [("many", &many), ("some", &some), ("few", &few)];
+    let on = "many.k = some.k AND some.g = few.g AND few.x = 1 \
+              AND many.id IN (SELECT id FROM many WHERE id % 2 = 0)";
+    let count = |from: &str| {
+        let text =
+            format!("SELECT count(*) AS c, sum(id) AS s, min(x) AS x FROM {from} WHERE {on}");
+        rows(&text, &tables)
+    };
+    let expected = (0..5_000u64).filter(|id| id % 40 % 7 % 3 == 1 && id % 2 == 0);
+    let (ids, sum) = expected.fold((0, 0), |(ids, sum), id| (ids + 1, sum + id));
+    let expected = [format!("| {ids} | {sum} | 1 |")];
+    for from in [
+        "many, some, few",
+        "few, some, many",
+        "some, few, many",
+        "many, few, some",
+    ] {
+        assert_eq!(count(from), expected, "{from}");
+    }
 }

@@ -20,7 +20,7 @@ use flagstone_common::{Error, Result, format_count};
 use super::native::{Native, NativeNode};
 use super::opened::Opened;
 use super::physical::check_constants;
-use super::{Matched, Node, Operation, functions, sql};
+use super::{Matched, Node, Operation, functions, order, sql};
 use crate::error::plan_error;
 use crate::source::PartitionSource;
 
@@ -418,9 +418,17 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
         .enable_physical_uncorrelated_scalar_subquery;
     *flag = false;
     let context = OptimizerContext::new_with_config_options(Arc::new(options));
-    Optimizer::new()
-        .optimize(plan, &context, |_, _| {})
-        .map_err(plan_error)
+    let optimised = |plan| {
+        let optimizer = Optimizer::new();
+        let plan = optimizer.optimize(plan, &context, |_, _| {});
+        plan.map_err(plan_error)
+    };
+    let plan = optimised(plan)?;
+    match order::reordered(&plan)? {
+        // columns that the new order does not need are left out again
+        Some(plan) => optimised(plan),
+        None => Ok(plan),
+    }
 }
 
 /// The plan, with the mistake's source line when there is one.

@@ -51,6 +51,15 @@ impl PartitionSource for BatchSource {
         )
     }
 
+    fn rows_about(&self) -> Option<u64> {
+        Some(
+            self.batches
+                .iter()
+                .map(|batch| batch.num_rows() as u64)
+                .sum(),
+        )
+    }
+
     fn rows_bytes_max(&self, scan: &Scan) -> Option<u64> {
         let bytes = self.batches.iter().map(|batch| {
             let batch = batch.project(&scan.columns).map_err(arrow_error)?;

@@ -191,6 +191,16 @@ impl TextFiles {
         bytes.max().unwrap_or(0)
     }
 
+    /// About how many rows there are: texts are some 100 bytes long, and compressed to a fifth.
+    pub(crate) fn rows_about(&self) -> u64 {
+        let ranges = self.partitions.iter().flatten();
+        let bytes = ranges.map(|range| match range.file.is_splittable() {
+            true => range.len(),
+            false => 5 * range.len(),
+        });
+        bytes.sum::<u64>() / 100
+    }
+
     /// How much text there is, where no file has to be unpacked to know that.
     pub(crate) fn text_bytes(&self) -> Option<u64> {
         let mut ranges = self.partitions.iter().flatten();
