@@ -116,16 +116,16 @@ fn joins_of_several_tables_give_the_same_rows_in_any_order_of_from() {
         let rows = (0..count).map(|i| format!("{},{}\n", i, i % modulo));
         rows.collect::<String>()
     };
-    let many = read(
+    let big = read(
         dir.path(),
-        "many.csv",
+        "big.csv",
         &format!("id,k\n{}", numbers(5_000, 40)),
     );
-    let some = read(dir.path(), "some.csv", &format!("k,g\n{}", numbers(40, 7)));
-    let few = read(dir.path(), "few.csv", &format!("g,x\n{}", numbers(7, 3)));
-    let tables = [("many", &many), ("some", &some), ("few", &few)];
-    let on = "many.k = some.k AND some.g = few.g AND few.x = 1 \
-              AND many.id IN (SELECT id FROM many WHERE id % 2 = 0)";
+    let mid = read(dir.path(), "mid.csv", &format!("k,g\n{}", numbers(40, 7)));
+    let tiny = read(dir.path(), "tiny.csv", &format!("g,x\n{}", numbers(7, 3)));
+    let tables = [("big", &big), ("mid", &mid), ("tiny", &tiny)];
+    let on = "big.k = mid.k AND mid.g = tiny.g AND tiny.x = 1 \
+              AND big.id IN (SELECT id FROM big WHERE id % 2 = 0)";
     let count = |from: &str| {
         let text =
             format!("SELECT count(*) AS c, sum(id) AS s, min(x) AS x FROM {from} WHERE {on}");
@@ -135,10 +135,10 @@ fn joins_of_several_tables_give_the_same_rows_in_any_order_of_from() {
     let (ids, sum) = expected.fold((0, 0), |(ids, sum), id| (ids + 1, sum + id));
     let expected = [format!("| {ids} | {sum} | 1 |")];
     for from in [
-        "many, some, few",
-        "few, some, many",
-        "some, few, many",
-        "many, few, some",
+        "big, mid, tiny",
+        "tiny, mid, big",
+        "mid, tiny, big",
+        "big, tiny, mid",
     ] {
         assert_eq!(count(from), expected, "{from}");
     }
