@@ -89,6 +89,42 @@ fn a_query_reads_frames_and_files_by_name() {
 }
 
 #[test]
+fn groups_by_several_sets_of_keys_are_those_of_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = read(dir.path(), "sales.csv", "a,b,n\nx,1,1\nx,2,2\ny,1,4\n");
+    let tables = [("sales", &sales)];
+    let text = "SELECT a, b, sum(n) AS n, grouping(a) AS g FROM sales \
+                GROUP BY ROLLUP (a, b) ORDER BY a NULLS LAST, b NULLS LAST";
+    let expected = [
+        "| x | 1 | 1 | 0 |",
+        "| x | 2 | 2 | 0 |",
+        "| x | | 3 | 0 |",
+        "| y | 1 | 4 | 0 |",
+        "| y | | 4 | 0 |",
+        "| | | 7 | 1 |",
+    ];
+    assert_eq!(rows(text, &tables), expected);
+    let text = "SELECT a, b, count(*) AS n FROM sales GROUP BY GROUPING SETS ((b), (a), ()) \
+                ORDER BY a NULLS LAST, b NULLS LAST";
+    let expected = [
+        "| x | | 2 |",
+        "| y | | 1 |",
+        "| | 1 | 2 |",
+        "| | 2 | 1 |",
+        "| | | 3 |",
+    ];
+    assert_eq!(rows(text, &tables), expected);
+    assert_eq!(
+        rows(
+            "SELECT a, b, sum(n) FROM sales GROUP BY CUBE (a, b)",
+            &tables
+        )
+        .len(),
+        3 + 2 + 2 + 1
+    );
+}
+
+#[test]
 fn what_a_query_cannot_say_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let sales = read(dir.path(), "sales.csv", "who,n\nann,1\n");
@@ -104,6 +140,16 @@ fn what_a_query_cannot_say_is_told() {
     assert!(
         refused("SELECT who FROM sales; SELECT n FROM sales", &tables).contains("not expected")
     );
+    for (part, word) in [
+        (
+            "SELECT who FROM sales TABLESAMPLE BERNOULLI (10)",
+            "TABLESAMPLE",
+        ),
+        ("SELECT who FROM sales FOR UPDATE", "FOR UPDATE"),
+        ("SELECT who INTO x FROM sales", "SELECT INTO"),
+    ] {
+        assert!(refused(part, &tables).contains(word), "{part}");
+    }
     let missing = DataFrame::sql("SELECT * FROM 'no/such.parquet'", tables).check();
     let missing = missing.unwrap_err().to_string();
     assert!(missing.contains("no/such.parquet"), "{missing}");

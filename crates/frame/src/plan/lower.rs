@@ -2,6 +2,7 @@
 //! that names it, never a silent fallback to memory.
 
 mod join;
+mod sets;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,6 +109,10 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             Ok(chain)
         }
         LogicalPlan::Aggregate(aggregate) => {
+            if let Some(inputs) = sets::each_set(aggregate, strict)? {
+                let schema = Arc::new(aggregate.schema.as_arrow().clone());
+                return Ok(over(Arc::new(United::new(inputs, schema))));
+            }
             let mut chain = chain(&aggregate.input, strict)?;
             chain.read(aggregate.group_expr.iter().chain(&aggregate.aggr_expr));
             let plan = aggregate::group(aggregate)?;

@@ -26,6 +26,7 @@ mod sizes;
 pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod star;
+mod unheard;
 pub(crate) mod wanted;
 
 use std::collections::HashSet;

@@ -23,7 +23,7 @@ use datafusion_sql::sqlparser::ast::{Expr as Sql, Statement, visit_expressions};
 use flagstone_common::{Error, Result};
 
 use super::functions::{Functions, misused, with_parts_of_dates};
-use super::sql;
+use super::{sql, unheard};
 use crate::error::plan_error;
 
 /// The names of the tables that a query reads, each once.
@@ -59,6 +59,7 @@ fn parse(text: &str) -> Result<Statement> {
 pub(crate) fn plan(text: &str, tables: HashMap<String, LogicalPlan>) -> Result<LogicalPlan> {
     let mut statement = parse(text)?;
     let functions = Functions::new();
+    unheard::check(&statement)?;
     check_calls(&statement, &functions)?;
     with_parts_of_dates(&mut statement);
     let tables = tables.into_iter().map(|(name, plan)| {
