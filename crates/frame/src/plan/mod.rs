@@ -9,6 +9,7 @@
 
 mod aggregate;
 pub(crate) mod balance;
+mod context;
 mod dialect;
 pub(crate) mod functions;
 mod join;
@@ -22,6 +23,7 @@ pub(crate) mod query;
 pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod star;
+pub(crate) mod unique;
 pub(crate) mod wanted;
 
 use std::collections::HashSet;
@@ -59,6 +61,8 @@ pub(crate) enum Operation {
     Drop(Arc<Node>, Vec<String>),
     Sort(Arc<Node>, Vec<SortExpr>),
     Distinct(Arc<Node>),
+    /// One row for each different value of these columns.
+    Unique(Arc<Node>, Vec<String>, unique::Keep),
     Join([Arc<Node>; 2], JoinPlan),
     /// A query over tables with these names.
     Sql(Vec<Arc<Node>>, Query),
@@ -104,7 +108,8 @@ impl Node {
             | Operation::Rename(input, _)
             | Operation::Drop(input, _)
             | Operation::Sort(input, _)
-            | Operation::Distinct(input) => std::slice::from_ref(input),
+            | Operation::Distinct(input)
+            | Operation::Unique(input, ..) => std::slice::from_ref(input),
             Operation::Union(inputs, _) => inputs,
             Operation::Join(inputs, _) => inputs,
             Operation::Sql(inputs, _) => inputs,
@@ -122,6 +127,7 @@ impl Node {
             | Operation::Rename(..)
             | Operation::Drop(..)
             | Operation::Distinct(_)
+            | Operation::Unique(..)
             | Operation::Sql(..) => Vec::new(),
             Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => vec![expr],
             Operation::Select(_, exprs) => exprs.iter().collect(),
