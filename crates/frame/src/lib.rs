@@ -58,6 +58,7 @@ pub use inspect::{
 };
 pub use partition::Partition;
 pub use plan::sql::{check_condition, check_select_list, check_sort_keys};
+pub use plan::unique::Keep;
 pub use schema::type_name::column_type;
 pub use sink::parquet::{ParquetCompression, ParquetOptions};
 pub use sink::rows::{RowCompression, RowFormat, RowOptions};

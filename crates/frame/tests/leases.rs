@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flagstone_frame::{
-    CsvOptions, DataFrame, Join, JoinType, JsonOptions, ParquetOptions, col, lit,
+    CsvOptions, DataFrame, Join, JoinType, JsonOptions, ParquetOptions, col, count_all, first,
+    last, list, lit, mean, median, min, n_unique, sum, var,
 };
 use flagstone_scheduler::Session;
 
@@ -107,6 +108,50 @@ fn keyed(path: &Path, rows: usize) {
     }
 }
 
+/// Keys of which some come often and most once or twice, with a text and a number.
+fn grouped(path: &Path) {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    writeln!(out, "k,t,x").unwrap();
+    for row in 0..300_000u64 {
+        let mixed = row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        let key = if row % 3 == 0 {
+            mixed % 50
+        } else {
+            mixed % 200_000
+        };
+        writeln!(
+            out,
+            "{key},text number {},{}",
+            mixed % 5000,
+            mixed as f64 / 7.0
+        )
+        .unwrap();
+    }
+}
+
+/// Group-by, with states that stay as they are and with such that grow.
+fn groups(path: &Path) -> Vec<(&'static str, DataFrame)> {
+    let rows = || DataFrame::read_csv([path], CsvOptions::csv());
+    let by_key = || rows().groupby(["k"]).sort(false);
+    vec![
+        (
+            "sums",
+            by_key().agg([sum(col("x")), mean(col("x")), var(col("x"))]),
+        ),
+        (
+            "texts",
+            by_key().agg([min(col("t")), first(col("t")), last(col("t"))]),
+        ),
+        ("lists", by_key().agg([list(col("t")), median(col("x"))])),
+        (
+            "sets",
+            by_key().agg([n_unique(col("t")), n_unique(col("x"))]),
+        ),
+        ("distinct", rows().distinct()),
+        ("sorted", rows().groupby(["t", "k"]).agg([count_all()])),
+    ]
+}
+
 #[test]
 fn the_heap_stays_below_what_the_ledger_granted() {
     let dir = tempfile::tempdir().unwrap();
@@ -167,6 +212,27 @@ fn the_heap_stays_below_what_the_ledger_granted() {
                 "{name}: {} MiB on the heap, {} MiB leased (writing: {write})",
                 heap >> 20,
                 leased >> 20
+            );
+        }
+    }
+    grouped(&dir.path().join("grouped.csv"));
+    for (name, frame) in groups(&dir.path().join("grouped.csv")) {
+        frame.check().unwrap();
+        for budget in [16 << 20, 1 << 30] {
+            let builder = Session::builder().threads(1).memory_bytes(budget);
+            let session = builder.spill_dir(dir.path()).build().unwrap();
+            let granted = session.granted_bytes();
+            let before = NOW.load(Ordering::Relaxed);
+            PEAK.store(before, Ordering::Relaxed);
+            frame.count_with(&session).unwrap();
+            let heap = PEAK.load(Ordering::Relaxed) - before;
+            let leased = (session.stats().ledger_peak_bytes - granted) as usize;
+            let slack = 4 << 20;
+            assert!(
+                heap <= leased + slack,
+                "{name}: {} KiB on the heap, {} KiB leased of {budget}",
+                heap >> 10,
+                leased >> 10
             );
         }
     }

@@ -44,6 +44,49 @@ impl DataFrame {
     }
 }
 
+impl DataFrame {
+    /// One row: what these aggregations come to over all rows.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, max, median};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let row = frame.agg([max(col("a")), median(col("a"))]).compute_with(&SerialExecutor)?;
+    /// assert_eq!((row.num_rows(), row.num_columns()), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn agg(&self, aggregations: impl IntoIterator<Item = Expr>) -> DataFrame {
+        let none: [Expr; 0] = [];
+        self.groupby(none).agg(aggregations)
+    }
+
+    /// How often each value of a column is there: the column and `count`, the most frequent value first,
+    /// and values that are as frequent in their order. Nulls are left out.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, lit};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let counts = frame.value_counts("b");
+    /// assert_eq!(counts.head(1).filter(col("count").eq(lit(2))).count_with(&SerialExecutor)?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn value_counts(&self, column: &str) -> DataFrame {
+        let groups = self.groupby([column]).sort(false).dropna(true);
+        let counts = groups.agg([crate::expr::count_all().alias("count")]);
+        let most = crate::expr::col("count").sort(false, false);
+        counts.sort_by([most, crate::expr::col(column).sort(true, false)])
+    }
+}
+
 impl GroupBy {
     /// Whether groups come sorted by their keys, nulls first, as they do unless this says otherwise; if
     /// not, they come in an order of their own, which is the same in every run, and nothing is sorted.

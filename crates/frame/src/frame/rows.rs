@@ -9,6 +9,7 @@ use flagstone_common::Result;
 
 use super::{DataFrame, IntoExpr};
 use crate::plan::native::Native;
+use crate::plan::unique::Keep;
 use crate::plan::{Matched, Operation};
 
 impl DataFrame {
@@ -223,6 +224,31 @@ impl DataFrame {
     #[track_caller]
     pub fn distinct(&self) -> Self {
         Self::make(Operation::Distinct(self.node.clone()))
+    }
+
+    /// One row for each different value of these columns, or of all where none is named: the first of those
+    /// that have it, or the last. Nulls are equal. Rows come in an order of their own, which is the same in
+    /// every run.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::Keep;
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let last = frame.drop_duplicates(["b"], Keep::Last);
+    /// assert_eq!(last.filter_sql("a in (2, 3)").count_with(&SerialExecutor)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn drop_duplicates<'a>(
+        &self,
+        subset: impl IntoIterator<Item = &'a str>,
+        keep: Keep,
+    ) -> Self {
+        let subset = subset.into_iter().map(str::to_owned).collect();
+        Self::make(Operation::Unique(self.node.clone(), subset, keep))
     }
 
     /// The rows in the order of these keys; rows with equal keys stay in the order in which they are.

@@ -14,9 +14,10 @@ use datafusion_expr::{
     TableSource,
 };
 use datafusion_functions::core::expr_fn::get_field;
-use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
+use datafusion_optimizer::{Analyzer, Optimizer};
 use flagstone_common::{Error, Result, format_count};
 
+use super::context::Context;
 use super::native::{Native, NativeNode};
 use super::opened::Opened;
 use super::physical::check_constants;
@@ -174,6 +175,10 @@ fn plan_of(
         (Operation::Distinct(_), Some(input)) => LogicalPlanBuilder::from(input)
             .distinct()
             .and_then(LogicalPlanBuilder::build),
+        (Operation::Unique(_, names, keep), Some(input)) => {
+            let rows = super::unique::unique(input, names, *keep);
+            return rows.map_err(|error| node.locate(error));
+        }
         (Operation::Group(_, keys, aggregations, sort), Some(input)) => {
             let keys: Vec<Expr> = keys
                 .iter()
@@ -249,7 +254,7 @@ fn scanned_by(node: &Node, input: &Node, opened: &Opened) -> Result<Option<Vec<u
 }
 
 /// A column of a plan.
-fn column((qualifier, field): (Option<&TableReference>, &Arc<Field>)) -> Expr {
+pub(super) fn column((qualifier, field): (Option<&TableReference>, &Arc<Field>)) -> Expr {
     Expr::Column(Column::new(qualifier.cloned(), field.name()))
 }
 
@@ -269,7 +274,7 @@ fn renamed(names: &[(String, String)], schema: &DFSchema) -> Result<Vec<Expr>> {
 }
 
 /// Refuses names that no column has.
-fn check_names(names: &[&str], schema: &DFSchema) -> Result<()> {
+pub(super) fn check_names(names: &[&str], schema: &DFSchema) -> Result<()> {
     let is_missing = |name: &&&str| !schema.has_column_with_unqualified_name(name);
     let Some(missing) = names.iter().find(is_missing) else {
         return Ok(());
@@ -417,7 +422,7 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
         .optimizer
         .enable_physical_uncorrelated_scalar_subquery;
     *flag = false;
-    let context = OptimizerContext::new_with_config_options(Arc::new(options));
+    let context = Context::new(options).map_err(plan_error)?;
     let optimised = |plan| {
         let optimizer = Optimizer::new();
         let plan = optimizer.optimize(plan, &context, |_, _| {});

@@ -9,6 +9,7 @@
 
 mod aggregate;
 pub(crate) mod balance;
+mod context;
 mod dialect;
 pub(crate) mod functions;
 mod join;
@@ -27,6 +28,7 @@ pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod star;
 mod unheard;
+pub(crate) mod unique;
 pub(crate) mod wanted;
 
 use std::collections::HashSet;
@@ -65,6 +67,8 @@ pub(crate) enum Operation {
     Drop(Arc<Node>, Vec<String>),
     Sort(Arc<Node>, Vec<SortExpr>),
     Distinct(Arc<Node>),
+    /// One row for each different value of these columns.
+    Unique(Arc<Node>, Vec<String>, unique::Keep),
     Join([Arc<Node>; 2], JoinPlan),
     /// What DataFusion does not know.
     Native(Arc<Node>, Native),
@@ -119,7 +123,8 @@ impl Node {
             | Operation::Native(input, _)
             | Operation::Explode(input, _)
             | Operation::SortSql(input, _)
-            | Operation::Distinct(input) => std::slice::from_ref(input),
+            | Operation::Distinct(input)
+            | Operation::Unique(input, ..) => std::slice::from_ref(input),
             Operation::Union(inputs, _) => inputs,
             Operation::Join(inputs, _) => inputs,
             Operation::Sql(inputs, _) => inputs,
@@ -140,6 +145,7 @@ impl Node {
             | Operation::Native(..)
             | Operation::Explode(..)
             | Operation::SortSql(..)
+            | Operation::Unique(..)
             | Operation::Sql(..) => Vec::new(),
             Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => vec![expr],
             Operation::Select(_, exprs) => exprs.iter().collect(),

@@ -9,8 +9,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, UInt64Type};
 use flagstone_frame::{
-    DataFrame, ErrorKind, Expr, all, any, col, corr, count, count_all, cov, first, last, list, lit,
-    max, mean, median, min, n_unique, quantile, std, std_pop, sum, var, var_pop,
+    DataFrame, ErrorKind, Expr, Keep, all, any, col, corr, count, count_all, cov, first, last,
+    list, lit, max, mean, median, min, n_unique, quantile, std, std_pop, sum, var, var_pop,
 };
 use flagstone_graph::SerialExecutor;
 
@@ -320,4 +320,58 @@ fn first_and_last_follow_the_rows_and_lists_keep_nulls() {
             .value(0),
         u64::MAX - 1
     );
+}
+
+#[test]
+fn one_row_of_those_that_are_alike_stays() {
+    let sorted = |frame: DataFrame| {
+        let batch = frame
+            .sort_by(["k", "n", "x"])
+            .compute_with(&SerialExecutor)
+            .unwrap();
+        rows(&batch)
+    };
+    let first = table().drop_duplicates(["k"], Keep::First);
+    assert_eq!(
+        sorted(first),
+        ["| a | 1.0 | 3 |", "| b | | 2 |", "| c | | 9 |"]
+    );
+    let last = table().drop_duplicates(["k"], Keep::Last);
+    assert_eq!(
+        sorted(last),
+        ["| a | 7.0 | 3 |", "| b | -2.0 | 2 |", "| c | | 9 |"]
+    );
+    let both = table().union(&table());
+    assert_eq!(
+        sorted(both.drop_duplicates([], Keep::Last)),
+        sorted(table())
+    );
+    let error = table()
+        .drop_duplicates(["z"], Keep::First)
+        .compute_with(&SerialExecutor);
+    assert!(
+        error
+            .unwrap_err()
+            .message()
+            .contains("there is no column \"z\"")
+    );
+    let counts = table()
+        .value_counts("n")
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    assert_eq!(
+        rows(&counts),
+        ["| 2 | 2 |", "| 3 | 2 |", "| 1 | 1 |", "| 9 | 1 |"]
+    );
+    let text = "SELECT DISTINCT ON (k) k, n FROM t ORDER BY k, n";
+    assert_eq!(query(text), ["| a | 1 |", "| b | 2 |", "| c | 9 |"]);
+    let key = flagstone_frame::when(col("n").gt(lit(2)), col("k"))
+        .end()
+        .unwrap();
+    let known = table()
+        .groupby([key.alias("key")])
+        .dropna(true)
+        .agg([count_all()]);
+    let known = known.compute_with(&SerialExecutor).unwrap();
+    assert_eq!(rows(&known), ["| a | 2 |", "| c | 1 |"]);
 }

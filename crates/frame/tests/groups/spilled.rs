@@ -255,15 +255,13 @@ fn the_budget_that_a_refusal_names_is_enough() {
         let builder = Session::builder().threads(threads).memory_bytes(budget);
         builder.spill_dir(dir.path()).build().unwrap()
     };
-    let of_rows = frame(2, 100_000, |i| i);
+    let (many, fewer) = (frame(2, 100_000, |i| i), frame(2, 25_000, |i| i));
+    let by_key = || fewer.groupby(["k"]).sort(false);
     let plans = [
-        of_rows.select(["k"]).distinct(),
-        of_rows.groupby(["k"]).sort(false).agg(functions()),
-        of_rows
-            .groupby(["k"])
-            .sort(false)
-            .agg([list(col("t")), n_unique(col("x")), sum(col("x"))]),
-        of_rows.groupby(["k"]).sort(false).agg([median(col("x"))]),
+        many.select(["k"]).distinct(),
+        by_key().agg(functions()),
+        by_key().agg([list(col("t")), n_unique(col("x")), sum(col("x"))]),
+        by_key().agg([median(col("x"))]),
     ];
     for plan in plans {
         let wanted = plan.count_with(&SerialExecutor).unwrap();

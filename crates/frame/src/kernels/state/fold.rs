@@ -184,7 +184,12 @@ impl Pair {
 
     /// Pearson's correlation; null where one of both does not vary.
     pub(crate) fn correlation(&self) -> Option<f64> {
-        let both = self.squares_x.sqrt() * self.squares_y.sqrt();
+        let product = self.squares_x * self.squares_y;
+        let both = match product.is_normal() {
+            true => product.sqrt(),
+            // too large or too small to be multiplied first
+            false => self.squares_x.sqrt() * self.squares_y.sqrt(),
+        };
         let varies = self.count > 1.0 && self.squares_x != 0.0 && self.squares_y != 0.0;
         varies.then(|| self.common / both)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter;
+use arrow::datatypes::DataType;
 use arrow::row::Rows as Encoded;
 use flagstone_common::{Lease, Result, TaskContext};
 use flagstone_exchange::{Exchange, Room, Shards, Stored};
@@ -14,6 +15,7 @@ use super::record;
 use super::table::Table;
 use crate::error::arrow_error;
 use crate::kernels::key::hash;
+use crate::kernels::quick::{Quick, Words};
 use crate::kernels::state::{Rows, stamp};
 use crate::ops::operator::Drain;
 use crate::ops::pipeline::Sink;
@@ -47,6 +49,10 @@ struct Scattering<'a> {
     table: Option<Table>,
     /// No new keys enter the table.
     full: bool,
+    /// Finds groups of the table by short keys.
+    quick: Option<Shortcut>,
+    /// The groups of the rows that are looked at.
+    groups: Vec<u32>,
     out: Shards,
     bits: u32,
     source: u32,
@@ -70,6 +76,8 @@ impl Sink for Scatter {
             out: Shards::new(1 << bits, ctx)?,
             table: Some(Table::new(&self.plan, TABLE_BYTES_MAX, ctx)?),
             full: false,
+            quick: Shortcut::new(&self.plan.key_types, ctx)?,
+            groups: Vec::new(),
             bits,
             source: task,
             place: 0,
@@ -83,19 +91,70 @@ impl Sink for Scatter {
     }
 }
 
-/// The keys of some rows, as bytes: all are the same where there are no keys.
-struct Keys(Option<Encoded>);
+/// The keys of some rows, as bytes from when these are asked for: all are the same where there are no
+/// keys.
+struct Keys {
+    columns: Vec<ArrayRef>,
+    encoded: Option<Encoded>,
+}
 
 impl Keys {
+    /// Makes the bytes.
+    fn encode(&mut self, codecs: &Codecs) -> Result<()> {
+        if let (Some(codec), None) = (&codecs.keys, &self.encoded) {
+            self.encoded = Some(codec.encode(&self.columns)?);
+        }
+        Ok(())
+    }
+
     #[inline]
     fn get(&self, row: usize) -> (u64, &[u8]) {
-        match &self.0 {
+        match &self.encoded {
             Some(encoded) => {
                 let key = encoded.row(row).data();
                 (hash(key), key)
             }
             None => (0, &[]),
         }
+    }
+}
+
+/// Groups by their keys as words, in memory of its own: it only saves work, so it ends where there is no
+/// more.
+struct Shortcut {
+    quick: Quick,
+    words: Words,
+    lease: Lease,
+}
+
+impl Shortcut {
+    fn new(types: &[DataType], ctx: &TaskContext<'_>) -> Result<Option<Self>> {
+        let Some(quick) = Quick::new(types) else {
+            return Ok(None);
+        };
+        Ok(Some(Shortcut {
+            quick,
+            words: Words::default(),
+            lease: ctx.reserve(0)?,
+        }))
+    }
+
+    /// Remembers the group of a row, where there is room.
+    fn add(&mut self, row: usize, group: u32, ctx: &TaskContext<'_>) {
+        match self.quick.growth() {
+            None => return,
+            Some(0) => {}
+            Some(wanted) => {
+                // dropped at once: the table comes first
+                let is_ample = ctx.reserve(4 * wanted).is_ok();
+                if !is_ample || self.lease.ensure(wanted).is_err() {
+                    return;
+                }
+                self.quick.grow();
+                self.lease.shrink_to(self.quick.bytes());
+            }
+        }
+        self.quick.add(&self.words, row, group);
     }
 }
 
@@ -132,19 +191,39 @@ impl Scattering<'_> {
         // keys and inputs, and both as bytes
         self.lease
             .ensure(3 * rows_bytes(batch)? + ROW_BYTES * rows as u64)?;
-        let keys = plan.keys_of(batch)?;
-        let keys = self.codecs.keys.as_ref().map(|codec| codec.encode(&keys));
-        let keys = Keys(keys.transpose()?);
+        let mut keys = Keys {
+            columns: plan.keys_of(batch)?,
+            encoded: None,
+        };
         let inputs = plan.inputs_of(batch)?;
         let stamp = stamp(self.source, (self.place / LEAF_ROWS) as u32);
         let Some(table) = &mut self.table else {
+            keys.encode(&self.codecs)?;
             return self.pass_on(stamp, &keys, &inputs, |_| true, rows);
         };
-        let mut groups = Vec::with_capacity(rows);
+        let mut groups = std::mem::take(&mut self.groups);
+        match &mut self.quick {
+            Some(shortcut) => {
+                let Shortcut { quick, words, .. } = shortcut;
+                quick.read(&keys.columns, rows, words)?;
+                quick.find_all(words, &mut groups);
+            }
+            None => {
+                groups.clear();
+                groups.resize(rows, NONE);
+            }
+        }
+        let unknown = groups.iter().filter(|group| **group == NONE).count();
+        if unknown > 0 {
+            keys.encode(&self.codecs)?;
+        }
         for row in 0..rows {
+            if groups[row] != NONE {
+                continue;
+            }
             let (hash, key) = keys.get(row);
             let found = table.groups().find(hash, key);
-            groups.push(match found {
+            groups[row] = match found {
                 Some(group) => group,
                 None if self.full => NONE,
                 None => {
@@ -155,7 +234,15 @@ impl Scattering<'_> {
                             && seen / 9 * 8 < TRIED_GROUPS as u64);
                     group.unwrap_or(NONE)
                 }
-            });
+            };
+            if let Some(shortcut) = &mut self.quick
+                && groups[row] != NONE
+            {
+                shortcut.add(row, groups[row], self.ctx);
+            }
+        }
+        if self.full && unknown > rows / 2 {
+            self.quick = None;
         }
         let is_in = |row: usize| groups[row] != NONE;
         let all = (0..rows).all(is_in);
@@ -183,14 +270,17 @@ impl Scattering<'_> {
                 table.fold(plan, rows, &own.map_err(arrow_error)?, self.ctx)?
             }
         };
-        if !folded {
-            self.write_states()?;
-            return self.pass_on(stamp, &keys, &inputs, |_| true, rows);
+        match (folded, all) {
+            (true, true) => {}
+            (true, false) => self.pass_on(stamp, &keys, &inputs, |row| !is_in(row), rows)?,
+            (false, _) => {
+                self.write_states()?;
+                keys.encode(&self.codecs)?;
+                self.pass_on(stamp, &keys, &inputs, |_| true, rows)?;
+            }
         }
-        match all {
-            true => Ok(()),
-            false => self.pass_on(stamp, &keys, &inputs, |row| !is_in(row), rows),
-        }
+        self.groups = groups;
+        Ok(())
     }
 
     /// Writes rows to their shards as they are.
@@ -224,6 +314,7 @@ impl Scattering<'_> {
         let Some(table) = self.table.take() else {
             return Ok(());
         };
+        self.quick = None;
         let stamp = stamp(self.source, 0);
         for group in 0..table.groups().len() as u32 {
             let (hash, key) = (table.groups().hash(group), table.groups().key(group));
