@@ -1,7 +1,12 @@
 //! Joins among the other operations of frames.
 
-use flagstone_frame::{DataFrame, ErrorKind, Join, JoinType::*, col, count_all, lit, sum};
+use arrow::array::Array;
+use arrow::datatypes::DataType;
+use flagstone_frame::{
+    CsvOptions, DataFrame, ErrorKind, Join, JoinType::*, JsonOptions, col, count_all, lit, sum,
+};
 use flagstone_graph::SerialExecutor;
+use flagstone_scheduler::Session;
 
 use super::common;
 use super::oracle::{Shape, side, texts};
@@ -166,6 +171,59 @@ fn joins_stand_over_groups_unions_limits_and_joins_and_below_groups() {
     // of a head that has enough, no more is asked
     let few = left.join(&right, ["k"], Inner).head(5);
     assert_eq!(few.count_with(&SerialExecutor).unwrap(), 5);
+}
+
+/// What a file holds far behind its head is found while a join reads it, and no row is lost.
+#[test]
+fn a_column_that_turns_out_wider_is_wider_in_the_join() {
+    use std::fmt::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    for row in 0..60_000 {
+        writeln!(text, "{{\"k\":{},\"v\":{row}}}", row % 1000).unwrap();
+    }
+    text.push_str("{\"k\":5,\"v\":0.5,\"late\":\"x\"}\n");
+    let path = common::write(dir.path(), "events.json", &text);
+    let events = DataFrame::read_json([path], JsonOptions::default());
+    let names = (0..500).map(|k| format!("{},name {k}\n", 2 * k));
+    let names = format!("k,name\n{}", names.collect::<String>());
+    let path = common::write(dir.path(), "names.csv", &names);
+    let names = DataFrame::read_csv([path], CsvOptions::csv());
+    // the names are known to be few, and are not if they are counted first
+    let counted = names.groupby(["k", "name"]).agg([count_all().alias("n")]);
+    for names in [&names, &counted] {
+        let inner = events.join(names, ["k"], Inner);
+        assert_eq!(inner.count_with(&SerialExecutor).unwrap(), 30_000);
+        let left = events.join(names, ["k"], Left);
+        let rows = left.compute_with(&SerialExecutor).unwrap();
+        assert_eq!(rows.num_rows(), 60_001);
+        let late = rows.schema().index_of("late").unwrap();
+        let values = rows.schema().index_of("v").unwrap();
+        assert_eq!(rows.column(late).null_count(), 60_000);
+        assert_eq!(rows.schema().field(values).data_type(), &DataType::Float64);
+    }
+}
+
+/// What tasks tell of themselves is little, however many there are.
+#[test]
+fn thousands_of_partitions_are_joined_in_a_small_budget() {
+    let many = Shape {
+        rows: 6000,
+        keys: 4000,
+        partitions: 2000,
+        ..numbers()
+    };
+    let (left, right) = (side(many, 3), side(many, 4));
+    let pairs = left.untold().join(&right.untold(), ["k"], Inner);
+    let session = |budget| {
+        let builder = Session::builder().memory_bytes(budget).threads(2);
+        builder.allow_tmpfs().build().unwrap()
+    };
+    let error = pairs.count_with(&session(1 << 20)).unwrap_err();
+    let least = error.smallest_budget().unwrap();
+    assert!(least < 48 << 20, "{least}");
+    let found = pairs.count_with(&session(least)).unwrap();
+    assert_eq!(found, pairs.count_with(&SerialExecutor).unwrap());
 }
 
 #[test]

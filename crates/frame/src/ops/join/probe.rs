@@ -13,6 +13,7 @@ use super::build::{Build, Built};
 use super::encode::Encoder;
 use super::merge::KeyRows;
 use super::output::Output;
+use super::record::Record;
 use super::rule::{JoinRule, SeenRight, Side};
 use super::scatter::Scatter;
 use crate::error::arrow_error;
@@ -165,12 +166,11 @@ impl PartitionSource for Probing {
         let wants_unmatched = self.rule.alone(Side::Left).takes(false);
         let mut encoder = Encoder::new(&self.rule, Side::Left, ctx)?;
         let mut output = Output::new(&self.rule, !built.has_rows, ctx, &mut give)?;
+        let mut wanted =
+            |record: &Record<'_>| wants_unmatched || built.partners(record).count() > 0;
         self.probe.stream(partition, own, ctx, &mut |batch| {
-            encoder.for_each(&batch, &mut |record| {
+            encoder.for_each(&batch, &mut wanted, &mut |record| {
                 let mut partners = built.partners(&record);
-                if partners.count() == 0 && !wants_unmatched {
-                    return Ok(());
-                }
                 output.key(&mut One(record.row), &mut partners, record.matches)
             })
         })?;

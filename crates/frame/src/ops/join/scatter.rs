@@ -9,6 +9,7 @@ use flagstone_exchange::{Exchange, Shards, Stored};
 use flagstone_graph::{Block, Flow, Footprint};
 
 use super::encode::Encoder;
+use super::record::Record;
 use super::rule::{JoinRule, SeenRight, Side};
 use crate::ops::operator::Drain;
 use crate::ops::pipeline::Sink;
@@ -64,11 +65,11 @@ impl Drain for Scattering<'_> {
         let wants_unmatched = rule.alone(*side).takes(false);
         let mut has_nulls = false;
         let shards = &mut self.shards;
-        self.encoder.for_each(&batch, &mut |record| {
+        let mut wanted = |record: &Record<'_>| {
             has_nulls |= !record.matches;
-            if !record.matches && !wants_unmatched {
-                return Ok(());
-            }
+            record.matches || wants_unmatched
+        };
+        self.encoder.for_each(&batch, &mut wanted, &mut |record| {
             let shard = (record.hash >> (64 - self.bits)) as u32;
             Ok(shards.write(shard, &exchange.spool, self.ctx, |room| {
                 record.write(room).map_err(Error::failed)
