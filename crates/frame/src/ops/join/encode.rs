@@ -36,7 +36,7 @@ impl<'a> Encoder<'a> {
             false => Some(KeyCodec::new(types)?),
         };
         let rows = match rule.has_columns(side) || rule.filter.is_some() {
-            true => Some(RowCodec::new(&rule.schemas[side as usize])?),
+            true => Some(rule.codec(side)?),
             false => None,
         };
         Ok(Encoder {
@@ -108,10 +108,11 @@ impl<'a> Encoder<'a> {
         });
         let rows: Vec<(u32, u64)> = rows.collect();
         let bytes = self.bytes_of(batch, &rows)?;
+        let mut scratch = Vec::new();
         rows.iter().enumerate().try_for_each(|(at, &(row, hash))| {
-            let own = bytes.as_ref().map_or([].as_slice(), |bytes| bytes.row(at));
+            let own = bytes.as_ref();
             each(Record {
-                row: own,
+                row: own.map_or(&[], |bytes| bytes.row(at, &mut scratch)),
                 ..record(row, Some(hash))
             })
         })

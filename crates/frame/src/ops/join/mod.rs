@@ -41,5 +41,5 @@ mod scatter;
 mod source;
 
 pub(crate) use probe::Probed;
-pub(crate) use rule::JoinRule;
+pub(crate) use rule::{Condition, JoinRule};
 pub(crate) use source::Joined;

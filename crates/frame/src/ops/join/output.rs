@@ -18,8 +18,9 @@ use crate::source::BATCH_ROWS;
 /// So many bytes of rows are in question at a time, or one row.
 const QUESTION_BYTES: usize = 512 << 10;
 
-/// What deciding takes for each row: its place, its slice, whether it comes, its mark.
-const DECIDING_BYTES: usize = 24;
+/// What deciding takes for each row: its place, its slice and the parts of it, whether it comes, its
+/// mark.
+const DECIDING_BYTES: usize = 56;
 
 /// Where a row lies among those of its side.
 #[derive(Debug, Clone, Copy)]
@@ -95,14 +96,13 @@ impl<'a> Output<'a> {
         ctx: &'a TaskContext<'a>,
         each: &'a mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<Self> {
-        let codec = |side: Side| RowCodec::new(&rule.schemas[side as usize]);
         let lease = ctx.reserve((BATCH_ROWS * (size_of::<Question>() + DECIDING_BYTES)) as u64)?;
         Ok(Output {
             rule,
             right_is_empty,
             ctx,
             each,
-            codecs: [codec(Side::Left)?, codec(Side::Right)?],
+            codecs: [rule.codec(Side::Left)?, rule.codec(Side::Right)?],
             questions: Vec::with_capacity(BATCH_ROWS),
             bytes: [Vec::new(), Vec::new()],
             leases: [ctx.reserve(0)?, ctx.reserve(0)?],

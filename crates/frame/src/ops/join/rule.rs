@@ -6,6 +6,9 @@ use std::sync::atomic::AtomicBool;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::JoinType;
 use datafusion_physical_expr::PhysicalExpr;
+use flagstone_common::Result;
+
+use crate::kernels::rows::RowCodec;
 
 /// One of the two sides of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,19 +27,26 @@ pub(crate) struct JoinRule {
     /// The keys of each side, as many as of the other; none where all rows may belong together.
     pub(crate) keys: [Vec<Arc<dyn PhysicalExpr>>; 2],
     pub(crate) key_types: [Vec<DataType>; 2],
-    /// What rows with equal keys have to meet, over the columns of both sides.
-    pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
+    /// What rows with equal keys have to meet.
+    pub(crate) filter: Option<Condition>,
     /// Of the rows of each side.
     pub(crate) schemas: [SchemaRef; 2],
-    /// Of both side by side, as the condition and those who take the rows know them.
-    pub(crate) both: SchemaRef,
-    /// Whether the columns of the right side come first.
+    /// Whether the columns of the right side come first where both come.
     pub(crate) is_mirrored: bool,
     /// Of the rows that come out.
     pub(crate) schema: SchemaRef,
     pub(crate) nulls_equal: bool,
     /// An anti join for which a null may equal anything: `NOT IN`.
     pub(crate) null_aware: bool,
+}
+
+/// A condition over some columns of both sides.
+pub(crate) struct Condition {
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    /// The columns of each side.
+    pub(crate) columns: [Vec<usize>; 2],
+    /// Of these columns side by side.
+    pub(crate) schema: SchemaRef,
 }
 
 /// Which rows of a side come out by themselves, not in pairs.
@@ -67,10 +77,18 @@ impl JoinRule {
         let swapped = |[left, right]: [_; 2]| [right, left];
         let [left_keys, right_keys] = self.keys;
         let [left_types, right_types] = self.key_types;
+        let filter = self.filter.map(|filter| {
+            let [left, right] = filter.columns;
+            Condition {
+                columns: [right, left],
+                ..filter
+            }
+        });
         JoinRule {
             join_type: self.join_type.swap(),
             keys: [right_keys, left_keys],
             key_types: [right_types, left_types],
+            filter,
             schemas: swapped(self.schemas),
             is_mirrored: !self.is_mirrored,
             ..self
@@ -83,6 +101,13 @@ impl JoinRule {
             true => [Side::Right, Side::Left],
             false => Side::BOTH,
         }
+    }
+
+    /// Rows of a side as bytes, in which what the condition is about stands apart.
+    pub(super) fn codec(&self, side: Side) -> Result<RowCodec> {
+        let columns = self.filter.as_ref();
+        let columns = columns.map(|filter| filter.columns[side as usize].as_slice());
+        RowCodec::new(&self.schemas[side as usize], columns)
     }
 
     /// Whether pairs come out.

@@ -99,19 +99,26 @@ impl Output<'_> {
         let Some(filter) = self.rule.filter.as_ref().filter(|_| count > 0) else {
             return Ok(Vec::new());
         };
-        let [first, second] = self.rule.columns_order();
-        let mut columns = self.columns_of(first, pairs.clone())?;
-        columns.extend(self.columns_of(second, pairs)?);
+        let mut columns = Vec::new();
+        for side in self.rule.columns_order() {
+            let places = pairs.clone().filter_map(|pair| pair.rows[side as usize]);
+            let rows = places.map(|place| self.row(side, place));
+            columns.extend(self.codecs[side as usize].decode_apart(rows)?);
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(count));
-        let both = RecordBatch::try_new_with_options(self.rule.both.clone(), columns, &options);
+        let both = RecordBatch::try_new_with_options(filter.schema.clone(), columns, &options);
         let both = both.map_err(arrow_error)?;
-        let mask = filter.evaluate(&both);
+        let mask = filter.expr.evaluate(&both);
         let mask = mask.and_then(|value| value.into_array(count));
-        let mask = mask.map_err(|error| run_error(&**filter, error))?;
+        let mask = mask.map_err(|error| run_error(&*filter.expr, error))?;
         let Some(mask) = mask.as_boolean_opt() else {
             return Err(Error::bug("the condition of a join is no condition"));
         };
         Ok(mask.iter().map(|holds| holds == Some(true)).collect())
+    }
+
+    fn row(&self, side: Side, place: Place) -> &[u8] {
+        &self.bytes[side as usize][place.start as usize..][..place.len as usize]
     }
 
     /// The columns of one side of some questions; null where there is no row of it.
@@ -121,8 +128,7 @@ impl Output<'_> {
         questions: impl Iterator<Item = &'q Question> + Clone,
     ) -> Result<Vec<ArrayRef>> {
         let at = side as usize;
-        let bytes = &self.bytes[at];
-        let row = |place: Place| &bytes[place.start as usize..][..place.len as usize];
+        let row = |place: Place| self.row(side, place);
         let places = questions.clone().filter_map(|question| question.rows[at]);
         let (count, rows) = (places.clone().count(), questions.clone().count());
         if count == 0 {
