@@ -14,7 +14,7 @@ use super::encode::Encoder;
 use super::merge::KeyRows;
 use super::output::Output;
 use super::record::Record;
-use super::rule::{JoinRule, SeenRight, Side};
+use super::rule::{JoinRule, Side, Told};
 use super::scatter::Scatter;
 use crate::error::arrow_error;
 use crate::ops::pipeline::Pipeline;
@@ -59,12 +59,12 @@ impl PartitionSource for Probed {
     }
 
     fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
-        let (exchange, seen) = (Arc::new(Exchange::default()), Arc::<SeenRight>::default());
+        let (exchange, told) = (Arc::new(Exchange::default()), Arc::<Told>::default());
         let sink = Scatter {
             rule: Arc::clone(&self.rule),
             side: Side::Right,
             exchange: Arc::clone(&exchange),
-            seen: Arc::clone(&seen),
+            told: Arc::clone(&told),
         };
         let scattered = self.build.clone().push(graph, Arc::new(sink))?;
         let barrier = exchange.close(graph, None, &[scattered]);
@@ -72,7 +72,7 @@ impl PartitionSource for Probed {
         let build = Build {
             rule: Arc::clone(&self.rule),
             exchange,
-            seen,
+            told,
             bytes_max: self.build_bytes_max,
         };
         let built = graph.push(build, &[barrier, parts]);

@@ -1,7 +1,7 @@
 //! What a join computes: of which rows something comes out.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::JoinType;
@@ -103,6 +103,12 @@ impl JoinRule {
         }
     }
 
+    /// Whether each shard has some left rows, in their order, and all right ones: where there are no
+    /// keys, and nothing is known of a right row only when it has met all left ones.
+    pub(super) fn is_spread(&self) -> bool {
+        self.keys[0].is_empty() && self.alone(Side::Right) == Alone::None
+    }
+
     /// Rows of a side as bytes, in which what the condition is about stands apart.
     pub(super) fn codec(&self, side: Side) -> Result<RowCodec> {
         let columns = self.filter.as_ref();
@@ -145,9 +151,12 @@ impl JoinRule {
     }
 }
 
-/// What is known of the right side once all of it was dealt out. It only says more with every row.
+/// What tasks tell others that run when they are done. It only says more with every row.
 #[derive(Default)]
-pub(super) struct SeenRight {
-    pub(super) rows: AtomicBool,
-    pub(super) nulls: AtomicBool,
+pub(super) struct Told {
+    /// Whether the right side has any row, and one whose key is null.
+    pub(super) right_rows: AtomicBool,
+    pub(super) right_nulls: AtomicBool,
+    /// How many partitions the left side has, once it is lowered.
+    pub(super) left_count: OnceLock<u32>,
 }
