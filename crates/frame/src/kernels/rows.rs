@@ -113,6 +113,16 @@ impl RowCodec {
         apart.decode(&self.schema, rows.into_iter())
     }
 
+    /// How many rows can be decoded together whatever is in them: no more than the keys of a
+    /// dictionary can tell apart.
+    pub(crate) fn rows_max(&self) -> usize {
+        let fields = self.schema.fields().iter();
+        match fields.map(|field| field.data_type()).any(has_tiny_keys) {
+            true => 127,
+            false => usize::MAX,
+        }
+    }
+
     /// What the columns take of so many rows with so many bytes.
     pub(crate) fn decoded_bytes(&self, rows: u64, bytes: u64) -> u64 {
         bytes + rows * self.extra_bytes
@@ -167,6 +177,21 @@ impl Columns {
             }
         });
         typed.collect()
+    }
+}
+
+/// Whether there is a dictionary whose keys have eight bits.
+fn has_tiny_keys(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(keys, values) => {
+            matches!(**keys, DataType::Int8 | DataType::UInt8) || has_tiny_keys(values)
+        }
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => has_tiny_keys(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_tiny_keys(field.data_type())),
+        _ => false,
     }
 }
 

@@ -1,15 +1,18 @@
 //! Joins among the other operations of frames.
 
-use arrow::array::Array;
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Int8Type};
 use flagstone_frame::{
-    CsvOptions, DataFrame, ErrorKind, Join, JoinType::*, JsonOptions, col, count_all, lit, sum,
+    CsvOptions, DataFrame, ErrorKind, Join, JoinType::*, JsonOptions, cast, col, count_all, lit,
+    sum,
 };
 use flagstone_graph::SerialExecutor;
 use flagstone_scheduler::Session;
 
 use super::common;
-use super::oracle::{Shape, side, texts};
+use super::oracle::{Shape, Side, side, texts};
 
 fn numbers() -> Shape {
     Shape {
@@ -53,11 +56,10 @@ fn keys_of_one_name_come_once_and_other_names_get_the_suffix() {
 #[test]
 fn the_shared_key_of_rows_without_a_partner_is_that_of_their_own_side() {
     let ints = |name: &str, values: Vec<Option<i64>>| {
-        let column: arrow::array::ArrayRef =
-            std::sync::Arc::new(arrow::array::Int64Array::from(values));
-        let place: arrow::array::ArrayRef = column.clone();
+        let column: ArrayRef = Arc::new(Int64Array::from(values));
+        let place = column.clone();
         let columns = [("k", column, true), (name, place, true)];
-        let batch = arrow::array::RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
         DataFrame::from_batches(batch.schema(), vec![batch])
     };
     let left = ints("l", vec![Some(1), Some(2), None]);
@@ -202,6 +204,30 @@ fn a_column_that_turns_out_wider_is_wider_in_the_join() {
         assert_eq!(rows.column(late).null_count(), 60_000);
         assert_eq!(rows.schema().field(values).data_type(), &DataType::Float64);
     }
+}
+
+/// Dictionaries of several partitions have more values together than the keys of one can tell apart.
+#[test]
+fn words_of_many_small_dictionaries_are_joined() {
+    let batch = |partition: i64| {
+        let words: Vec<String> = (0..100).map(|word| format!("{partition} {word}")).collect();
+        let words = words.iter().map(|word| Some(word.as_str()));
+        let words: DictionaryArray<Int8Type> = words.collect();
+        let numbers: Int64Array = (0..100).map(|row| Some(row + 100 * partition)).collect();
+        let columns = [
+            ("n", Arc::new(numbers) as ArrayRef),
+            ("word", Arc::new(words) as ArrayRef),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let batches: Vec<RecordBatch> = (0..100).map(batch).collect();
+    let schema = batches[0].schema();
+    let words = Side { schema, batches }.untold();
+    let joined = words.join(&words, ["n"], Inner);
+    let texts = joined.select([cast(col("word"), DataType::Utf8).alias("word")]);
+    let rows = sorted(&texts);
+    assert_eq!(rows.len(), 10_000);
+    assert_eq!([&rows[0], &rows[9999]], ["| 0 0 |", "| 99 99 |"]);
 }
 
 /// What tasks tell of themselves is little, however many there are.

@@ -58,6 +58,8 @@ pub(super) struct Output<'a> {
     ctx: &'a TaskContext<'a>,
     each: &'a mut dyn FnMut(RecordBatch) -> Flow,
     codecs: [RowCodec; 2],
+    /// So many rows are in question at a time.
+    rows_max: usize,
     questions: Vec<Question>,
     /// The rows in question, of each side.
     bytes: [Vec<u8>; 2],
@@ -96,13 +98,18 @@ impl<'a> Output<'a> {
         ctx: &'a TaskContext<'a>,
         each: &'a mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<Self> {
+        let codecs = [rule.codec(Side::Left)?, rule.codec(Side::Right)?];
         let lease = ctx.reserve((BATCH_ROWS * (size_of::<Question>() + DECIDING_BYTES)) as u64)?;
         Ok(Output {
             rule,
             right_is_empty,
             ctx,
             each,
-            codecs: [rule.codec(Side::Left)?, rule.codec(Side::Right)?],
+            rows_max: codecs
+                .iter()
+                .map(RowCodec::rows_max)
+                .fold(BATCH_ROWS, usize::min),
+            codecs,
             questions: Vec::with_capacity(BATCH_ROWS),
             bytes: [Vec::new(), Vec::new()],
             leases: [ctx.reserve(0)?, ctx.reserve(0)?],
@@ -171,7 +178,7 @@ impl<'a> Output<'a> {
 
     fn ask(&mut self, kind: Kind, rows: [Option<&[u8]>; 2], number: u64) -> Flow {
         let len = rows.iter().flatten().map(|row| row.len()).sum::<usize>();
-        let is_full = self.questions.len() == BATCH_ROWS
+        let is_full = self.questions.len() == self.rows_max
             || (self.asked_bytes + len > QUESTION_BYTES && !self.questions.is_empty());
         if is_full {
             self.flush()?;
