@@ -20,6 +20,7 @@ use crate::reports;
 use crate::signals;
 
 /// Why the program ends without success.
+#[derive(Debug)]
 pub(crate) enum Failure {
     /// Data or run: exit code 1, or that of the signal that cancelled it.
     Run(flagstone::Error),

@@ -1,10 +1,18 @@
 //! Joins among the other operations of frames.
 
-use flagstone_frame::{DataFrame, ErrorKind, Join, JoinType::*, col, count_all, lit, sum};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Int8Type};
+use flagstone_frame::{
+    CsvOptions, DataFrame, ErrorKind, Join, JoinType::*, JsonOptions, cast, col, count_all, lit,
+    sum,
+};
 use flagstone_graph::SerialExecutor;
+use flagstone_scheduler::Session;
 
 use super::common;
-use super::oracle::{Shape, side, texts};
+use super::oracle::{Shape, Side, side, texts};
 
 fn numbers() -> Shape {
     Shape {
@@ -48,11 +56,10 @@ fn keys_of_one_name_come_once_and_other_names_get_the_suffix() {
 #[test]
 fn the_shared_key_of_rows_without_a_partner_is_that_of_their_own_side() {
     let ints = |name: &str, values: Vec<Option<i64>>| {
-        let column: arrow::array::ArrayRef =
-            std::sync::Arc::new(arrow::array::Int64Array::from(values));
-        let place: arrow::array::ArrayRef = column.clone();
+        let column: ArrayRef = Arc::new(Int64Array::from(values));
+        let place = column.clone();
         let columns = [("k", column, true), (name, place, true)];
-        let batch = arrow::array::RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
         DataFrame::from_batches(batch.schema(), vec![batch])
     };
     let left = ints("l", vec![Some(1), Some(2), None]);
@@ -166,6 +173,83 @@ fn joins_stand_over_groups_unions_limits_and_joins_and_below_groups() {
     // of a head that has enough, no more is asked
     let few = left.join(&right, ["k"], Inner).head(5);
     assert_eq!(few.count_with(&SerialExecutor).unwrap(), 5);
+}
+
+/// What a file holds far behind its head is found while a join reads it, and no row is lost.
+#[test]
+fn a_column_that_turns_out_wider_is_wider_in_the_join() {
+    use std::fmt::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    for row in 0..60_000 {
+        writeln!(text, "{{\"k\":{},\"v\":{row}}}", row % 1000).unwrap();
+    }
+    text.push_str("{\"k\":5,\"v\":0.5,\"late\":\"x\"}\n");
+    let path = common::write(dir.path(), "events.json", &text);
+    let events = DataFrame::read_json([path], JsonOptions::default());
+    let names = (0..500).map(|k| format!("{},name {k}\n", 2 * k));
+    let names = format!("k,name\n{}", names.collect::<String>());
+    let path = common::write(dir.path(), "names.csv", &names);
+    let names = DataFrame::read_csv([path], CsvOptions::csv());
+    // the names are known to be few, and are not if they are counted first
+    let counted = names.groupby(["k", "name"]).agg([count_all().alias("n")]);
+    for names in [&names, &counted] {
+        let inner = events.join(names, ["k"], Inner);
+        assert_eq!(inner.count_with(&SerialExecutor).unwrap(), 30_000);
+        let left = events.join(names, ["k"], Left);
+        let rows = left.compute_with(&SerialExecutor).unwrap();
+        assert_eq!(rows.num_rows(), 60_001);
+        let late = rows.schema().index_of("late").unwrap();
+        let values = rows.schema().index_of("v").unwrap();
+        assert_eq!(rows.column(late).null_count(), 60_000);
+        assert_eq!(rows.schema().field(values).data_type(), &DataType::Float64);
+    }
+}
+
+/// Dictionaries of several partitions have more values together than the keys of one can tell apart.
+#[test]
+fn words_of_many_small_dictionaries_are_joined() {
+    let batch = |partition: i64| {
+        let words: Vec<String> = (0..100).map(|word| format!("{partition} {word}")).collect();
+        let words = words.iter().map(|word| Some(word.as_str()));
+        let words: DictionaryArray<Int8Type> = words.collect();
+        let numbers: Int64Array = (0..100).map(|row| Some(row + 100 * partition)).collect();
+        let columns = [
+            ("n", Arc::new(numbers) as ArrayRef),
+            ("word", Arc::new(words) as ArrayRef),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let batches: Vec<RecordBatch> = (0..100).map(batch).collect();
+    let schema = batches[0].schema();
+    let words = Side { schema, batches }.untold();
+    let joined = words.join(&words, ["n"], Inner);
+    let texts = joined.select([cast(col("word"), DataType::Utf8).alias("word")]);
+    let rows = sorted(&texts);
+    assert_eq!(rows.len(), 10_000);
+    assert_eq!([&rows[0], &rows[9999]], ["| 0 0 |", "| 99 99 |"]);
+}
+
+/// What tasks tell of themselves is little, however many there are.
+#[test]
+fn thousands_of_partitions_are_joined_in_a_small_budget() {
+    let many = Shape {
+        rows: 6000,
+        keys: 4000,
+        partitions: 2000,
+        ..numbers()
+    };
+    let (left, right) = (side(many, 3), side(many, 4));
+    let pairs = left.untold().join(&right.untold(), ["k"], Inner);
+    let session = |budget| {
+        let builder = Session::builder().memory_bytes(budget).threads(2);
+        builder.allow_tmpfs().build().unwrap()
+    };
+    let error = pairs.count_with(&session(1 << 20)).unwrap_err();
+    let least = error.smallest_budget().unwrap();
+    assert!(least < 48 << 20, "{least}");
+    let found = pairs.count_with(&session(least)).unwrap();
+    assert_eq!(found, pairs.count_with(&SerialExecutor).unwrap());
 }
 
 #[test]

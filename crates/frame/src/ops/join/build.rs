@@ -10,13 +10,13 @@ use flagstone_graph::{Block, BlockData, Deps, Footprint, Inputs, Layer};
 use super::gather::{Gather, Loaded};
 use super::merge::{Entry, Ordered};
 use super::record::Record;
-use super::rule::{JoinRule, SeenRight};
+use super::rule::{JoinRule, Told};
 
 /// Puts the rows of an exchange together.
 pub(super) struct Build {
     pub(super) rule: Arc<JoinRule>,
     pub(super) exchange: Arc<Exchange>,
-    pub(super) seen: Arc<SeenRight>,
+    pub(super) told: Arc<Told>,
     /// What the rows take at most as columns.
     pub(super) bytes_max: u64,
 }
@@ -33,7 +33,7 @@ pub(super) struct Built {
 }
 
 impl Built {
-    fn new(rows: Loaded, seen: &SeenRight) -> Self {
+    fn new(rows: Loaded, told: &Told) -> Self {
         let (bytes, entries) = rows.into_parts();
         let bits = entries.len().max(2).ilog2();
         let starts = (0..1u64 << bits).map(|bucket| {
@@ -46,8 +46,8 @@ impl Built {
             entries,
             starts,
             bits,
-            has_rows: seen.rows.load(Ordering::Relaxed),
-            has_nulls: seen.nulls.load(Ordering::Relaxed),
+            has_rows: told.right_rows.load(Ordering::Relaxed),
+            has_nulls: told.right_nulls.load(Ordering::Relaxed),
         }
     }
 
@@ -115,7 +115,7 @@ impl Layer for Build {
         };
         let rows = gather.load(&self.exchange.spool, &pieces)?;
         let _starts = ctx.reserve(4 * rows.entries.len() as u64 + 64)?;
-        let built = Built::new(rows, &self.seen);
+        let built = Built::new(rows, &self.told);
         for (shard, pieces) in gathered.iter().enumerate() {
             let part = inputs.get::<Part>(1 + shard)?;
             part.done(pieces.iter().filter_map(|(_, bytes)| bytes.range()));

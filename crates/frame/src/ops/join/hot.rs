@@ -148,3 +148,6 @@ impl KeyRows for Rows<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@
 //!                         ├── barrier ──┼── shard 1: does not fit, by further bits of the hash
 //!   right rows ──scatter──┘             └── shard 2: one key does not fit, row by row of the left
 //! ```
-//! A join without keys is a join by one key that all rows have.
+//! A join without keys is a join by one key that all rows have; where nothing is asked about the right
+//! rows alone, each shard has a part of the left ones and reads all of the right.
 //!
 //! Where a side declares that all its rows are few bytes, whatever the budget, they are put together
 //! once, and the partitions of the other side pass by them:
@@ -41,5 +42,5 @@ mod scatter;
 mod source;
 
 pub(crate) use probe::Probed;
-pub(crate) use rule::JoinRule;
+pub(crate) use rule::{Condition, JoinRule};
 pub(crate) use source::Joined;

@@ -4,26 +4,23 @@
 //! out alone. So many of them, or so many bytes, are decided together. They are copied, so that what is
 //! decided together follows from the rows and not from what of a shard is in memory at a time.
 
-use std::sync::Arc;
+mod decide;
 
-use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
-};
-use arrow::compute::take;
+use arrow::array::RecordBatch;
 use flagstone_common::{Error, Lease, Result, TaskContext};
 use flagstone_exchange::grow;
 use flagstone_graph::{Flow, Stop, ended};
 
-use super::rule::{Alone, JoinRule, Side};
-use crate::error::{arrow_error, run_error};
+use super::rule::{JoinRule, Side};
 use crate::kernels::rows::RowCodec;
 use crate::source::BATCH_ROWS;
 
 /// So many bytes of rows are in question at a time, or one row.
 const QUESTION_BYTES: usize = 512 << 10;
 
-/// What deciding takes for each row: its place, its slice, whether it comes, its mark.
-const DECIDING_BYTES: usize = 24;
+/// What deciding takes for each row: its place, its slice and the parts of it, whether it comes, its
+/// mark.
+const DECIDING_BYTES: usize = 56;
 
 /// Where a row lies among those of its side.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +58,8 @@ pub(super) struct Output<'a> {
     ctx: &'a TaskContext<'a>,
     each: &'a mut dyn FnMut(RecordBatch) -> Flow,
     codecs: [RowCodec; 2],
+    /// So many rows are in question at a time.
+    rows_max: usize,
     questions: Vec<Question>,
     /// The rows in question, of each side.
     bytes: [Vec<u8>; 2],
@@ -99,14 +98,18 @@ impl<'a> Output<'a> {
         ctx: &'a TaskContext<'a>,
         each: &'a mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<Self> {
-        let codec = |side: Side| RowCodec::new(&rule.schemas[side as usize]);
+        let codecs = [rule.codec(Side::Left)?, rule.codec(Side::Right)?];
         let lease = ctx.reserve((BATCH_ROWS * (size_of::<Question>() + DECIDING_BYTES)) as u64)?;
         Ok(Output {
             rule,
             right_is_empty,
             ctx,
             each,
-            codecs: [codec(Side::Left)?, codec(Side::Right)?],
+            rows_max: codecs
+                .iter()
+                .map(RowCodec::rows_max)
+                .fold(BATCH_ROWS, usize::min),
+            codecs,
             questions: Vec::with_capacity(BATCH_ROWS),
             bytes: [Vec::new(), Vec::new()],
             leases: [ctx.reserve(0)?, ctx.reserve(0)?],
@@ -175,7 +178,7 @@ impl<'a> Output<'a> {
 
     fn ask(&mut self, kind: Kind, rows: [Option<&[u8]>; 2], number: u64) -> Flow {
         let len = rows.iter().flatten().map(|row| row.len()).sum::<usize>();
-        let is_full = self.questions.len() == BATCH_ROWS
+        let is_full = self.questions.len() == self.rows_max
             || (self.asked_bytes + len > QUESTION_BYTES && !self.questions.is_empty());
         if is_full {
             self.flush()?;
@@ -208,7 +211,8 @@ impl<'a> Output<'a> {
         );
         let wanted = bytes.len() + row.len();
         if wanted > bytes.capacity() {
-            let doubled = wanted.max(2 * bytes.capacity()).max(4 << 10);
+            let doubled = (2 * bytes.capacity()).clamp(4 << 10, QUESTION_BYTES);
+            let doubled = doubled.max(wanted);
             grow(bytes, [doubled, wanted], lease)?;
         }
         let start = u32::try_from(bytes.len());
@@ -245,139 +249,6 @@ impl<'a> Output<'a> {
         let flow = batch.map_or(Ok(()), |batch| (self.each)(batch));
         self.has_enough = matches!(flow, Err(Stop::Enough));
         flow
-    }
-
-    fn decide(&mut self) -> Result<Option<RecordBatch>> {
-        if self.questions.is_empty() {
-            return Ok(None);
-        }
-        // the columns of a side, beside those with room for rows that are missing, or a dictionary
-        let decoded = self.codecs.iter().zip(Side::BOTH).map(|(codec, side)| {
-            let places = self.questions.iter().filter_map(|q| q.rows[side as usize]);
-            let bytes = places.map(|place| u64::from(place.len)).sum();
-            codec.decoded_bytes(self.questions.len() as u64, bytes)
-        });
-        let decoded = decoded.sum::<u64>();
-        self.columns.ensure(2 * decoded)?;
-        let mut marks = Vec::new();
-        if self.rule.filter.is_some() {
-            marks = self.decided()?;
-        } else if self.rule.is_marked() {
-            let kinds = self.questions.iter().map(|question| question.kind);
-            marks = kinds.map(|kind| kind == Kind::Certain(true)).collect();
-        }
-        if self.questions.is_empty() {
-            return Ok(None);
-        }
-        let mut columns = Vec::new();
-        for side in self.rule.columns_order() {
-            if self.rule.has_columns(side) {
-                columns.extend(self.columns_of(side, self.questions.iter())?);
-            }
-        }
-        if self.rule.is_marked() {
-            columns.push(Arc::new(BooleanArray::from(marks)));
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(self.questions.len()));
-        let schema = self.rule.schema.clone();
-        let batch = RecordBatch::try_new_with_options(schema, columns, &options);
-        Ok(Some(batch.map_err(arrow_error)?))
-    }
-
-    /// Keeps what comes out by the condition, and says the marks.
-    fn decided(&mut self) -> Result<Vec<bool>> {
-        let mut holds = self.holds()?.into_iter();
-        let [left_alone, right_alone] = Side::BOTH.map(|side| self.rule.alone(side));
-        let gives_pairs = self.rule.gives_pairs();
-        let (key, mut marks) = (&mut self.key, Vec::new());
-        let mut failed = Ok(());
-        self.questions.retain(|question| {
-            if question.is_first {
-                key.right_matched.clear();
-            }
-            let (matched, comes) = match question.kind {
-                Kind::Certain(matched) => (matched, true),
-                Kind::Pair => {
-                    let holds = holds.next().unwrap_or(false);
-                    if holds {
-                        key.left_matched = true;
-                        if right_alone != Alone::None {
-                            failed = std::mem::replace(&mut failed, Ok(()))
-                                .and(key.set(question.number));
-                        }
-                    }
-                    (holds, holds && gives_pairs)
-                }
-                Kind::LeftEnd => {
-                    let matched = std::mem::take(&mut key.left_matched);
-                    (matched, left_alone.takes(matched))
-                }
-                Kind::RightEnd => {
-                    let matched = key.has(question.number);
-                    (matched, right_alone.takes(matched))
-                }
-            };
-            if comes {
-                marks.push(matched);
-            }
-            comes
-        });
-        failed.map(|()| marks)
-    }
-
-    /// Whether the condition holds for each pair.
-    fn holds(&self) -> Result<Vec<bool>> {
-        let pairs = self.questions.iter().filter(|q| q.kind == Kind::Pair);
-        let count = pairs.clone().count();
-        let Some(filter) = self.rule.filter.as_ref().filter(|_| count > 0) else {
-            return Ok(Vec::new());
-        };
-        let [first, second] = self.rule.columns_order();
-        let mut columns = self.columns_of(first, pairs.clone())?;
-        columns.extend(self.columns_of(second, pairs)?);
-        let options = RecordBatchOptions::new().with_row_count(Some(count));
-        let both = RecordBatch::try_new_with_options(self.rule.both.clone(), columns, &options);
-        let both = both.map_err(arrow_error)?;
-        let mask = filter.evaluate(&both);
-        let mask = mask.and_then(|value| value.into_array(count));
-        let mask = mask.map_err(|error| run_error(&**filter, error))?;
-        let Some(mask) = mask.as_boolean_opt() else {
-            return Err(Error::bug("the condition of a join is no condition"));
-        };
-        Ok(mask.iter().map(|holds| holds == Some(true)).collect())
-    }
-
-    /// The columns of one side of some questions; null where there is no row of it.
-    fn columns_of<'q>(
-        &self,
-        side: Side,
-        questions: impl Iterator<Item = &'q Question> + Clone,
-    ) -> Result<Vec<ArrayRef>> {
-        let at = side as usize;
-        let bytes = &self.bytes[at];
-        let row = |place: Place| &bytes[place.start as usize..][..place.len as usize];
-        let places = questions.clone().filter_map(|question| question.rows[at]);
-        let (count, rows) = (places.clone().count(), questions.clone().count());
-        if count == 0 {
-            let fields = self.rule.schemas[at].fields().iter();
-            let null = fields.map(|field| new_null_array(field.data_type(), rows));
-            return Ok(null.collect());
-        }
-        let columns = self.codecs[at].decode(places.map(row))?;
-        if count == rows {
-            return Ok(columns);
-        }
-        let mut next = 0u32;
-        let indices = questions.map(|question| {
-            question.rows[at].map(|_| {
-                next += 1;
-                next - 1
-            })
-        });
-        let indices: UInt32Array = indices.collect();
-        let taken = columns.iter().map(|column| take(column, &indices, None));
-        let taken = taken.collect::<std::result::Result<_, _>>();
-        taken.map_err(arrow_error)
     }
 }
 

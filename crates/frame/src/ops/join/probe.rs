@@ -13,7 +13,8 @@ use super::build::{Build, Built};
 use super::encode::Encoder;
 use super::merge::KeyRows;
 use super::output::Output;
-use super::rule::{JoinRule, SeenRight, Side};
+use super::record::Record;
+use super::rule::{JoinRule, Side, Told};
 use super::scatter::Scatter;
 use crate::error::arrow_error;
 use crate::ops::pipeline::Pipeline;
@@ -58,12 +59,12 @@ impl PartitionSource for Probed {
     }
 
     fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
-        let (exchange, seen) = (Arc::new(Exchange::default()), Arc::<SeenRight>::default());
+        let (exchange, told) = (Arc::new(Exchange::default()), Arc::<Told>::default());
         let sink = Scatter {
             rule: Arc::clone(&self.rule),
             side: Side::Right,
             exchange: Arc::clone(&exchange),
-            seen: Arc::clone(&seen),
+            told: Arc::clone(&told),
         };
         let scattered = self.build.clone().push(graph, Arc::new(sink))?;
         let barrier = exchange.close(graph, None, &[scattered]);
@@ -71,7 +72,7 @@ impl PartitionSource for Probed {
         let build = Build {
             rule: Arc::clone(&self.rule),
             exchange,
-            seen,
+            told,
             bytes_max: self.build_bytes_max,
         };
         let built = graph.push(build, &[barrier, parts]);
@@ -165,12 +166,11 @@ impl PartitionSource for Probing {
         let wants_unmatched = self.rule.alone(Side::Left).takes(false);
         let mut encoder = Encoder::new(&self.rule, Side::Left, ctx)?;
         let mut output = Output::new(&self.rule, !built.has_rows, ctx, &mut give)?;
+        let mut wanted =
+            |record: &Record<'_>| wants_unmatched || built.partners(record).count() > 0;
         self.probe.stream(partition, own, ctx, &mut |batch| {
-            encoder.for_each(&batch, &mut |record| {
+            encoder.for_each(&batch, &mut wanted, &mut |record| {
                 let mut partners = built.partners(&record);
-                if partners.count() == 0 && !wants_unmatched {
-                    return Ok(());
-                }
                 output.key(&mut One(record.row), &mut partners, record.matches)
             })
         })?;

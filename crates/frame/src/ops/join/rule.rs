@@ -1,11 +1,14 @@
 //! What a join computes: of which rows something comes out.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::JoinType;
 use datafusion_physical_expr::PhysicalExpr;
+use flagstone_common::Result;
+
+use crate::kernels::rows::RowCodec;
 
 /// One of the two sides of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,19 +27,26 @@ pub(crate) struct JoinRule {
     /// The keys of each side, as many as of the other; none where all rows may belong together.
     pub(crate) keys: [Vec<Arc<dyn PhysicalExpr>>; 2],
     pub(crate) key_types: [Vec<DataType>; 2],
-    /// What rows with equal keys have to meet, over the columns of both sides.
-    pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
+    /// What rows with equal keys have to meet.
+    pub(crate) filter: Option<Condition>,
     /// Of the rows of each side.
     pub(crate) schemas: [SchemaRef; 2],
-    /// Of both side by side, as the condition and those who take the rows know them.
-    pub(crate) both: SchemaRef,
-    /// Whether the columns of the right side come first.
+    /// Whether the columns of the right side come first where both come.
     pub(crate) is_mirrored: bool,
     /// Of the rows that come out.
     pub(crate) schema: SchemaRef,
     pub(crate) nulls_equal: bool,
     /// An anti join for which a null may equal anything: `NOT IN`.
     pub(crate) null_aware: bool,
+}
+
+/// A condition over some columns of both sides.
+pub(crate) struct Condition {
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    /// The columns of each side.
+    pub(crate) columns: [Vec<usize>; 2],
+    /// Of these columns side by side.
+    pub(crate) schema: SchemaRef,
 }
 
 /// Which rows of a side come out by themselves, not in pairs.
@@ -67,10 +77,18 @@ impl JoinRule {
         let swapped = |[left, right]: [_; 2]| [right, left];
         let [left_keys, right_keys] = self.keys;
         let [left_types, right_types] = self.key_types;
+        let filter = self.filter.map(|filter| {
+            let [left, right] = filter.columns;
+            Condition {
+                columns: [right, left],
+                ..filter
+            }
+        });
         JoinRule {
             join_type: self.join_type.swap(),
             keys: [right_keys, left_keys],
             key_types: [right_types, left_types],
+            filter,
             schemas: swapped(self.schemas),
             is_mirrored: !self.is_mirrored,
             ..self
@@ -83,6 +101,19 @@ impl JoinRule {
             true => [Side::Right, Side::Left],
             false => Side::BOTH,
         }
+    }
+
+    /// Whether each shard has some left rows, in their order, and all right ones: where there are no
+    /// keys, and nothing is known of a right row only when it has met all left ones.
+    pub(super) fn is_spread(&self) -> bool {
+        self.keys[0].is_empty() && self.alone(Side::Right) == Alone::None
+    }
+
+    /// Rows of a side as bytes, in which what the condition is about stands apart.
+    pub(super) fn codec(&self, side: Side) -> Result<RowCodec> {
+        let columns = self.filter.as_ref();
+        let columns = columns.map(|filter| filter.columns[side as usize].as_slice());
+        RowCodec::new(&self.schemas[side as usize], columns)
     }
 
     /// Whether pairs come out.
@@ -120,9 +151,12 @@ impl JoinRule {
     }
 }
 
-/// What is known of the right side once all of it was dealt out. It only says more with every row.
+/// What tasks tell others that run when they are done. It only says more with every row.
 #[derive(Default)]
-pub(super) struct SeenRight {
-    pub(super) rows: AtomicBool,
-    pub(super) nulls: AtomicBool,
+pub(super) struct Told {
+    /// Whether the right side has any row, and one whose key is null.
+    pub(super) right_rows: AtomicBool,
+    pub(super) right_nulls: AtomicBool,
+    /// How many partitions the left side has, once it is lowered.
+    pub(super) left_count: OnceLock<u32>,
 }

@@ -9,7 +9,8 @@ use flagstone_exchange::{Exchange, Shards, Stored};
 use flagstone_graph::{Block, Flow, Footprint};
 
 use super::encode::Encoder;
-use super::rule::{JoinRule, SeenRight, Side};
+use super::record::Record;
+use super::rule::{JoinRule, Side, Told};
 use crate::ops::operator::Drain;
 use crate::ops::pipeline::Sink;
 
@@ -18,15 +19,26 @@ pub(super) struct Scatter {
     pub(super) rule: Arc<JoinRule>,
     pub(super) side: Side,
     pub(super) exchange: Arc<Exchange>,
-    pub(super) seen: Arc<SeenRight>,
+    pub(super) told: Arc<Told>,
 }
 
 struct Scattering<'a> {
     scatter: &'a Scatter,
     ctx: &'a TaskContext<'a>,
     encoder: Encoder<'a>,
+    /// Where all rows go, if not by the hash of their keys.
+    shard: Option<u32>,
     bits: u32,
     shards: Shards,
+}
+
+impl Scatter {
+    /// Where all rows of a task go, if not by the hash of their keys.
+    fn shard(&self, task: u32, bits: u32) -> Option<u32> {
+        let spread = self.rule.is_spread() && self.side == Side::Left;
+        let count = self.told.left_count.get().filter(|_| spread)?;
+        Some(((u64::from(task) << bits) / u64::from(*count).max(1)) as u32)
+    }
 }
 
 impl Sink for Scatter {
@@ -37,12 +49,13 @@ impl Sink for Scatter {
         }
     }
 
-    fn start<'a>(&'a self, _: u32, ctx: &'a TaskContext<'a>) -> Result<Box<dyn Drain + 'a>> {
+    fn start<'a>(&'a self, task: u32, ctx: &'a TaskContext<'a>) -> Result<Box<dyn Drain + 'a>> {
         let bits = self.exchange.shape()?.bits;
         Ok(Box::new(Scattering {
             scatter: self,
             ctx,
             encoder: Encoder::new(&self.rule, self.side, ctx)?,
+            shard: self.shard(task, bits),
             bits,
             shards: Shards::new(1 << bits, ctx)?,
         }))
@@ -59,24 +72,26 @@ impl Drain for Scattering<'_> {
             rule,
             side,
             exchange,
-            seen,
+            told,
         } = self.scatter;
         let wants_unmatched = rule.alone(*side).takes(false);
         let mut has_nulls = false;
         let shards = &mut self.shards;
-        self.encoder.for_each(&batch, &mut |record| {
+        let mut wanted = |record: &Record<'_>| {
             has_nulls |= !record.matches;
-            if !record.matches && !wants_unmatched {
-                return Ok(());
-            }
-            let shard = (record.hash >> (64 - self.bits)) as u32;
+            record.matches || wants_unmatched
+        };
+        self.encoder.for_each(&batch, &mut wanted, &mut |record| {
+            let by_hash = (record.hash >> (64 - self.bits)) as u32;
+            let shard = self.shard.unwrap_or(by_hash);
             Ok(shards.write(shard, &exchange.spool, self.ctx, |room| {
                 record.write(room).map_err(Error::failed)
             })?)
         })?;
         if *side == Side::Right {
-            seen.rows.fetch_or(batch.num_rows() > 0, Ordering::Relaxed);
-            seen.nulls.fetch_or(has_nulls, Ordering::Relaxed);
+            told.right_rows
+                .fetch_or(batch.num_rows() > 0, Ordering::Relaxed);
+            told.right_nulls.fetch_or(has_nulls, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use flagstone_graph::{Deps, Flow, Graph, Inputs, ended};
 
 use super::gather::Gather;
 use super::output::Output;
-use super::rule::{JoinRule, SeenRight, Side};
+use super::rule::{JoinRule, Side, Told};
 use super::scatter::Scatter;
 use crate::error::arrow_error;
 use crate::ops::pipeline::Pipeline;
@@ -44,26 +44,28 @@ impl PartitionSource for Joined {
     }
 
     fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
-        let (exchange, seen) = (Arc::new(Exchange::default()), Arc::<SeenRight>::default());
+        let (exchange, told) = (Arc::new(Exchange::default()), Arc::<Told>::default());
         let mut scatter = |side, pipeline: &Pipeline| {
             let sink = Scatter {
                 rule: Arc::clone(&self.rule),
                 side,
                 exchange: Arc::clone(&exchange),
-                seen: Arc::clone(&seen),
+                told: Arc::clone(&told),
             };
             pipeline.clone().push(graph, Arc::new(sink))
         };
         let left = scatter(Side::Left, &self.left)?;
         let right = scatter(Side::Right, &self.right)?;
-        let left_sources = graph.layer(left).task_count();
+        let left_count = graph.layer(left).task_count();
+        // nobody has set it: what tasks tell was made for this graph
+        let _ = told.left_count.set(left_count);
         let barrier = exchange.close(graph, None, &[left, right]);
         let inputs = vec![barrier, exchange.shape()?.parts];
         let source = Arc::new(Shards {
             rule: Arc::clone(&self.rule),
             exchange,
-            seen,
-            left_sources,
+            told,
+            left_count,
         });
         Ok(Some(Bound { source, inputs }))
     }
@@ -92,9 +94,24 @@ impl PartitionSource for Joined {
 struct Shards {
     rule: Arc<JoinRule>,
     exchange: Arc<Exchange>,
-    seen: Arc<SeenRight>,
+    told: Arc<Told>,
     /// Sources below this one are those of the left side.
-    left_sources: u32,
+    left_count: u32,
+}
+
+impl Shards {
+    /// The parts of the exchange that a shard is read from: its own, and that with all right rows.
+    fn parts(&self, shard: u32) -> impl Iterator<Item = u32> {
+        let right = (self.rule.is_spread() && shard != 0).then_some(0);
+        [shard].into_iter().chain(right)
+    }
+
+    /// Those of some pieces that are of one side.
+    fn of_side<'p>(&self, side: Side, pieces: &'p [(u32, Bytes)]) -> Vec<&'p Bytes> {
+        let is_own = |source: u32| (source >= self.left_count) == (side == Side::Right);
+        let own = pieces.iter().filter(|(source, _)| is_own(*source));
+        own.map(|(_, bytes)| bytes).collect()
+    }
 }
 
 impl PartitionSource for Shards {
@@ -112,7 +129,8 @@ impl PartitionSource for Shards {
 
     fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
         deps.push(first, 0);
-        deps.push(first + 1, partition);
+        let parts = self.parts(partition);
+        parts.for_each(|part| deps.push(first + 1, part));
     }
 
     fn stream(
@@ -124,23 +142,26 @@ impl PartitionSource for Shards {
         each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
         let gathered = &inputs.get::<Stored<Gathered>>(0)?.value;
-        let pieces = gathered.get(partition as usize);
-        let pieces = pieces.ok_or_else(|| Error::bug("a join has no such shard"))?;
+        let missing = || Error::bug("a join has no such shard");
+        let shard = |at: u32| gathered.get(at as usize).ok_or_else(missing);
+        let own = shard(partition)?;
+        let right = match self.rule.is_spread() {
+            true => shard(0)?,
+            false => own,
+        };
         let is_all = scan.columns.len() == self.rule.schema.fields().len();
         let mut give = |batch: RecordBatch| match is_all {
             true => each(batch),
             false => each(batch.project(&scan.columns).map_err(arrow_error)?),
         };
         // a null on the right may equal anything, so that nothing is surely not there
-        if !(self.rule.null_aware && self.seen.nulls.load(Ordering::Relaxed)) {
-            let _lease = ctx.reserve(size_of::<&Bytes>() as u64 * pieces.len() as u64)?;
-            let sides = Side::BOTH.map(|side| {
-                let is_right = side == Side::Right;
-                let of_side = |source: u32| (source >= self.left_sources) == is_right;
-                let own = pieces.iter().filter(|(source, _)| of_side(*source));
-                own.map(|(_, bytes)| bytes).collect::<Vec<&Bytes>>()
-            });
-            let right_is_empty = !self.seen.rows.load(Ordering::Relaxed);
+        if !(self.rule.null_aware && self.told.right_nulls.load(Ordering::Relaxed)) {
+            let _lease = ctx.reserve((size_of::<&Bytes>() * (own.len() + right.len())) as u64)?;
+            let sides = [
+                self.of_side(Side::Left, own),
+                self.of_side(Side::Right, right),
+            ];
+            let right_is_empty = !self.told.right_rows.load(Ordering::Relaxed);
             let mut output = Output::new(&self.rule, right_is_empty, ctx, &mut give)?;
             let gather = Gather {
                 rule: &self.rule,
@@ -150,12 +171,19 @@ impl PartitionSource for Shards {
             ended(gather.shard(&self.exchange.spool, &sides, bits, &mut output))?;
             output.finish()?;
         }
-        let part = inputs.get::<Part>(1)?;
-        part.done(pieces.iter().filter_map(|(_, bytes)| bytes.range()));
+        let parts = self.parts(partition).zip([own, right]);
+        for (input, (_, pieces)) in (1..).zip(parts) {
+            let part = inputs.get::<Part>(input)?;
+            part.done(pieces.iter().filter_map(|(_, bytes)| bytes.range()));
+        }
         Ok(())
     }
 
     fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
         SCRATCH_BYTES
+    }
+
+    fn assumption(&self) -> Option<String> {
+        Some("no row takes more than 256 KiB with its keys".into())
     }
 }

@@ -1,16 +1,16 @@
 //! From the join of a plan to the operator.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
-use datafusion_common::{JoinType, NullEquality};
+use datafusion_common::{DFSchema, DFSchemaRef, JoinType, NullEquality};
 use datafusion_expr::logical_plan::Join;
 use datafusion_expr::{Expr, ExprSchemable};
 use flagstone_common::Result;
 
 use super::{lower, not_lowered};
 use crate::error::plan_error;
-use crate::ops::join::{JoinRule, Joined, Probed};
+use crate::ops::join::{Condition, JoinRule, Joined, Probed};
 use crate::ops::pipeline::Pipeline;
 use crate::plan::physical::physical;
 use crate::source::PartitionSource;
@@ -44,22 +44,15 @@ pub(super) fn join(join: &Join, strict: bool) -> Result<Arc<dyn PartitionSource>
         return Err(not_lowered("NOT IN of a query that depends on the rows"));
     }
     let null_aware = join.null_aware && join.join_type == JoinType::LeftAnti;
-    let filter = join.filter.as_ref().map(|filter| {
-        let both = left.join(right).map_err(plan_error)?;
-        physical(filter, &both)
-    });
+    let filter = join.filter.as_ref();
+    let filter = filter.map(|filter| condition(filter, [left, right]));
     let schemas = [left, right].map(|schema| Arc::new(schema.as_arrow().clone()));
-    let fields = schemas.iter().flat_map(|schema| schema.fields().iter());
-    let fields: Vec<Field> = fields
-        .map(|field| field.as_ref().clone().with_nullable(true))
-        .collect();
     let rule = JoinRule {
         join_type: join.join_type,
         keys,
         key_types,
         filter: filter.transpose()?,
         schemas,
-        both: Arc::new(Schema::new(fields)),
         schema: Arc::new(join.schema.as_arrow().clone()),
         nulls_equal: join.null_equality == NullEquality::NullEqualsNull,
         null_aware,
@@ -82,6 +75,33 @@ pub(super) fn join(join: &Join, strict: bool) -> Result<Arc<dyn PartitionSource>
         (_, Some(bytes)) => Arc::new(Probed::new(rule, left, (right, bytes))),
         (Some(bytes), None) => Arc::new(Probed::new(rule.mirrored(), right, (left, bytes))),
         (None, None) => Arc::new(Joined::new(rule, left, right)),
+    })
+}
+
+/// A condition, and the columns that it is about.
+fn condition(filter: &Expr, sides: [&DFSchemaRef; 2]) -> Result<Condition> {
+    let mut columns = [BTreeSet::new(), BTreeSet::new()];
+    for column in filter.column_refs() {
+        let mut places = sides.iter().zip(&mut columns);
+        places.any(|(schema, columns)| {
+            let place = schema.maybe_index_of_column(column);
+            place.map(|place| columns.insert(place)).is_some()
+        });
+    }
+    let columns = columns.map(|columns| columns.into_iter().collect::<Vec<usize>>());
+    let fields = sides.iter().zip(&columns).flat_map(|(schema, columns)| {
+        columns.iter().map(|&place| {
+            let (qualifier, field) = schema.qualified_field(place);
+            let field = field.as_ref().clone().with_nullable(true);
+            (qualifier.cloned(), Arc::new(field))
+        })
+    });
+    let schema = DFSchema::new_with_metadata(fields.collect(), HashMap::new());
+    let schema = schema.map_err(plan_error)?;
+    Ok(Condition {
+        expr: physical(filter, &schema)?,
+        columns,
+        schema: Arc::new(schema.as_arrow().clone()),
     })
 }
 
