@@ -74,15 +74,16 @@ impl Sequence {
         let own = output.saturating_add(footprints.scratch(task));
         self.peak_bytes = self.peak_bytes.max(self.live_bytes.saturating_add(own));
         self.live_bytes = self.live_bytes.saturating_add(output);
-        let mut held = own;
         let deps = tasks.kept.deps(task);
         if self.renumbers {
             let rank = |&dep: &u32| TaskId(self.ranks[dep as usize]);
             self.deps.extend(deps.iter().map(rank));
             self.dep_offsets.push(self.deps.len() as u32);
         }
+        let mut held = own;
+        let same = footprints.same_output();
         for &dep in deps {
-            let bytes = footprints.output(dep);
+            let bytes = same.unwrap_or_else(|| footprints.output(dep));
             held = held.saturating_add(bytes);
             let uses = &mut self.uses[dep as usize];
             *uses -= 1;
