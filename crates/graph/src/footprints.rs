@@ -65,6 +65,13 @@ impl Footprints {
         Ok(footprints)
     }
 
+    /// The bytes of every output, where they are the same.
+    #[inline]
+    pub(crate) fn same_output(&self) -> Option<u64> {
+        let common = self.common.filter(|_| self.uniform);
+        common.map(|common| common.output_bytes)
+    }
+
     #[inline]
     pub(crate) fn output(&self, task: u32) -> u64 {
         match self.common {

@@ -175,8 +175,7 @@ fn cull(
                 return Err(graph.missing(id, index, missing));
             }
             planning.keep(kept.edges.len() - start)?;
-            for edge in start..kept.edges.len() {
-                let dep = kept.edges[edge];
+            for &dep in &kept.edges[start..] {
                 if dep >= task {
                     return Err(not_lower(graph, id, index));
                 }

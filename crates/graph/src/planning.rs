@@ -18,7 +18,8 @@ pub const PLANNED_EDGE_BYTES: u64 = 24;
 /// A watch with what it is told.
 pub(crate) struct Planning<'w> {
     watch: Watch<'w>,
-    steps: Cell<u32>,
+    /// How many steps are left until it is called again.
+    left: Cell<u32>,
     bytes: Cell<u64>,
 }
 
@@ -29,7 +30,7 @@ impl<'w> Planning<'w> {
     pub(crate) fn new(watch: Watch<'w>) -> Self {
         Planning {
             watch,
-            steps: Cell::new(0),
+            left: Cell::new(STEPS),
             bytes: Cell::new(0),
         }
     }
@@ -43,20 +44,25 @@ impl<'w> Planning<'w> {
     /// A task is needed, with so many dependencies.
     #[inline]
     pub(crate) fn keep(&self, edges: usize) -> Result<()> {
-        let edges = (edges as u64).saturating_mul(PLANNED_EDGE_BYTES);
-        let bytes = self.bytes.get().saturating_add(PLANNED_KEPT_BYTES);
-        self.bytes.set(bytes.saturating_add(edges));
+        let bytes = PLANNED_KEPT_BYTES + edges as u64 * PLANNED_EDGE_BYTES;
+        self.bytes.set(self.bytes.get().saturating_add(bytes));
         self.step()
     }
 
     /// A task was looked at.
     #[inline]
     pub(crate) fn step(&self) -> Result<()> {
-        let steps = self.steps.get().wrapping_add(1);
-        self.steps.set(steps);
-        match steps.is_multiple_of(STEPS) {
-            true => (self.watch)(self.bytes.get()),
-            false => Ok(()),
+        let left = self.left.get() - 1;
+        self.left.set(left);
+        match left {
+            0 => self.call(),
+            _ => Ok(()),
         }
+    }
+
+    #[cold]
+    fn call(&self) -> Result<()> {
+        self.left.set(STEPS);
+        (self.watch)(self.bytes.get())
     }
 }

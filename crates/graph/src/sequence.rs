@@ -76,19 +76,24 @@ impl Sequence {
         self.live_bytes = self.live_bytes.saturating_add(output);
         let mut held = own;
         let deps = tasks.kept.deps(task);
-        if self.renumbers {
-            let rank = |&dep: &u32| TaskId(self.ranks[dep as usize]);
-            self.deps.extend(deps.iter().map(rank));
-            self.dep_offsets.push(self.deps.len() as u32);
-        }
-        for &dep in deps {
-            let bytes = footprints.output(dep);
-            held = held.saturating_add(bytes);
-            let uses = &mut self.uses[dep as usize];
-            *uses -= 1;
-            if *uses == 0 {
-                self.live_bytes = self.live_bytes.saturating_sub(bytes);
+        if !deps.is_empty() {
+            if self.renumbers {
+                let rank = |&dep: &u32| TaskId(self.ranks[dep as usize]);
+                self.deps.extend(deps.iter().map(rank));
             }
+            let same = footprints.same_output();
+            for &dep in deps {
+                let bytes = same.unwrap_or_else(|| footprints.output(dep));
+                held = held.saturating_add(bytes);
+                let uses = &mut self.uses[dep as usize];
+                *uses -= 1;
+                if *uses == 0 {
+                    self.live_bytes = self.live_bytes.saturating_sub(bytes);
+                }
+            }
+        }
+        if self.renumbers {
+            self.dep_offsets.push(self.deps.len() as u32);
         }
         self.largest_bytes = self.largest_bytes.max(held);
         if self.uses[task as usize] == 0 {

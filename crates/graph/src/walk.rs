@@ -39,6 +39,10 @@ impl<'a> Walk<'a> {
         if self.sequence.is_ranked(root) {
             return Ok(());
         }
+        if self.tasks.kept.deps(root).is_empty() {
+            self.sequence.push(self.tasks, root);
+            return self.tasks.planning.step();
+        }
         self.stack.push(root);
         while let Some(&top) = self.stack.last() {
             self.tasks.planning.step()?;

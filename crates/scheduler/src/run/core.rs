@@ -2,6 +2,18 @@
 //!
 //! Everything here is short and does no I/O. Reading and writing happen outside, against bytes
 //! already granted; the results are brought back in through `complete`, `spill_done`, `load_done`.
+//!
+//! # The order of locks
+//!
+//! ```text
+//!   planning ──> core ──> pages ──> ledger (one atomic number, never a wait)
+//!                  └────> recorders (a worker's events, before its run may end)
+//! ```
+//!
+//! Who holds one may take those to the right of it, and none to the left: pages grant and release
+//! under their own lock, and know nothing of this one. Of the user's code only a layer's arithmetic
+//! runs under any of them (its footprints and names): no task, no codec, no observer and no `Drop`.
+//! What is to be dropped is [`Garbage`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -140,7 +140,10 @@ impl Tasks {
 
     #[inline]
     pub(crate) fn put_block(&mut self, task: u32, block: Block) {
-        self.blocks[task as usize] = Some(block);
+        let before = self.blocks[task as usize].replace(block);
+        debug_assert!(before.is_none(), "task {task} has a block");
+        // there is none to drop, and looking would wait for memory: this is its first use
+        std::mem::forget(before);
     }
 
     #[inline]

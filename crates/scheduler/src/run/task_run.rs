@@ -304,6 +304,7 @@ impl Run {
         let result = outcome.result.and_then(|block| {
             if bytes > granted && ledger.grant(bytes - granted).is_err() {
                 let available_bytes = ledger.free();
+                garbage.blocks.push(block);
                 return Err(Error::needs_memory(flagstone_common::NeedsMemory {
                     wanted_bytes: bytes - granted,
                     available_bytes,

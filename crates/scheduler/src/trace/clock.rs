@@ -2,8 +2,8 @@
 //! again.
 //!
 //! Asking the system what time it is takes a tenth of what an empty task takes, and every task is
-//! timed. Reading the counter takes a quarter of that. Nothing is assumed of it but that it goes on
-//! evenly for a few microseconds: how fast, and from where, is measured anew all the time.
+//! timed. Reading the counter takes half of that. Nothing is assumed of it but that it goes on evenly
+//! for some fifty microseconds: how fast, and from where, is measured anew all the time.
 
 use std::time::Instant;
 
