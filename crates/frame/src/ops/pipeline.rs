@@ -26,6 +26,8 @@ pub(crate) struct Pipeline {
     pub(crate) is_scan: bool,
     /// A partition whose rows the schema does not hold fails: nobody will run it again.
     pub(crate) strict: bool,
+    /// What the sides of joins take at most that rows pass on their way: all of them are in memory at once.
+    pub(crate) small_bytes: u64,
 }
 
 impl Pipeline {
@@ -39,6 +41,7 @@ impl Pipeline {
             schema,
             is_scan: false,
             strict: false,
+            small_bytes: 0,
         }
     }
 

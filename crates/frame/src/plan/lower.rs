@@ -151,7 +151,12 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             Ok(over(Arc::new(United::new(inputs, schema))))
         }
-        LogicalPlan::Join(join) => Ok(over(join::join(join, strict)?)),
+        LogicalPlan::Join(join) => {
+            let (joined, small_bytes) = join::join(join, strict)?;
+            let mut chain = over(joined);
+            chain.pipeline.small_bytes = small_bytes;
+            Ok(chain)
+        }
         LogicalPlan::Unnest(node) => {
             let unnest = unnest(node)?;
             let mut chain = pass(&node.input, strict)?;
@@ -314,6 +319,7 @@ fn table_scan(scan: &TableScan, strict: bool) -> Result<Chain> {
         operators: Vec::new(),
         is_scan: true,
         strict,
+        small_bytes: 0,
     };
     Ok(Chain {
         pipeline,

@@ -15,11 +15,13 @@ use crate::ops::pipeline::Pipeline;
 use crate::plan::physical::physical;
 use crate::source::PartitionSource;
 
-/// A side is kept in memory, once for all tasks, if it declares that its rows are no more than this. It
-/// is a constant: the order of the rows follows from it.
+/// A side is kept in memory, once for all tasks, if it declares that its rows are no more than this, with
+/// those of the joins that the other side passes before. It is a constant: the order of the rows follows
+/// from it.
 const SMALL_BYTES_MAX: u64 = 8 << 20;
 
-pub(super) fn join(join: &Join, strict: bool) -> Result<Arc<dyn PartitionSource>> {
+/// The join, and what the small sides take that its rows have passed.
+pub(super) fn join(join: &Join, strict: bool) -> Result<(Arc<dyn PartitionSource>, u64)> {
     let (left, right) = (join.left.schema(), join.right.schema());
     let (mut keys, mut key_types) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for (left_key, right_key) in &join.on {
@@ -59,22 +61,31 @@ pub(super) fn join(join: &Join, strict: bool) -> Result<Arc<dyn PartitionSource>
         is_mirrored: false,
     };
     let (left, right) = (lower(&join.left, strict)?, lower(&join.right, strict)?);
-    let small = |side: &Pipeline| {
+    let small = |side: &Pipeline, other: &Pipeline| {
         let bytes = side.rows_bytes_max();
-        bytes.filter(|bytes| *bytes <= SMALL_BYTES_MAX)
+        bytes.filter(|bytes| bytes.saturating_add(other.small_bytes) <= SMALL_BYTES_MAX)
     };
     use JoinType::*;
     let (small_left, small_right) = match join.join_type {
-        Inner => (small(&left), small(&right)),
-        Left | LeftSemi | LeftAnti | LeftMark => (None, small(&right)),
-        Right | RightSemi | RightAnti | RightMark => (small(&left), None),
+        Inner => (small(&left, &right), small(&right, &left)),
+        Left | LeftSemi | LeftAnti | LeftMark => (None, small(&right, &left)),
+        Right | RightSemi | RightAnti | RightMark => (small(&left, &right), None),
         // what is left over of a small side is known to all tasks together only
         Full => (None, None),
     };
     Ok(match (small_left, small_right) {
-        (_, Some(bytes)) => Arc::new(Probed::new(rule, left, (right, bytes))),
-        (Some(bytes), None) => Arc::new(Probed::new(rule.mirrored(), right, (left, bytes))),
-        (None, None) => Arc::new(Joined::new(rule, left, right)),
+        (_, Some(bytes)) => {
+            let all = left.small_bytes + bytes;
+            (Arc::new(Probed::new(rule, left, (right, bytes))), all)
+        }
+        (Some(bytes), None) => {
+            let all = right.small_bytes + bytes;
+            (
+                Arc::new(Probed::new(rule.mirrored(), right, (left, bytes))),
+                all,
+            )
+        }
+        (None, None) => (Arc::new(Joined::new(rule, left, right)), 0),
     })
 }
 

@@ -281,14 +281,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_page_header_says_its_sizes() {
-        // type 2 (dictionary), 600 MiB, 20 kB, and a struct that is passed over
+    fn a_page_header_says_its_sizes_and_values() {
+        // type 2 (dictionary), 600 MiB, 20 kB, and a struct that says how many values there are
         let header = [
             0x15, 0x04, 0x15, 0x80, 0x80, 0x80, 0xd8, 0x04, 0x15, 0xc0, 0xb8, 0x02, 0x4c, 0x15,
             0x02, 0x15, 0x00, 0x00, 0x00,
         ];
         let known = PageHeader {
             is_dictionary: true,
+            dictionary_values: Some(1),
             uncompressed_bytes: 600 << 20,
             compressed_bytes: 20_000,
             len: header.len(),
