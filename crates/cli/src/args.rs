@@ -167,6 +167,18 @@ pub(crate) struct Convert {
     /// Rows: a SQL condition over the source's columns, for example "type = 'PushEvent'"
     #[arg(long = "where", value_name = "CONDITION")]
     pub(crate) condition: Option<String>,
+    /// Each row with this probability, the same rows in every run
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    pub(crate) sample: Option<f64>,
+    /// Every different row of the result once
+    #[arg(long)]
+    pub(crate) distinct: bool,
+    /// Order: a SQL list of the result's columns, for example "day, total DESC"
+    #[arg(long, value_name = "LIST")]
+    pub(crate) sort_by: Option<String>,
+    /// The first N rows of the result
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
     #[command(flatten)]
     pub(crate) writing: Writing,
     /// What happens to a record that cannot be read
@@ -335,6 +347,13 @@ pub(crate) struct Generate {
 
 fn bytes(text: &str) -> Result<u64, String> {
     flagstone::parse_bytes(text).map_err(|error| error.to_string())
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(fraction) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
+        _ => Err("a number from 0 to 1 is needed, for example 0.01".into()),
+    }
 }
 
 fn named(text: &str) -> Result<(String, String), String> {

@@ -22,6 +22,8 @@ mod output;
 mod pattern;
 #[path = "program/quarantined.rs"]
 mod quarantined;
+#[path = "program/queries.rs"]
+mod queries;
 #[path = "program/reports.rs"]
 mod reports;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

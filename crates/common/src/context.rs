@@ -102,6 +102,7 @@ pub struct TaskContext<'a> {
 
 impl<'a> TaskContext<'a> {
     /// For executors: a context over their host. `key` prints the task's key when asked.
+    #[inline]
     pub fn new(host: &'a dyn TaskHost, key: &'a (dyn Fn() -> String + Sync)) -> Self {
         TaskContext { host, key }
     }
@@ -125,6 +126,7 @@ impl<'a> TaskContext<'a> {
     }
 
     /// Whether the task should stop. Long loops ask this every few thousand items.
+    #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.host.is_cancelled()
     }
@@ -133,6 +135,7 @@ impl<'a> TaskContext<'a> {
     ///
     /// # Errors
     /// Of kind `Cancelled`, when the task should stop.
+    #[inline]
     pub fn check_cancelled(&self) -> Result<()> {
         if self.is_cancelled() {
             Err(Error::cancelled())

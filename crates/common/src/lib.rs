@@ -53,4 +53,4 @@ pub use quality::{KEYS_MAX, KeySeen, Qualities, Quality, ValueType};
 pub use reserve::{Reserve, with_reserves};
 pub use spool::Spool;
 pub use token::{Token, TokenHasher};
-pub use unwind::{catch, drop_quietly};
+pub use unwind::{catch, drop_each_quietly, drop_quietly};

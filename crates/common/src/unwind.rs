@@ -30,6 +30,13 @@ pub fn drop_quietly<T>(value: T) {
     }
 }
 
+/// Drops values of the user's one by one; a panic of one's `Drop` keeps none of the others.
+pub fn drop_each_quietly<T>(mut values: impl Iterator<Item = T>) {
+    while let Err(payload) = catch_unwind(AssertUnwindSafe(|| values.by_ref().for_each(drop))) {
+        std::mem::forget(payload);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +48,15 @@ mod tests {
         fn drop(&mut self) {
             std::panic::panic_any(Again);
         }
+    }
+
+    #[test]
+    fn values_whose_drops_panic_do_not_keep_the_others() {
+        let value = std::sync::Arc::new(());
+        let values = [None, Some(Again), None, Some(Again), None];
+        let values = values.map(|again| (again, std::sync::Arc::clone(&value)));
+        drop_each_quietly(values.into_iter());
+        assert_eq!(std::sync::Arc::strong_count(&value), 1);
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub use inspect::{
     inspect_parquet_with,
 };
 pub use partition::Partition;
-pub use plan::sql::{check_condition, check_select_list};
+pub use plan::sql::{check_condition, check_select_list, check_sort_keys};
 pub use plan::unique::Keep;
 pub use schema::type_name::column_type;
 pub use sink::parquet::{ParquetCompression, ParquetOptions};

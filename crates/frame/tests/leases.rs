@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flagstone_frame::{
-    CsvOptions, DataFrame, JsonOptions, ParquetOptions, col, count_all, first, last, list, mean,
-    median, min, n_unique, sum, var,
+    CsvOptions, DataFrame, Join, JoinType, JsonOptions, ParquetOptions, col, count_all, first,
+    last, list, lit, mean, median, min, n_unique, sum, var,
 };
 use flagstone_scheduler::Session;
 
@@ -141,6 +141,17 @@ fn groups(path: &Path) -> Vec<(&'static str, DataFrame)> {
     ]
 }
 
+/// Keys of which some come often, and texts of different lengths.
+fn keyed(path: &Path, rows: usize) {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    writeln!(out, "key,n,text").unwrap();
+    for row in 0..rows {
+        let key = if row % 10 == 3 { 7 } else { row * 7919 % 5000 };
+        let text = "text ".repeat(row % 97);
+        writeln!(out, "{key},{row},{text}").unwrap();
+    }
+}
+
 #[test]
 fn the_heap_stays_below_what_the_ledger_granted() {
     let dir = tempfile::tempdir().unwrap();
@@ -149,17 +160,29 @@ fn the_heap_stays_below_what_the_ledger_granted() {
     strange(&dir.path().join("strange.json"));
     wider(&dir.path().join("numbers.csv"), false);
     wider(&dir.path().join("texts.csv"), true);
+    keyed(&dir.path().join("left.csv"), 20_000);
+    keyed(&dir.path().join("right.csv"), 8_000);
+    keyed(&dir.path().join("small.csv"), 400);
+    let read = |name: &str| DataFrame::read_csv([dir.path().join(name)], CsvOptions::csv());
     for name in [
         "wide.csv",
         "skewed.csv",
         "strange.json",
         "numbers.csv",
         "texts.csv",
+        "left and right",
+        "left and small",
     ] {
-        let path = dir.path().join(name);
-        let frame = match name.ends_with(".json") {
-            true => DataFrame::read_json([path], JsonOptions::default()),
-            false => DataFrame::read_csv([path], CsvOptions::csv()),
+        let frame = match name {
+            "strange.json" => DataFrame::read_json([dir.path().join(name)], JsonOptions::default()),
+            "left and right" => {
+                let less = (col("left.n") % lit(50)).eq(col("right.n") % lit(50));
+                let less = less.and(col("left.n").lt(col("right.n")));
+                let join = Join::new(JoinType::Full).on("key", "key").filter(less);
+                read("left.csv").join_with(&read("right.csv"), join)
+            }
+            "left and small" => read("left.csv").join(&read("small.csv"), ["key"], JoinType::Left),
+            name => read(name),
         };
         // the schema is looked at before, so that what the optimiser takes is no part of it
         frame.check().unwrap();

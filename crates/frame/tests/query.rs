@@ -42,6 +42,44 @@ fn a_query_reads_frames_and_files_by_name() {
     );
     let text = "SELECT DISTINCT Who FROM sales ORDER BY Who LIMIT 1 OFFSET 1";
     assert_eq!(rows(text, &tables), ["| bob |"]);
+    // two columns of one name, and no table at all
+    let text = "SELECT a.n, b.n FROM sales AS a JOIN sales AS b ON a.n = b.n WHERE a.n = 3";
+    let frame = DataFrame::sql(text, tables);
+    assert_eq!(frame.schema().unwrap().field(1).name(), "n_2");
+    assert_eq!(rows(text, &tables), ["| 3 | 3 |"]);
+    assert_eq!(rows("SELECT 1 + 1 AS two, 'x' AS x", &[]), ["| 2 | x |"]);
+    let text = "SELECT k, n FROM (VALUES (1, 'one'), (3, 'three'), (4, NULL)) AS v(k, name) \
+                LEFT JOIN sales ON n = k ORDER BY k";
+    assert_eq!(rows(text, &tables), ["| 1 | 1 |", "| 3 | 3 |", "| 4 | |"]);
+    let text = "SELECT Who FROM sales WHERE n > (SELECT avg(n) FROM sales) \
+                AND Who IN (SELECT Who FROM sales WHERE n = 1)";
+    assert_eq!(rows(text, &tables), ["| ann |"]);
+    let text = "SELECT count(*) AS c FROM sales WHERE n IS DISTINCT FROM 2 AND n > 1 OR Who IS NOT DISTINCT FROM 'bob'";
+    assert_eq!(rows(text, &tables), ["| 2 |"]);
+    // a null in a list makes what it does not hold unknown, not false
+    for (condition, count) in [
+        ("NOT (n IN (1, 2, NULL) AND n NOT IN (1, 2))", 2),
+        ("n IN (1, NULL)", 1),
+        ("n NOT IN (1, NULL)", 0),
+        ("NOT (n IN (NULL))", 0),
+        ("(n IN (1, NULL)) IS NULL", 2),
+        ("n IN (1, NULL) OR n IN (3, NULL)", 2),
+    ] {
+        let text = format!("SELECT count(*) AS c FROM sales WHERE {condition}");
+        assert_eq!(
+            rows(&text, &tables),
+            [format!("| {count} |")],
+            "{condition}"
+        );
+        assert_eq!(
+            sales
+                .filter_sql(condition)
+                .count_with(&SerialExecutor)
+                .unwrap(),
+            count
+        );
+    }
+    assert_eq!(rows("SELECT 2 + coalesce(2, 0) AS c", &[]), ["| 4 |"]);
     // decimals are what they say
     let text = "SELECT count(*) AS c FROM sales WHERE 0.07 = 0.06 + 0.01";
     assert_eq!(rows(text, &tables), ["| 3 |"]);
@@ -69,4 +107,39 @@ fn what_a_query_cannot_say_is_told() {
     let missing = DataFrame::sql("SELECT * FROM 'no/such.parquet'", tables).check();
     let missing = missing.unwrap_err().to_string();
     assert!(missing.contains("no/such.parquet"), "{missing}");
+}
+
+#[test]
+fn joins_of_several_tables_give_the_same_rows_in_any_order_of_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = |count: usize, modulo: usize| {
+        let rows = (0..count).map(|i| format!("{},{}\n", i, i % modulo));
+        rows.collect::<String>()
+    };
+    let big = read(
+        dir.path(),
+        "big.csv",
+        &format!("id,k\n{}", numbers(5_000, 40)),
+    );
+    let mid = read(dir.path(), "mid.csv", &format!("k,g\n{}", numbers(40, 7)));
+    let tiny = read(dir.path(), "tiny.csv", &format!("g,x\n{}", numbers(7, 3)));
+    let tables = [("big", &big), ("mid", &mid), ("tiny", &tiny)];
+    let on = "big.k = mid.k AND mid.g = tiny.g AND tiny.x = 1 \
+              AND big.id IN (SELECT id FROM big WHERE id % 2 = 0)";
+    let count = |from: &str| {
+        let text =
+            format!("SELECT count(*) AS c, sum(id) AS s, min(x) AS x FROM {from} WHERE {on}");
+        rows(&text, &tables)
+    };
+    let expected = (0..5_000u64).filter(|id| id % 40 % 7 % 3 == 1 && id % 2 == 0);
+    let (ids, sum) = expected.fold((0, 0), |(ids, sum), id| (ids + 1, sum + id));
+    let expected = [format!("| {ids} | {sum} | 1 |")];
+    for from in [
+        "big, mid, tiny",
+        "tiny, mid, big",
+        "mid, tiny, big",
+        "big, tiny, mid",
+    ] {
+        assert_eq!(count(from), expected, "{from}");
+    }
 }

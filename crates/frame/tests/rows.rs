@@ -368,3 +368,154 @@ fn every_type_survives_a_sort() {
     assert_eq!(common::rows(&sorted), common::rows(&expected));
     assert_eq!(sorted.schema(), batch.schema());
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_last_rows_and_a_sample_are_those_of_vectors(
+        partitions in proptest::collection::vec(proptest::collection::vec(row(), 0..40), 0..9),
+        last in 0usize..100,
+        seed in any::<u64>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let rows = partitions.concat();
+        let frame = frame(&partitions);
+        let tail = expected(&rows[rows.len() - last.min(rows.len())..]);
+        let drawn = lines(&frame.sample(0.4, seed).compute_with(&SerialExecutor).unwrap());
+        // a sample is some of the rows, in their order
+        let mut left = expected(&rows).into_iter();
+        prop_assert!(drawn.iter().all(|row| left.any(|other| other == *row)));
+        for (name, executor) in executors(dir.path()) {
+            let got = frame.tail(last).compute_with(&*executor).unwrap();
+            prop_assert_eq!(lines(&got), tail.clone(), "{}", name);
+            let got = frame.sample(0.4, seed).compute_with(&*executor).unwrap();
+            prop_assert_eq!(lines(&got), drawn.clone(), "{}", name);
+        }
+    }
+}
+
+#[test]
+fn a_sample_has_about_as_many_rows_as_was_asked_for() {
+    let rows: Vec<Row> = (0..20_000).map(|i| (Some(i), None, None)).collect();
+    let frame = frame(&[rows[..9000].to_vec(), rows[9000..].to_vec()]);
+    for (fraction, low, high) in [
+        (0.1, 1800, 2200),
+        (0.5, 9700, 10_300),
+        (2.0, 20_000, 20_000),
+    ] {
+        let count = frame
+            .sample(fraction, 3)
+            .count_with(&SerialExecutor)
+            .unwrap();
+        assert!((low..=high).contains(&count), "{fraction}: {count}");
+    }
+    let one = frame.sample(0.1, 3).compute_with(&SerialExecutor).unwrap();
+    let other = frame.sample(0.1, 4).compute_with(&SerialExecutor).unwrap();
+    assert_ne!(lines(&one), lines(&other));
+}
+
+#[test]
+fn lists_become_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "{\"id\":1,\"a\":[1,2],\"b\":[\"x\"],\"o\":{\"p\":1,\"q\":\"u\"}}\n\
+                {\"id\":2,\"a\":[],\"b\":[],\"o\":null}\n\
+                {\"id\":3,\"a\":null,\"b\":null,\"o\":{\"p\":2,\"q\":null}}\n\
+                {\"id\":4,\"a\":[7],\"b\":[\"y\",\"z\"],\"o\":{\"p\":3,\"q\":\"w\"}}\n";
+    common::write(dir.path(), "a.json", text);
+    let frame = DataFrame::read_json(dir.path().join("a.json"), JsonOptions::default());
+    let rows = |frame: DataFrame| common::rows(&frame.compute_with(&SerialExecutor).unwrap());
+    let one = frame.select(["id", "a"]).explode(["a"]);
+    assert_eq!(
+        rows(one),
+        ["| 1 | 1 |", "| 1 | 2 |", "| 2 | |", "| 3 | |", "| 4 | 7 |"]
+    );
+    let both = frame.select(["a", "id", "b"]).explode(["a", "b"]);
+    assert_eq!(
+        rows(both),
+        [
+            "| 1 | 1 | x |",
+            "| 2 | 1 | |",
+            "| | 2 | |",
+            "| | 3 | |",
+            "| 7 | 4 | y |",
+            "| | 4 | z |"
+        ]
+    );
+    let members = frame.select(["id", "o"]).explode(["o"]);
+    assert_eq!(
+        rows(members),
+        ["| 1 | 1 | u |", "| 2 | | |", "| 3 | 2 | |", "| 4 | 3 | w |"]
+    );
+    let tables = [("t", &frame)];
+    let sql = DataFrame::sql("SELECT id, unnest(a) AS v FROM t WHERE id <> 2", tables);
+    assert_eq!(rows(sql), ["| 1 | 1 |", "| 1 | 2 |", "| 4 | 7 |"]);
+    assert!(frame.explode(["id"]).check().is_err());
+    // many values of few rows come in batches
+    let long = format!("{{\"id\":1,\"a\":[{}]}}\n", vec!["5"; 30_000].join(","));
+    common::write(dir.path(), "long.json", &long);
+    let long = DataFrame::read_json(dir.path().join("long.json"), JsonOptions::default());
+    assert_eq!(
+        long.explode(["a"])
+            .filter_sql("a = 5")
+            .count_with(&SerialExecutor)
+            .unwrap(),
+        30_000
+    );
+}
+
+#[test]
+fn a_function_of_batches_gives_what_it_declares() {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    let rows: Vec<Row> = (0..20_000).map(|i| (Some(i), None, None)).collect();
+    let frame = frame(&[rows]);
+    let schema = Arc::new(Schema::new(vec![Field::new("even", DataType::Int64, true)]));
+    let declared = schema.clone();
+    let even = frame.map_batches(schema.clone(), move |batch| {
+        let numbers = batch.column(0).as_primitive::<Int64Type>();
+        let even: Int64Array = numbers
+            .iter()
+            .filter(|n| n.is_some_and(|n| n % 2 == 0))
+            .collect();
+        RecordBatch::try_new(declared.clone(), vec![Arc::new(even)])
+            .map_err(flagstone_frame::Error::failed)
+    });
+    assert_eq!(even.count_with(&SerialExecutor).unwrap(), 10_000);
+    let sum = even
+        .groupby([(); 0].map(|()| ""))
+        .agg([sum(col("even")).alias("sum")]);
+    let sum = sum.compute_with(&SerialExecutor).unwrap();
+    assert_eq!(common::rows(&sum), ["| 99990000 |"]);
+    let wrong = frame.map_batches(schema.clone(), Ok);
+    let error = wrong.count_with(&SerialExecutor).unwrap_err();
+    assert!(
+        error.to_string().contains("(even Int64) were declared"),
+        "{error}"
+    );
+    let panics = frame.map_batches(schema, |_| panic!("no such luck"));
+    let error = panics.count_with(&SerialExecutor).unwrap_err();
+    assert!(error.to_string().contains("no such luck"), "{error}");
+}
+
+#[test]
+fn nulls_are_filled_or_left_out() {
+    let frame = frame(&[vec![
+        (Some(1), None, None),
+        (None, Some("a".into()), Some(2.0)),
+        (Some(3), Some("b".into()), None),
+    ]]);
+    let filled = frame.fill_null(["n"], lit(0)).fill_null(["t"], lit("-"));
+    let rows = common::rows(&filled.compute_with(&SerialExecutor).unwrap());
+    assert_eq!(rows, ["| 1 | - | |", "| 0 | a | 2.0 |", "| 3 | b | |"]);
+    assert_eq!(
+        frame
+            .drop_nulls(["n", "t"])
+            .count_with(&SerialExecutor)
+            .unwrap(),
+        1
+    );
+    let sorted = frame.sort_by_sql("n DESC NULLS FIRST, t");
+    let rows = common::rows(&sorted.compute_with(&SerialExecutor).unwrap());
+    assert_eq!(rows, ["| | a | 2.0 |", "| 3 | b | |", "| 1 | | |"]);
+}

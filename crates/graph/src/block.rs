@@ -49,6 +49,7 @@ impl Block {
     }
 
     /// The bytes this block holds.
+    #[inline]
     pub fn nbytes(&self) -> u64 {
         self.0.nbytes()
     }
@@ -87,6 +88,7 @@ impl Block {
     }
 
     /// Whether nobody else holds this block.
+    #[inline]
     pub fn is_last_holder(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
@@ -170,12 +172,35 @@ impl Block {
 /// The blocks that a task reads, in the order in which its layer named them.
 pub struct Inputs<'a> {
     blocks: &'a mut [Option<Block>],
+    owned: Owned,
+}
+
+/// Which inputs a task may take out for good.
+#[derive(Clone, Copy)]
+enum Owned {
+    All,
+    /// The one at this place, if there is any.
+    One(Option<usize>),
 }
 
 impl<'a> Inputs<'a> {
     /// Wraps the blocks of one task.
+    #[inline]
     pub fn new(blocks: &'a mut [Option<Block>]) -> Self {
-        Inputs { blocks }
+        Inputs {
+            blocks,
+            owned: Owned::All,
+        }
+    }
+
+    /// Wraps blocks that the executor keeps, all but the one at `donated`: what the task takes of
+    /// the others is shared, and they are there when the task has to run again.
+    #[inline]
+    pub fn lent(blocks: &'a mut [Option<Block>], donated: Option<usize>) -> Self {
+        Inputs {
+            blocks,
+            owned: Owned::One(donated),
+        }
     }
 
     /// How many there are.
@@ -223,16 +248,34 @@ impl<'a> Inputs<'a> {
     /// # Errors
     /// When it was taken before or does not exist.
     pub fn take(&mut self, i: usize) -> Result<Block> {
-        self.blocks
-            .get_mut(i)
-            .and_then(Option::take)
-            .ok_or_else(|| not_an_input(i, "a block that was not taken yet"))
+        let is_owned = match self.owned {
+            Owned::All => true,
+            Owned::One(owned) => owned == Some(i),
+        };
+        let block = self.blocks.get_mut(i);
+        let block = match is_owned {
+            true => block.and_then(Option::take),
+            false => block.and_then(|block| block.clone()),
+        };
+        block.ok_or_else(|| not_an_input(i, "a block that was not taken yet"))
     }
 
     /// Splits the inputs: the first `mid` here, the rest in the returned value.
     pub fn split_at(self, mid: usize) -> (Inputs<'a>, Inputs<'a>) {
         let (head, tail) = self.blocks.split_at_mut(mid);
-        (Inputs { blocks: head }, Inputs { blocks: tail })
+        let tail_owned = match self.owned {
+            Owned::All => Owned::All,
+            Owned::One(owned) => Owned::One(owned.and_then(|i| i.checked_sub(mid))),
+        };
+        let head = Inputs {
+            blocks: head,
+            owned: self.owned,
+        };
+        let tail = Inputs {
+            blocks: tail,
+            owned: tail_owned,
+        };
+        (head, tail)
     }
 }
 
@@ -266,6 +309,23 @@ mod tests {
         let block = block.take::<Value<u32>>().unwrap_err();
         drop(other);
         assert_eq!(block.take::<Value<u32>>().unwrap().value, 7);
+    }
+
+    #[test]
+    fn lent_blocks_stay_and_the_donated_one_goes() {
+        let mut blocks = [0u32, 1, 2, 3].map(|value| Some(Block::value(value)));
+        let (mut head, mut tail) = Inputs::lent(&mut blocks, Some(2)).split_at(1);
+        for (inputs, i, donated) in [(&mut head, 0, false), (&mut tail, 0, false)] {
+            let block = inputs.take(i).unwrap();
+            assert_eq!(block.take::<Value<u32>>().is_ok(), donated);
+        }
+        assert_eq!(tail.take(1).unwrap().take::<Value<u32>>().unwrap().value, 2);
+        assert!(tail.take(1).is_err());
+        assert!(tail.take(2).unwrap().take::<Value<u32>>().is_err());
+        assert_eq!(
+            blocks.map(|block| block.is_some()),
+            [true, true, false, true]
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub struct LayerId(pub(crate) u32);
 
 impl LayerId {
     /// The place as an index into dense arrays.
+    #[inline]
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -20,6 +21,7 @@ pub struct TaskId(pub u32);
 
 impl TaskId {
     /// The rank as an index into dense arrays.
+    #[inline]
     pub fn index(self) -> usize {
         self.0 as usize
     }

@@ -53,6 +53,7 @@ pub struct Program {
 
 impl Program {
     /// How many tasks there are.
+    #[inline]
     pub fn task_count(&self) -> usize {
         self.dense.len()
     }
@@ -73,18 +74,21 @@ impl Program {
     }
 
     /// What a task reads, in the order of its inputs.
+    #[inline]
     pub fn dependencies(&self, task: TaskId) -> &[TaskId] {
         let i = task.index();
         &self.deps[self.dep_offsets[i] as usize..self.dep_offsets[i + 1] as usize]
     }
 
     /// The tasks that read a task's block, by ascending rank: its future uses.
+    #[inline]
     pub fn dependents(&self, task: TaskId) -> &[TaskId] {
         let i = task.index();
         &self.dependents[self.dependent_offsets[i] as usize..self.dependent_offsets[i + 1] as usize]
     }
 
     /// How often a task's block is used: once per reading edge and once per request as an output.
+    #[inline]
     pub fn use_count(&self, task: TaskId) -> u32 {
         let outputs = match self.is_output(task) {
             false => 0,
@@ -100,11 +104,13 @@ impl Program {
     }
 
     /// Whether a task's block was asked for.
+    #[inline]
     pub fn is_output(&self, task: TaskId) -> bool {
         self.output_bits[task.index() / 64] >> (task.0 % 64) & 1 == 1
     }
 
     /// The task's layer (index among this program's layers) and its index there.
+    #[inline]
     pub fn place(&self, task: TaskId) -> (usize, u32) {
         let dense = self.dense[task.index()];
         let layer = if self.bases.len() == 1 {
@@ -126,6 +132,7 @@ impl Program {
     }
 
     /// How many of a layer's tasks were kept.
+    #[inline]
     pub fn layer(&self, layer: usize) -> &Arc<dyn crate::Layer> {
         &self.nodes[layer].layer
     }

@@ -75,10 +75,13 @@ impl Sequence {
         self.peak_bytes = self.peak_bytes.max(self.live_bytes.saturating_add(own));
         self.live_bytes = self.live_bytes.saturating_add(output);
         let mut held = own;
-        for &dep in tasks.kept.deps(task) {
-            if self.renumbers {
-                self.deps.push(TaskId(self.ranks[dep as usize]));
-            }
+        let deps = tasks.kept.deps(task);
+        if self.renumbers {
+            let rank = |&dep: &u32| TaskId(self.ranks[dep as usize]);
+            self.deps.extend(deps.iter().map(rank));
+            self.dep_offsets.push(self.deps.len() as u32);
+        }
+        for &dep in deps {
             let bytes = footprints.output(dep);
             held = held.saturating_add(bytes);
             let uses = &mut self.uses[dep as usize];
@@ -86,9 +89,6 @@ impl Sequence {
             if *uses == 0 {
                 self.live_bytes = self.live_bytes.saturating_sub(bytes);
             }
-        }
-        if self.renumbers {
-            self.dep_offsets.push(self.deps.len() as u32);
         }
         self.largest_bytes = self.largest_bytes.max(held);
         if self.uses[task as usize] == 0 {

@@ -206,13 +206,12 @@ pub(crate) fn certify(
             .assumptions
             .extend(assumption.filter(|text| !certificate.assumptions.contains(text)));
     }
-    let mut uses: Vec<u32> = program
-        .tasks()
-        .map(|task| program.use_count(task))
-        .collect();
     // declared sizes by rank, so that a layer is asked once per task
     let mut sizes: Vec<Size> = Vec::with_capacity(program.task_count());
     let mut unspillable = 0u64;
+    // inputs of a task that has many, and those that are not used after it
+    let mut seen = hashbrown::HashSet::new();
+    let mut ended: Vec<TaskId> = Vec::new();
     // nothing can overflow when everything fits at once
     let mut heap = (program.sequential_peak_bytes() > data).then(|| Heap::new(program, data));
     for task in program.tasks() {
@@ -229,7 +228,7 @@ pub(crate) fn certify(
         certificate.written_bytes += io.written;
         let deps = program.dependencies(task);
         let mut held = footprint.own_bytes().saturating_add(unspillable);
-        let mut seen = hashbrown::HashSet::new();
+        seen.clear();
         for (i, dep) in deps.iter().enumerate() {
             let again = match deps.len() < 64 {
                 true => deps[..i].contains(dep),
@@ -242,9 +241,17 @@ pub(crate) fn certify(
             // what cannot be spilled is counted already
             if input.is_spillable() {
                 held = held.saturating_add(input.bytes());
+            } else if ends_with(program, *dep, task) {
+                unspillable = unspillable.saturating_sub(input.bytes());
             }
-            if footprint.reuse == Some(i as u16) && uses[dep.index()] == 1 {
+            if footprint.reuse == Some(i as u16)
+                && ends_with(program, *dep, task)
+                && deps.iter().filter(|&other| other == dep).count() == 1
+            {
                 held = held.saturating_sub(input.bytes().min(footprint.own_bytes()));
+            }
+            if heap.is_some() && ends_with(program, *dep, task) {
+                ended.push(*dep);
             }
         }
         certificate.needed.push(task.0, held);
@@ -253,20 +260,9 @@ pub(crate) fn certify(
         }
         if let Some(heap) = &mut heap {
             heap.run(task, footprint.own_bytes(), footprint.output_bytes);
+            ended.drain(..).for_each(|input| heap.release(input));
         }
-        for dep in deps {
-            uses[dep.index()] -= 1;
-            if uses[dep.index()] == 0 {
-                let input = sizes[dep.index()];
-                if !input.is_spillable() {
-                    unspillable = unspillable.saturating_sub(input.bytes());
-                }
-                if let Some(heap) = &mut heap {
-                    heap.release(*dep);
-                }
-            }
-        }
-        if !footprint.spillable && uses[task.index()] > 0 {
+        if !footprint.spillable && program.use_count(task) > 0 {
             unspillable = unspillable.saturating_add(footprint.output_bytes);
         }
     }
@@ -277,6 +273,11 @@ pub(crate) fn certify(
         (certificate.spill_bytes, certificate.reload_bytes) = (heap.spilled, heap.reloaded);
     }
     certificate
+}
+
+/// Whether a task is the last to use a block that it reads.
+fn ends_with(program: &Program, block: TaskId, task: TaskId) -> bool {
+    program.dependents(block).last() == Some(&task) && !program.is_output(block)
 }
 
 /// The smallest budget that leaves what is needed beside what the session takes of it, in whole mebibytes

@@ -111,17 +111,22 @@ impl Shared {
             let Some(block) = block.take() else {
                 continue;
             };
-            let times = places.of(rank, |output, index| {
-                if result.is_ok() {
-                    result = sink(output, index, block.clone());
+            let mut block = Some(block);
+            let times = places.of(rank, |output, index, is_last| {
+                let block = match is_last {
+                    true => block.take(),
+                    false => block.clone(),
+                };
+                if result.is_ok()
+                    && let Some(block) = block
+                {
+                    result = sink(output, index, block);
                 }
             });
             delivered.push((rank, times));
         }
         let mut core = self.core.lock();
-        for (rank, times) in delivered {
-            core.delivered(&self.ledger, id, rank, times);
-        }
+        core.delivered(&self.ledger, id, &delivered);
         let garbage = std::mem::take(&mut core.garbage);
         let waiting = core.idle > 0;
         drop(core);
@@ -248,7 +253,11 @@ impl<'a> Places<'a> {
     }
 
     /// The output and the index in it of a request.
+    #[inline]
     fn place(&self, request: u32) -> (usize, u32) {
+        if self.outputs.len() == 1 {
+            return (0, request);
+        }
         let output = self.starts.partition_point(|&start| start <= request) - 1;
         (output, request - self.starts[output])
     }
@@ -265,8 +274,9 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Calls `each` with every output and index that asked for `rank`; returns how many there are.
-    fn of(&mut self, rank: u32, mut each: impl FnMut(usize, u32)) -> usize {
+    /// Calls `each` with every output and index that asked for `rank`, and whether it is the last;
+    /// returns how many there are.
+    fn of(&mut self, rank: u32, mut each: impl FnMut(usize, u32, bool)) -> usize {
         let rank_at = |position: usize| self.task(self.request(position)).0;
         let count = self.len();
         let mut first = self.next;
@@ -284,10 +294,12 @@ impl<'a> Places<'a> {
             first = low;
         }
         let mut position = first;
-        while position < count && rank_at(position) == rank {
+        let mut is_there = position < count && rank_at(position) == rank;
+        while is_there {
             let (output, index) = self.place(self.request(position));
-            each(output, index);
             position += 1;
+            is_there = position < count && rank_at(position) == rank;
+            each(output, index, !is_there);
         }
         self.next = position;
         position - first
@@ -308,8 +320,12 @@ mod tests {
         ] {
             let mut places = Places::new(&outputs);
             for rank in [3, 0, 7, 2, 5, 1, 4, 3, 2, 9] {
-                let mut found = Vec::new();
-                let times = places.of(rank, |output, index| found.push((output, index)));
+                let (mut found, mut ended) = (Vec::new(), 0);
+                let times = places.of(rank, |output, index, is_last| {
+                    found.push((output, index));
+                    ended += usize::from(is_last);
+                });
+                assert_eq!(ended, times.min(1), "rank {rank} ends once");
                 let mut expected = Vec::new();
                 for (output, tasks) in outputs.iter().enumerate() {
                     for (index, task) in tasks.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use flagstone::{
     BadRecords, DataFrame, ErrorKind, InputFormat, Pattern, TextOptions, check_condition,
-    check_select_list, list_files, read_pattern_with,
+    check_select_list, check_sort_keys, list_files, read_pattern_with,
 };
 
 use crate::args::{Convert, OnBadRecord};
@@ -13,6 +13,9 @@ use crate::commands::summary::{self, Present};
 use crate::commands::{reading, writing};
 use crate::reports::Files;
 use crate::run::{Failure, explained, explaining, with_session};
+
+/// What `--sample` draws by: the same rows in every run.
+const SAMPLE_SEED: u64 = 7;
 
 pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
     let output = writing::output(&args.output, &args.writing, args.format)?;
@@ -26,9 +29,7 @@ pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
     };
     with_session(&args.common, &files, |session| {
         let before = Present::at(&args.output.to);
-        let written = frames
-            .selected
-            .write_with(session, &args.output.to, &output);
+        let written = frames.result.write_with(session, &args.output.to, &output);
         let report = written.map_err(|error| frames.blame(args, error))?;
         summary::say_all(&args.output.to, session, &report, before);
         kept.say(&report);
@@ -49,9 +50,9 @@ pub(crate) fn explain(args: &Convert) -> Result<(), Failure> {
     let session = explaining(&args.common, Some(&args.output))?;
     let blame = |error| frames.blame(args, error);
     let explanation = session
-        .explain_write(&frames.selected, &args.output.to, &output)
+        .explain_write(&frames.result, &args.output.to, &output)
         .map_err(blame)?;
-    let plan = frames.selected.explain_write_with(&session, &output);
+    let plan = frames.result.explain_write_with(&session, &output);
     frames.warn(args)?;
     let mut plan = format!("{}\n", plan.map_err(blame)?);
     if output.is_file_path(&args.output.to) {
@@ -70,6 +71,8 @@ struct Frames {
     filtered: DataFrame,
     /// What --select makes of them.
     selected: DataFrame,
+    /// What is written.
+    result: DataFrame,
     /// The files are CSV or TSV.
     is_table: bool,
 }
@@ -78,6 +81,7 @@ impl Frames {
     fn new(args: &Convert) -> Result<Frames, Failure> {
         check_sql("--where", args.condition.as_deref(), check_condition)?;
         check_sql("--select", args.select.as_deref(), check_select_list)?;
+        check_sql("--sort-by", args.sort_by.as_deref(), check_sort_keys)?;
         let (source, is_table) = match &args.pattern {
             Some(expression) => (lines(args, expression)?, false),
             None => records(args)?,
@@ -86,14 +90,31 @@ impl Frames {
             Some(condition) => source.filter_sql(condition),
             None => source.clone(),
         };
-        let selected = match &args.select {
-            Some(list) => filtered.select_sql(list),
+        let sampled = match args.sample {
+            Some(fraction) => filtered.sample(fraction, SAMPLE_SEED),
             None => filtered.clone(),
+        };
+        let selected = match &args.select {
+            Some(list) => sampled.select_sql(list),
+            None => sampled,
+        };
+        let distinct = match args.distinct {
+            true => selected.distinct(),
+            false => selected.clone(),
+        };
+        let sorted = match &args.sort_by {
+            Some(keys) => distinct.sort_by_sql(keys),
+            None => distinct,
+        };
+        let result = match args.limit {
+            Some(rows) => sorted.head(rows),
+            None => sorted,
         };
         Ok(Frames {
             source,
             filtered,
             selected,
+            result,
             is_table,
         })
     }
@@ -108,6 +129,7 @@ impl Frames {
             _ if error.kind() != ErrorKind::Invalid || is_wrong(&self.source) => None,
             (Some(text), _) if is_wrong(&self.filtered) => Some(("--where", text)),
             (_, Some(text)) if is_wrong(&self.selected) => Some(("--select", text)),
+            _ if is_wrong(&self.result) => args.sort_by.as_ref().map(|text| ("--sort-by", text)),
             _ => None,
         };
         match flag {

@@ -29,7 +29,8 @@ pub struct Join {
 }
 
 impl Join {
-    /// A join without keys: every row with every row, where no condition is given.
+    /// A join without keys: every row with every row, where no condition is given. Such joins take as
+    /// long as there are pairs, but never more memory than there is.
     ///
     /// ```
     /// # use flagstone_graph::SerialExecutor;
@@ -40,6 +41,7 @@ impl Join {
     /// // a: 1, 2, 3; b: "xa", "xa", "y"
     /// let pairs = frame.join_with(&frame, Join::new(JoinType::Inner));
     /// assert_eq!(pairs.schema()?.field(2).name(), "a_right");
+    /// assert_eq!(pairs.count_with(&SerialExecutor)?, 9);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(join_type: JoinType) -> Self {
@@ -100,8 +102,15 @@ impl Join {
 impl DataFrame {
     /// Rows of this frame with those of another that have the same keys: columns that both have. The
     /// columns of this frame come first, keys once; columns of the other that this one has too end in
-    /// `_right`. A null key equals nothing. Of `JoinType::LeftSemi` and `LeftAnti` come the rows of this
-    /// frame that have, or have not, a partner.
+    /// `_right`. A null key equals nothing; zeros are equal whatever their sign, and so are all values
+    /// that are not a number. Of [`JoinType::LeftSemi`] and [`JoinType::LeftAnti`] come the rows of this
+    /// frame that have, or have not, a partner; of `RightSemi` and `RightAnti` those of the other.
+    ///
+    /// Both frames may be larger than memory, and so may the rows of one key. The rows come in the order
+    /// of a hash of their keys, which is the same in every run and for every budget; those of a key in
+    /// the order of this frame's rows, then of the other's. Where one of the frames is known to be small
+    /// before anything runs (8 MiB in memory: batches, or small files) it is kept in memory, and the rows
+    /// come in the order of the other one.
     ///
     /// ```
     /// # use flagstone_graph::SerialExecutor;
@@ -113,6 +122,10 @@ impl DataFrame {
     /// let counts = frame.groupby(["b"]).agg([count_all().alias("rows")]);
     /// let with_counts = frame.join(&counts, ["b"], JoinType::Inner);
     /// assert_eq!(with_counts.schema()?.field(2).name(), "rows");
+    /// assert_eq!(with_counts.compute_with(&SerialExecutor)?.num_rows(), 3);
+    /// let rare = counts.filter_sql("rows = 1");
+    /// let others = frame.join(&rare, ["b"], JoinType::LeftAnti);
+    /// assert_eq!(others.count_with(&SerialExecutor)?, 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
@@ -142,7 +155,10 @@ impl DataFrame {
     /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
     /// // a: 1, 2, 3; b: "xa", "xa", "y"
     /// let join = Join::new(JoinType::Inner).on("b", "b").filter(col("left.a").lt(col("right.a")));
-    /// assert_eq!(frame.join_with(&frame, join).schema()?.fields().len(), 3);
+    /// let pairs = frame.join_with(&frame, join);
+    /// assert_eq!(pairs.schema()?.fields().len(), 3);
+    /// // of the rows with "xa" the first with the second
+    /// assert_eq!(pairs.count_with(&SerialExecutor)?, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]

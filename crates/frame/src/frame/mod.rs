@@ -12,6 +12,7 @@ mod terminals;
 use std::sync::Arc;
 
 use datafusion_expr::Expr;
+use datafusion_functions::core::expr_fn::coalesce;
 
 use crate::plan::{Node, Operation};
 
@@ -103,6 +104,30 @@ impl DataFrame {
     #[track_caller]
     pub fn filter_sql(&self, condition: impl Into<String>) -> Self {
         Self::make(Operation::FilterSql(self.node.clone(), condition.into()))
+    }
+
+    /// All columns, with a value in the place of nulls in these: of the columns' type, or one that becomes it.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::lit;
+    /// # let dir = tempfile::tempdir()?;
+    /// std::fs::write(dir.path().join("a.csv"), "a,b\n1,\n,x\n2,y\n")?;
+    /// let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// assert_eq!(frame.fill_null(["a"], lit(0)).filter_sql("a = 0").count_with(&SerialExecutor)?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn fill_null(
+        &self,
+        columns: impl IntoIterator<Item = impl Into<String>>,
+        value: Expr,
+    ) -> Self {
+        columns.into_iter().fold(self.clone(), |frame, column| {
+            let name = column.into();
+            let filled = coalesce(vec![crate::expr::col(&name), value.clone()]);
+            frame.with_column(name, filled)
+        })
     }
 
     /// All columns, some of them with other names: `rename([("id", "user_id")])`.

@@ -1,4 +1,5 @@
-//! The first rows: as many partitions are read as are needed for them, and no more of each.
+//! The first rows, or the last: as many partitions are read as are needed for the first, and no more of
+//! each.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,22 +9,33 @@ use arrow::datatypes::SchemaRef;
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, Layer, Stop, ended};
 
+use super::native::Last;
 use super::operator::{Drain, Operator};
 use super::pipeline::Pipeline;
 use super::stored::{READING_BYTES, Store, stored};
 use crate::error::arrow_error;
 use crate::source::{Bound, PartitionSource, Scan};
 
-/// Some rows of a pipeline: from the row `skip` on, `fetch` of them or all.
+/// Some rows of a pipeline.
 pub(crate) struct Limited {
     input: Pipeline,
-    skip: usize,
-    fetch: Option<usize>,
+    rows: Wanted,
+}
+
+/// Which rows are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// From the row `skip` on, `fetch` of them or all.
+    First {
+        skip: u64,
+        fetch: Option<u64>,
+    },
+    Last(u64),
 }
 
 impl Limited {
-    pub(crate) fn new(input: Pipeline, skip: usize, fetch: Option<usize>) -> Self {
-        Limited { input, skip, fetch }
+    pub(crate) fn new(input: Pipeline, rows: Wanted) -> Self {
+        Limited { input, rows }
     }
 }
 
@@ -38,9 +50,16 @@ impl PartitionSource for Limited {
 
     fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
         let mut input = self.input.clone();
-        if let Some(fetch) = self.fetch {
-            let rows = self.skip.saturating_add(fetch) as u64;
-            input.operators.push(Arc::new(Head::new(rows)));
+        match self.rows {
+            Wanted::First { fetch: None, .. } => {}
+            Wanted::First {
+                skip,
+                fetch: Some(fetch),
+            } => {
+                let head = Head::new(skip.saturating_add(fetch));
+                input.operators.push(Arc::new(head));
+            }
+            Wanted::Last(rows) => input.operators.push(Arc::new(Last(rows))),
         }
         let schema = self.schema();
         let store = Arc::new(Store {
@@ -51,8 +70,7 @@ impl PartitionSource for Limited {
         let partitions = graph.layer(rows).task_count();
         let cut = Cut {
             partitions,
-            skip: self.skip as u64,
-            fetch: self.fetch.map(|fetch| fetch as u64),
+            rows: self.rows,
         };
         let inputs = vec![rows, graph.push(cut, &[rows])];
         let source = Arc::new(Cuts { schema, partitions });
@@ -158,11 +176,11 @@ impl Drain for Heading<'_> {
 /// Says which rows of each partition are wanted: from where on, and how many.
 struct Cut {
     partitions: u32,
-    skip: u64,
-    fetch: Option<u64>,
+    rows: Wanted,
 }
 
-type Wanted = Vec<(u64, u64)>;
+/// Of each partition where the rows begin that are wanted, and how many they are.
+type Parts = Vec<(u64, u64)>;
 
 impl Layer for Cut {
     fn name(&self) -> &str {
@@ -178,14 +196,18 @@ impl Layer for Cut {
     }
 
     fn footprint(&self, _: u32) -> Footprint {
-        Footprint::bounded(64 + 16 * u64::from(self.partitions)).resident()
+        Footprint::bounded(64 + 24 * u64::from(self.partitions)).resident()
     }
 
     fn run(&self, _: u32, inputs: Inputs<'_>, _: &TaskContext<'_>) -> Result<Block> {
-        let (mut skip, mut left) = (self.skip, self.fetch.unwrap_or(u64::MAX));
-        let mut wanted = Wanted::with_capacity(inputs.len());
-        for partition in 0..inputs.len() {
-            let rows = stored(&inputs, partition)?.rows();
+        let rows = (0..inputs.len()).map(|partition| Ok(stored(&inputs, partition)?.rows()));
+        let rows = rows.collect::<Result<Vec<u64>>>()?;
+        let (mut skip, mut left) = match self.rows {
+            Wanted::First { skip, fetch } => (skip, fetch.unwrap_or(u64::MAX)),
+            Wanted::Last(wanted) => (rows.iter().sum::<u64>().saturating_sub(wanted), wanted),
+        };
+        let mut wanted = Parts::with_capacity(rows.len());
+        for rows in rows {
             let start = skip.min(rows);
             skip -= start;
             let taken = (rows - start).min(left);
@@ -228,7 +250,7 @@ impl PartitionSource for Cuts {
         ctx: &TaskContext<'_>,
         each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Result<()> {
-        let wanted = inputs.value::<Wanted>(1)?.get(partition as usize);
+        let wanted = inputs.value::<Parts>(1)?.get(partition as usize);
         let &(mut skip, mut left) = wanted.ok_or_else(|| Error::bug("a partition is not cut"))?;
         if left == 0 {
             return Ok(());

@@ -35,7 +35,7 @@ pub(crate) trait Operator: Send + Sync {
 
     /// What a task needs for it beside the batches that are pushed.
     fn scratch_bytes(&self) -> u64 {
-        4 << 20
+        2 << 20
     }
 
     /// Whether rows of this partition are of no use any more, before one of them is read.

@@ -10,6 +10,9 @@ use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, IoBytes, Laye
 use super::operator::{Drain, Kept, Operator};
 use crate::source::{Bound, PartitionSource, Scan};
 
+/// What operators take at least: what they make of a batch, beside the batch.
+const OPERATORS_BYTES_MIN: u64 = 4 << 20;
+
 /// Rows of a source, and the operators that they pass. What has to see all rows before it gives one
 /// (a group, an order, a join) is a source itself, of which the pipelines below are a part.
 #[derive(Clone)]
@@ -91,7 +94,18 @@ impl Pipeline {
     /// What a partition needs at once, without what its end holds.
     pub(crate) fn scratch_bytes(&self, partition: u32) -> u64 {
         let operators = self.operators.iter().map(|op| op.scratch_bytes());
-        self.source.scratch_bytes(partition, &self.scan) + operators.sum::<u64>()
+        let operators = match operators.sum::<u64>() {
+            0 => 0,
+            some => some.max(OPERATORS_BYTES_MIN),
+        };
+        self.source.scratch_bytes(partition, &self.scan) + operators
+    }
+
+    /// What all rows take at most in memory, where that is known and nothing is computed.
+    pub(crate) fn rows_bytes_max(&self) -> Option<u64> {
+        let keeps = self.operators.iter().all(|op| op.kept().is_some());
+        let bytes = self.source.rows_bytes_max(&self.scan);
+        bytes.filter(|_| keeps)
     }
 
     /// Runs a partition into `drain`.

@@ -118,6 +118,11 @@ impl PartitionSource for United {
         part.map_or(0, |(input, own)| input.pipeline.scratch_bytes(own))
     }
 
+    fn rows_bytes_max(&self, _: &Scan) -> Option<u64> {
+        let inputs = self.inputs.iter();
+        inputs.map(|input| input.pipeline.rows_bytes_max()).sum()
+    }
+
     fn io_bytes(&self, partition: u32) -> IoBytes {
         let part = self.part(partition);
         part.map_or(IoBytes::default(), |(input, own)| {

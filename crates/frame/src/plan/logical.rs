@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchema, DataFusionError, JoinType, TableReference};
+use datafusion_common::{
+    Column, DFSchema, DataFusionError, JoinType, NullHandling, TableReference, UnnestOptions,
+};
 use datafusion_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr, TableProviderFilterPushDown,
     TableSource,
@@ -16,9 +18,10 @@ use datafusion_optimizer::{Analyzer, Optimizer};
 use flagstone_common::{Error, Result, format_count};
 
 use super::context::Context;
+use super::native::{Native, NativeNode};
 use super::opened::Opened;
 use super::physical::check_constants;
-use super::{Matched, Node, Operation, functions, sql};
+use super::{Matched, Node, Operation, functions, order, sql};
 use crate::error::plan_error;
 use crate::source::PartitionSource;
 
@@ -147,6 +150,28 @@ fn plan_of(
                 .sort(keys)
                 .and_then(LogicalPlanBuilder::build)
         }
+        (Operation::SortSql(_, text), Some(input)) => {
+            let keys = sql::sort_keys(text, input.schema()).map_err(|e| node.locate(e))?;
+            LogicalPlanBuilder::from(input)
+                .sort(keys)
+                .and_then(LogicalPlanBuilder::build)
+        }
+        (Operation::Native(_, native), Some(input)) => {
+            return NativeNode::plan(native.clone(), input).map_err(|error| node.locate(error));
+        }
+        (Operation::Explode(_, names), Some(input)) => {
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            check_names(&known, input.schema()).map_err(|error| node.locate(error))?;
+            let columns = names.iter().map(Column::from_name).collect();
+            let options = UnnestOptions {
+                // as pandas and Polars do: no row is lost
+                null_handling: NullHandling::PreserveAndExpandEmpty,
+                ..UnnestOptions::default()
+            };
+            LogicalPlanBuilder::from(input)
+                .unnest_columns_with_options(columns, options)
+                .and_then(LogicalPlanBuilder::build)
+        }
         (Operation::Distinct(_), Some(input)) => LogicalPlanBuilder::from(input)
             .distinct()
             .and_then(LogicalPlanBuilder::build),
@@ -188,7 +213,9 @@ fn plan_of(
 fn takes_all(node: &Node, input: usize) -> bool {
     use JoinType::{LeftAnti, LeftSemi, RightAnti, RightSemi};
     match &node.operation {
-        Operation::Select(..) | Operation::Group(..) => false,
+        Operation::Select(..) | Operation::Group(..) | Operation::Native(_, Native::Map(..)) => {
+            false
+        }
         Operation::SelectSql(_, list) => list.contains('*'),
         // what of a table is a result only the planner knows
         Operation::Sql(..) => false,
@@ -388,6 +415,7 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
         .execute_and_check(plan, &options, |_, _| {})
         .map_err(plan_error)?;
     check_constants(&plan)?;
+    let plan = super::nulls::apart(plan)?;
     let mut options = ConfigOptions::default();
     // a query of one value joins it: there is no other way to wait for it
     let flag = &mut options
@@ -395,9 +423,17 @@ pub(crate) fn optimise(plan: LogicalPlan) -> Result<LogicalPlan> {
         .enable_physical_uncorrelated_scalar_subquery;
     *flag = false;
     let context = Context::new(options).map_err(plan_error)?;
-    Optimizer::new()
-        .optimize(plan, &context, |_, _| {})
-        .map_err(plan_error)
+    let optimised = |plan| {
+        let optimizer = Optimizer::new();
+        let plan = optimizer.optimize(plan, &context, |_, _| {});
+        plan.map_err(plan_error)
+    };
+    let plan = optimised(plan)?;
+    match order::reordered(&plan)? {
+        // columns that the new order does not need are left out again
+        Some(plan) => optimised(plan),
+        None => Ok(plan),
+    }
 }
 
 /// The plan, with the mistake's source line when there is one.

@@ -3,25 +3,32 @@
 
 mod join;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Fields, Schema};
+use arrow::array::{Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use datafusion_common::{DFSchema, NullHandling};
 use datafusion_expr::logical_plan::{FetchType, SkipType, TableScan};
-use datafusion_expr::{Expr, LogicalPlan, SortExpr};
+use datafusion_expr::{Expr, LogicalPlan, SortExpr, logical_plan};
 use flagstone_common::{Error, Result};
 
 use super::aggregate;
 use super::logical::FrameTable;
+use super::native::{Native, NativeNode};
 use super::physical::physical;
 use super::wanted;
-use crate::error::plan_error;
-use crate::json::Wanted;
+use crate::error::{arrow_error, plan_error};
+use crate::json;
 use crate::ops::group::Grouped;
-use crate::ops::limit::Limited;
-use crate::ops::operator::{Filter, Operator, Project};
+use crate::ops::limit::{Limited, Wanted};
+use crate::ops::native::{MapBatches, Sample};
+use crate::ops::operator::{Filter, Operator, Project, evaluate};
 use crate::ops::pipeline::{Columns, Pipeline};
 use crate::ops::sort::{SortKey, Sorted};
 use crate::ops::union::United;
+use crate::ops::unnest::{Keeps, Unnest, Unnested};
 use crate::source::batches::BatchSource;
 use crate::source::{PartitionSource, Scan};
 
@@ -68,9 +75,17 @@ pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
 fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
     match plan {
         LogicalPlan::TableScan(scan) => table_scan(scan, strict),
-        LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
+        LogicalPlan::EmptyRelation(empty) => {
             let schema = Arc::new(empty.schema.as_arrow().clone());
-            let batches = Vec::new();
+            let batches = match empty.produce_one_row {
+                true => vec![one_row(&schema)?],
+                false => Vec::new(),
+            };
+            Ok(over(Arc::new(BatchSource { schema, batches })))
+        }
+        LogicalPlan::Values(values) => {
+            let schema = Arc::new(values.schema.as_arrow().clone());
+            let batches = vec![constants(values, &schema)?];
             Ok(over(Arc::new(BatchSource { schema, batches })))
         }
         LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict),
@@ -106,7 +121,11 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
                 return Err(not_lowered("a limit that is no number"));
             };
             let input = lower(&limit.input, strict)?;
-            Ok(over(Arc::new(Limited::new(input, skip, fetch))))
+            let rows = Wanted::First {
+                skip: skip as u64,
+                fetch: fetch.map(|fetch| fetch as u64),
+            };
+            Ok(over(Arc::new(Limited::new(input, rows))))
         }
         LogicalPlan::Sort(sort) => {
             let schema = sort.input.schema();
@@ -127,9 +146,113 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             Ok(over(Arc::new(United::new(inputs, schema))))
         }
-        LogicalPlan::Join(join) => Ok(over(Arc::new(join::join(join, strict)?))),
+        LogicalPlan::Join(join) => Ok(over(join::join(join, strict)?)),
+        LogicalPlan::Unnest(node) => {
+            let unnest = unnest(node)?;
+            let mut chain = pass(&node.input, strict)?;
+            chain.push(unnest);
+            Ok(chain)
+        }
+        LogicalPlan::Extension(extension) => {
+            let node = extension.node.as_any().downcast_ref::<NativeNode>();
+            let node = node.ok_or_else(|| not_lowered(extension.node.name()))?;
+            native(node, strict)
+        }
         other => Err(not_lowered(&other.display().to_string())),
     }
+}
+
+/// A row of nulls, mostly without columns: what a query without a table goes over.
+fn one_row(schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = schema.fields().iter();
+    let columns = columns.map(|field| new_null_array(field.data_type(), 1));
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options);
+    row.map_err(arrow_error)
+}
+
+/// The rows of `VALUES (1, 'a'), (2, 'b')`.
+fn constants(values: &logical_plan::Values, schema: &SchemaRef) -> Result<RecordBatch> {
+    let (none, empty) = (DFSchema::empty(), Arc::new(Schema::empty()));
+    let row = one_row(&empty)?;
+    let value = |expr: &Expr, field: &Arc<Field>| {
+        let value = evaluate(&physical(expr, &none)?, &row)?;
+        match value.data_type() == field.data_type() {
+            true => Ok(value),
+            false => cast(&value, field.data_type()).map_err(arrow_error),
+        }
+    };
+    let column = |(at, field): (usize, &Arc<Field>)| {
+        let cells = values.values.iter().map(|row| value(&row[at], field));
+        let cells = cells.collect::<Result<Vec<_>>>()?;
+        let cells: Vec<&dyn Array> = cells.iter().map(|cell| &**cell).collect();
+        concat(&cells).map_err(arrow_error)
+    };
+    let columns = schema.fields().iter().enumerate().map(column);
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    RecordBatch::try_new(schema.clone(), columns).map_err(arrow_error)
+}
+
+/// An operation of our own.
+fn native(node: &NativeNode, strict: bool) -> Result<Chain> {
+    match &node.native {
+        Native::Tail(rows) => {
+            let input = lower(&node.input, strict)?;
+            let rows = Wanted::Last(*rows as u64);
+            Ok(over(Arc::new(Limited::new(input, rows))))
+        }
+        Native::Sample { fraction, seed } => {
+            let mut chain = chain(&node.input, strict)?;
+            let (fraction, seed) = (*fraction, *seed);
+            chain.push(Sample { fraction, seed });
+            Ok(chain)
+        }
+        Native::Map(function, schema) => {
+            let mut chain = pass(&node.input, strict)?;
+            chain.push(MapBatches {
+                function: Arc::clone(function),
+                schema: Arc::clone(schema),
+            });
+            Ok(chain)
+        }
+    }
+}
+
+/// A chain whose rows all columns of are read by what follows.
+fn pass(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
+    Ok(Chain {
+        pipeline: lower(plan, strict)?,
+        at_scan: false,
+    })
+}
+
+/// What lists become rows of.
+fn unnest(node: &logical_plan::Unnest) -> Result<Unnest> {
+    let lists = &node.list_type_columns;
+    if let Some((_, list)) = lists.iter().find(|(_, list)| list.depth != 1) {
+        return Err(not_lowered(&format!("unnesting {list} at once")));
+    }
+    let mut members: HashMap<usize, usize> = HashMap::new();
+    let column = |&input: &usize| {
+        if lists.iter().any(|(list, _)| *list == input) {
+            return Unnested::Values(input);
+        }
+        if node.struct_type_columns.contains(&input) {
+            let next = members.entry(input).or_default();
+            *next += 1;
+            return Unnested::Member(input, *next - 1);
+        }
+        Unnested::Repeated(input)
+    };
+    Ok(Unnest {
+        columns: node.dependency_indices.iter().map(column).collect(),
+        schema: Arc::new(node.schema.as_arrow().clone()),
+        keeps_empty: match node.options.null_handling {
+            NullHandling::Drop => Keeps::Nothing,
+            NullHandling::Preserve => Keeps::Nulls,
+            NullHandling::PreserveAndExpandEmpty => Keeps::NullsAndEmpty,
+        },
+    })
 }
 
 /// A chain that starts anew, over an operator that is a source.
@@ -168,8 +291,8 @@ fn table_scan(scan: &TableScan, strict: bool) -> Result<Chain> {
     let all = || (0..source.schema().fields().len()).collect();
     let columns = scan.projection.clone().unwrap_or_else(all);
     let mut wanted = match table.is_open {
-        true => Wanted::All,
-        false => Wanted::Fields(Vec::new()),
+        true => json::Wanted::All,
+        false => json::Wanted::Fields(Vec::new()),
     };
     scan.filters
         .iter()
@@ -196,7 +319,7 @@ fn table_scan(scan: &TableScan, strict: bool) -> Result<Chain> {
 fn want_columns(pipeline: &mut Pipeline) {
     let (schema, scan) = (pipeline.source.schema(), &mut pipeline.scan);
     if scan.columns.len() == schema.fields().len() {
-        scan.wanted = Wanted::All;
+        scan.wanted = json::Wanted::All;
         return;
     }
     for &column in &scan.columns {

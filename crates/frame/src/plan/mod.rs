@@ -17,9 +17,13 @@ mod literals;
 pub(crate) mod logical;
 pub(crate) mod lower;
 pub(crate) mod mode;
+pub(crate) mod native;
+mod nulls;
 pub(crate) mod opened;
+mod order;
 pub(crate) mod physical;
 pub(crate) mod query;
+mod sizes;
 pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod star;
@@ -34,6 +38,7 @@ use datafusion_common::JoinType;
 use datafusion_expr::{Expr, SortExpr};
 use flagstone_common::Error;
 
+use self::native::Native;
 use crate::source::open::FrameSource;
 
 /// One operation of a frame and what it works on.
@@ -64,6 +69,12 @@ pub(crate) enum Operation {
     /// One row for each different value of these columns.
     Unique(Arc<Node>, Vec<String>, unique::Keep),
     Join([Arc<Node>; 2], JoinPlan),
+    /// What DataFusion does not know.
+    Native(Arc<Node>, Native),
+    /// One row for each value of these columns' lists, side by side.
+    Explode(Arc<Node>, Vec<String>),
+    /// A list of keys to sort by, in SQL.
+    SortSql(Arc<Node>, String),
     /// A query over tables with these names.
     Sql(Vec<Arc<Node>>, Query),
 }
@@ -108,8 +119,11 @@ impl Node {
             | Operation::Rename(input, _)
             | Operation::Drop(input, _)
             | Operation::Sort(input, _)
-            | Operation::Distinct(input)
-            | Operation::Unique(input, ..) => std::slice::from_ref(input),
+            | Operation::Native(input, _)
+            | Operation::Explode(input, _)
+            | Operation::SortSql(input, _)
+            | Operation::Unique(input, ..)
+            | Operation::Distinct(input) => std::slice::from_ref(input),
             Operation::Union(inputs, _) => inputs,
             Operation::Join(inputs, _) => inputs,
             Operation::Sql(inputs, _) => inputs,
@@ -128,6 +142,9 @@ impl Node {
             | Operation::Drop(..)
             | Operation::Distinct(_)
             | Operation::Unique(..)
+            | Operation::Native(..)
+            | Operation::Explode(..)
+            | Operation::SortSql(..)
             | Operation::Sql(..) => Vec::new(),
             Operation::Filter(_, expr) | Operation::WithColumn(_, _, expr) => vec![expr],
             Operation::Select(_, exprs) => exprs.iter().collect(),

@@ -100,7 +100,10 @@ pub(crate) fn check_constants(plan: &LogicalPlan) -> Result<()> {
     let walked = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|part| {
-                if !is_computed(part) || !part.column_refs().is_empty() {
+                // some functions can be evaluated only when the optimiser has seen them
+                let is_call = |part: &Expr| Ok(matches!(part, Expr::ScalarFunction(_)));
+                let has_columns = !part.column_refs().is_empty();
+                if !is_computed(part) || has_columns || part.exists(is_call)? {
                     return Ok(TreeNodeRecursion::Continue);
                 }
                 match constant(part) {

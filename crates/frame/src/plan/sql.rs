@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion_common::{DFSchema, DataFusionError, SchemaError};
-use datafusion_expr::Expr;
+use datafusion_expr::{Expr, SortExpr};
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{
-    Expr as Sql, FunctionArguments, SelectItem, Statement, visit_expressions,
+    Expr as Sql, FunctionArguments, OrderByExpr, SelectItem, Statement, visit_expressions,
 };
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
@@ -170,6 +170,53 @@ pub(super) fn parse_statement(text: &str) -> Result<Statement> {
         let statement = parser.parse_statement()?;
         while parser.consume_token(&Token::SemiColon) {}
         Ok(statement)
+    })
+}
+
+/// The keys of `a, b.c DESC NULLS FIRST`; nulls are last unless it is said otherwise.
+pub(crate) fn sort_keys(text: &str, schema: &DFSchema) -> Result<Vec<SortExpr>> {
+    let key = |key: OrderByExpr| {
+        let OrderByExpr {
+            expr,
+            options,
+            with_fill: None,
+        } = key
+        else {
+            return Err(wrong(text, &"WITH FILL is not known"));
+        };
+        let ascending = options.asc.unwrap_or(true);
+        let nulls_first = options.nulls_first.unwrap_or(false);
+        Ok(to_expr(expr, schema)?.sort(ascending, nulls_first))
+    };
+    parse_keys(text)?.into_iter().map(key).collect()
+}
+
+fn parse_keys(text: &str) -> Result<Vec<OrderByExpr>> {
+    let tokens = tokens_of(text, Holds::Expressions)?;
+    if let Some(reason) = empty_item(&tokens) {
+        return Err(wrong(text, &reason));
+    }
+    parse_tokens(text, tokens, |parser| {
+        parser.parse_comma_separated(Parser::parse_order_by_expr)
+    })
+}
+
+/// Looks at a list of sort keys before any file is read: whether it is SQL, and of rows alone.
+///
+/// ```
+/// use flagstone_frame::check_sort_keys;
+/// assert!(check_sort_keys("id, at DESC NULLS FIRST").is_ok());
+/// assert!(check_sort_keys("id DOWN").is_err());
+/// ```
+///
+/// # Errors
+/// The first mistake.
+pub fn check_sort_keys(text: &str) -> Result<()> {
+    planned(|| {
+        for key in parse_keys(text)? {
+            of_rows(&literals::as_texts(balanced(key.expr)?)?)?;
+        }
+        Ok(())
     })
 }
 

@@ -7,6 +7,7 @@ use flagstone_graph::{Flow, Inputs, ended};
 
 use super::{BATCH_ROWS, PartitionSource, Scan};
 use crate::error::arrow_error;
+use crate::partition::rows_bytes;
 
 /// One partition per batch.
 pub(crate) struct BatchSource {
@@ -48,6 +49,23 @@ impl PartitionSource for BatchSource {
                     each(part)
                 }),
         )
+    }
+
+    fn rows_about(&self) -> Option<u64> {
+        Some(
+            self.batches
+                .iter()
+                .map(|batch| batch.num_rows() as u64)
+                .sum(),
+        )
+    }
+
+    fn rows_bytes_max(&self, scan: &Scan) -> Option<u64> {
+        let bytes = self.batches.iter().map(|batch| {
+            let batch = batch.project(&scan.columns).map_err(arrow_error)?;
+            rows_bytes(&batch)
+        });
+        bytes.sum::<Result<u64>>().ok()
     }
 
     fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {

@@ -159,6 +159,20 @@ impl PartitionSource for JsonSource {
         reader + text + 9 * (self.decoder(scan).leaf_count() * BATCH_ROWS) as u64
     }
 
+    fn rows_about(&self) -> Option<u64> {
+        Some(self.files.rows_about())
+    }
+
+    fn rows_bytes_max(&self, scan: &Scan) -> Option<u64> {
+        // a record is three bytes at least, and has room for a value of each column
+        let values = 9 * self.decoder(scan).leaf_count() as u64;
+        Some(
+            self.files
+                .text_bytes()?
+                .saturating_mul(1 + values.div_ceil(3)),
+        )
+    }
+
     fn assumption(&self) -> Option<String> {
         Some("no record is longer than 1 MiB".into())
     }

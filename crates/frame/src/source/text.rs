@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flagstone_common::{Quality, TaskContext, Unlimited, format_count};
 use flagstone_graph::IoBytes;
-use flagstone_io::{BadRecords, ByteRange, Delimiter, InputFile, Io, LineNumbers, ReadOptions};
+use flagstone_io::{
+    BadRecords, ByteRange, Compression, Delimiter, InputFile, Io, LineNumbers, ReadOptions,
+};
 
 use super::open::Mixed;
 use super::{Outcome, PartitionSource, Widening};
@@ -187,6 +189,23 @@ impl TextFiles {
         let ranges = self.ranges(partition).iter();
         let bytes = ranges.map(|range| options.lease_bytes_max(range));
         bytes.max().unwrap_or(0)
+    }
+
+    /// About how many rows there are: texts are some 100 bytes long, and compressed to a fifth.
+    pub(crate) fn rows_about(&self) -> u64 {
+        let ranges = self.partitions.iter().flatten();
+        let bytes = ranges.map(|range| match range.file.is_splittable() {
+            true => range.len(),
+            false => 5 * range.len(),
+        });
+        bytes.sum::<u64>() / 100
+    }
+
+    /// How much text there is, where no file has to be unpacked to know that.
+    pub(crate) fn text_bytes(&self) -> Option<u64> {
+        let mut ranges = self.partitions.iter().flatten();
+        let is_plain = |range: &ByteRange| range.file.compression() == Compression::None;
+        ranges.try_fold(0, |sum, range| is_plain(range).then(|| sum + range.len()))
     }
 
     pub(crate) fn io_bytes(&self, partition: u32) -> IoBytes {

@@ -25,8 +25,8 @@ fn sorted(frame: &DataFrame) -> Vec<String> {
 
 #[test]
 fn keys_of_one_name_come_once_and_other_names_get_the_suffix() {
-    let (left, _) = side(numbers(), 1);
-    let (right, _) = side(numbers(), 2);
+    let left = side(numbers(), 1).untold();
+    let right = side(numbers(), 2).untold();
     let names = |frame: &DataFrame| {
         let schema = frame.compute_with(&SerialExecutor).unwrap().schema();
         let names = schema.fields().iter().map(|field| field.name().clone());
@@ -74,8 +74,9 @@ fn the_shared_key_of_rows_without_a_partner_is_that_of_their_own_side() {
 
 #[test]
 fn keys_may_be_expressions_of_other_types() {
-    let (left, left_rows) = side(numbers(), 3);
-    let (right, right_rows) = side(numbers(), 4);
+    let (left, right) = (side(numbers(), 3), side(numbers(), 4));
+    let (left_rows, right_rows) = (left.rows(), right.rows());
+    let (left, right) = (left.untold(), right.untold());
     let right = right.rename([("k", "rk"), ("b", "rb"), ("v", "rv"), ("t", "rt")]);
     let join = Join::new(Inner).on(col("k") * lit(2), col("rk") + col("rb"));
     let found = left
@@ -83,7 +84,6 @@ fn keys_may_be_expressions_of_other_types() {
         .count_with(&SerialExecutor)
         .unwrap();
     let number = |text: &Option<String>| text.as_ref().map(|t| t.parse::<i64>().unwrap());
-    let (left_rows, right_rows) = (texts(&left_rows), texts(&right_rows));
     let right_key = |row: &Vec<Option<String>>| Some(number(&row[0])? + number(&row[1])?);
     let pairs = left_rows
         .iter()
@@ -97,14 +97,15 @@ fn keys_may_be_expressions_of_other_types() {
 
 #[test]
 fn keys_that_can_never_be_equal_are_refused() {
-    let (left, _) = side(numbers(), 3);
-    let (right, _) = side(
+    let left = side(numbers(), 3).untold();
+    let right = side(
         Shape {
             kind: "text",
             ..numbers()
         },
         4,
     );
+    let right = right.untold();
     let error = left
         .join(&right, ["k"], Inner)
         .compute_with(&SerialExecutor)
@@ -120,17 +121,17 @@ fn keys_that_can_never_be_equal_are_refused() {
 
 #[test]
 fn a_frame_is_joined_with_itself() {
-    let (frame, rows) = side(numbers(), 7);
+    let own = side(numbers(), 7);
+    let (frame, rows) = (own.untold(), own.rows());
     let joined = frame.join(&frame, ["k", "t"], Inner);
-    let rows = texts(&rows);
     let with_key = rows.iter().filter(|row| row[0].is_some()).count();
     assert_eq!(joined.count_with(&SerialExecutor).unwrap(), with_key as u64);
 }
 
 #[test]
 fn joins_stand_over_groups_unions_limits_and_joins_and_below_groups() {
-    let (left, _) = side(numbers(), 7);
-    let (right, _) = side(numbers(), 9);
+    let left = side(numbers(), 7).untold();
+    let right = side(numbers(), 9).untold();
     let counts = right.groupby(["k"]).agg([count_all().alias("n")]);
     let pairs = left
         .join(&right, ["k"], Inner)
@@ -169,15 +170,15 @@ fn joins_stand_over_groups_unions_limits_and_joins_and_below_groups() {
 
 #[test]
 fn the_layers_of_a_join_are_explained() {
-    let (left, _) = side(numbers(), 7);
-    let (right, _) = side(numbers(), 9);
+    let left = side(numbers(), 7).untold();
+    let right = side(numbers(), 9).untold();
     let text = left
         .join(&right, ["k"], Inner)
         .explain_with(&SerialExecutor)
         .unwrap();
     for part in [
-        "batches+scatter-left (3 tasks)",
-        "batches+scatter-right (3 tasks)",
+        "untold+scatter-left (3 tasks)",
+        "untold+scatter-right (3 tasks)",
         "barrier",
         "join+collect",
     ] {

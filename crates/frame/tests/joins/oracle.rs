@@ -6,9 +6,11 @@ use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, DictionaryArray, Float64Array,
     Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StringViewArray, StructArray,
 };
-use arrow::datatypes::{DataType, Field, Int32Type};
+use arrow::datatypes::{DataType, Field, Int32Type, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use flagstone_frame::{DataFrame, JoinType, JoinType::*};
+use flagstone_common::TaskContext;
+use flagstone_frame::{DataFrame, Error, JoinType, JoinType::*, PartitionSource, Result, Scan};
+use flagstone_graph::{Flow, Inputs, ended};
 
 /// Numbers that look random and are the same each time.
 pub(crate) struct Random(pub(crate) u64);
@@ -117,8 +119,74 @@ pub(crate) struct Shape {
     pub(crate) text_bytes: usize,
 }
 
+/// The rows of one side of a join.
+pub(crate) struct Side {
+    pub(crate) schema: SchemaRef,
+    pub(crate) batches: Vec<RecordBatch>,
+}
+
+impl Side {
+    /// A frame that says how large it is: it is kept in memory where it is small.
+    pub(crate) fn told(&self) -> DataFrame {
+        DataFrame::from_batches(self.schema.clone(), self.batches.clone())
+    }
+
+    /// A frame that does not say how large it is: it is dealt out.
+    pub(crate) fn untold(&self) -> DataFrame {
+        DataFrame::from_source(Arc::new(Untold {
+            schema: self.schema.clone(),
+            batches: self.batches.clone(),
+        }))
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        texts(&self.batches)
+    }
+}
+
+/// One partition a batch.
+struct Untold {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+impl PartitionSource for Untold {
+    fn name(&self) -> &str {
+        "untold"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn partition_count(&self) -> u32 {
+        self.batches.len() as u32
+    }
+
+    fn stream(
+        &self,
+        partition: u32,
+        _: Inputs<'_>,
+        scan: &Scan,
+        _: &TaskContext<'_>,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Result<()> {
+        let batch = self.batches[partition as usize].project(&scan.columns);
+        let batch = batch.map_err(Error::failed)?;
+        ended(
+            (0..batch.num_rows())
+                .step_by(1000)
+                .try_for_each(|start| each(batch.slice(start, 1000.min(batch.num_rows() - start)))),
+        )
+    }
+
+    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
+        0
+    }
+}
+
 /// Batches with the columns `k` (of some kind), `b` (a second key), `v` (a number) and `t` (a text).
-pub(crate) fn side(shape: Shape, seed: u64) -> (DataFrame, Vec<RecordBatch>) {
+pub(crate) fn side(shape: Shape, seed: u64) -> Side {
     let mut random = Random(seed | 1);
     let Shape {
         kind,
@@ -152,8 +220,7 @@ pub(crate) fn side(shape: Shape, seed: u64) -> (DataFrame, Vec<RecordBatch>) {
         0 => Vec::new(),
         _ => batches,
     };
-    let frame = DataFrame::from_batches(schema, batches.clone());
-    (frame, batches)
+    Side { schema, batches }
 }
 
 /// A row as texts; `None` is null.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flagstone_common::{Error, ErrorKind, format_bytes};
-use flagstone_graph::{Block, Footprint, TaskId};
+use flagstone_graph::{Footprint, TaskId};
 
 use super::core::{Core, Wait};
 use super::queue::From;
@@ -73,7 +73,6 @@ struct Claiming<'a> {
     capacity: u64,
     /// What the other runs leave of it.
     data: u64,
-    worker: usize,
     idle: usize,
     /// Tasks running in all runs.
     running: usize,
@@ -84,13 +83,7 @@ impl Core {
     /// run. Returns whether there are any.
     ///
     /// If the lowest ready rank cannot be admitted, nothing after it is.
-    pub(crate) fn claim(
-        &mut self,
-        ledger: &Ledger,
-        capacity: u64,
-        worker: usize,
-        batch: &mut Batch,
-    ) -> bool {
+    pub(crate) fn claim(&mut self, ledger: &Ledger, capacity: u64, batch: &mut Batch) -> bool {
         if self.exclusive || self.deliveries_waiting > 0 {
             return false;
         }
@@ -100,7 +93,7 @@ impl Core {
             if run.finished {
                 continue;
             }
-            let go_on = self.claim_from(ledger, capacity, worker, id, batch);
+            let go_on = self.claim_from(ledger, capacity, id, batch);
             if !batch.claims.is_empty() {
                 self.claimed(id, batch);
                 return true;
@@ -113,14 +106,7 @@ impl Core {
     }
 
     /// Claims from one run; whether a younger run may be asked when there was nothing.
-    fn claim_from(
-        &mut self,
-        ledger: &Ledger,
-        capacity: u64,
-        worker: usize,
-        id: u64,
-        batch: &mut Batch,
-    ) -> bool {
+    fn claim_from(&mut self, ledger: &Ledger, capacity: u64, id: u64, batch: &mut Batch) -> bool {
         loop {
             let others = self.runs.iter().filter(|&(&other, _)| other != id);
             let reserved: u64 = others.map(|(_, run)| run.reserved_bytes()).sum();
@@ -128,7 +114,6 @@ impl Core {
                 ledger,
                 capacity,
                 data: capacity.saturating_sub(reserved + self.planned_bytes),
-                worker,
                 idle: self.idle,
                 running: self.running,
             };
@@ -247,10 +232,10 @@ impl Run {
                 return Stop::Enough;
             }
             // the rest of what is ready is left to the workers that are idle
-            if count > 0 && count >= self.queue.len().div_ceil(claiming.idle + 1).max(1) {
+            if count > 0 && count * (claiming.idle + 1) >= self.queue.len() {
                 return Stop::Enough;
             }
-            let Some((rank, from)) = self.queue.peek(claiming.worker) else {
+            let Some((rank, from)) = self.queue.peek() else {
                 return Stop::Empty;
             };
             if rank >= self.limit() {
@@ -359,7 +344,7 @@ impl Run {
             batch.inputs.push(if asked.donated == Some(i) {
                 self.tasks.take_block(dep)
             } else {
-                self.tasks.block(dep).cloned() as Option<Block>
+                self.tasks.lend(dep)
             });
         }
         if let Some(i) = asked.donated {

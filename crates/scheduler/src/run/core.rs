@@ -37,9 +37,7 @@ pub(crate) struct Garbage {
 impl Drop for Garbage {
     fn drop(&mut self) {
         // values of the user's, dropped on a thread that may not unwind
-        self.blocks
-            .drain(..)
-            .for_each(flagstone_common::drop_quietly);
+        flagstone_common::drop_each_quietly(self.blocks.drain(..));
     }
 }
 
@@ -49,9 +47,7 @@ impl Garbage {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.blocks
-            .drain(..)
-            .for_each(flagstone_common::drop_quietly);
+        flagstone_common::drop_each_quietly(self.blocks.drain(..));
         self.extents.clear();
     }
 }
@@ -114,7 +110,7 @@ impl Core {
     /// The tasks of a batch ended.
     pub(crate) fn complete(&mut self, ledger: &Ledger, worker: usize, batch: &mut Batch) {
         // a submitter is woken for many small blocks at once, for a large one at once
-        const DELIVERIES: usize = 128;
+        const DELIVERIES: usize = 512;
         const BACKLOG: usize = 4096;
         let Some(shared) = &batch.run else {
             return;
@@ -123,7 +119,10 @@ impl Core {
             return;
         };
         self.running -= batch.claims.len();
-        for (claim, mut outcome) in batch.claims.drain(..).zip(batch.outcomes.drain(..)) {
+        for (claim, mut outcome) in batch.claims.iter().zip(batch.outcomes.drain(..)) {
+            if outcome.keeps_inputs {
+                run.take_back(claim, &mut batch.inputs);
+            }
             if claim.alone {
                 self.exclusive = false;
             }
@@ -135,8 +134,9 @@ impl Core {
             {
                 outcome.result = Err(error);
             }
-            run.complete(shared, ledger, worker, &claim, outcome, &mut self.garbage);
+            run.complete(shared, ledger, worker, claim, outcome, &mut self.garbage);
         }
+        batch.claims.clear();
         batch.inputs.clear();
         run.update_finished();
         let due = if batch.is_slow() { 1 } else { DELIVERIES };
@@ -151,16 +151,18 @@ impl Core {
             .any(|run| run.finished || !run.delivery.is_empty())
     }
 
-    /// An output was handed over, as often as it was asked for: those uses ended.
-    pub(crate) fn delivered(&mut self, ledger: &Ledger, id: u64, rank: u32, times: usize) {
+    /// Outputs were handed over, each as often as it was asked for: those uses ended.
+    pub(crate) fn delivered(&mut self, ledger: &Ledger, id: u64, outputs: &[(u32, usize)]) {
         let Some(run) = self.runs.get_mut(&id) else {
             return;
         };
-        run.tasks.unpin(rank);
-        for _ in 0..times {
-            run.use_ended(rank, ledger, &mut self.garbage);
+        for &(rank, times) in outputs {
+            run.tasks.unpin(rank);
+            for _ in 0..times {
+                run.use_ended(rank, ledger, &mut self.garbage);
+            }
+            run.offer_victim(rank);
         }
-        run.offer_victim(rank);
     }
 
     /// An output was handed over by a computation that collects: its bytes stay charged until the
@@ -190,15 +192,7 @@ impl Core {
     /// Removes a run and gives back all it holds.
     pub(crate) fn remove(&mut self, ledger: &Ledger, id: u64) -> Option<Run> {
         let mut run = self.runs.remove(&id)?;
-        let count = run.shared.program.task_count() as u32;
-        for rank in 0..count {
-            if matches!(
-                run.tasks.state(rank),
-                State::Resident | State::Clean | State::Spilling | State::Loading
-            ) {
-                ledger.release(run.tasks.bytes(rank));
-            }
-        }
+        ledger.release(run.tasks.charged_bytes());
         let (blocks, extents) = run.tasks.drain();
         self.garbage.blocks.extend(blocks.into_iter().flatten());
         self.garbage.extents.extend(extents);

@@ -75,9 +75,9 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// What the task reported of its sources.
-    pub(crate) fn reported(&self) -> Option<Box<Qualities>> {
-        self.reported.lock().take()
+    /// What the task reported of its sources. It has ended: no lock is taken.
+    pub(crate) fn into_reported(self) -> Option<Box<Qualities>> {
+        self.reported.into_inner()
     }
 }
 

@@ -61,25 +61,21 @@ impl Queue {
         self.heaped += 1;
     }
 
-    /// The lowest rank that could start: of the worker's own heap, its neighbours' and the roots.
-    pub(crate) fn peek(&self, worker: usize) -> Option<(u32, From)> {
-        let head = |heap: usize| {
-            self.heaps[heap]
-                .peek()
-                .map(|&Reverse(rank)| (rank, From::Heap(heap)))
-        };
-        let root = (self.roots_left > 0).then_some((self.root, From::Root));
+    /// The lowest rank that could start: of all workers' heaps and the roots.
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<(u32, From)> {
+        let mut lowest = (self.roots_left > 0).then_some((self.root, From::Root));
         if self.heaped == 0 {
-            return root;
+            return lowest;
         }
-        let others = (0..self.heaps.len())
-            .filter(|&heap| heap != worker)
-            .filter_map(head);
-        head(worker)
-            .into_iter()
-            .chain(others)
-            .chain(root)
-            .min_by_key(|&(rank, _)| rank)
+        for (heap, ranks) in self.heaps.iter().enumerate() {
+            if let Some(&Reverse(rank)) = ranks.peek()
+                && lowest.is_none_or(|(lowest, _)| rank < lowest)
+            {
+                lowest = Some((rank, From::Heap(heap)));
+            }
+        }
+        lowest
     }
 
     /// Removes what `peek` returned.

@@ -148,6 +148,42 @@ impl Tasks {
         self.blocks[task as usize].take()
     }
 
+    /// The block for a task that reads it and has pinned it: lent, out of the table, when nobody
+    /// else will ever read it, else shared. Sharing counts between threads, lending does not.
+    #[inline]
+    pub(crate) fn lend(&mut self, task: u32) -> Option<Block> {
+        let is_last = self.count[task as usize] == 1;
+        match self.state(task) {
+            State::Resident | State::Clean if is_last => {
+                debug_assert_eq!(self.pins(task), 1, "the last use is the borrower's");
+                self.take_block(task)
+            }
+            _ => self.block(task).cloned(),
+        }
+    }
+
+    /// A block that was lent, or shared, is no longer read by who has to run again.
+    pub(crate) fn take_back(&mut self, task: u32, block: Block) {
+        let place = &mut self.blocks[task as usize];
+        if place.is_none() && matches!(self.state[task as usize], State::Resident | State::Clean) {
+            *place = Some(block);
+        }
+    }
+
+    /// What the ledger charges for all blocks.
+    pub(crate) fn charged_bytes(&self) -> u64 {
+        let is_charged = |state: State| {
+            matches!(
+                state,
+                State::Resident | State::Clean | State::Spilling | State::Loading
+            )
+        };
+        let tasks = self.state.iter().zip(&self.bytes);
+        tasks
+            .map(|(&state, &bytes)| if is_charged(state) { bytes } else { 0 })
+            .sum()
+    }
+
     pub(crate) fn extent(&self, task: u32) -> Option<&Arc<Extent>> {
         self.extents.get(&task)
     }

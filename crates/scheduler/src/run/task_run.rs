@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use flagstone_common::{Counter, Error, ErrorKind, Qualities, Result};
-use flagstone_graph::{Block, Certainty, Footprint, Program};
+use flagstone_graph::{Block, Certainty, Footprint, Program, TaskId};
 use hashbrown::HashMap;
 
 use super::admission::Claim;
@@ -104,6 +104,10 @@ pub(crate) struct Outcome {
     pub(crate) granted: u64,
     pub(crate) nanoseconds: u64,
     pub(crate) result: Result<Block>,
+    /// The bytes of its block, if it made one.
+    pub(crate) bytes: u64,
+    /// Its inputs are still there, as it may have to run again.
+    pub(crate) keeps_inputs: bool,
     /// What it reported of its sources.
     pub(crate) reported: Option<Box<Qualities>>,
 }
@@ -273,6 +277,16 @@ impl Run {
         self.offer_victim(rank);
     }
 
+    /// A task that may have to run again gives back what it was lent.
+    pub(super) fn take_back(&mut self, claim: &Claim, inputs: &mut [Option<Block>]) {
+        let deps = self.shared.program.dependencies(TaskId(claim.rank));
+        for (dep, input) in deps.iter().zip(&mut inputs[claim.inputs.clone()]) {
+            if let Some(block) = input.take() {
+                self.tasks.take_back(dep.0, block);
+            }
+        }
+    }
+
     /// A task ended: its block is published, its inputs are unpinned and used up.
     pub(super) fn complete(
         &mut self,
@@ -286,8 +300,8 @@ impl Run {
         self.running -= 1;
         // a block larger than what was granted is charged now, or not accepted
         let granted = outcome.granted;
+        let bytes = outcome.bytes;
         let result = outcome.result.and_then(|block| {
-            let bytes = block.nbytes();
             if bytes > granted && ledger.grant(bytes - granted).is_err() {
                 let available_bytes = ledger.free();
                 return Err(Error::needs_memory(flagstone_common::NeedsMemory {
@@ -295,10 +309,10 @@ impl Run {
                     available_bytes,
                 }));
             }
-            Ok((block, bytes))
+            Ok(block)
         });
         match result {
-            Ok((block, bytes)) => {
+            Ok(block) => {
                 ledger.release(granted.saturating_sub(bytes));
                 let stats = &mut self.layers[claim.layer as usize];
                 stats.tasks += 1;
@@ -333,7 +347,7 @@ impl Run {
         garbage: &mut Garbage,
     ) {
         let program = &*shared.program;
-        let task = flagstone_graph::TaskId(rank);
+        let task = TaskId(rank);
         self.done += 1;
         self.tasks.set_bytes(rank, bytes);
         self.tasks.put_block(rank, block);
@@ -371,7 +385,7 @@ impl Run {
         error: Error,
     ) {
         let rank = claim.rank;
-        let task = flagstone_graph::TaskId(rank);
+        let task = TaskId(rank);
         ledger.release(granted);
         let deps = program.dependencies(task);
         let donated = claim.donated.map(|i| deps[i].0);

@@ -1,8 +1,9 @@
 //! The loops of workers and I/O threads.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use flagstone_common::{Error, Result, TaskContext, catch};
+use flagstone_common::{Error, Result, TaskContext, catch, drop_each_quietly, drop_quietly};
 use flagstone_graph::{Block, Inputs, TaskId};
 
 use super::admission::Claim;
@@ -12,15 +13,16 @@ use super::host::{Host, InTask};
 use super::task_run::{Outcome, RunShared};
 use super::unwind::AbortOnPanic;
 use crate::shared::Shared;
-use crate::trace::{Event, EventKind};
+use crate::trace::{Clock, Event, EventKind};
 
 /// Tasks shorter than this are claimed in batches worth about `BATCH_NS`.
 const SHORT_TASK_NS: u64 = 4_000;
 const BATCH_NS: u64 = 20_000;
 const BATCH_MAX: u64 = 64;
+/// So many events are recorded at once.
+const EVENTS: usize = 64;
 
 /// What a worker keeps between claims.
-#[derive(Default)]
 pub(crate) struct Batch {
     /// The run that the claims are of. Held only while there are claims, and let go under the lock
     /// while the session still holds the run: a worker never is the last to drop a program.
@@ -30,12 +32,27 @@ pub(crate) struct Batch {
     pub(crate) outcomes: Vec<Outcome>,
     events: Vec<Event>,
     garbage: Garbage,
+    clock: Clock,
     average_ns: u64,
     /// Finished outputs pile up faster than they are handed over.
     pub(crate) backlog: bool,
 }
 
 impl Batch {
+    fn new(epoch: Instant) -> Self {
+        Batch {
+            run: None,
+            claims: Vec::new(),
+            inputs: Vec::new(),
+            outcomes: Vec::new(),
+            events: Vec::new(),
+            garbage: Garbage::default(),
+            clock: Clock::new(epoch),
+            average_ns: 0,
+            backlog: false,
+        }
+    }
+
     /// How many tasks to claim at once, from how long the last ones took.
     pub(crate) fn limit(&self) -> usize {
         match self.average_ns {
@@ -43,6 +60,19 @@ impl Batch {
             ns if ns < SHORT_TASK_NS => (BATCH_NS / ns).clamp(1, BATCH_MAX) as usize,
             _ => 1,
         }
+    }
+
+    /// Records what happened.
+    fn record(&mut self, shared: &Shared, worker: usize) {
+        shared.record(worker, &self.events);
+        self.events.clear();
+    }
+
+    /// Whether there are events of a run that may end before this worker records again.
+    fn has_late_events(&self) -> bool {
+        let run = self.run.as_ref().map(|run| run.id as u32);
+        let last = self.events.last();
+        last.is_some_and(|event| self.claims.is_empty() || Some(event.run) != run)
     }
 
     /// Whether the last tasks were long enough to be claimed one by one.
@@ -53,7 +83,7 @@ impl Batch {
 
 pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
     let _guard = AbortOnPanic;
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(shared.epoch);
     loop {
         let mut core = shared.core.lock();
         if !batch.claims.is_empty() {
@@ -63,7 +93,11 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
             if core.shutdown {
                 return;
             }
-            if core.claim(&shared.ledger, shared.capacity, worker, &mut batch) {
+            let claimed = core.claim(&shared.ledger, shared.capacity, &mut batch);
+            if batch.has_late_events() {
+                batch.record(shared, worker);
+            }
+            if claimed {
                 break true;
             }
             batch.run = None;
@@ -98,7 +132,9 @@ pub(crate) fn work(shared: &Arc<Shared>, worker: usize) {
             // on a machine with as many workers as cores the submitter may not get a turn
             std::thread::yield_now();
         }
-        shared.record_waits(worker, waited);
+        if !waited.is_empty() {
+            shared.record_waits(worker, waited);
+        }
         if claimed {
             run_batch(shared, worker, &mut batch);
         }
@@ -110,25 +146,21 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
         return;
     };
     let program = &*run.program;
-    let mut start_ns = shared.now_ns();
-    let begin_ns = start_ns;
-    let sample = shared.ledger_sample(worker, run.id, start_ns);
+    let clock = &mut batch.clock;
+    let begin_ns = clock.now_ns();
+    let sample = shared.ledger_sample(worker, run.id, begin_ns);
     batch.events.extend(sample);
     let _inside = InTask::enter(shared);
     for claim in &batch.claims {
         let inputs = &mut batch.inputs[claim.inputs.clone()];
         let loaded = match claim.loads.is_empty() {
             true => Ok(()),
-            false => load(
-                shared,
-                worker,
-                run,
-                claim,
-                inputs,
-                &mut batch.events,
-                &mut start_ns,
-            ),
+            false => {
+                let events = &mut batch.events;
+                load(shared, worker, run, claim, inputs, events, clock)
+            }
         };
+        let start_ns = clock.last_ns();
         let host = Host::new(shared, run, claim.rank, claim.granted);
         let result = loaded.and_then(|()| {
             let key = || program.key(TaskId(claim.rank)).to_string();
@@ -136,18 +168,23 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
             catch(|| {
                 context.check_cancelled()?;
                 let layer = program.layer(claim.layer as usize);
-                layer.run(claim.index, Inputs::new(inputs), &context)
+                let inputs = Inputs::lent(inputs, claim.donated);
+                layer.run(claim.index, inputs, &context)
             })
         });
-        // inputs are dropped here, not under the lock
-        inputs.iter_mut().for_each(|input| drop(input.take()));
-        let end_ns = shared.now_ns();
         let mut granted = host.granted();
+        let bytes = result.as_ref().map_or(0, Block::nbytes);
+        // inputs are dropped here, not under the lock, unless the task may have to run again
+        let keeps_inputs = result.is_err() || bytes > granted;
+        if !keeps_inputs {
+            drop_each_quietly(inputs.iter_mut().filter_map(Option::take));
+        } else if let Some(i) = claim.donated {
+            drop_quietly(inputs[i].take());
+        }
+        let end_ns = clock.now_ns();
         // a block larger than what was granted may make others leave: not under the lock
-        if let Ok(block) = &result
-            && block.nbytes() > granted
-        {
-            let missing = block.nbytes() - granted;
+        if bytes > granted {
+            let missing = bytes - granted;
             if shared.grow(run.id, claim.rank, missing).is_ok() {
                 granted += missing;
             }
@@ -159,24 +196,29 @@ fn run_batch(shared: &Arc<Shared>, worker: usize, batch: &mut Batch) {
             rank: claim.rank,
             start_ns,
             end_ns,
-            bytes: result.as_ref().map_or(0, Block::nbytes),
+            bytes,
             detail: granted,
         });
         batch.outcomes.push(Outcome {
             granted,
             nanoseconds: end_ns - start_ns,
             result,
-            reported: host.reported(),
+            bytes,
+            keeps_inputs,
+            reported: host.into_reported(),
         });
-        start_ns = end_ns;
     }
-    let each = (start_ns - begin_ns) / batch.claims.len().max(1) as u64;
+    let end_ns = clock.last_ns();
+    let each = (end_ns - begin_ns) / batch.claims.len().max(1) as u64;
     batch.average_ns = ((batch.average_ns * 3 + each) / 4).max(1);
     batch
         .events
-        .extend(shared.ledger_sample(worker, run.id, start_ns));
-    shared.record(worker, &batch.events);
-    batch.events.clear();
+        .extend(shared.ledger_sample(worker, run.id, end_ns));
+    // a few events of short tasks wait for more, which nobody sees before the run ends
+    let few = batch.events.len() < EVENTS && !batch.is_slow() && shared.observers.is_empty();
+    if !few {
+        batch.record(shared, worker);
+    }
 }
 
 /// Reads the spilled inputs of an admitted task; their memory is granted already.
@@ -187,7 +229,7 @@ fn load(
     claim: &Claim,
     inputs: &mut [Option<Block>],
     events: &mut Vec<Event>,
-    start_ns: &mut u64,
+    clock: &mut Clock,
 ) -> Result<()> {
     let mut failed = Ok(());
     for (position, rank, extent) in &claim.loads {
@@ -196,19 +238,19 @@ fn load(
         } else {
             Err(Error::cancelled())
         };
-        let end_ns = shared.now_ns();
+        let start_ns = clock.last_ns();
+        let end_ns = clock.now_ns();
         let bytes = block.as_ref().map_or(0, Block::nbytes);
         events.push(Event {
             kind: EventKind::Load,
             thread: worker as u16,
             run: run.id as u32,
             rank: *rank,
-            start_ns: *start_ns,
+            start_ns,
             end_ns,
             bytes,
             detail: 0,
         });
-        *start_ns = end_ns;
         let donated = claim.donated == Some(*position);
         let block = match block {
             Ok(block) => Some(block),

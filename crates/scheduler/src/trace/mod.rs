@@ -1,6 +1,7 @@
 //! What happened during a run: always on, bounded, and seen through one trait.
 
 mod chrome;
+mod clock;
 mod events;
 mod observer;
 mod progress;
@@ -8,6 +9,7 @@ mod report;
 mod stats;
 
 pub use chrome::write_chrome_trace;
+pub(crate) use clock::Clock;
 pub(crate) use events::Recorder;
 pub use events::{Event, EventKind, Trace, TraceLayer};
 pub use observer::{Observer, Snapshot};

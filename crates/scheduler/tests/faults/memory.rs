@@ -90,6 +90,69 @@ fn a_task_that_needs_more_is_run_again_alone() {
     assert!(error.message().contains("10.0 MiB"), "{error}");
 }
 
+/// A task is lent the block that it is the last to read. It may take it and run out of memory.
+#[test]
+fn a_task_that_is_run_again_finds_the_inputs_that_it_took() {
+    const TASKS: u32 = 200;
+    let mut graph = Graph::new();
+    let size = |_| Footprint::exact(80);
+    let block = |value: u64| Ok(Block::new(Numbers(vec![value; 10])));
+    let source = OneToOne::source("source", TASKS, size, move |task, _, _| block(task.into()));
+    let source = graph.push(source, &[]);
+    let failed = Mutex::new(std::collections::HashSet::new());
+    let reader = OneToOne::new("reader", TASKS, size, move |task, mut inputs, _| {
+        let input = inputs.take(0)?;
+        let value = input.downcast_ref::<Numbers>().expect("numbers").0[0];
+        let is_first = failed.lock().expect("nobody panicked").insert(task);
+        assert!(!input.is_last_holder(), "what was not donated is shared");
+        match is_first {
+            true => Err(Error::needs_memory(flagstone_common::NeedsMemory {
+                wanted_bytes: 1,
+                available_bytes: 0,
+            })),
+            false => block(value),
+        }
+    });
+    let reader = graph.push(reader, &[source]);
+    for threads in [1, 3] {
+        let builder = Session::builder().memory("1 MiB").threads(threads);
+        let session = builder.fuse(false).build().expect("starts");
+        let values = result(&session, &graph, reader).expect("runs again");
+        assert_eq!(values, (0..u64::from(TASKS)).collect::<Vec<_>>());
+        let reruns = if threads == 1 { TASKS } else { 0 };
+        assert_eq!(session.last_stats().reruns, u64::from(reruns));
+    }
+}
+
+/// Nothing but the task that is lent a block may hold it: so its drop ends on a worker.
+#[test]
+fn a_block_that_panics_when_it_is_dropped_ends_no_worker() {
+    struct Angry;
+    impl flagstone_graph::BlockData for Angry {
+        fn nbytes(&self) -> u64 {
+            8
+        }
+    }
+    impl Drop for Angry {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let mut graph = Graph::new();
+    let size = |_| Footprint::exact(8).resident();
+    let source = OneToOne::source("angry", 50, size, |_, _, _| Ok(Block::new(Angry)));
+    let source = graph.push(source, &[]);
+    let reader = OneToOne::new("reader", 50, size, |task, inputs, _| {
+        inputs.get::<Angry>(0)?;
+        Ok(Block::new(Numbers(vec![task.into()])))
+    });
+    let reader = graph.push(reader, &[source]);
+    let builder = Session::builder().memory("1 MiB").threads(2);
+    let session = builder.fuse(false).build().expect("starts");
+    let values = result(&session, &graph, reader).expect("drops are quiet");
+    assert_eq!(values, (0..50).collect::<Vec<u64>>());
+}
+
 #[test]
 fn a_result_that_cannot_be_held_is_refused_before_anything_runs() {
     let session = tight(&Arc::default(), 2);

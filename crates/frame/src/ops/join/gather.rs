@@ -1,6 +1,6 @@
 //! The rows of a shard: in memory, or by parts of it where they are too many.
 
-use flagstone_common::{Error, Lease, Result, TaskContext};
+use flagstone_common::{Error, ErrorKind, Lease, Result, TaskContext};
 use flagstone_exchange::{Buffer, Bytes, ScratchRange, Shards, Spool};
 use flagstone_graph::Flow;
 
@@ -155,19 +155,18 @@ impl<'a> Gather<'a> {
             return Ok(None);
         }
         let [left, right] = sides;
-        let Some(left) = self.load(spool, left)? else {
-            return Ok(None);
-        };
-        let right = self.load(spool, right)?;
-        Ok(right.map(|right| [left, right]))
+        let left = self.load(spool, left);
+        let both = left.and_then(|left| Ok([left, self.load(spool, right)?]));
+        match both {
+            Err(error) if error.kind() == ErrorKind::NeedsMemory => Ok(None),
+            both => both.map(Some),
+        }
     }
 
-    /// The records of some pieces, one after the other; `None` where there is no room for them.
-    fn load(&self, spool: &Spool, pieces: &[&Bytes]) -> Result<Option<Loaded>> {
+    /// The records of some pieces, one after the other.
+    pub(super) fn load(&self, spool: &Spool, pieces: &[&Bytes]) -> Result<Loaded> {
         let total: u64 = pieces.iter().map(|bytes| len(bytes)).sum();
-        let Ok(mut lease) = self.ctx.reserve(total) else {
-            return Ok(None);
-        };
+        let mut lease = self.ctx.reserve(total)?;
         let mut bytes = vec![0; total as usize];
         let mut rest = bytes.as_mut_slice();
         for piece in pieces {
@@ -185,9 +184,7 @@ impl<'a> Gather<'a> {
         while reader.next()?.is_some() {
             count += 1;
         }
-        if lease.try_grow((count * size_of::<Entry>()) as u64).is_err() {
-            return Ok(None);
-        }
+        lease.try_grow((count * size_of::<Entry>()) as u64)?;
         let mut entries = Vec::with_capacity(count);
         let (mut reader, mut at) = (Reader(&bytes), 0);
         while let Some(record) = reader.next()? {
@@ -196,22 +193,27 @@ impl<'a> Gather<'a> {
             at += record.len() as u64;
         }
         order(&bytes, &mut entries);
-        Ok(Some(Loaded {
+        Ok(Loaded {
             bytes,
             entries,
             _lease: lease,
-        }))
+        })
     }
 }
 
 /// Rows of one side in memory, in the order of their keys.
-struct Loaded {
+pub(super) struct Loaded {
     bytes: Vec<u8>,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     _lease: Lease,
 }
 
 impl Loaded {
+    /// The records and their places, for who accounts for them from now on.
+    pub(super) fn into_parts(self) -> (Vec<u8>, Vec<Entry>) {
+        (self.bytes, self.entries)
+    }
+
     fn ordered(&self) -> Ordered<'_> {
         Ordered {
             bytes: &self.bytes,

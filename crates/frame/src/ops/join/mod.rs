@@ -10,22 +10,36 @@
 //! ```
 //! A join without keys is a join by one key that all rows have.
 //!
+//! Where a side declares that all its rows are few bytes, whatever the budget, they are put together
+//! once, and the partitions of the other side pass by them:
+//!
+//! ```text
+//!   small side ──scatter── barrier ── build ──┬── partition 0 of the other side
+//!                                             └── partition 1 of the other side
+//! ```
+//!
 //! # Invariants
 //! 1. Rows come in the order of (hash of the key, bytes of the key, left row, right row), those
-//!    without a partner in their key's place: however much memory there is.
+//!    without a partner in their key's place: however much memory there is. Where a side is small,
+//!    they come in the order of the other side's rows.
 //! 2. So do batches: they are cut by the rows that were in question, never by parts of a shard.
 //! 3. A row whose key is null travels only where it is wanted without a partner.
 //!
-//! Read in this order: `rule`, `scatter`, `record`, `source`, `gather`, `merge`, `hot`, `output`.
+//! Read in this order: `rule`, `record`, `encode`, `scatter`, `source`, `gather`, `merge`, `hot`,
+//! `output`, `build`, `probe`.
 
+mod build;
+mod encode;
 mod gather;
 mod hot;
 mod merge;
 mod output;
+mod probe;
 mod record;
 mod rule;
 mod scatter;
 mod source;
 
+pub(crate) use probe::Probed;
 pub(crate) use rule::JoinRule;
 pub(crate) use source::Joined;

@@ -12,7 +12,7 @@ use arrow::array::{
 use arrow::compute::take;
 use flagstone_common::{Error, Lease, Result, TaskContext};
 use flagstone_exchange::grow;
-use flagstone_graph::Flow;
+use flagstone_graph::{Flow, Stop, ended};
 
 use super::rule::{Alone, JoinRule, Side};
 use crate::error::{arrow_error, run_error};
@@ -72,6 +72,8 @@ pub(super) struct Output<'a> {
     /// Where the left row lies whose pairs are put in question.
     left: Option<Place>,
     key: KeyState,
+    /// Whoever takes the rows wants no more of them.
+    has_enough: bool,
     _questions: Lease,
 }
 
@@ -119,6 +121,7 @@ impl<'a> Output<'a> {
                 right_matched: Vec::new(),
                 lease: ctx.reserve(0)?,
             },
+            has_enough: false,
             _questions: lease,
         })
     }
@@ -215,8 +218,16 @@ impl<'a> Output<'a> {
         Ok(Place { start, len })
     }
 
+    /// Decides what is still in question.
+    pub(super) fn finish(mut self) -> Result<()> {
+        match self.has_enough {
+            true => Ok(()),
+            false => ended(self.flush()),
+        }
+    }
+
     /// Decides what is in question, and gives the rows that come out.
-    pub(super) fn flush(&mut self) -> Flow {
+    fn flush(&mut self) -> Flow {
         self.ctx.check_cancelled()?;
         let batch = self.decide()?;
         self.questions.clear();
@@ -231,10 +242,9 @@ impl<'a> Output<'a> {
         }
         self.key.left_decided = true;
         self.key.is_current = !self.key.starts;
-        match batch {
-            Some(batch) => (self.each)(batch),
-            None => Ok(()),
-        }
+        let flow = batch.map_or(Ok(()), |batch| (self.each)(batch));
+        self.has_enough = matches!(flow, Err(Stop::Enough));
+        flow
     }
 
     fn decide(&mut self) -> Result<Option<RecordBatch>> {
@@ -260,7 +270,7 @@ impl<'a> Output<'a> {
             return Ok(None);
         }
         let mut columns = Vec::new();
-        for side in Side::BOTH {
+        for side in self.rule.columns_order() {
             if self.rule.has_columns(side) {
                 columns.extend(self.columns_of(side, self.questions.iter())?);
             }
@@ -322,8 +332,9 @@ impl<'a> Output<'a> {
         let Some(filter) = self.rule.filter.as_ref().filter(|_| count > 0) else {
             return Ok(Vec::new());
         };
-        let mut columns = self.columns_of(Side::Left, pairs.clone())?;
-        columns.extend(self.columns_of(Side::Right, pairs)?);
+        let [first, second] = self.rule.columns_order();
+        let mut columns = self.columns_of(first, pairs.clone())?;
+        columns.extend(self.columns_of(second, pairs)?);
         let options = RecordBatchOptions::new().with_row_count(Some(count));
         let both = RecordBatch::try_new_with_options(self.rule.both.clone(), columns, &options);
         let both = both.map_err(arrow_error)?;

@@ -26,9 +26,12 @@ pub(crate) struct JoinRule {
     pub(crate) key_types: [Vec<DataType>; 2],
     /// What rows with equal keys have to meet, over the columns of both sides.
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
-    /// Of the rows of each side, and of both side by side.
+    /// Of the rows of each side.
     pub(crate) schemas: [SchemaRef; 2],
+    /// Of both side by side, as the condition and those who take the rows know them.
     pub(crate) both: SchemaRef,
+    /// Whether the columns of the right side come first.
+    pub(crate) is_mirrored: bool,
     /// Of the rows that come out.
     pub(crate) schema: SchemaRef,
     pub(crate) nulls_equal: bool,
@@ -59,6 +62,29 @@ impl Alone {
 }
 
 impl JoinRule {
+    /// This join with the sides in each other's place, and its columns where they were.
+    pub(crate) fn mirrored(self) -> Self {
+        let swapped = |[left, right]: [_; 2]| [right, left];
+        let [left_keys, right_keys] = self.keys;
+        let [left_types, right_types] = self.key_types;
+        JoinRule {
+            join_type: self.join_type.swap(),
+            keys: [right_keys, left_keys],
+            key_types: [right_types, left_types],
+            schemas: swapped(self.schemas),
+            is_mirrored: !self.is_mirrored,
+            ..self
+        }
+    }
+
+    /// The sides in the order of their columns.
+    pub(super) fn columns_order(&self) -> [Side; 2] {
+        match self.is_mirrored {
+            true => [Side::Right, Side::Left],
+            false => Side::BOTH,
+        }
+    }
+
     /// Whether pairs come out.
     pub(super) fn gives_pairs(&self) -> bool {
         use JoinType::*;

@@ -147,8 +147,8 @@ impl PartitionSource for Shards {
                 ctx,
             };
             let bits = self.exchange.shape()?.bits;
-            let joined = gather.shard(&self.exchange.spool, &sides, bits, &mut output);
-            ended(joined.and_then(|()| output.flush()))?;
+            ended(gather.shard(&self.exchange.spool, &sides, bits, &mut output))?;
+            output.finish()?;
         }
         let part = inputs.get::<Part>(1)?;
         part.done(pieces.iter().filter_map(|(_, bytes)| bytes.range()));

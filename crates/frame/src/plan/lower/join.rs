@@ -10,10 +10,16 @@ use flagstone_common::Result;
 
 use super::{lower, not_lowered};
 use crate::error::plan_error;
-use crate::ops::join::{JoinRule, Joined};
+use crate::ops::join::{JoinRule, Joined, Probed};
+use crate::ops::pipeline::Pipeline;
 use crate::plan::physical::physical;
+use crate::source::PartitionSource;
 
-pub(super) fn join(join: &Join, strict: bool) -> Result<Joined> {
+/// A side is kept in memory, once for all tasks, if it declares that its rows are no more than this. It
+/// is a constant: the order of the rows follows from it.
+const SMALL_BYTES_MAX: u64 = 8 << 20;
+
+pub(super) fn join(join: &Join, strict: bool) -> Result<Arc<dyn PartitionSource>> {
     let (left, right) = (join.left.schema(), join.right.schema());
     let (mut keys, mut key_types) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for (left_key, right_key) in &join.on {
@@ -57,7 +63,27 @@ pub(super) fn join(join: &Join, strict: bool) -> Result<Joined> {
         schema: Arc::new(join.schema.as_arrow().clone()),
         nulls_equal: join.null_equality == NullEquality::NullEqualsNull,
         null_aware,
+        is_mirrored: false,
     };
     let (left, right) = (lower(&join.left, strict)?, lower(&join.right, strict)?);
-    Ok(Joined::new(rule, left, right))
+    let small = |side: &Pipeline| {
+        let bytes = side.rows_bytes_max();
+        bytes.filter(|bytes| *bytes <= SMALL_BYTES_MAX)
+    };
+    use JoinType::*;
+    let (small_left, small_right) = match join.join_type {
+        Inner => (small(&left), small(&right)),
+        Left | LeftSemi | LeftAnti | LeftMark => (None, small(&right)),
+        Right | RightSemi | RightAnti | RightMark => (small(&left), None),
+        // what is left over of a small side is known to all tasks together only
+        Full => (None, None),
+    };
+    Ok(match (small_left, small_right) {
+        (_, Some(bytes)) => Arc::new(Probed::new(rule, left, (right, bytes))),
+        (Some(bytes), None) => Arc::new(Probed::new(rule.mirrored(), right, (left, bytes))),
+        (None, None) => Arc::new(Joined::new(rule, left, right)),
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,6 +165,18 @@ impl PartitionSource for CsvSource {
         reader + (2 << 20) + (2 * BATCH_TEXT_BYTES).min(4 * numbers).max(numbers) as u64
     }
 
+    fn rows_about(&self) -> Option<u64> {
+        Some(self.files.rows_about())
+    }
+
+    fn rows_bytes_max(&self, _: &Scan) -> Option<u64> {
+        // a field is a byte at least, and becomes a number, or a text and its place
+        let fields = self.schema.fields().iter();
+        let widths = fields.filter_map(|field| field.data_type().primitive_width());
+        let width = widths.max().unwrap_or(0).max(4) as u64 + 2;
+        Some(self.files.text_bytes()?.saturating_mul(width))
+    }
+
     fn assumption(&self) -> Option<String> {
         Some("no record is longer than 1 MiB".into())
     }

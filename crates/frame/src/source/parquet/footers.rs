@@ -29,13 +29,15 @@ pub(super) struct RowGroup {
     pub(super) old_times: Box<[usize]>,
 }
 
-/// What decoding a leaf column takes, in units of a kibibyte: there are as many of these as row
-/// groups times columns.
+/// What decoding a leaf column takes, in units of a kibibyte, and how many values it has: there are as
+/// many of these as row groups times columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Need {
     held: u32,
     largest: u32,
     decoded: u32,
+    /// Values of the dictionary; 0 where there is none.
+    distinct: u32,
 }
 
 impl Need {
@@ -45,6 +47,11 @@ impl Need {
 
     pub(super) fn largest_bytes(&self) -> u64 {
         u64::from(self.largest) << 10
+    }
+
+    /// How many different values the column has, where it has a dictionary.
+    pub(super) fn distinct(&self) -> Option<u64> {
+        (self.distinct > 0).then_some(u64::from(self.distinct))
     }
 
     /// All pages of the column, decoded.
@@ -97,6 +104,9 @@ impl FooterLayer {
                     held: unit(pages.held_bytes),
                     largest: unit(pages.largest_bytes),
                     decoded: unit(column.uncompressed_size().max(0) as u64),
+                    distinct: pages
+                        .dictionary_values
+                        .map_or(0, |values| u32::try_from(values).unwrap_or(u32::MAX)),
                 });
                 start = start.min(column.byte_range().0);
             }

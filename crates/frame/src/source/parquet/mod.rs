@@ -296,6 +296,36 @@ impl PartitionSource for ParquetSource {
         self.footers[place.file] + pages + batch
     }
 
+    fn rows_about(&self) -> Option<u64> {
+        Some(self.row_groups.iter().map(|group| group.rows).sum())
+    }
+
+    fn distinct_about(&self, column: usize) -> Option<u64> {
+        let ranges = leaf_ranges(&with_members(self.schema.fields()));
+        let range = ranges.get(column).filter(|range| range.len() == 1)?;
+        let (mut most, mut all, mut rows) = (0u64, 0u64, 0u64);
+        for group in self.row_groups.iter() {
+            let distinct = group.leaves.get(range.start)?.distinct()?;
+            most = most.max(distinct);
+            all += distinct;
+            rows += group.rows;
+        }
+        let groups = self.row_groups.len() as u64;
+        // few values a row group are mostly the same ones in all of them
+        let is_few = most.saturating_mul(8) <= rows / groups.max(1);
+        Some(if is_few { most } else { all.min(rows) })
+    }
+
+    fn rows_bytes_max(&self, scan: &Scan) -> Option<u64> {
+        let leaves = wanted_leaves(scan, &with_members(self.schema.fields()));
+        let bytes = self.row_groups.iter().map(|place| {
+            let needs = leaves.iter().filter_map(|&leaf| place.leaves.get(leaf));
+            let decoded: u64 = needs.map(|need| need.decoded_bytes()).sum();
+            decoded + leaves.len() as u64 * place.rows * 16
+        });
+        Some(bytes.sum())
+    }
+
     fn assumption(&self) -> Option<String> {
         Some(
             "pages are no larger than the first ones of their columns, and values take 16 bytes on \

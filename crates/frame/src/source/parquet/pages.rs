@@ -40,6 +40,8 @@ pub(super) struct Pages {
     pub(super) largest_bytes: u64,
     /// The dictionary, decoded.
     pub(super) dictionary_bytes: u64,
+    /// How many values the dictionary has.
+    pub(super) dictionary_values: Option<u64>,
 }
 
 /// Looks at the headers of a column's pages, at most so many.
@@ -54,6 +56,7 @@ pub(super) fn look(
     let end = at + len;
     let mut buffer = Vec::new();
     let (mut dictionary, mut page, mut stored, mut count) = (0u64, 0u64, 0u64, 0);
+    let mut dictionary_values = None;
     while at < end && count < count_max {
         let Some(header) = header_at(file, at, end, &mut buffer)? else {
             // the decoder says what is wrong with it; what is behind may be one page
@@ -62,7 +65,10 @@ pub(super) fn look(
             break;
         };
         match header.is_dictionary {
-            true => dictionary = dictionary.max(header.uncompressed_bytes),
+            true => {
+                dictionary = dictionary.max(header.uncompressed_bytes);
+                dictionary_values = header.dictionary_values;
+            }
             false => page = page.max(header.uncompressed_bytes),
         }
         stored = stored.max(header.compressed_bytes);
@@ -80,6 +86,7 @@ pub(super) fn look(
         held_bytes: held.into_iter().fold(dictionary, u64::saturating_add),
         largest_bytes: dictionary.max(page),
         dictionary_bytes: dictionary,
+        dictionary_values,
     })
 }
 

@@ -14,6 +14,8 @@ const SCHEMA_DEPTH_MAX: usize = 256;
 pub(super) struct PageHeader {
     /// The page is a dictionary.
     pub(super) is_dictionary: bool,
+    /// How many values a dictionary has.
+    pub(super) dictionary_values: Option<u64>,
     pub(super) uncompressed_bytes: u64,
     /// The length of the page behind the header.
     pub(super) compressed_bytes: u64,
@@ -34,7 +36,7 @@ pub(super) enum Wrong {
 pub(super) fn page_header(bytes: &[u8]) -> Result<PageHeader, Wrong> {
     const DICTIONARY_PAGE: i64 = 2;
     let mut input = Compact { bytes, at: 0 };
-    let (mut kind, mut sizes) = (None, [None; 2]);
+    let (mut kind, mut sizes, mut dictionary_values) = (None, [None; 2], None);
     let mut id = 0;
     while let Some(field) = input.field(&mut id)? {
         match (id, field) {
@@ -42,6 +44,15 @@ pub(super) fn page_header(bytes: &[u8]) -> Result<PageHeader, Wrong> {
             (2 | 3, INT) => {
                 let size = u64::try_from(input.int()?).map_err(|_| Wrong::Broken)?;
                 sizes[id as usize - 2] = Some(size);
+            }
+            (7, STRUCT) => {
+                let mut inner = 0;
+                while let Some(field) = input.field(&mut inner)? {
+                    match (inner, field) {
+                        (1, INT) => dictionary_values = u64::try_from(input.int()?).ok(),
+                        (_, field) => input.skip(field, 1)?,
+                    }
+                }
             }
             (_, field) => input.skip(field, 0)?,
         }
@@ -51,6 +62,7 @@ pub(super) fn page_header(bytes: &[u8]) -> Result<PageHeader, Wrong> {
     };
     Ok(PageHeader {
         is_dictionary: kind == DICTIONARY_PAGE,
+        dictionary_values,
         uncompressed_bytes,
         compressed_bytes,
         len: input.at,
