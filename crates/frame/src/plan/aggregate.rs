@@ -199,8 +199,9 @@ impl FunctionOf<'_> {
                 made(move || Ok(Leafed::new(result)))
             }
             (_, [DataType::Float64, DataType::Float64]) => self.pair(),
-            ("first_value" | "last_value", [of]) => {
-                let (of, order, skips) = (of.clone(), self.order.clone(), self.skips);
+            ("first_value" | "last_value" | "any_value", [of]) => {
+                let (of, order) = (of.clone(), self.order.clone());
+                let skips = self.skips || name == "any_value";
                 let last = name == "last_value";
                 made(move || First::new(&of, &order, last, skips))
             }
@@ -248,6 +249,17 @@ impl FunctionOf<'_> {
             "corr" => Pair::correlation,
             "covar_samp" => |pair| pair.covariance(1.0),
             "covar_pop" => |pair| pair.covariance(0.0),
+            "regr_slope" => |pair| pair.line().map(|(slope, _)| slope),
+            "regr_intercept" => |pair| pair.line().map(|(_, intercept)| intercept),
+            "regr_r2" => |pair| {
+                pair.correlation()
+                    .map(|correlation| correlation * correlation)
+            },
+            "regr_avgx" => |pair| Some(pair.mean_y),
+            "regr_avgy" => |pair| Some(pair.mean_x),
+            "regr_sxx" => |pair| Some(pair.squares_y),
+            "regr_syy" => |pair| Some(pair.squares_x),
+            "regr_sxy" => |pair| Some(pair.common),
             _ => return None,
         };
         made(move || Ok(Leafed::new(result)))

@@ -249,6 +249,9 @@ fn what_sql_writes_around_arguments_is_heeded() {
                 first_value(x) IGNORE NULLS AS f, mode(n) AS m, bool_and(n > 0) AS b, \
                 stddev(n) > 0 AS s FROM t WHERE k <> 'a'";
     assert_eq!(query(text), ["| -2.0 | -2.0 | -2.0 | 2 | true | true |"]);
+    let text = "SELECT regr_slope(2 * x + n, x) > 1.9 AS s, regr_avgy(x, n) AS y, \
+                regr_count(x, n) AS c, any_value(x) AS a FROM t WHERE k <> 'c'";
+    assert_eq!(query(text), ["| true | 2.5 | 4 | 1.0 |"]);
     let text = "SELECT sum(DISTINCT x) FILTER (WHERE n < 3) AS s, max(DISTINCT n) AS m FROM t";
     assert_eq!(query(text), ["| 2.0 | 9 |"]);
 }

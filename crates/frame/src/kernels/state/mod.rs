@@ -18,6 +18,7 @@ mod distinct;
 mod fields;
 mod first;
 mod fold;
+mod moments;
 mod slots;
 mod sum;
 
@@ -34,7 +35,8 @@ pub(crate) use count::{Count, Logic};
 pub(crate) use distinct::Distinct;
 pub(crate) use fields::Fields;
 pub(crate) use first::First;
-pub(crate) use fold::{Leafed, Mean, Moments, Pair, Sum};
+pub(crate) use fold::Leafed;
+pub(crate) use moments::{Mean, Moments, Pair, Sum};
 pub(crate) use sum::Whole;
 
 /// No leaf.

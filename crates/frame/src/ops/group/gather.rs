@@ -143,7 +143,10 @@ impl Gather<'_> {
             return Ok(true);
         }
         // the columns, and what states make of them
-        lease.ensure(3 * pending.bytes as u64 + 64 * pending.groups.len() as u64)?;
+        let needed = 3 * pending.bytes as u64 + 64 * pending.groups.len() as u64;
+        if lease.ensure(needed).is_err() {
+            return Ok(false);
+        }
         let inputs = match &self.codecs.inputs {
             Some(codec) => codec.decode(pending.inputs.iter().copied())?,
             None => Vec::new(),

@@ -28,6 +28,7 @@
 //! 4. What a task holds beside its table is a few buffers of fixed size, and one record that is longer.
 
 mod gather;
+mod keys;
 mod plan;
 mod record;
 mod scatter;

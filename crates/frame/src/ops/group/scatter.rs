@@ -4,18 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter;
-use arrow::datatypes::DataType;
-use arrow::row::Rows as Encoded;
 use flagstone_common::{Lease, Result, TaskContext};
 use flagstone_exchange::{Exchange, Room, Shards, Stored};
 use flagstone_graph::{Block, Flow, Footprint};
 
+use super::keys::{Keys, Shortcut};
 use super::plan::{Codecs, GroupPlan};
 use super::record;
 use super::table::Table;
 use crate::error::arrow_error;
-use crate::kernels::key::hash;
-use crate::kernels::quick::{Quick, Words};
 use crate::kernels::state::{Rows, stamp};
 use crate::ops::operator::Drain;
 use crate::ops::pipeline::Sink;
@@ -91,73 +88,6 @@ impl Sink for Scatter {
     }
 }
 
-/// The keys of some rows, as bytes from when these are asked for: all are the same where there are no
-/// keys.
-struct Keys {
-    columns: Vec<ArrayRef>,
-    encoded: Option<Encoded>,
-}
-
-impl Keys {
-    /// Makes the bytes.
-    fn encode(&mut self, codecs: &Codecs) -> Result<()> {
-        if let (Some(codec), None) = (&codecs.keys, &self.encoded) {
-            self.encoded = Some(codec.encode(&self.columns)?);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn get(&self, row: usize) -> (u64, &[u8]) {
-        match &self.encoded {
-            Some(encoded) => {
-                let key = encoded.row(row).data();
-                (hash(key), key)
-            }
-            None => (0, &[]),
-        }
-    }
-}
-
-/// Groups by their keys as words, in memory of its own: it only saves work, so it ends where there is no
-/// more.
-struct Shortcut {
-    quick: Quick,
-    words: Words,
-    lease: Lease,
-}
-
-impl Shortcut {
-    fn new(types: &[DataType], ctx: &TaskContext<'_>) -> Result<Option<Self>> {
-        let Some(quick) = Quick::new(types) else {
-            return Ok(None);
-        };
-        Ok(Some(Shortcut {
-            quick,
-            words: Words::default(),
-            lease: ctx.reserve(0)?,
-        }))
-    }
-
-    /// Remembers the group of a row, where there is room.
-    fn add(&mut self, row: usize, group: u32, ctx: &TaskContext<'_>) {
-        match self.quick.growth() {
-            None => return,
-            Some(0) => {}
-            Some(wanted) => {
-                // dropped at once: the table comes first
-                let is_ample = ctx.reserve(4 * wanted).is_ok();
-                if !is_ample || self.lease.ensure(wanted).is_err() {
-                    return;
-                }
-                self.quick.grow();
-                self.lease.shrink_to(self.quick.bytes());
-            }
-        }
-        self.quick.add(&self.words, row, group);
-    }
-}
-
 impl Drain for Scattering<'_> {
     fn push(&mut self, batch: RecordBatch) -> Flow {
         let (mut start, rows) = (0, batch.num_rows() as u64);
@@ -189,12 +119,13 @@ impl Scattering<'_> {
         let plan = &self.scatter.plan;
         let rows = batch.num_rows();
         // keys and inputs, and both as bytes
-        self.lease
-            .ensure(3 * rows_bytes(batch)? + ROW_BYTES * rows as u64)?;
-        let mut keys = Keys {
-            columns: plan.keys_of(batch)?,
-            encoded: None,
-        };
+        let needed = 3 * rows_bytes(batch)? + ROW_BYTES * rows as u64;
+        if self.lease.ensure(needed).is_err() {
+            // what the table holds has another place
+            self.write_states()?;
+            self.lease.ensure(needed)?;
+        }
+        let mut keys = Keys::new(plan.keys_of(batch)?);
         let inputs = plan.inputs_of(batch)?;
         let stamp = stamp(self.source, (self.place / LEAF_ROWS) as u32);
         let Some(table) = &mut self.table else {
@@ -204,9 +135,7 @@ impl Scattering<'_> {
         let mut groups = std::mem::take(&mut self.groups);
         match &mut self.quick {
             Some(shortcut) => {
-                let Shortcut { quick, words, .. } = shortcut;
-                quick.read(&keys.columns, rows, words)?;
-                quick.find_all(words, &mut groups);
+                shortcut.find(&keys, rows, &mut groups)?;
             }
             None => {
                 groups.clear();

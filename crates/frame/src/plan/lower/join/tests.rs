@@ -24,7 +24,14 @@ fn table(name: &str, values: &[Option<i64>], is_told: bool) -> LogicalPlan {
     let batches = vec![batch(first), batch(second)];
     let schema = batches[0].schema();
     let source = Arc::new(BatchSource { schema, batches });
-    let scan = LogicalPlanBuilder::scan(name, Arc::new(FrameTable { source, is_open: false }), None);
+    let scan = LogicalPlanBuilder::scan(
+        name,
+        Arc::new(FrameTable {
+            source,
+            is_open: false,
+        }),
+        None,
+    );
     let scan = scan.unwrap();
     let limited = match is_told {
         true => Ok(scan),
