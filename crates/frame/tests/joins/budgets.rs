@@ -41,7 +41,9 @@ fn sweep(name: &str, frame: &DataFrame) {
                 .unwrap_or_else(|| panic!("{name}: {error}")),
             Ok(_) => 1 << 20,
         };
-        for budget in [least, least + 77_777, 2 * least, 64 << 20] {
+        let all = [least, 2 * least, least + 77_777, 64 << 20];
+        let few = if threads == 2 { all.len() } else { 2 };
+        for budget in all.into_iter().take(few) {
             let session = session(budget, threads);
             let found = written(frame, &session);
             let found = found.unwrap_or_else(|error| {
@@ -170,7 +172,7 @@ fn a_key_that_does_not_fit_gives_the_same_rows_in_every_budget() {
 
 #[test]
 fn a_join_without_keys_gives_the_same_rows_in_every_budget() {
-    let (left, right) = (hot(60, 8_000, 3), hot(150, 30_000, 5));
+    let (left, right) = (hot(30, 2_000, 3), hot(120, 30_000, 5));
     let right = (right.untold()).rename([("k", "rk"), ("v", "rv"), ("t", "rt")]);
     for join_type in [Inner, Right, Full, LeftAnti] {
         let less = Join::new(join_type).filter(col("v").gt(col("rv") * lit(30)));
