@@ -199,6 +199,35 @@ fn three_thousand_rows_of_a_key_meet_three_thousand_others_in_a_few_mebibytes() 
     assert_eq!(pairs, hot * hot + 3 * 3 * (own - 1));
 }
 
+/// A row that is longer than what tasks declare is leased as it comes.
+#[test]
+fn rows_of_megabytes_are_joined() {
+    let long = |seed: i64| {
+        let batches = (0..4).map(|partition| {
+            let keys: Int64Array = (0..2).map(|row| Some(row + partition % 2)).collect();
+            let values: Int64Array = (0..2).map(|row| Some(row + seed)).collect();
+            let text = "long ".repeat(300_000);
+            let texts: StringArray = (0..2).map(|row| Some(format!("{row}{text}"))).collect();
+            let columns = [
+                ("k", Arc::new(keys) as ArrayRef),
+                ("v", Arc::new(values) as ArrayRef),
+                ("t", Arc::new(texts) as ArrayRef),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        });
+        let batches: Vec<RecordBatch> = batches.collect();
+        let schema = batches[0].schema();
+        Side { schema, batches }
+    };
+    let joined = hot_join(Full, true, &long(350), &long(349));
+    let expected = written(&joined, &SerialExecutor).unwrap();
+    for threads in [1, 2] {
+        let session = session(96 << 20, threads);
+        assert!(written(&joined, &session).unwrap() == expected);
+        assert!(session.last_stats().ledger_peak_bytes <= 96 << 20);
+    }
+}
+
 #[test]
 fn a_quota_that_is_met_is_the_usual_error() {
     let (left, right) = (hot(2400, 4_000, 3), hot(2400, 4_000, 5));
