@@ -1,5 +1,6 @@
 //! The stream from a source through operators, as a part of a plan and as one layer.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -69,7 +70,17 @@ impl Pipeline {
     /// # Errors
     /// Those of lowering what the source is computed from.
     pub(crate) fn push(self, graph: &mut Graph, sink: Arc<dyn Sink>) -> Result<LayerId> {
-        self.push_only(graph, sink, None)
+        self.push_layer(graph, sink, None, &[])
+    }
+
+    /// Pushes a layer whose tasks start when the one task of each of some layers is done.
+    pub(crate) fn push_after(
+        self,
+        graph: &mut Graph,
+        sink: Arc<dyn Sink>,
+        after: &[LayerId],
+    ) -> Result<LayerId> {
+        self.push_layer(graph, sink, None, after)
     }
 
     /// Pushes a layer of some of the partitions, ascending, or of all of them.
@@ -79,13 +90,26 @@ impl Pipeline {
         sink: Arc<dyn Sink>,
         only: Option<Vec<u32>>,
     ) -> Result<LayerId> {
-        let (pipeline, inputs) = self.bind(graph)?;
+        self.push_layer(graph, sink, only, &[])
+    }
+
+    fn push_layer(
+        self,
+        graph: &mut Graph,
+        sink: Arc<dyn Sink>,
+        only: Option<Vec<u32>>,
+        after: &[LayerId],
+    ) -> Result<LayerId> {
+        let (pipeline, mut inputs) = self.bind(graph)?;
+        let own = inputs.len();
+        inputs.extend_from_slice(after);
         let name = format!("{}+{}", pipeline.source.name(), sink.name());
         let layer = PipelineLayer {
             name,
             pipeline,
             sink,
             only,
+            after: own..inputs.len(),
         };
         Ok(graph.push(layer, &inputs))
     }
@@ -221,6 +245,8 @@ struct PipelineLayer {
     sink: Arc<dyn Sink>,
     /// The partitions to run, ascending; all of them otherwise.
     only: Option<Vec<u32>>,
+    /// The slots of layers of one task that has to be done before.
+    after: Range<usize>,
 }
 
 impl PipelineLayer {
@@ -243,6 +269,8 @@ impl Layer for PipelineLayer {
 
     fn deps(&self, task: u32, deps: &mut Deps<'_>) {
         self.pipeline.source.deps(self.partition(task), 0, deps);
+        // behind the source's, which finds its own from the first on
+        self.after.clone().for_each(|slot| deps.push(slot, 0));
     }
 
     fn footprint(&self, task: u32) -> Footprint {
@@ -256,9 +284,11 @@ impl Layer for PipelineLayer {
 
     fn run(&self, task: u32, inputs: Inputs<'_>, ctx: &TaskContext<'_>) -> Result<Block> {
         let partition = self.partition(task);
-        let own = self.sink.footprint().scratch_bytes;
+        let own = inputs.len() - self.after.len();
+        let (inputs, _) = inputs.split_at(own);
+        let scratch = self.sink.footprint().scratch_bytes;
         // or what the source and the operators hold would take what the sink needs
-        with_reserves(ctx, [own], |[making]| {
+        with_reserves(ctx, [scratch], |[making]| {
             let drain = self.sink.start(partition, making.ctx())?;
             self.pipeline.run(partition, inputs, ctx, drain)
         })

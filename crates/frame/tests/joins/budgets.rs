@@ -41,7 +41,9 @@ fn sweep(name: &str, frame: &DataFrame) {
                 .unwrap_or_else(|| panic!("{name}: {error}")),
             Ok(_) => 1 << 20,
         };
-        for budget in [least, least + 77_777, 2 * least, 64 << 20] {
+        let all = [least, 2 * least, least + 77_777, 64 << 20];
+        let few = if threads == 2 { all.len() } else { 2 };
+        for budget in all.into_iter().take(few) {
             let session = session(budget, threads);
             let found = written(frame, &session);
             let found = found.unwrap_or_else(|error| {
@@ -170,7 +172,7 @@ fn a_key_that_does_not_fit_gives_the_same_rows_in_every_budget() {
 
 #[test]
 fn a_join_without_keys_gives_the_same_rows_in_every_budget() {
-    let (left, right) = (hot(60, 8_000, 3), hot(150, 30_000, 5));
+    let (left, right) = (hot(30, 2_000, 3), hot(120, 30_000, 5));
     let right = (right.untold()).rename([("k", "rk"), ("v", "rv"), ("t", "rt")]);
     for join_type in [Inner, Right, Full, LeftAnti] {
         let less = Join::new(join_type).filter(col("v").gt(col("rv") * lit(30)));
@@ -195,6 +197,35 @@ fn three_thousand_rows_of_a_key_meet_three_thousand_others_in_a_few_mebibytes() 
     // a third of a side's thousand rows in a partition have keys of their own, one of them the hot one
     let (own, hot) = (333, 3 * 667 + 3);
     assert_eq!(pairs, hot * hot + 3 * 3 * (own - 1));
+}
+
+/// A row that is longer than what tasks declare is leased as it comes.
+#[test]
+fn rows_of_megabytes_are_joined() {
+    let long = |seed: i64| {
+        let batches = (0..4).map(|partition| {
+            let keys: Int64Array = (0..2).map(|row| Some(row + partition % 2)).collect();
+            let values: Int64Array = (0..2).map(|row| Some(row + seed)).collect();
+            let text = "long ".repeat(300_000);
+            let texts: StringArray = (0..2).map(|row| Some(format!("{row}{text}"))).collect();
+            let columns = [
+                ("k", Arc::new(keys) as ArrayRef),
+                ("v", Arc::new(values) as ArrayRef),
+                ("t", Arc::new(texts) as ArrayRef),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        });
+        let batches: Vec<RecordBatch> = batches.collect();
+        let schema = batches[0].schema();
+        Side { schema, batches }
+    };
+    let joined = hot_join(Full, true, &long(350), &long(349));
+    let expected = written(&joined, &SerialExecutor).unwrap();
+    for threads in [1, 2] {
+        let session = session(96 << 20, threads);
+        assert!(written(&joined, &session).unwrap() == expected);
+        assert!(session.last_stats().ledger_peak_bytes <= 96 << 20);
+    }
 }
 
 #[test]

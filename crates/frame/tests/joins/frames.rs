@@ -263,9 +263,34 @@ fn the_layers_of_a_join_are_explained() {
     for part in [
         "untold+scatter-left (3 tasks)",
         "untold+scatter-right (3 tasks)",
+        "key-filter (1 tasks)",
         "barrier",
         "join+collect",
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
+}
+
+/// Of left rows whose keys no right row has, next to nothing is written.
+#[test]
+fn left_rows_without_a_partner_are_not_dealt_out() {
+    let shape = Shape {
+        rows: 20_000,
+        keys: 1_000_000,
+        nulls: 0,
+        text_bytes: 500,
+        ..numbers()
+    };
+    let left = side(shape, 3);
+    let right = side(Shape { rows: 50, ..shape }, 4);
+    // more is written than the budget has room for, if it is not left out
+    let pairs = |join_type| left.untold().join(&right.untold(), ["k"], join_type);
+    let spilled = |frame: &DataFrame| {
+        let builder = Session::builder().memory("12 MiB").threads(1);
+        let session = builder.allow_tmpfs().build().unwrap();
+        frame.count_with(&session).unwrap();
+        session.last_stats().bytes_spilled
+    };
+    let (inner, anti) = (spilled(&pairs(Inner)), spilled(&pairs(LeftAnti)));
+    assert!(inner < 1 << 20 && anti > 2 << 20, "{inner} and {anti}");
 }

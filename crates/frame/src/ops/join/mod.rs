@@ -26,11 +26,12 @@
 //! 2. So do batches: they are cut by the rows that were in question, never by parts of a shard.
 //! 3. A row whose key is null travels only where it is wanted without a partner.
 //!
-//! Read in this order: `rule`, `record`, `encode`, `scatter`, `source`, `gather`, `merge`, `hot`,
+//! Read in this order: `rule`, `record`, `encode`, `filter`, `scatter`, `source`, `gather`, `merge`, `hot`,
 //! `output`, `build`, `probe`.
 
 mod build;
 mod encode;
+mod filter;
 mod gather;
 mod hot;
 mod merge;

@@ -65,6 +65,7 @@ impl PartitionSource for Probed {
             side: Side::Right,
             exchange: Arc::clone(&exchange),
             told: Arc::clone(&told),
+            filters: false,
         };
         let scattered = self.build.clone().push(graph, Arc::new(sink))?;
         let barrier = exchange.close(graph, None, &[scattered]);

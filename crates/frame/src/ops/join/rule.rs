@@ -8,6 +8,7 @@ use datafusion_common::JoinType;
 use datafusion_physical_expr::PhysicalExpr;
 use flagstone_common::Result;
 
+use super::filter::FilterOfRun;
 use crate::kernels::rows::RowCodec;
 
 /// One of the two sides of a join.
@@ -103,6 +104,11 @@ impl JoinRule {
         }
     }
 
+    /// Whether left rows are of no use that have no partner, and some may have none.
+    pub(super) fn filters_left(&self) -> bool {
+        !self.keys[0].is_empty() && !self.alone(Side::Left).takes(false)
+    }
+
     /// Whether each shard has some left rows, in their order, and all right ones: where there are no
     /// keys, and nothing is known of a right row only when it has met all left ones.
     pub(super) fn is_spread(&self) -> bool {
@@ -159,4 +165,6 @@ pub(super) struct Told {
     pub(super) right_nulls: AtomicBool,
     /// How many partitions the left side has, once it is lowered.
     pub(super) left_count: OnceLock<u32>,
+    /// The keys that the right side may have.
+    pub(super) filter: FilterOfRun,
 }

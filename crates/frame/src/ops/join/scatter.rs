@@ -9,6 +9,7 @@ use flagstone_exchange::{Exchange, Shards, Stored};
 use flagstone_graph::{Block, Flow, Footprint};
 
 use super::encode::Encoder;
+use super::filter::KeyFilter;
 use super::record::Record;
 use super::rule::{JoinRule, Side, Told};
 use crate::ops::operator::Drain;
@@ -20,12 +21,15 @@ pub(super) struct Scatter {
     pub(super) side: Side,
     pub(super) exchange: Arc<Exchange>,
     pub(super) told: Arc<Told>,
+    /// Whether left rows are left out whose keys no right row has.
+    pub(super) filters: bool,
 }
 
 struct Scattering<'a> {
     scatter: &'a Scatter,
     ctx: &'a TaskContext<'a>,
     encoder: Encoder<'a>,
+    filter: Option<Arc<KeyFilter>>,
     /// Where all rows go, if not by the hash of their keys.
     shard: Option<u32>,
     bits: u32,
@@ -51,8 +55,10 @@ impl Sink for Scatter {
 
     fn start<'a>(&'a self, task: u32, ctx: &'a TaskContext<'a>) -> Result<Box<dyn Drain + 'a>> {
         let bits = self.exchange.shape()?.bits;
+        let filters = self.filters.then(|| self.told.filter.get());
         Ok(Box::new(Scattering {
             scatter: self,
+            filter: filters.transpose()?,
             ctx,
             encoder: Encoder::new(&self.rule, self.side, ctx)?,
             shard: self.shard(task, bits),
@@ -73,13 +79,22 @@ impl Drain for Scattering<'_> {
             side,
             exchange,
             told,
+            ..
         } = self.scatter;
         let wants_unmatched = rule.alone(*side).takes(false);
         let mut has_nulls = false;
-        let shards = &mut self.shards;
+        let (shards, filter) = (&mut self.shards, self.filter.as_ref());
         let mut wanted = |record: &Record<'_>| {
             has_nulls |= !record.matches;
-            record.matches || wants_unmatched
+            let may_match = record.matches
+                && filter.is_none_or(|filter| match side {
+                    Side::Left => filter.may_have(record.hash),
+                    Side::Right => {
+                        filter.add(record.hash);
+                        true
+                    }
+                });
+            may_match || wants_unmatched
         };
         self.encoder.for_each(&batch, &mut wanted, &mut |record| {
             let by_hash = (record.hash >> (64 - self.bits)) as u32;

@@ -9,6 +9,7 @@ use flagstone_common::{Error, Result, TaskContext};
 use flagstone_exchange::{Bytes, Exchange, Gathered, Part, Stored};
 use flagstone_graph::{Deps, Flow, Graph, Inputs, ended};
 
+use super::filter::{FilledLayer, FilterLayer};
 use super::gather::Gather;
 use super::output::Output;
 use super::rule::{JoinRule, Side, Told};
@@ -45,17 +46,30 @@ impl PartitionSource for Joined {
 
     fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
         let (exchange, told) = (Arc::new(Exchange::default()), Arc::<Told>::default());
-        let mut scatter = |side, pipeline: &Pipeline| {
-            let sink = Scatter {
+        let scatter = |side| {
+            Arc::new(Scatter {
                 rule: Arc::clone(&self.rule),
                 side,
                 exchange: Arc::clone(&exchange),
                 told: Arc::clone(&told),
-            };
-            pipeline.clone().push(graph, Arc::new(sink))
+                filters: self.rule.filters_left(),
+            })
         };
-        let left = scatter(Side::Left, &self.left)?;
-        let right = scatter(Side::Right, &self.right)?;
+        let (left, right) = (self.left.clone(), self.right.clone());
+        let (left, right) = match self.rule.filters_left() {
+            false => {
+                let left = left.push(graph, scatter(Side::Left))?;
+                (left, right.push(graph, scatter(Side::Right))?)
+            }
+            true => {
+                let filter = graph.push(FilterLayer(Arc::clone(&told)), &[]);
+                let right = right.push_after(graph, scatter(Side::Right), &[filter])?;
+                let count = graph.layer(right).task_count();
+                let filled = graph.push(FilledLayer { count }, &[right]);
+                let after = [filter, filled];
+                (left.push_after(graph, scatter(Side::Left), &after)?, right)
+            }
+        };
         let left_count = graph.layer(left).task_count();
         // nobody has set it: what tasks tell was made for this graph
         let _ = told.left_count.set(left_count);
