@@ -112,7 +112,9 @@ fn extra_bytes(data_type: &DataType) -> u64 {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{DictionaryArray, Float64Array, ListArray, StringArray, StructArray};
+    use arrow::array::{
+        DictionaryArray, Float64Array, ListArray, StringArray, StructArray, UInt32Array,
+    };
     use arrow::datatypes::{Field, Int8Type, Int32Type, Schema};
 
     use super::*;
@@ -159,7 +161,8 @@ mod tests {
             nan.to_bits()
         );
         let back = RecordBatch::try_new(batch.schema(), columns).unwrap();
-        let rows = arrow::compute::take_record_batch(&batch, &vec![2u32, 0, 1, 0].into()).unwrap();
+        let order = UInt32Array::from(vec![2, 0, 1, 0]);
+        let rows = arrow::compute::take_record_batch(&batch, &order).unwrap();
         let text = |batch: RecordBatch| {
             let text = arrow::util::pretty::pretty_format_batches(&[batch]);
             text.unwrap().to_string()

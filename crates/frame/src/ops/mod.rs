@@ -15,3 +15,4 @@ pub(crate) mod pipeline;
 pub(crate) mod sort;
 pub(crate) mod stored;
 pub(crate) mod union;
+pub(crate) mod window;

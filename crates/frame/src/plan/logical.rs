@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema, DataFusionError, JoinType, TableReference};
+use datafusion_expr::utils::find_window_exprs;
 use datafusion_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr, TableProviderFilterPushDown,
     TableSource,
@@ -298,6 +299,11 @@ fn project(
     input: LogicalPlan,
     exprs: Vec<Expr>,
 ) -> std::result::Result<LogicalPlan, DataFusionError> {
+    let windows = find_window_exprs(&exprs);
+    let input = match windows.is_empty() {
+        true => input,
+        false => LogicalPlanBuilder::window_plan(input, windows)?,
+    };
     LogicalPlanBuilder::from(input).project(exprs)?.build()
 }
 

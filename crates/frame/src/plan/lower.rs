@@ -1,7 +1,9 @@
 //! From the optimised plan to layers. A node that has no out-of-core operator here is an error
 //! that names it, never a silent fallback to memory.
 
+mod frame;
 mod join;
+mod window;
 
 use std::sync::Arc;
 
@@ -130,6 +132,10 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             Ok(over(Arc::new(United::new(inputs, schema))))
         }
+        LogicalPlan::Window(window) => Ok(Chain {
+            pipeline: window::window(window, strict)?,
+            at_scan: false,
+        }),
         LogicalPlan::Join(join) => Ok(over(Arc::new(join::join(join, strict)?))),
         other => Err(not_lowered(&other.display().to_string())),
     }
