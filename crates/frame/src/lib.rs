@@ -43,11 +43,14 @@ mod sink;
 mod source;
 mod summary;
 mod terminal;
+mod window;
 
 pub use datafusion_common::JoinType;
+pub use datafusion_expr::ExprFunctionExt;
 pub use expr::{
-    DateExpr, Expr, avg, cast, col, count, count_all, day, lit, max, mean, min, month, not, sum,
-    to_date, when, year,
+    DateExpr, Expr, avg, cast, col, count, count_all, cume_dist, day, dense_rank, first_value,
+    last_value, lit, max, mean, min, month, not, nth_value, ntile, percent_rank, rank, row_number,
+    sum, to_date, when, year,
 };
 pub use flagstone_common::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, IntoExpr, IntoSortExpr, Join};
@@ -68,3 +71,4 @@ pub use source::records::{BoundRecords, Records};
 pub use source::{BATCH_ROWS, Bound, Outcome, PartitionSource, Scan, Widening};
 pub use summary::{ColumnSummary, Summary};
 pub use terminal::{Output, WriteReport};
+pub use window::{Window, WindowExpr};

@@ -4,6 +4,8 @@ mod common;
 
 #[path = "windows/budgets.rs"]
 mod budgets;
+#[path = "windows/expressions.rs"]
+mod expressions;
 #[path = "windows/frames.rs"]
 mod frames;
 #[path = "windows/oracle.rs"]

@@ -7,7 +7,6 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema, DataFusionError, JoinType, TableReference};
-use datafusion_expr::utils::find_window_exprs;
 use datafusion_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr, TableProviderFilterPushDown,
     TableSource,
@@ -18,7 +17,7 @@ use flagstone_common::{Error, Result, format_count};
 
 use super::opened::Opened;
 use super::physical::check_constants;
-use super::{Matched, Node, Operation, functions, sql};
+use super::{Matched, Node, Operation, functions, sql, windows};
 use crate::error::plan_error;
 use crate::source::PartitionSource;
 
@@ -299,17 +298,13 @@ fn project(
     input: LogicalPlan,
     exprs: Vec<Expr>,
 ) -> std::result::Result<LogicalPlan, DataFusionError> {
-    let windows = find_window_exprs(&exprs);
-    let input = match windows.is_empty() {
-        true => input,
-        false => LogicalPlanBuilder::window_plan(input, windows)?,
-    };
+    let input = windows::with_windows(input, &exprs)?;
     LogicalPlanBuilder::from(input).project(exprs)?.build()
 }
 
 fn filter(input: LogicalPlan, expr: &Expr) -> std::result::Result<LogicalPlan, DataFusionError> {
     let expr = resolve(expr.clone(), input.schema());
-    LogicalPlanBuilder::from(input).filter(expr)?.build()
+    windows::filter(input, expr)
 }
 
 /// An expression whose column is called as the user wrote it: `actor.login`, not the call that

@@ -1,6 +1,7 @@
 //! From the optimised plan to layers. A node that has no out-of-core operator here is an error
 //! that names it, never a silent fallback to memory.
 
+mod call;
 mod frame;
 mod join;
 mod window;

@@ -21,6 +21,7 @@ pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod star;
 pub(crate) mod wanted;
+mod windows;
 
 use std::collections::HashSet;
 use std::panic::Location;

@@ -194,20 +194,14 @@ impl Spec {
     }
 
     /// Whether a row of a window partition is in the frame of another.
-    fn has(self, part: &[Row], order: Order, of: usize, row: usize) -> bool {
+    fn has(self, part: &[Row], groups: &[i64], order: Order, of: usize, row: usize) -> bool {
         let is_between = |distance: i64| {
             self.start.is_none_or(|start| distance >= start)
                 && self.end.is_none_or(|end| distance <= end)
         };
-        let group = |row: usize| {
-            let before = part[..=row].windows(2);
-            before
-                .filter(|two| order.compare(&two[0], &two[1]) != Ordering::Equal)
-                .count() as i64
-        };
         match self.units {
             Units::Rows => is_between(row as i64 - of as i64),
-            Units::Groups => is_between(group(row) - group(of)),
+            Units::Groups => is_between(groups[row] - groups[of]),
             Units::Range => match (part[of].o, part[row].o) {
                 (Some(own), Some(other)) => {
                     let distance = other - own;
@@ -217,8 +211,8 @@ impl Spec {
                         distance
                     })
                 }
-                // a null is no distance away, but for what has no edge on its side
-                (None, None) => self.start.is_none_or(|_| true) && self.end.is_none_or(|_| true),
+                (None, None) => true,
+                // a null is no distance away, but where there is no edge on its side
                 (None, Some(_)) | (Some(_), None) => match row < of {
                     true => self.start.is_none(),
                     false => self.end.is_none(),
@@ -230,10 +224,15 @@ impl Spec {
 
 /// The frame of each row of a window partition: places in it.
 pub(crate) fn frames_of(part: &[Row], order: Order, spec: Spec) -> Vec<Vec<usize>> {
+    let mut groups = vec![0; part.len()];
+    for row in 1..part.len() {
+        let is_new = order.compare(&part[row - 1], &part[row]).is_ne();
+        groups[row] = groups[row - 1] + i64::from(is_new);
+    }
     let all = 0..part.len();
     let frame = |of| {
-        all.clone()
-            .filter(move |&row| spec.has(part, order, of, row))
+        let has = |&row: &usize| spec.has(part, &groups, order, of, row);
+        all.clone().filter(has).collect()
     };
-    (0..part.len()).map(|of| frame(of).collect()).collect()
+    (0..part.len()).map(frame).collect()
 }

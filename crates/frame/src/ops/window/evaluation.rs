@@ -210,8 +210,9 @@ impl<'a> Evaluation<'a> {
             let mut front = Cursor::default();
             let (page, _) = front.at(&self.log, start)?;
             let width = self.plan.schema.fields().len() - results.len();
-            let own = page.columns().iter().skip(self.plan.hidden).take(width);
-            let columns = own.cloned().chain(results).collect();
+            let (own, place) = page.columns()[..width].split_at(width - 1);
+            let columns = own.iter().cloned().chain(results);
+            let columns = columns.chain(place.iter().cloned()).collect();
             let given = RecordBatch::try_new(Arc::clone(&self.plan.schema), columns);
             let given = given.map_err(arrow_error)?;
             each(given.project(&self.scan.columns).map_err(arrow_error)?)?;

@@ -6,7 +6,9 @@
 //! ```
 //! A *window partition* is the rows with equal partition keys; its rows lie in one range of the sort.
 //! Rows come out in the order of that sort: by partition keys (nulls first), then by order keys, then by
-//! their place in the input. It is the same whatever memory and threads there are.
+//! their place in the input. It is the same whatever memory and threads there are. Windows above one
+//! another, with columns and conditions between them, all see the places that rows have below the
+//! lowest: what is in the order of the frame does not depend on what else is computed.
 //!
 //! # Memory
 //! Rows are appended to a [log](log::Log), and each function steps through them with cursors of its own:
@@ -30,6 +32,7 @@ mod evaluation;
 mod fold;
 mod integers;
 mod log;
+mod numbered;
 mod pick;
 mod place;
 mod shift;
@@ -48,6 +51,7 @@ pub(crate) use self::derived::{Derived, Distance};
 pub(crate) use self::edge::{Edge, Frame};
 use self::evaluation::Evaluation;
 pub(crate) use self::fold::{Fold, folds};
+pub(crate) use self::numbered::Numbered;
 use super::pipeline::Pipeline;
 use super::sort::{SortKey, Sorted};
 use crate::source::{Bound, PartitionSource, Scan};
@@ -64,9 +68,7 @@ pub(crate) struct WindowPlan {
     /// Columns that functions read, behind those of the rows.
     pub(crate) derived: Vec<Derived>,
     pub(crate) calls: Vec<Call>,
-    /// Columns of the rows that are no results: there have to be some.
-    pub(crate) hidden: usize,
-    /// The rows' columns, and then a result a function.
+    /// The rows' columns, then a result a function, and the rows' places.
     pub(crate) schema: SchemaRef,
 }
 
@@ -123,7 +125,8 @@ pub(crate) struct Windowed {
 }
 
 impl Windowed {
-    /// `keys`: those of the partition and of the order, of which there is one at least.
+    /// For rows whose last column is their place. `keys`: those of the partition and of the order, of
+    /// which there is one at least.
     pub(crate) fn new(input: Pipeline, keys: Vec<SortKey>, plan: WindowPlan) -> Self {
         Windowed {
             sorted: Sorted::together(input, keys, plan.partition_by.len()),

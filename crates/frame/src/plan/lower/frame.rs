@@ -5,8 +5,8 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::{SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits};
 use flagstone_common::{Error, Result};
 
+use super::call::Columns;
 use super::not_lowered;
-use super::window::Columns;
 use crate::error::plan_error;
 use crate::ops::window::{Derived, Distance, Edge, Frame};
 

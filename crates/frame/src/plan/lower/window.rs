@@ -2,84 +2,133 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use datafusion_common::ScalarValue;
-use datafusion_expr::expr::{NullTreatment, WindowFunction, WindowFunctionParams};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion_expr::expr::WindowFunction;
 use datafusion_expr::logical_plan::Window;
-use datafusion_expr::{Expr, ExprSchemable, SortExpr, WindowFunctionDefinition};
+use datafusion_expr::{Expr, LogicalPlan, SortExpr};
 use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::expressions::{Column, lit};
+use datafusion_physical_expr::expressions::Column;
 use flagstone_common::{Error, Result};
 
-use super::frame::frame;
+use super::call::{Columns, call};
 use super::{lower, not_lowered};
-use crate::error::plan_error;
-use crate::ops::operator::Project;
+use crate::ops::operator::{Filter, Project};
 use crate::ops::pipeline::Pipeline;
 use crate::ops::sort::SortKey;
-use crate::ops::window::{Call, Derived, Fold, Function, Which, WindowPlan, Windowed, folds};
+use crate::ops::window::{Numbered, WindowPlan, Windowed};
 use crate::plan::physical::physical;
-
-/// How many values that are not null may be looked back or ahead for.
-const SHIFT_MAX: u64 = 1 << 16;
 
 /// The rows of the input with a result an expression.
 pub(super) fn window(window: &Window, strict: bool) -> Result<Pipeline> {
-    let mut input = lower(&window.input, strict)?;
-    let hidden = usize::from(input.schema.fields().is_empty());
-    if hidden > 0 {
-        // rows without columns have no bytes to be sorted as
-        let field = Field::new("", DataType::Int8, false);
-        let schema = Arc::new(Schema::new(vec![field]));
-        let project = Project {
-            exprs: vec![lit(0i8)],
-            schema: Arc::clone(&schema),
-        };
-        input.operators.push(Arc::new(project));
-        input.schema = schema;
-    }
+    let (rows, places) = results(window, strict)?;
+    let schema = Arc::new(window.schema.as_arrow().clone());
+    Ok(projected(rows, &places, schema))
+}
+
+/// Rows with their place as the last column, and where each column of the window is.
+fn results(window: &Window, strict: bool) -> Result<(Pipeline, Vec<usize>)> {
+    let (mut rows, mut is_sorted) = numbered(&window.input, strict)?;
     let width = window.input.schema().fields().len();
     let fields = window.schema.as_arrow().fields();
-    let mut left: Vec<Of<'_>> = window.window_expr.iter().zip(&fields[width..]).collect();
-    let mut made = Vec::new();
-    while let Some((first, _)) = left.first() {
+    let results = window.window_expr.iter().zip(&fields[width..]);
+    let mut left: Vec<(usize, Of<'_>)> = (width..).zip(results).collect();
+    let mut places: Vec<usize> = (0..fields.len()).collect();
+    let mut next = width;
+    while let Some((_, (first, _))) = left.first() {
+        // the functions of one window are computed together
         let keys = keys_of(first)?;
         let (mut these, mut others) = (Vec::new(), Vec::new());
-        for of in left {
+        for (column, of) in left {
             match keys_of(of.0)? == keys {
-                true => these.push(of),
-                false => others.push(of),
+                true => {
+                    places[column] = next;
+                    next += 1;
+                    these.push(of);
+                }
+                false => others.push((column, of)),
             }
         }
         left = others;
-        // what the first window hides is there for no other
-        let hidden = if made.is_empty() { hidden } else { 0 };
-        made.extend(these.iter().map(|(_, field)| Arc::clone(field)));
-        input = Pipeline::over(Arc::new(windowed(window, input, &these, hidden)?));
+        let windowed = windowed(window, rows, &these, is_sorted)?;
+        rows = Pipeline::over(Arc::new(windowed));
+        is_sorted = true;
     }
-    if made != fields[width..] {
-        // the results of one window stand side by side
-        let own = (0..width).map(Some);
-        let results = fields[width..].iter().map(|field| {
-            let place = made.iter().position(|other| Arc::ptr_eq(other, field))?;
-            Some(width + place)
-        });
-        let exprs = own.chain(results).zip(fields).map(|(place, field)| {
-            let place = place.ok_or_else(|| Error::bug("a result of a window is missing"))?;
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), place));
-            Ok(column)
-        });
-        let exprs = exprs.collect::<Result<_>>()?;
-        let schema = Arc::new(window.schema.as_arrow().clone());
-        let project = Project {
-            exprs,
-            schema: Arc::clone(&schema),
-        };
-        input.operators.push(Arc::new(project));
-        input.schema = schema;
+    Ok((rows, places))
+}
+
+/// The rows of a plan, with their place as the last column: that below all windows, if it has some.
+/// Whether they were sorted since.
+fn numbered(plan: &LogicalPlan, strict: bool) -> Result<(Pipeline, bool)> {
+    if !is_over_window(plan) {
+        let mut rows = lower(plan, strict)?;
+        let numbered = Numbered::over(&rows.schema);
+        rows.schema = Arc::clone(&numbered.schema);
+        rows.operators.push(Arc::new(numbered));
+        return Ok((rows, false));
     }
-    Ok(input)
+    let rows = match plan {
+        LogicalPlan::Window(window) => {
+            let (rows, mut places) = results(window, strict)?;
+            let place = places.len();
+            match places.is_sorted() {
+                true => rows,
+                false => {
+                    places.push(place);
+                    let schema = window.schema.as_arrow();
+                    let schema = Numbered::over(&Arc::new(schema.clone())).schema;
+                    projected(rows, &places, schema)
+                }
+            }
+        }
+        LogicalPlan::Projection(projection) => {
+            let (mut rows, _) = numbered(&projection.input, strict)?;
+            let input = projection.input.schema();
+            let exprs = projection.expr.iter().map(|expr| physical(expr, input));
+            let mut exprs = exprs.collect::<Result<Vec<_>>>()?;
+            let place = input.fields().len();
+            exprs.push(Arc::new(Column::new("place", place)));
+            let schema = Arc::new(projection.schema.as_arrow().clone());
+            let schema = Numbered::over(&schema).schema;
+            rows.schema = Arc::clone(&schema);
+            rows.operators.push(Arc::new(Project { exprs, schema }));
+            rows
+        }
+        LogicalPlan::Filter(filter) => {
+            let (mut rows, _) = numbered(&filter.input, strict)?;
+            let predicate = physical(&filter.predicate, filter.input.schema())?;
+            rows.operators.push(Arc::new(Filter(predicate)));
+            rows
+        }
+        LogicalPlan::SubqueryAlias(alias) => numbered(&alias.input, strict)?.0,
+        _ => return Err(Error::bug("a plan is over no window")),
+    };
+    Ok((rows, true))
+}
+
+/// Whether rows are those of a window, and in its order.
+fn is_over_window(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Window(_) => true,
+        LogicalPlan::Projection(projection) => is_over_window(&projection.input),
+        LogicalPlan::Filter(filter) => is_over_window(&filter.input),
+        LogicalPlan::SubqueryAlias(alias) => is_over_window(&alias.input),
+        _ => false,
+    }
+}
+
+/// Some of the columns.
+fn projected(mut rows: Pipeline, places: &[usize], schema: SchemaRef) -> Pipeline {
+    let columns = places.iter().zip(schema.fields());
+    let exprs = columns.map(|(&place, field)| -> Arc<dyn PhysicalExpr> {
+        Arc::new(Column::new(field.name(), place))
+    });
+    let project = Project {
+        exprs: exprs.collect(),
+        schema: Arc::clone(&schema),
+    };
+    rows.operators.push(Arc::new(project));
+    rows.schema = schema;
+    rows
 }
 
 /// An expression and its result.
@@ -92,7 +141,7 @@ fn keys_of(expr: &Expr) -> Result<Keys<'_>> {
     Ok((&params.partition_by, &params.order_by))
 }
 
-fn function_of(expr: &Expr) -> Result<&WindowFunction> {
+pub(super) fn function_of(expr: &Expr) -> Result<&WindowFunction> {
     match expr {
         Expr::Alias(alias) => function_of(&alias.expr),
         Expr::WindowFunction(function) => Ok(function),
@@ -100,7 +149,12 @@ fn function_of(expr: &Expr) -> Result<&WindowFunction> {
     }
 }
 
-fn windowed(window: &Window, input: Pipeline, exprs: &[Of<'_>], hidden: usize) -> Result<Windowed> {
+fn windowed(
+    window: &Window,
+    input: Pipeline,
+    exprs: &[Of<'_>],
+    is_sorted: bool,
+) -> Result<Windowed> {
     let Some((first, _)) = exprs.first() else {
         return Err(Error::bug("a window without functions"));
     };
@@ -122,224 +176,28 @@ fn windowed(window: &Window, input: Pipeline, exprs: &[Of<'_>], hidden: usize) -
         nulls_first: true,
     });
     let mut keys: Vec<SortKey> = first_keys.chain(order_keys.iter().cloned()).collect();
-    if keys.is_empty() {
+    let width = input.schema.fields().len();
+    if is_sorted || keys.is_empty() {
         keys.push(SortKey {
-            expr: lit(0i8),
+            expr: Arc::new(Column::new("place", width - 1)),
             descending: false,
             nulls_first: true,
         });
     }
-    let mut columns = Columns {
-        window,
-        width: input.schema.fields().len(),
-        derived: Vec::new(),
-    };
+    let mut columns = Columns::new(window, width);
     let calls = exprs
         .iter()
         .map(|(expr, field)| call(expr, field, &mut columns));
     let calls = calls.collect::<Result<Vec<_>>>()?;
-    let own = input.schema.fields().iter().skip(hidden).cloned();
-    let results = exprs.iter().map(|(_, field)| Arc::clone(field));
+    let (own, place) = input.schema.fields().split_at(width - 1);
+    let results = exprs.iter().map(|(_, field)| *field);
+    let fields = own.iter().chain(results).chain(place).cloned();
     let plan = WindowPlan {
         partition_by,
         order_by: order_keys,
-        derived: columns.derived,
+        derived: columns.derived(),
         calls,
-        hidden,
-        schema: Arc::new(Schema::new(own.chain(results).collect::<Vec<_>>())),
+        schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
     };
     Ok(Windowed::new(input, keys, plan))
-}
-
-/// What functions read.
-pub(super) struct Columns<'w> {
-    window: &'w Window,
-    width: usize,
-    derived: Vec<Derived>,
-}
-
-impl Columns<'_> {
-    pub(super) fn physical(&self, expr: &Expr) -> Result<Arc<dyn PhysicalExpr>> {
-        physical(expr, self.window.input.schema())
-    }
-
-    pub(super) fn type_of(&self, expr: &Expr) -> Result<DataType> {
-        expr.get_type(self.window.input.schema())
-            .map_err(plan_error)
-    }
-
-    /// The column with an expression's values.
-    pub(super) fn value(&mut self, expr: &Expr) -> Result<usize> {
-        let expr = self.physical(expr)?;
-        Ok(match expr.downcast_ref::<Column>() {
-            Some(column) => column.index(),
-            None => self.derive(Derived::Value(expr, None)),
-        })
-    }
-
-    pub(super) fn derive(&mut self, derived: Derived) -> usize {
-        self.derived.push(derived);
-        self.width + self.derived.len() - 1
-    }
-}
-
-fn call(expr: &Expr, field: &FieldRef, columns: &mut Columns<'_>) -> Result<Call> {
-    let WindowFunction { fun, params } = function_of(expr)?;
-    let WindowFunctionParams {
-        args,
-        order_by,
-        window_frame,
-        filter,
-        null_treatment,
-        distinct,
-        ..
-    } = params;
-    let unknown = || not_lowered(&expr.to_string());
-    if *distinct {
-        return Err(unknown());
-    }
-    let function = match fun {
-        WindowFunctionDefinition::AggregateUDF(function) => {
-            let fold = match function.name() {
-                "sum" => Fold::Sum,
-                "avg" => Fold::Mean,
-                "min" => Fold::Min,
-                "max" => Fold::Max,
-                "count" => Fold::Count,
-                _ => return Err(unknown()),
-            };
-            let [argument] = args.as_slice() else {
-                return Err(unknown());
-            };
-            let data_type = columns.type_of(argument)?;
-            let Some(as_bytes) = folds(fold, &data_type) else {
-                return Err(not_lowered(&format!("{expr} of type {data_type}")));
-            };
-            let column = match (filter, as_bytes) {
-                (None, false) => columns.value(argument)?,
-                _ => {
-                    let condition = filter.as_deref().map(|filter| columns.physical(filter));
-                    let value = columns.physical(argument)?;
-                    let value = Derived::Value(value, condition.transpose()?);
-                    columns.derive(match as_bytes {
-                        true => Derived::Bytes(Box::new(value), data_type),
-                        false => value,
-                    })
-                }
-            };
-            Function::Fold { column, fold }
-        }
-        WindowFunctionDefinition::WindowUDF(function) => {
-            let ignore_nulls = *null_treatment == Some(NullTreatment::IgnoreNulls);
-            let name = function.name();
-            let may_ignore = matches!(name, "lag" | "lead" | "first_value" | "last_value");
-            if filter.is_some() || (ignore_nulls && !may_ignore) {
-                return Err(unknown());
-            }
-            named(expr, name, args, ignore_nulls, field, columns)?
-        }
-    };
-    Ok(Call {
-        function,
-        frame: frame(window_frame, order_by, columns)?,
-        data_type: field.data_type().clone(),
-    })
-}
-
-fn named(
-    expr: &Expr,
-    name: &str,
-    args: &[Expr],
-    ignore_nulls: bool,
-    field: &FieldRef,
-    columns: &mut Columns<'_>,
-) -> Result<Function> {
-    let unknown = || not_lowered(&expr.to_string());
-    let value = |which, columns: &mut Columns<'_>| {
-        let argument = args.first().ok_or_else(unknown)?;
-        Ok(Function::Value {
-            column: columns.value(argument)?,
-            which,
-            ignore_nulls,
-        })
-    };
-    match name {
-        "row_number" => Ok(Function::RowNumber),
-        "rank" => Ok(Function::Rank),
-        "dense_rank" => Ok(Function::DenseRank),
-        "percent_rank" => Ok(Function::PercentRank),
-        "cume_dist" => Ok(Function::CumeDist),
-        "ntile" => {
-            let tiles = args.first().and_then(number);
-            let tiles = tiles.and_then(|tiles| u64::try_from(tiles).ok());
-            let tiles = tiles.filter(|&tiles| tiles > 0).ok_or_else(|| {
-                Error::invalid(format!("{expr}: ntile takes a whole number from 1 on"))
-            })?;
-            Ok(Function::Ntile(tiles))
-        }
-        "first_value" => value(Which::First, columns),
-        "last_value" => value(Which::Last, columns),
-        "nth_value" => {
-            let place = args.get(1).and_then(number).filter(|&place| place != 0);
-            let place = place.ok_or_else(|| {
-                Error::invalid(format!(
-                    "{expr}: nth_value takes a whole number, counted from 1 or (where it is \
-                     negative) from the end"
-                ))
-            })?;
-            value(Which::Nth(place), columns)
-        }
-        "lag" | "lead" => {
-            let argument = args.first().ok_or_else(unknown)?;
-            let away = match args.get(1) {
-                None | Some(Expr::Literal(ScalarValue::Null, _)) => 1,
-                Some(away) => number(away).ok_or_else(|| {
-                    Error::invalid(format!("{expr}: {name} takes a whole number of rows"))
-                })?,
-            };
-            if ignore_nulls && away.unsigned_abs() > SHIFT_MAX {
-                return Err(not_lowered(&format!(
-                    "{expr} over more than {SHIFT_MAX} values"
-                )));
-            }
-            let behind = if name == "lag" {
-                Some(away)
-            } else {
-                away.checked_neg()
-            };
-            let default = args
-                .get(2)
-                .map(|default| constant(default, field.data_type()));
-            Ok(Function::Shift {
-                column: columns.value(argument)?,
-                behind: behind.ok_or_else(unknown)?,
-                default: default.transpose()?.flatten(),
-                ignore_nulls,
-            })
-        }
-        _ => Err(unknown()),
-    }
-}
-
-/// A whole number that an expression is.
-fn number(expr: &Expr) -> Option<i64> {
-    let Expr::Literal(value, _) = expr else {
-        return None;
-    };
-    match value.cast_to(&DataType::Int64) {
-        Ok(ScalarValue::Int64(number)) if !value.data_type().is_floating() => number,
-        _ => None,
-    }
-}
-
-/// The value of an expression without columns, as a column of one row; none for null.
-fn constant(expr: &Expr, data_type: &DataType) -> Result<Option<ArrayRef>> {
-    let Expr::Literal(value, _) = expr else {
-        return Err(not_lowered(&format!("{expr}, which is no constant,")));
-    };
-    if value.is_null() {
-        return Ok(None);
-    }
-    let value = value.cast_to(data_type).and_then(|value| value.to_array());
-    value.map(Some).map_err(plan_error)
 }
