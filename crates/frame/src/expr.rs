@@ -5,6 +5,10 @@ mod aggregates;
 use datafusion_common::Column;
 pub use datafusion_expr::{Expr, cast, lit, not, when};
 pub use datafusion_functions_aggregate::expr_fn::{avg, count, max, min, sum};
+pub use datafusion_functions_window::expr_fn::{
+    cume_dist, dense_rank, first_value, last_value, nth_value, ntile, percent_rank, rank,
+    row_number,
+};
 
 pub(crate) use aggregates::MODE;
 pub use aggregates::{

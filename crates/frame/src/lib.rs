@@ -43,11 +43,14 @@ mod sink;
 mod source;
 mod summary;
 mod terminal;
+mod window;
 
 pub use datafusion_common::JoinType;
+pub use datafusion_expr::ExprFunctionExt;
 pub use expr::{
-    DateExpr, Expr, all, any, avg, cast, col, corr, count, count_all, count_where, cov, day, first,
-    last, list, lit, max, mean, median, min, mode, month, n_unique, not, quantile, std, std_pop,
+    DateExpr, Expr, all, any, avg, cast, col, corr, count, count_all, count_where, cov, cume_dist,
+    day, dense_rank, first, first_value, last, last_value, list, lit, max, mean, median, min, mode,
+    month, n_unique, not, nth_value, ntile, percent_rank, quantile, rank, row_number, std, std_pop,
     sum, to_date, var, var_pop, when, year,
 };
 pub use flagstone_common::{Error, ErrorKind, Result};
@@ -70,3 +73,4 @@ pub use source::records::{BoundRecords, Records};
 pub use source::{BATCH_ROWS, Bound, Outcome, PartitionSource, Scan, Widening};
 pub use summary::{ColumnSummary, Summary};
 pub use terminal::{Output, WriteReport};
+pub use window::{Window, WindowExpr};

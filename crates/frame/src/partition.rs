@@ -61,6 +61,13 @@ pub(crate) fn rows_bytes(batch: &RecordBatch) -> Result<u64> {
     Ok(bytes.map_err(arrow_error)? as u64)
 }
 
+/// How many rows of a batch have about so many bytes: one at least.
+pub(crate) fn rows_of(batch: &RecordBatch, bytes: u64) -> Result<usize> {
+    let all = rows_bytes(batch)?.max(1);
+    let rows = batch.num_rows() as u64;
+    Ok((rows.saturating_mul(bytes) / all).clamp(1, rows.max(1)) as usize)
+}
+
 /// The buffers of several batches, each counted once however many of them are slices of it.
 #[derive(Default)]
 pub(crate) struct Buffers(HashSet<usize>);

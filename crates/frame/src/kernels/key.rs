@@ -102,7 +102,7 @@ pub(crate) fn key_type(data_type: &DataType) -> DataType {
 }
 
 /// One zero, and one value that is not a number.
-fn canonical(value: f64) -> f64 {
+pub(crate) fn canonical(value: f64) -> f64 {
     match value {
         0.0 => 0.0,
         value if value.is_nan() => f64::NAN,

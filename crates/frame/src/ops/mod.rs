@@ -17,3 +17,4 @@ pub(crate) mod sort;
 pub(crate) mod stored;
 pub(crate) mod union;
 pub(crate) mod unnest;
+pub(crate) mod window;

@@ -20,6 +20,7 @@ use datafusion_functions::core::planner::CoreFunctionPlanner;
 use datafusion_functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion_functions_aggregate::planner::AggregateFunctionPlanner;
+use datafusion_functions_window::planner::WindowFunctionPlanner;
 use datafusion_sql::sqlparser::ast::{
     DateTimeField, Expr as Sql, ExtractSyntax, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, VisitMut, visit_expressions_mut,
@@ -184,6 +185,7 @@ pub(crate) struct Functions {
     options: ConfigOptions,
     scalars: Vec<Arc<ScalarUDF>>,
     aggregates: Vec<Arc<AggregateUDF>>,
+    windows: Vec<Arc<WindowUDF>>,
     planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
@@ -195,11 +197,13 @@ impl Functions {
             options: ConfigOptions::default(),
             scalars: datafusion_functions::all_default_functions(),
             aggregates,
+            windows: datafusion_functions_window::all_default_window_functions(),
             planners: vec![
                 Arc::new(CoreFunctionPlanner::default()),
                 Arc::new(DatetimeFunctionPlanner),
                 Arc::new(UnicodeFunctionPlanner),
                 Arc::new(AggregateFunctionPlanner),
+                Arc::new(WindowFunctionPlanner),
             ],
         }
     }
@@ -215,6 +219,13 @@ impl Functions {
     pub(crate) fn aggregate(&self, name: &str) -> Option<&Arc<AggregateUDF>> {
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         let mut known = self.aggregates.iter();
+        known.find(|f| is(f.name()) || f.aliases().iter().any(|alias| is(alias)))
+    }
+
+    /// The function of the rows around a row that has this name.
+    pub(crate) fn window(&self, name: &str) -> Option<&Arc<WindowUDF>> {
+        let is = |known: &str| known.eq_ignore_ascii_case(name);
+        let mut known = self.windows.iter();
         known.find(|f| is(f.name()) || f.aliases().iter().any(|alias| is(alias)))
     }
 
@@ -252,8 +263,8 @@ impl ContextProvider for Functions {
         self.aggregates.iter().find(known).cloned()
     }
 
-    fn get_window_meta(&self, _: &str) -> Option<Arc<WindowUDF>> {
-        None
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.window(name).cloned()
     }
 
     fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
@@ -280,6 +291,6 @@ impl ContextProvider for Functions {
     }
 
     fn udwf_names(&self) -> Vec<String> {
-        Vec::new()
+        self.windows.iter().map(|f| f.name().to_owned()).collect()
     }
 }

@@ -21,7 +21,7 @@ use super::context::Context;
 use super::native::{Native, NativeNode};
 use super::opened::Opened;
 use super::physical::check_constants;
-use super::{Matched, Node, Operation, functions, order, sql};
+use super::{Matched, Node, Operation, functions, order, sql, windows};
 use crate::error::plan_error;
 use crate::source::PartitionSource;
 
@@ -339,12 +339,13 @@ fn project(
     input: LogicalPlan,
     exprs: Vec<Expr>,
 ) -> std::result::Result<LogicalPlan, DataFusionError> {
+    let input = windows::with_windows(input, &exprs)?;
     LogicalPlanBuilder::from(input).project(exprs)?.build()
 }
 
 fn filter(input: LogicalPlan, expr: &Expr) -> std::result::Result<LogicalPlan, DataFusionError> {
     let expr = resolve(expr.clone(), input.schema());
-    LogicalPlanBuilder::from(input).filter(expr)?.build()
+    windows::filter(input, expr)
 }
 
 /// An expression whose column is called as the user wrote it: `actor.login`, not the call that

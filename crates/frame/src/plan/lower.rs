@@ -1,8 +1,11 @@
 //! From the optimised plan to layers. A node that has no out-of-core operator here is an error
 //! that names it, never a silent fallback to memory.
 
+mod call;
+mod frame;
 mod join;
 mod sets;
+mod window;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -168,6 +171,10 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let node = node.ok_or_else(|| not_lowered(extension.node.name()))?;
             native(node, strict)
         }
+        LogicalPlan::Window(window) => Ok(Chain {
+            pipeline: window::window(window, strict)?,
+            at_scan: false,
+        }),
         other => Err(not_lowered(&other.display().to_string())),
     }
 }

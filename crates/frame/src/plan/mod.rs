@@ -30,6 +30,7 @@ pub(crate) mod star;
 mod unheard;
 pub(crate) mod unique;
 pub(crate) mod wanted;
+mod windows;
 
 use std::collections::HashSet;
 use std::panic::Location;

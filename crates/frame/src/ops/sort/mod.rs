@@ -11,6 +11,9 @@
 //!
 //! The first rows of an order (`ORDER BY .. LIMIT`) are no more than those of each partition: a task
 //! keeps as many, and there is one range.
+//!
+//! Where rows with some keys in common belong together (in windows), the samples are those keys alone:
+//! ranges are cut before the first row that has them, and a range may be empty.
 
 mod held;
 mod ranges;
@@ -46,11 +49,31 @@ pub(crate) struct Sorted {
     input: Pipeline,
     keys: Vec<SortKey>,
     fetch: Option<usize>,
+    /// How many of the first keys rows have in common that are in one range.
+    together: Option<usize>,
 }
 
 impl Sorted {
     pub(crate) fn new(input: Pipeline, keys: Vec<SortKey>, fetch: Option<usize>) -> Self {
-        Sorted { input, keys, fetch }
+        Sorted {
+            input,
+            keys,
+            fetch,
+            together: None,
+        }
+    }
+
+    /// All rows in an order; those with the first `len` keys in common are in one range.
+    pub(crate) fn together(input: Pipeline, keys: Vec<SortKey>, len: usize) -> Self {
+        Sorted {
+            together: Some(len),
+            ..Sorted::new(input, keys, None)
+        }
+    }
+
+    /// Whether there is one range however many rows there are.
+    fn is_whole(&self) -> bool {
+        self.fetch.is_some() || self.together == Some(0)
     }
 }
 
@@ -68,8 +91,12 @@ impl PartitionSource for Sorted {
 
     fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
         let schema = self.schema();
-        let codec = Arc::new(RowCodec::new(&schema, &self.keys)?);
-        let sorting = Arc::new(Sorting::<Rank>::new(self.fetch.is_none()));
+        let codec = Arc::new(RowCodec::new(
+            &schema,
+            &self.keys,
+            self.together.filter(|&len| len > 0),
+        )?);
+        let sorting = Arc::new(Sorting::<Rank>::new(!self.is_whole()));
         let runs = Runs {
             codec: Arc::clone(&codec),
             keys: self.keys.clone(),
@@ -77,9 +104,9 @@ impl PartitionSource for Sorted {
             fetch: self.fetch,
         };
         let runs = self.input.clone().push(graph, Arc::new(runs))?;
-        let split = match self.fetch {
-            Some(_) => Split::At(Vec::new()),
-            None => Split::Evenly(graph.layer(runs).task_count().clamp(1, RANGES_MAX)),
+        let split = match self.is_whole() {
+            true => Split::At(Vec::new()),
+            false => Split::Evenly(graph.layer(runs).task_count().clamp(1, RANGES_MAX)),
         };
         let barrier = sorting.close(graph, Location::caller(), runs, split);
         let inputs = vec![barrier, sorting.parts()?];

@@ -18,12 +18,20 @@ use crate::kernels::key::{canonical_column, key_type};
 /// Encodes and decodes the rows of one sort.
 pub(super) struct RowCodec {
     keys: RowConverter,
+    /// How many keys rows have in common that are never apart, and their bytes: the first ones of a
+    /// row's key.
+    together: Option<(usize, RowConverter)>,
     columns: RowConverter,
     schema: SchemaRef,
 }
 
 impl RowCodec {
-    pub(super) fn new(schema: &SchemaRef, keys: &[SortKey]) -> Result<Self> {
+    /// For rows of which those are in one range that have the first `together` keys in common.
+    pub(super) fn new(
+        schema: &SchemaRef,
+        keys: &[SortKey],
+        together: Option<usize>,
+    ) -> Result<Self> {
         let key = |key: &SortKey| {
             let data_type = key
                 .expr
@@ -35,11 +43,16 @@ impl RowCodec {
             };
             Ok(SortField::new_with_options(key_type(&data_type), options))
         };
-        let keys = keys.iter().map(key).collect::<Result<_>>()?;
+        let keys = keys.iter().map(key).collect::<Result<Vec<_>>>()?;
+        let first = together.map(|len| {
+            let converter = RowConverter::new(keys[..len].to_vec());
+            converter.map(|converter| (len, converter))
+        });
         let columns = schema.fields().iter();
         let columns = columns.map(|field| SortField::new(field.data_type().clone()));
         Ok(RowCodec {
             keys: RowConverter::new(keys).map_err(arrow_error)?,
+            together: first.transpose().map_err(arrow_error)?,
             columns: RowConverter::new(columns.collect()).map_err(arrow_error)?,
             schema: schema.clone(),
         })
@@ -50,6 +63,20 @@ impl RowCodec {
         let keys = keys.iter().map(canonical_column);
         let keys = keys.collect::<Result<Vec<_>>>()?;
         self.keys.convert_columns(&keys).map_err(arrow_error)
+    }
+
+    /// What rows have in common that are never apart, where there is such a thing: the bytes that their
+    /// keys begin with.
+    pub(super) fn encode_together(&self, keys: &[ArrayRef]) -> Result<Option<Rows>> {
+        let Some((len, converter)) = &self.together else {
+            return Ok(None);
+        };
+        let keys = keys[..*len].iter().map(canonical_column);
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        converter
+            .convert_columns(&keys)
+            .map(Some)
+            .map_err(arrow_error)
     }
 
     /// The columns of some rows.

@@ -12,10 +12,12 @@ use super::held::Held;
 use super::row::{Rank, RowBytes, RowCodec};
 use crate::ops::operator::{Drain, evaluate};
 use crate::ops::pipeline::Sink;
-use crate::partition::rows_bytes;
+use crate::partition::{rows_bytes, rows_of};
 
 /// A run is written when its rows take so much, however much is free.
 const RUN_BYTES_MAX: usize = 64 << 20;
+/// Rows are encoded when their columns have so many bytes: a source may have batches of long rows.
+const ENCODED_BYTES: u64 = 1 << 20;
 /// So many more rows than are wanted are held before the rest of them is let go.
 const SPARE_ROWS_MIN: usize = 4096;
 
@@ -73,21 +75,10 @@ impl Sink for Runs {
 
 impl Drain for Sorter<'_> {
     fn push(&mut self, batch: RecordBatch) -> Flow {
-        let keys = self.runs.keys.iter().map(|key| evaluate(&key.expr, &batch));
-        let keys = keys.collect::<Result<Vec<_>>>()?;
-        // the bytes of rows are about as many as those of their columns, and their keys among them
-        let bytes = 2 * rows_bytes(&batch)? + 64 * batch.num_rows() as u64;
-        if self.encoding.ensure(bytes).is_err() {
-            self.write_run()?;
-            self.encoding.ensure(bytes)?;
+        let len = rows_of(&batch, ENCODED_BYTES)?;
+        for start in (0..batch.num_rows()).step_by(len) {
+            self.encode(batch.slice(start, len.min(batch.num_rows() - start)))?;
         }
-        let codec = &self.runs.codec;
-        let (keys, rows) = (codec.encode_keys(&keys)?, codec.encode(&batch)?);
-        drop(batch);
-        for (key, row) in keys.iter().zip(rows.iter()) {
-            self.row(key.data(), row.data())?;
-        }
-        self.encoding.shrink_to(0);
         Ok(())
     }
 
@@ -108,13 +99,40 @@ impl Drain for Sorter<'_> {
 }
 
 impl Sorter<'_> {
-    fn row(&mut self, key: &[u8], row: &[u8]) -> Result<()> {
+    /// Holds rows as bytes.
+    fn encode(&mut self, batch: RecordBatch) -> Result<()> {
+        let keys = self.runs.keys.iter().map(|key| evaluate(&key.expr, &batch));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        // the bytes of rows are about as many as those of their columns, and their keys among them
+        let bytes = 2 * rows_bytes(&batch)? + 64 * batch.num_rows() as u64;
+        if self.encoding.ensure(bytes).is_err() {
+            self.write_run()?;
+            self.encoding.ensure(bytes)?;
+        }
+        let codec = &self.runs.codec;
+        let together = codec.encode_together(&keys)?;
+        let (keys, rows) = (codec.encode_keys(&keys)?, codec.encode(&batch)?);
+        drop(batch);
+        for (at, (key, row)) in keys.iter().zip(rows.iter()).enumerate() {
+            let first = together.as_ref().map(|all| all.row(at));
+            self.row(key.data(), row.data(), first.map(|row| row.data().len()))?;
+        }
+        self.encoding.shrink_to(0);
+        Ok(())
+    }
+
+    /// `together`: how many bytes of the key rows have in common that are never apart.
+    fn row(&mut self, key: &[u8], row: &[u8], together: Option<usize>) -> Result<()> {
         if self.rows >> 40 != 0 {
             return Err(Error::failed("a partition has more than 2^40 rows"));
         }
         let place = self.partition << 40 | self.rows;
         if self.runs.sorting.is_sampled() && self.rows.is_multiple_of(self.sample.stride) {
-            let rank = rank(key, place);
+            // a rank that is cut at lies before all rows that it has the first keys in common with
+            let rank = match together {
+                Some(len) => rank(&key[..len], 0),
+                None => rank(key, place),
+            };
             self.sample.see(self.rows, &rank);
         }
         self.rows += 1;

@@ -1,0 +1,98 @@
+//! What SQL says about windows.
+
+use flagstone_frame::{CsvOptions, DataFrame, ErrorKind};
+use flagstone_graph::SerialExecutor;
+
+use super::common;
+
+const SALES: &str = "who,day,n\nann,2024-01-30,1\nbob,2024-01-31,2\nann,2024-02-01,3\nann,2024-02-29,4\nbob,2024-03-01,5\n";
+
+fn sales(dir: &std::path::Path) -> DataFrame {
+    common::write(dir, "sales.csv", SALES);
+    let text = "SELECT who, cast(day AS date) AS day, n FROM t";
+    let read = DataFrame::read_csv(dir.join("sales.csv"), CsvOptions::default());
+    DataFrame::sql(text, [("t", &read)])
+}
+
+fn rows(text: &str, table: &DataFrame) -> Vec<String> {
+    let frame = DataFrame::sql(text, [("t", table)]);
+    common::rows(&frame.compute_with(&SerialExecutor).unwrap())
+}
+
+#[test]
+fn frames_of_dates_are_intervals() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = sales(dir.path());
+    let text = "SELECT n, sum(n) OVER (ORDER BY day RANGE BETWEEN INTERVAL '1 month' PRECEDING AND CURRENT ROW) AS m, \
+                count(*) OVER (ORDER BY day DESC RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '1 day' FOLLOWING) AS d \
+                FROM t ORDER BY n";
+    let expected = [
+        "| 1 | 1 | 2 |",
+        "| 2 | 3 | 3 |",
+        "| 3 | 6 | 2 |",
+        "| 4 | 10 | 2 |",
+        "| 5 | 12 | 2 |",
+    ];
+    assert_eq!(rows(text, &sales), expected);
+}
+
+#[test]
+fn windows_are_named_chosen_by_and_computed_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = sales(dir.path());
+    let text = "SELECT who, n FROM t QUALIFY row_number() OVER (PARTITION BY who ORDER BY day DESC) = 1 ORDER BY who";
+    assert_eq!(rows(text, &sales), ["| ann | 4 |", "| bob | 5 |"]);
+    let text = "SELECT who, n * 100 / sum(n) OVER w AS share FROM t WINDOW w AS (PARTITION BY who) ORDER BY who, share";
+    let expected = [
+        "| ann | 12 |",
+        "| ann | 37 |",
+        "| ann | 50 |",
+        "| bob | 28 |",
+        "| bob | 71 |",
+    ];
+    assert_eq!(rows(text, &sales), expected);
+    // over groups
+    let text = "SELECT who, sum(n) AS s, rank() OVER (ORDER BY sum(n) DESC) AS r FROM t GROUP BY who ORDER BY r";
+    assert_eq!(rows(text, &sales), ["| ann | 8 | 1 |", "| bob | 7 | 2 |"]);
+    // two windows, whose rows come out in the order of the one that was computed last
+    let text = "SELECT n, first_value(n) OVER (PARTITION BY who ORDER BY day) AS f, lead(n) OVER (ORDER BY day) AS l, \
+                max(day) OVER (PARTITION BY who) AS last FROM t ORDER BY n";
+    let expected = [
+        "| 1 | 1 | 2 | 2024-02-29 |",
+        "| 2 | 2 | 3 | 2024-03-01 |",
+        "| 3 | 1 | 4 | 2024-02-29 |",
+        "| 4 | 1 | 5 | 2024-02-29 |",
+        "| 5 | 2 | | 2024-03-01 |",
+    ];
+    assert_eq!(rows(text, &sales), expected);
+}
+
+#[test]
+fn what_no_window_can_do_is_told_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = sales(dir.path());
+    let refused = |call: &str| {
+        let text = format!("SELECT {call} FROM t");
+        let error = DataFrame::sql(text, [("t", &sales)]).compute_with(&SerialExecutor);
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        error.to_string()
+    };
+    for (call, told) in [
+        ("ntile(0) OVER (ORDER BY n)", "ntile"),
+        ("nth_value(n, 0) OVER (ORDER BY n)", "nth_value"),
+        ("stddev(n) OVER (ORDER BY n)", "stddev"),
+        ("count(DISTINCT n) OVER (PARTITION BY who)", "count"),
+        ("lag(n, n) OVER (ORDER BY n)", "lag"),
+        ("lag(n, 1, n) OVER (ORDER BY n)", "no constant"),
+        ("sum(n) OVER (ORDER BY who RANGE 1 PRECEDING)", "RANGE"),
+        ("nothing(n) OVER (ORDER BY n)", "nothing"),
+        ("sum(who) OVER ()", "sum"),
+    ] {
+        let message = refused(call);
+        assert!(
+            message.to_lowercase().contains(&told.to_lowercase()),
+            "{call}: {message}"
+        );
+    }
+}
