@@ -145,7 +145,8 @@ class Maker:
                     text += f" HAVING count(*) > {rng.randrange(0, 4)}"
         else:
             items = [self.value(rng.choice(tables)) for _ in range(rng.randrange(1, 5))]
-            if self.windows and rng.random() < 0.4:
+            # of joined rows the keys of one table would leave the order open
+            if self.windows and tables == ["t"] and rng.random() < 0.4:
                 order = f"{t}.i, {t}.j, {t}.x, {t}.s, {t}.d, {t}.b"
                 over = f"({p('', f'PARTITION BY {t}.s ', f'PARTITION BY {t}.i ')}ORDER BY {order})"
                 items.append(p("row_number()", "rank()", "dense_rank()", f"sum({t}.i)", f"lag({t}.j)", f"count({t}.s)",
