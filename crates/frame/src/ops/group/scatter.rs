@@ -138,8 +138,10 @@ impl Scattering<'_> {
                 shortcut.find(&keys, rows, &mut groups)?;
             }
             None => {
+                // without keys all rows are of one group
+                let one = self.codecs.keys.is_none() && table.groups().len() == 1;
                 groups.clear();
-                groups.resize(rows, NONE);
+                groups.resize(rows, if one { 0 } else { NONE });
             }
         }
         let unknown = groups.iter().filter(|group| **group == NONE).count();
