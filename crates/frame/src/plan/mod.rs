@@ -160,14 +160,14 @@ impl Node {
     }
 
     /// The nodes below that read something, each once, in the order in which they are met.
-    pub(crate) fn leaves<'a>(self: &'a Arc<Node>) -> Vec<&'a Arc<Node>> {
+    pub(crate) fn leaves(self: &Arc<Node>) -> Vec<&Arc<Node>> {
         let mut leaves = self.all();
         leaves.retain(|node| node.source().is_some());
         leaves
     }
 
     /// This node and those below, each once, in the order in which they are met.
-    fn all<'a>(self: &'a Arc<Node>) -> Vec<&'a Arc<Node>> {
+    fn all(self: &Arc<Node>) -> Vec<&Arc<Node>> {
         let (mut all, mut left) = (Vec::new(), vec![self]);
         let mut met = HashSet::new();
         while let Some(node) = left.pop() {

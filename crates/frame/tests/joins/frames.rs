@@ -175,6 +175,38 @@ fn joins_stand_over_groups_unions_limits_and_joins_and_below_groups() {
     assert_eq!(few.count_with(&SerialExecutor).unwrap(), 5);
 }
 
+/// Each join finds its own blocks among those of a task, wherever it stands in the plan.
+#[test]
+fn large_and_small_joins_stand_over_each_other() {
+    let (left, right) = (side(numbers(), 7), side(numbers(), 9));
+    let (large, other) = (left.untold(), right.untold());
+    let small = right.told().select([col("k"), col("t").alias("s")]);
+    let pairs = large.join(&other, ["k"], Inner);
+    let over_large = pairs.join(&small, ["k"], LeftSemi);
+    let over_small = large
+        .join(&small, ["k"], Inner)
+        .join(&small, ["k"], LeftSemi);
+    let all_pairs =
+        Join::new(Inner).filter(col("left.k").eq(col("right.k")).or(col("s").is_null()));
+    let without_keys = large.join_with(&small, all_pairs);
+    let count = |frame: &DataFrame| {
+        let serial = frame.count_with(&SerialExecutor).unwrap();
+        let builder = Session::builder().memory("64 MiB").threads(3);
+        let session = builder.allow_tmpfs().build().unwrap();
+        assert_eq!(frame.count_with(&session).unwrap(), serial);
+        serial
+    };
+    let expected = count(&pairs);
+    assert!(expected > 300);
+    let all = [&over_large, &over_small, &without_keys];
+    assert_eq!(all.map(count), [expected; 3]);
+    let columns = |frame: &DataFrame| frame.select([col("k"), col("t")]);
+    let both = columns(&over_large).union(&columns(&over_small));
+    assert_eq!(count(&both), 2 * expected);
+    assert_eq!(count(&both.join(&small, ["k"], LeftSemi)), 2 * expected);
+    assert_eq!(count(&both.join(&other, ["k"], LeftAnti)), 0);
+}
+
 /// What a file holds far behind its head is found while a join reads it, and no row is lost.
 #[test]
 fn a_column_that_turns_out_wider_is_wider_in_the_join() {

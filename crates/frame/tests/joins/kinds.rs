@@ -3,7 +3,7 @@
 use flagstone_frame::{DataFrame, Join, JoinType, JoinType::*, col, lit};
 use flagstone_graph::SerialExecutor;
 
-use super::oracle::{KEYS, Row, Shape, Side, TYPES, equal, nested, side, texts};
+use super::oracle::{Belongs, KEYS, Row, Shape, Side, TYPES, equal, nested, side, texts};
 
 /// The rows of a frame on the reference executor.
 fn rows(frame: &DataFrame) -> Vec<Row> {
@@ -28,7 +28,7 @@ fn check(
     join_type: JoinType,
     left: &Side,
     right: &Side,
-    (join, belongs): (Join, &dyn Fn(&Row, &Row) -> bool),
+    (join, belongs): (Join, Belongs<'_>),
 ) {
     let (left_rows, right_rows) = (left.rows(), right.rows());
     let expected = nested(join_type, &left_rows, &right_rows, (BOTH, BOTH), belongs);

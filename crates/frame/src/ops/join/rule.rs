@@ -151,9 +151,12 @@ impl JoinRule {
 
     /// Whether anything comes out of rows of which one side has none.
     pub(super) fn gives(&self, has_left: bool, has_right: bool) -> bool {
-        (has_left && has_right)
-            || (has_left && self.alone(Side::Left).takes(false))
-            || (has_right && self.alone(Side::Right).takes(false))
+        match (has_left, has_right) {
+            (true, true) => true,
+            (true, false) => self.alone(Side::Left).takes(false),
+            (false, true) => self.alone(Side::Right).takes(false),
+            (false, false) => false,
+        }
     }
 }
 
