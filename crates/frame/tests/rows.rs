@@ -519,3 +519,24 @@ fn nulls_are_filled_or_left_out() {
     let rows = common::rows(&sorted.compute_with(&SerialExecutor).unwrap());
     assert_eq!(rows, ["| | a | 2.0 |", "| 3 | b | |", "| 1 | | |"]);
 }
+
+#[test]
+fn batches_of_long_texts_pass_operators_in_the_budget_that_was_named() {
+    let texts: StringArray = (0..300).map(|i| Some(format!("{i:>60000}"))).collect();
+    let numbers: Int64Array = (0..300).map(Some).collect();
+    let columns: [(&str, ArrayRef); 2] = [("n", Arc::new(numbers)), ("t", Arc::new(texts))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let frame = DataFrame::from_batches(batch.schema(), vec![batch]);
+    let dir = tempfile::tempdir().unwrap();
+    let plan = frame
+        .rename([("n", "m")])
+        .filter(col("m").gt(lit(10)))
+        .with_column("u", col("m") + lit(1));
+    let refused = plan
+        .count_with(&session(1, 1 << 20, dir.path()))
+        .unwrap_err();
+    let named = refused.smallest_budget().unwrap();
+    let session = session(1, named, dir.path());
+    assert_eq!(plan.count_with(&session).unwrap(), 289);
+    assert!(named < 16 << 20, "{named}");
+}

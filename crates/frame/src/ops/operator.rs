@@ -1,5 +1,6 @@
 //! Operators: what rows pass between a source and the end of a task.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
@@ -8,11 +9,13 @@ use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::ScalarFunctionExpr;
 use datafusion_physical_expr::expressions::Column;
+use datafusion_physical_expr::utils::collect_columns;
 use flagstone_common::{Error, Lease, Result, TaskContext};
 use flagstone_graph::{Block, Flow};
 
 use crate::error::{arrow_error, run_error};
 use crate::partition::rows_bytes;
+use crate::source::BATCH_TEXT_BYTES;
 
 /// What takes batches, one after the other.
 pub(crate) trait Drain {
@@ -35,7 +38,7 @@ pub(crate) trait Operator: Send + Sync {
 
     /// What a task needs for it beside the batches that are pushed.
     fn scratch_bytes(&self) -> u64 {
-        2 << 20
+        BATCH_TEXT_BYTES as u64
     }
 
     /// Whether rows of this partition are of no use any more, before one of them is read.
@@ -120,8 +123,22 @@ pub(crate) struct Project {
     pub(crate) schema: SchemaRef,
 }
 
+impl Project {
+    /// The columns that something is computed from: others are handed on.
+    fn read(&self) -> Vec<usize> {
+        let computed = self.exprs.iter().filter(|expr| !is_column(expr));
+        let read = computed
+            .flat_map(collect_columns)
+            .map(|column| column.index());
+        let read: BTreeSet<usize> = read.collect();
+        read.into_iter().collect()
+    }
+}
+
 struct Projecting<'a> {
     project: &'a Project,
+    /// The columns that something is computed from.
+    read: Vec<usize>,
     lease: Lease,
     next: Box<dyn Drain + 'a>,
 }
@@ -135,9 +152,17 @@ impl Operator for Project {
     ) -> Result<Box<dyn Drain + 'a>> {
         Ok(Box::new(Projecting {
             project: self,
+            read: self.read(),
             lease: ctx.reserve(0)?,
             next,
         }))
+    }
+
+    fn scratch_bytes(&self) -> u64 {
+        match self.kept() {
+            Some(_) => 0,
+            None => BATCH_TEXT_BYTES as u64,
+        }
     }
 
     fn kept(&self) -> Option<Kept> {
@@ -149,8 +174,11 @@ impl Drain for Projecting<'_> {
     fn push(&mut self, batch: RecordBatch) -> Flow {
         let rows = batch.num_rows();
         let Project { exprs, schema } = self.project;
-        // what is computed is about as large as what it is computed from
-        self.lease.ensure(rows_bytes(&batch)?)?;
+        if !self.read.is_empty() {
+            // what is computed is about as large as what it is computed from
+            let read = batch.project(&self.read).map_err(arrow_error)?;
+            self.lease.ensure(rows_bytes(&read)?)?;
+        }
         let columns = exprs.iter().map(|expr| evaluate(expr, &batch));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));

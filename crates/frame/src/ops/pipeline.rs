@@ -11,9 +11,6 @@ use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, IoBytes, Laye
 use super::operator::{Drain, Kept, Operator};
 use crate::source::{Bound, PartitionSource, Scan};
 
-/// What operators take at least: what they make of a batch, beside the batch.
-const OPERATORS_BYTES_MIN: u64 = 4 << 20;
-
 /// Rows of a source, and the operators that they pass. What has to see all rows before it gives one
 /// (a group, an order, a join) is a source itself, of which the pipelines below are a part.
 #[derive(Clone)]
@@ -121,11 +118,7 @@ impl Pipeline {
     /// What a partition needs at once, without what its end holds.
     pub(crate) fn scratch_bytes(&self, partition: u32) -> u64 {
         let operators = self.operators.iter().map(|op| op.scratch_bytes());
-        let operators = match operators.sum::<u64>() {
-            0 => 0,
-            some => some.max(OPERATORS_BYTES_MIN),
-        };
-        self.source.scratch_bytes(partition, &self.scan) + operators
+        self.source.scratch_bytes(partition, &self.scan) + operators.sum::<u64>()
     }
 
     /// What all rows take at most in memory, where that is known and nothing is computed.

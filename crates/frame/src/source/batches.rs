@@ -5,7 +5,7 @@ use arrow::datatypes::SchemaRef;
 use flagstone_common::{Counter, Result, TaskContext};
 use flagstone_graph::{Flow, Inputs, ended};
 
-use super::{BATCH_ROWS, PartitionSource, Scan};
+use super::{BATCH_ROWS, BATCH_TEXT_BYTES, PartitionSource, Scan};
 use crate::error::arrow_error;
 use crate::partition::rows_bytes;
 
@@ -39,16 +39,16 @@ impl PartitionSource for BatchSource {
         let batch = self.batches[partition as usize]
             .project(&scan.columns)
             .map_err(arrow_error)?;
-        ended(
-            (0..batch.num_rows())
-                .step_by(BATCH_ROWS)
-                .try_for_each(|start| {
-                    ctx.check_cancelled()?;
-                    let part = batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start));
-                    ctx.count(Counter::RowsIn, part.num_rows() as u64);
-                    each(part)
-                }),
-        )
+        // rows of long texts come fewer at a time
+        let rows = batch.num_rows().max(1) as u64;
+        let row_bytes = rows_bytes(&batch)?.div_ceil(rows).max(1);
+        let step = (BATCH_TEXT_BYTES as u64 / row_bytes).clamp(1, BATCH_ROWS as u64) as usize;
+        ended((0..batch.num_rows()).step_by(step).try_for_each(|start| {
+            ctx.check_cancelled()?;
+            let part = batch.slice(start, step.min(batch.num_rows() - start));
+            ctx.count(Counter::RowsIn, part.num_rows() as u64);
+            each(part)
+        }))
     }
 
     fn rows_about(&self) -> Option<u64> {
