@@ -87,12 +87,13 @@ pub use flagstone_common::{
 };
 #[cfg(feature = "frame")]
 pub use flagstone_frame::{
-    ArrowInfo, ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, GroupBy, InputFormat,
-    IntoExpr, IntoSortExpr, Join, JoinType, JsonOptions, Output, ParquetCompression, ParquetInfo,
-    ParquetOptions, RowCompression, RowFormat, RowOptions, Sniff, Summary, Widening, WriteReport,
-    avg, cast, check_condition, check_select_list, col, column_type, count, count_all, day,
-    inspect_arrow, inspect_arrow_with, inspect_parquet, inspect_parquet_with, lit, max, mean, min,
-    month, not, sum, to_date, when, year,
+    ArrowInfo, ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, ExprFunctionExt, GroupBy,
+    InputFormat, IntoExpr, IntoSortExpr, Join, JoinType, JsonOptions, Output, ParquetCompression,
+    ParquetInfo, ParquetOptions, RowCompression, RowFormat, RowOptions, Sniff, Summary, Widening,
+    Window, WindowExpr, WriteReport, avg, cast, check_condition, check_select_list, col,
+    column_type, count, count_all, cume_dist, day, dense_rank, first_value, inspect_arrow,
+    inspect_arrow_with, inspect_parquet, inspect_parquet_with, last_value, lit, max, mean, min,
+    month, not, nth_value, ntile, percent_rank, rank, row_number, sum, to_date, when, year,
 };
 pub use flagstone_graph::{
     Block, Execute, Explicit, ExplicitBuilder, Footprint, Graph, KeyedGraph, Layer, LayerId, Lazy,

@@ -37,6 +37,69 @@ fn frames_of_dates_are_intervals() {
 }
 
 #[test]
+fn distances_are_those_of_the_order_s_type() {
+    let dir = tempfile::tempdir().unwrap();
+    common::write(dir.path(), "x.csv", "x\n0.1\n0.2\n0.45\n\n1.0\nNaN\n-0.0\n");
+    let table = DataFrame::read_csv(dir.path().join("x.csv"), CsvOptions::default());
+    for (of, distance) in [
+        ("cast(x as double)", "0.26"),
+        ("cast(x as float)", "0.26"),
+        (
+            "cast(case when isnan(x) then 9 else x end as decimal(10, 3))",
+            "0.26",
+        ),
+        (
+            "cast(case when isnan(x) then 9000 else x * 1000 end as bigint)",
+            "260",
+        ),
+        (
+            "cast(case when isnan(x) then 9000 else x * 1000 end as smallint)",
+            "260",
+        ),
+        (
+            "cast(case when isnan(x) then 9000 else x * 1000 end as bigint unsigned)",
+            "260",
+        ),
+    ] {
+        for (order, expected) in [
+            ("ASC NULLS LAST", ["1", "2", "3", "2", "1", "1", "1"]),
+            ("DESC NULLS FIRST", ["1", "1", "1", "1", "2", "2", "3"]),
+        ] {
+            let text = format!(
+                "SELECT count(*) OVER (ORDER BY {of} {order} RANGE {distance} PRECEDING) AS n FROM t"
+            );
+            let found = rows(&text, &table);
+            let found: Vec<&str> = found
+                .iter()
+                .map(|row| row.trim_matches(['|', ' ']))
+                .collect();
+            assert_eq!(found, expected, "{of} {order}");
+        }
+    }
+}
+
+#[test]
+fn times_are_grouped_by_their_months() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = sales(dir.path());
+    let text = "SELECT cast(date_trunc('month', day) AS date) AS month, sum(n) AS n, \
+                sum(n) - lag(sum(n)) OVER (ORDER BY date_trunc('month', day)) AS more \
+                FROM t GROUP BY date_trunc('month', day) ORDER BY month";
+    let expected = [
+        "| 2024-01-01 | 3 | |",
+        "| 2024-02-01 | 7 | 4 |",
+        "| 2024-03-01 | 5 | -2 |",
+    ];
+    assert_eq!(rows(text, &sales), expected);
+    let text = "SELECT cast(date_bin(INTERVAL '2 days', day, cast('2024-01-01' as date)) AS date) AS d, count(*) AS n \
+                FROM t GROUP BY date_bin(INTERVAL '2 days', day, cast('2024-01-01' as date)) ORDER BY d LIMIT 2";
+    assert_eq!(
+        rows(text, &sales),
+        ["| 2024-01-29 | 1 |", "| 2024-01-31 | 2 |"]
+    );
+}
+
+#[test]
 fn windows_are_named_chosen_by_and_computed_with() {
     let dir = tempfile::tempdir().unwrap();
     let sales = sales(dir.path());
