@@ -79,6 +79,54 @@ fn distances_are_those_of_the_order_s_type() {
 }
 
 #[test]
+fn decimals_stay_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = sales(dir.path());
+    let text = "SELECT sum(d) OVER w AS s, avg(d) OVER w AS m, min(d) OVER w AS l FROM \
+                (SELECT cast(n as decimal(8, 2)) / 10 AS d, day FROM t) \
+                WINDOW w AS (ORDER BY day ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) LIMIT 3";
+    let found = rows(text, &sales);
+    let numbers = found.iter().map(|row| {
+        let cells = row
+            .split('|')
+            .filter_map(|cell| cell.trim().parse::<f64>().ok());
+        cells.collect::<Vec<_>>()
+    });
+    let expected = [[0.3, 0.15, 0.1], [0.6, 0.2, 0.1], [0.9, 0.3, 0.2]];
+    assert_eq!(numbers.collect::<Vec<_>>(), expected, "{found:?}");
+    let whole = DataFrame::sql(
+        "SELECT sum(n) OVER () AS s FROM (SELECT 9223372036854775807 AS n FROM t)",
+        [("t", &sales)],
+    );
+    let error = whole.compute_with(&SerialExecutor).unwrap_err();
+    assert!(
+        error.to_string().contains("larger than its type holds"),
+        "{error}"
+    );
+}
+
+#[test]
+fn words_of_a_dictionary_are_their_values() {
+    use arrow::array::{ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray};
+    let values: ArrayRef = std::sync::Arc::new(StringArray::from(vec![Some("b"), None, Some("a")]));
+    let keys = Int8Array::from(vec![Some(1), Some(0), None, Some(2), Some(1)]);
+    let words: ArrayRef = std::sync::Arc::new(DictionaryArray::new(keys, values));
+    let batch = RecordBatch::try_from_iter_with_nullable([("w", words, true)]).unwrap();
+    let table = DataFrame::from_batches(batch.schema(), vec![batch]);
+    let text = "SELECT count(w) OVER (ROWS UNBOUNDED PRECEDING) AS n, \
+                last_value(w) IGNORE NULLS OVER (ROWS UNBOUNDED PRECEDING) AS l, \
+                min(w) OVER () AS m, lag(w) OVER () AS b FROM t";
+    let expected = [
+        "| 0 | | a | |",
+        "| 1 | b | a | |",
+        "| 1 | b | a | b |",
+        "| 2 | a | a | |",
+        "| 2 | a | a | a |",
+    ];
+    assert_eq!(rows(text, &table), expected);
+}
+
+#[test]
 fn times_are_grouped_by_their_months() {
     let dir = tempfile::tempdir().unwrap();
     let sales = sales(dir.path());
