@@ -235,7 +235,7 @@ impl<R: Portable + Ord + Repeated> Layer for Barrier<R> {
 
 /// The ranks that cut a weighted sample into so many parts of about equal weight.
 fn cut<R: Ord>(mut sample: Vec<(R, u64)>, count: u32) -> Vec<R> {
-    // ranks are all different
+    // equal ranks cut ranges in which nothing is
     sample.sort_unstable();
     let total: u64 = sample.iter().map(|(_, weight)| weight).sum();
     let (mut cuts, mut before) = (Vec::new(), 0);
@@ -266,5 +266,7 @@ mod tests {
         assert_eq!(cut(sample, 2), [1]);
         assert_eq!(cut(Vec::<(u32, u64)>::new(), 5), [0u32; 0]);
         assert_eq!(cut(vec![(7, 1)], 5), [0; 0]);
+        // what is never apart may be most of it
+        assert_eq!(cut(vec![(7, 1), (7, 1), (7, 1), (8, 1)], 4), [7, 7, 8]);
     }
 }

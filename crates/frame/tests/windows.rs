@@ -12,3 +12,5 @@ mod frames;
 mod oracle;
 #[path = "windows/queries.rs"]
 mod queries;
+#[path = "windows/reshaped.rs"]
+mod reshaped;

@@ -5,6 +5,7 @@ mod join;
 mod look;
 mod lower;
 mod read;
+mod reshape;
 mod rows;
 mod sql;
 mod terminals;

@@ -37,6 +37,117 @@ fn frames_of_dates_are_intervals() {
 }
 
 #[test]
+fn distances_are_those_of_the_order_s_type() {
+    let dir = tempfile::tempdir().unwrap();
+    common::write(dir.path(), "x.csv", "x\n0.1\n0.2\n0.45\n\n1.0\nNaN\n-0.0\n");
+    let table = DataFrame::read_csv(dir.path().join("x.csv"), CsvOptions::default());
+    for (of, distance) in [
+        ("cast(x as double)", "0.26"),
+        ("cast(x as float)", "0.26"),
+        (
+            "cast(case when isnan(x) then 9 else x end as decimal(10, 3))",
+            "0.26",
+        ),
+        (
+            "cast(case when isnan(x) then 9000 else x * 1000 end as bigint)",
+            "260",
+        ),
+        (
+            "cast(case when isnan(x) then 9000 else x * 1000 end as smallint)",
+            "260",
+        ),
+        (
+            "cast(case when isnan(x) then 9000 else x * 1000 end as bigint unsigned)",
+            "260",
+        ),
+    ] {
+        for (order, expected) in [
+            ("ASC NULLS LAST", ["1", "2", "3", "2", "1", "1", "1"]),
+            ("DESC NULLS FIRST", ["1", "1", "1", "1", "2", "2", "3"]),
+        ] {
+            let text = format!(
+                "SELECT count(*) OVER (ORDER BY {of} {order} RANGE {distance} PRECEDING) AS n FROM t"
+            );
+            let found = rows(&text, &table);
+            let found: Vec<&str> = found
+                .iter()
+                .map(|row| row.trim_matches(['|', ' ']))
+                .collect();
+            assert_eq!(found, expected, "{of} {order}");
+        }
+    }
+}
+
+#[test]
+fn decimals_stay_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = sales(dir.path());
+    let text = "SELECT sum(d) OVER w AS s, avg(d) OVER w AS m, min(d) OVER w AS l FROM \
+                (SELECT cast(n as decimal(8, 2)) / 10 AS d, day FROM t) \
+                WINDOW w AS (ORDER BY day ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) LIMIT 3";
+    let found = rows(text, &sales);
+    let numbers = found.iter().map(|row| {
+        let cells = row
+            .split('|')
+            .filter_map(|cell| cell.trim().parse::<f64>().ok());
+        cells.collect::<Vec<_>>()
+    });
+    let expected = [[0.3, 0.15, 0.1], [0.6, 0.2, 0.1], [0.9, 0.3, 0.2]];
+    assert_eq!(numbers.collect::<Vec<_>>(), expected, "{found:?}");
+    let whole = DataFrame::sql(
+        "SELECT sum(n) OVER () AS s FROM (SELECT 9223372036854775807 AS n FROM t)",
+        [("t", &sales)],
+    );
+    let error = whole.compute_with(&SerialExecutor).unwrap_err();
+    assert!(
+        error.to_string().contains("larger than its type holds"),
+        "{error}"
+    );
+}
+
+#[test]
+fn words_of_a_dictionary_are_their_values() {
+    use arrow::array::{ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray};
+    let values: ArrayRef = std::sync::Arc::new(StringArray::from(vec![Some("b"), None, Some("a")]));
+    let keys = Int8Array::from(vec![Some(1), Some(0), None, Some(2), Some(1)]);
+    let words: ArrayRef = std::sync::Arc::new(DictionaryArray::new(keys, values));
+    let batch = RecordBatch::try_from_iter_with_nullable([("w", words, true)]).unwrap();
+    let table = DataFrame::from_batches(batch.schema(), vec![batch]);
+    let text = "SELECT count(w) OVER (ROWS UNBOUNDED PRECEDING) AS n, \
+                last_value(w) IGNORE NULLS OVER (ROWS UNBOUNDED PRECEDING) AS l, \
+                min(w) OVER () AS m, lag(w) OVER () AS b FROM t";
+    let expected = [
+        "| 0 | | a | |",
+        "| 1 | b | a | |",
+        "| 1 | b | a | b |",
+        "| 2 | a | a | |",
+        "| 2 | a | a | a |",
+    ];
+    assert_eq!(rows(text, &table), expected);
+}
+
+#[test]
+fn times_are_grouped_by_their_months() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = sales(dir.path());
+    let text = "SELECT cast(date_trunc('month', day) AS date) AS month, sum(n) AS n, \
+                sum(n) - lag(sum(n)) OVER (ORDER BY date_trunc('month', day)) AS more \
+                FROM t GROUP BY date_trunc('month', day) ORDER BY month";
+    let expected = [
+        "| 2024-01-01 | 3 | |",
+        "| 2024-02-01 | 7 | 4 |",
+        "| 2024-03-01 | 5 | -2 |",
+    ];
+    assert_eq!(rows(text, &sales), expected);
+    let text = "SELECT cast(date_bin(INTERVAL '2 days', day, cast('2024-01-01' as date)) AS date) AS d, count(*) AS n \
+                FROM t GROUP BY date_bin(INTERVAL '2 days', day, cast('2024-01-01' as date)) ORDER BY d LIMIT 2";
+    assert_eq!(
+        rows(text, &sales),
+        ["| 2024-01-29 | 1 |", "| 2024-01-31 | 2 |"]
+    );
+}
+
+#[test]
 fn windows_are_named_chosen_by_and_computed_with() {
     let dir = tempfile::tempdir().unwrap();
     let sales = sales(dir.path());

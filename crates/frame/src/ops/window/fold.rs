@@ -20,6 +20,10 @@ use super::tree::Tree;
 use crate::error::arrow_error;
 use crate::kernels::key::canonical;
 
+/// Means of decimals have four digits more than what they are of, if there is room for these.
+const DECIMAL_SCALE_MAX: i8 = 34;
+const DECIMAL_MEAN_UNITS: i128 = 10_000;
+
 /// What is made of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fold {
@@ -41,7 +45,10 @@ pub(crate) fn folds(fold: Fold, data_type: &DataType) -> Option<bool> {
     match fold {
         Fold::Count => Some(false),
         Fold::Sum => is_number.then_some(false),
-        Fold::Mean => (*data_type == DataType::Float64).then_some(false),
+        Fold::Mean => {
+            let has_room = matches!(data_type, DataType::Decimal128(_, ..=DECIMAL_SCALE_MAX));
+            (has_room || *data_type == DataType::Float64).then_some(false)
+        }
         Fold::Min | Fold::Max => match is_number || integers::width(data_type).is_some() {
             true => Some(false),
             false => converter(data_type).is_ok().then_some(true),
@@ -174,12 +181,16 @@ impl Folding {
         }
     }
 
-    fn result(&self, partial: &Partial) -> Option<Value> {
-        match (self.fold, &partial.value) {
+    fn result(&self, partial: &Partial) -> Result<Option<Value>> {
+        Ok(match (self.fold, &partial.value) {
             (Fold::Count, _) => Some(Value::Int(i128::from(partial.count))),
             (Fold::Mean, Some(Value::Float(sum))) => Some(Value::Float(sum / partial.count as f64)),
+            (Fold::Mean, Some(Value::Int(sum))) => {
+                let sum = sum.checked_mul(DECIMAL_MEAN_UNITS).ok_or_else(too_large)?;
+                Some(Value::Int(sum / i128::from(partial.count)))
+            }
             (_, value) => value.clone(),
-        }
+        })
     }
 }
 
@@ -210,7 +221,7 @@ impl Evaluate for Folding {
             return Ok(false);
         }
         if self.is_running {
-            let result = self.result(&self.running);
+            let result = self.result(&self.running)?;
             self.out.push(result);
             return Ok(true);
         }
@@ -226,7 +237,7 @@ impl Evaluate for Folding {
             self.value = self.tree.fold(from - first, to - first, row)?;
             self.last = Some((from, to));
         }
-        let result = self.result(&self.value);
+        let result = self.result(&self.value)?;
         self.out.push(result);
         Ok(true)
     }

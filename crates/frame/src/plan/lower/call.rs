@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::ScalarValue;
 use datafusion_expr::expr::{NullTreatment, WindowFunction, WindowFunctionParams};
 use datafusion_expr::logical_plan::Window;
-use datafusion_expr::{Expr, ExprSchemable, WindowFunctionDefinition};
+use datafusion_expr::{Expr, ExprSchemable, WindowFunctionDefinition, cast};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 use flagstone_common::{Error, Result};
@@ -55,6 +55,11 @@ impl<'w> Columns<'w> {
 
     /// The column with an expression's values.
     pub(super) fn value(&mut self, expr: &Expr) -> Result<usize> {
+        if let DataType::Dictionary(_, values) = self.type_of(expr)? {
+            // a key that is there may mean a value that is null
+            let plain = self.physical(&cast(expr.clone(), *values))?;
+            return Ok(self.derive(Derived::Value(plain, None)));
+        }
         let expr = self.physical(expr)?;
         Ok(match expr.downcast_ref::<Column>() {
             Some(column) => column.index(),
