@@ -22,6 +22,13 @@ use crate::frame::{IntoExpr, IntoSortExpr};
 /// last one with the row's own order keys where there is an order, and about all rows otherwise;
 /// functions that bring a frame of their own (`cum_sum`, `rolling_mean`) keep it.
 ///
+/// Rows come out in the order of the window: by its keys (nulls first), its order keys, and their place
+/// in the frame; of several windows in the order of the one that was computed last. It is the same
+/// whatever memory and threads there are, and so are sums to the bit: rows are added from the first
+/// of the frame to the last, where of a frame whose start moves from row to row those
+/// in whole blocks of 32 are added as the block's sum. What belongs together may be larger than memory.
+/// Rows without keys are computed by one thread.
+///
 /// ```
 /// # use flagstone_graph::SerialExecutor;
 /// use flagstone_frame::{Window, WindowExpr, col, sum};

@@ -14,7 +14,8 @@ impl DataFrame {
     /// The rows of a SQL query. Its tables are frames that are given names here, and files, named in
     /// quotes: `FROM 'events/*.parquet'` (Parquet, CSV, TSV or JSON lines by the ending, compressed or
     /// not). Columns are called as they are written in the data, in upper or lower case; of two result
-    /// columns with one name the second is called `name_2`.
+    /// columns with one name the second is called `name_2`. Rows of a query with windows that asks for no
+    /// order come in that of a [`Window`](crate::Window).
     ///
     /// ```
     /// use flagstone_frame::DataFrame;

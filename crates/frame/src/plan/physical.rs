@@ -20,6 +20,7 @@ type Planned<T> = std::result::Result<T, DataFusionError>;
 
 /// An expression over rows with this schema.
 pub(crate) fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
+    super::windows::refuse(expr)?;
     let context = PhysicalPlanningContext::default();
     create_physical_expr(expr, schema, &ExecutionProps::new(), &context)
         .and_then(|expr| mended(expr, schema.as_arrow()))

@@ -19,6 +19,17 @@ pub(super) fn with_windows(input: LogicalPlan, exprs: &[Expr]) -> Planned<Logica
     }
 }
 
+/// Refuses a window function where rows are not all there yet.
+pub(super) fn refuse(expr: &Expr) -> flagstone_common::Result<()> {
+    match find_window_exprs([expr]).first() {
+        None => Ok(()),
+        Some(window) => Err(flagstone_common::Error::invalid(format!(
+            "{window} is a window function, and what is asked for here is known before rows have \
+             windows: choose rows by it with QUALIFY, or in a query around this one"
+        ))),
+    }
+}
+
 /// The rows for which a condition holds, which may be one about a window.
 pub(super) fn filter(input: LogicalPlan, condition: Expr) -> Planned<LogicalPlan> {
     if find_window_exprs([&condition]).is_empty() {

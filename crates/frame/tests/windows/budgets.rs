@@ -172,3 +172,18 @@ fn what_needs_no_end_is_held_no_longer_than_its_frame() {
     let both = spilled("sum(v) OVER ()");
     assert!(both > runs + 20_000_000, "{both} and {runs}");
 }
+
+#[test]
+fn rows_that_are_longer_than_pages_are_held_and_written_too() {
+    let table = wide(90, 500_000);
+    let frame = query(
+        "SELECT k, o, length(t) AS t, count(*) OVER w AS n, length(last_value(t) OVER w) AS l, \
+         length(lag(t, 2) OVER w) AS f FROM t WINDOW w AS (PARTITION BY k)",
+        &table,
+    );
+    let expected = written(&frame, &SerialExecutor).unwrap();
+    for budget in [32 << 20, 256 << 20] {
+        let found = written(&frame, &session(budget, 1)).unwrap();
+        assert!(found == expected, "{budget}");
+    }
+}

@@ -207,3 +207,50 @@ fn what_no_window_can_do_is_told_by_name() {
         );
     }
 }
+
+#[test]
+fn conditions_before_windows_are_told_where_else_they_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = sales(dir.path());
+    let text = "SELECT who FROM t WHERE row_number() OVER (ORDER BY n) = 1";
+    let error = DataFrame::sql(text, [("t", &sales)]).compute_with(&SerialExecutor);
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("QUALIFY"), "{message}");
+}
+
+#[test]
+fn windows_stand_beside_what_else_a_query_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = sales(dir.path());
+    for (text, expected) in [
+        (
+            "SELECT who, n FROM t ORDER BY sum(n) OVER (PARTITION BY who) DESC, n LIMIT 2",
+            &["| ann | 1 |", "| ann | 3 |"][..],
+        ),
+        (
+            "SELECT DISTINCT who, max(n) OVER (PARTITION BY who) AS m FROM t ORDER BY who",
+            &["| ann | 4 |", "| bob | 5 |"],
+        ),
+        (
+            "SELECT a.n, lag(b.n) OVER (ORDER BY a.n) AS l FROM t a JOIN t b ON a.n = b.n + 1 ORDER BY 1 LIMIT 2",
+            &["| 2 | |", "| 3 | 1 |"],
+        ),
+        (
+            "SELECT n, r FROM (SELECT *, row_number() OVER (PARTITION BY who ORDER BY n DESC) AS r FROM t) \
+             WHERE r = 1 AND who = 'ann'",
+            &["| 4 | 1 |"],
+        ),
+        ("SELECT count(*) OVER () AS c FROM t LIMIT 1", &["| 5 |"]),
+        (
+            "SELECT sum(sum(n)) OVER () AS c FROM t GROUP BY who",
+            &["| 15 |", "| 15 |"],
+        ),
+        (
+            "SELECT max(n > 4) OVER () AS b, min(day) OVER (ORDER BY day ROWS 1 PRECEDING) AS d FROM t \
+             ORDER BY d DESC LIMIT 1",
+            &["| true | 2024-02-29 |"],
+        ),
+    ] {
+        assert_eq!(rows(text, &sales), expected, "{text}");
+    }
+}
