@@ -248,15 +248,35 @@ impl Words {
                 self.any_odd = true;
                 continue;
             }
-            let mut bytes = [0; 16];
-            bytes[..text.len()].copy_from_slice(text);
-            // a text that ends in a zero byte is another than one without it
-            bytes[15] = text.len() as u8;
-            let number = u128::from_le_bytes(bytes);
-            self.words[row * width + at] = number as u64;
-            self.words[row * width + at + 1] = (number >> 64) as u64;
+            let [low, high] = words_of_text(text);
+            self.words[row * width + at] = low;
+            self.words[row * width + at + 1] = high;
         }
         2
+    }
+}
+
+/// A text of at most twelve bytes as two words, with its length in the last byte: a text that ends in a
+/// zero byte is another than one without it. Loads of fixed size overlap rather than one is copied byte
+/// by byte.
+#[inline]
+fn words_of_text(text: &[u8]) -> [u64; 2] {
+    let len = text.len();
+    let ends = (len as u64) << 56;
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        let last = u64::from_le_bytes(*last);
+        // what of the last eight bytes is behind the first eight
+        let behind = last.checked_shr(8 * (16 - len) as u32).unwrap_or(0);
+        return [u64::from_le_bytes(*first), behind | ends];
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        let last = u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4));
+        return [u64::from(u32::from_le_bytes(*first)) | last, ends];
+    }
+    let byte = |at: usize| u64::from(text[at]) << (8 * at);
+    match len {
+        0 => [0, ends],
+        _ => [byte(0) | byte(len / 2) | byte(len - 1), ends],
     }
 }
 
@@ -298,6 +318,19 @@ mod tests {
         quick.find_all(&words, &mut groups);
         assert_eq!(groups, [0, 1, NONE, NONE]);
         assert!(Quick::new(&[DataType::Decimal128(38, 0)]).is_none());
+    }
+
+    #[test]
+    fn words_are_the_bytes_of_texts_and_their_lengths() {
+        let text: Vec<u8> = (1..=TEXT_BYTES_MAX as u8).map(|byte| byte * 19).collect();
+        for len in 0..=text.len() {
+            let mut bytes = [0; 16];
+            bytes[..len].copy_from_slice(&text[..len]);
+            bytes[15] = len as u8;
+            let number = u128::from_le_bytes(bytes);
+            let words = [number as u64, (number >> 64) as u64];
+            assert_eq!(words_of_text(&text[..len]), words, "{len}");
+        }
     }
 
     #[test]
