@@ -148,13 +148,13 @@ impl Scattering<'_> {
         if unknown > 0 {
             keys.encode(&self.codecs)?;
         }
-        for row in 0..rows {
-            if groups[row] != NONE {
+        for (row, place) in groups.iter_mut().enumerate() {
+            if *place != NONE {
                 continue;
             }
             let (hash, key) = keys.get(row);
             let found = table.groups().find(hash, key);
-            groups[row] = match found {
+            *place = match found {
                 Some(group) => group,
                 None if self.full => NONE,
                 None => {
@@ -167,9 +167,9 @@ impl Scattering<'_> {
                 }
             };
             if let Some(shortcut) = &mut self.quick
-                && groups[row] != NONE
+                && *place != NONE
             {
-                shortcut.add(row, groups[row], self.ctx);
+                shortcut.add(row, *place, self.ctx);
             }
         }
         if self.full && unknown > rows / 2 {

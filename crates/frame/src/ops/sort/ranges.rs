@@ -14,6 +14,8 @@ use crate::source::{BATCH_ROWS, BATCH_TEXT_BYTES, PartitionSource, Scan};
 
 /// What merging takes at least: blocks of two runs, and one that is written.
 const MERGING_BYTES: u64 = 512 << 10;
+/// What the lists of runs may take beyond what was declared for them, while they are read.
+const LISTS_BYTES: u64 = 512 << 10;
 /// Rows are given in batches of so many bytes at least, where there are so many.
 const BATCH_BYTES: usize = BATCH_TEXT_BYTES / 4;
 
@@ -94,7 +96,7 @@ impl PartitionSource for Ranges {
     }
 
     fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
-        MERGING_BYTES + 4 * BATCH_BYTES as u64
+        MERGING_BYTES + LISTS_BYTES + 4 * BATCH_BYTES as u64
     }
 
     fn assumption(&self) -> Option<String> {
