@@ -188,8 +188,8 @@ fn what_is_sorted_may_be_many_times_as_large_as_the_budget() {
     let mut written = Vec::new();
     for (name, threads, budget) in [
         ("wide", 2, 256u64 << 20),
-        ("narrow", 2, 10 << 20),
-        ("one", 1, 10 << 20),
+        ("narrow", 2, 11 << 20),
+        ("one", 1, 11 << 20),
     ] {
         let session = session(threads, budget, dir.path());
         let path = dir.path().join(name);

@@ -161,7 +161,7 @@ fn what_needs_no_end_is_held_no_longer_than_its_frame() {
             .smallest_budget()
             .unwrap_or_else(|| panic!("{refused}"));
         assert!(least < 24 << 20, "{least}");
-        let session = session(least + (512 << 10), 1);
+        let session = session(least + (4 << 20), 1);
         let found = frame.compute_with(&session).unwrap();
         assert_eq!(found, frame.compute_with(&SerialExecutor).unwrap());
         session.last_stats().bytes_spilled

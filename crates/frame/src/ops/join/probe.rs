@@ -21,7 +21,7 @@ use crate::ops::pipeline::Pipeline;
 use crate::source::{Bound, PartitionSource, Scan};
 
 /// What looking for partners takes: rows as bytes, and the rows that are made.
-const SCRATCH_BYTES: u64 = 4 << 20;
+const SCRATCH_BYTES: u64 = (4 << 20) + (512 << 10);
 
 /// The rows of a pipeline with those of a small one that belong to them: its rows are those of the
 /// left side.

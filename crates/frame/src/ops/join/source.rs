@@ -19,7 +19,7 @@ use crate::ops::pipeline::Pipeline;
 use crate::source::{Bound, PartitionSource, Scan};
 
 /// What joining a shard takes: both sides of a small part of it, and the rows that are made.
-const SCRATCH_BYTES: u64 = 4 << 20;
+const SCRATCH_BYTES: u64 = (4 << 20) + (512 << 10);
 
 /// The rows of two pipelines that belong together.
 pub(crate) struct Joined {
