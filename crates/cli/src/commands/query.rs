@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use flagstone::{
-    CsvOptions, DataFrame, InputFormat, JsonOptions, RowFormat, RowOptions, Session, format_count,
-};
+use flagstone::{DataFrame, InputFormat, RowFormat, RowOptions, Session, format_count};
 
 use crate::args::{Format, Query, Shown};
 use crate::commands::summary::{self, Present};
@@ -128,13 +126,7 @@ fn frame(args: &Query) -> Result<DataFrame, Failure> {
             return Err(Failure::Usage(message));
         }
         let format = InputFormat::detect([pattern])?;
-        let frame = match format {
-            InputFormat::Parquet => DataFrame::read_parquet([pattern]),
-            InputFormat::Json => DataFrame::read_json([pattern], JsonOptions::default()),
-            InputFormat::Csv => DataFrame::read_csv([pattern], CsvOptions::csv()),
-            InputFormat::Tsv => DataFrame::read_csv([pattern], CsvOptions::tsv()),
-        };
-        tables.push((name.clone(), frame));
+        tables.push((name.clone(), DataFrame::read([pattern], format)));
     }
     let tables = tables.iter().map(|(name, frame)| (name.as_str(), frame));
     Ok(DataFrame::sql(text, tables))

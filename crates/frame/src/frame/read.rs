@@ -14,6 +14,7 @@ use crate::plan::{Node, Operation};
 use crate::source::PartitionSource;
 use crate::source::batches::BatchSource;
 use crate::source::csv::CsvOptions;
+use crate::source::detect::InputFormat;
 use crate::source::json::JsonOptions;
 use crate::source::open::{Format, FrameSource};
 use crate::source::records::Records;
@@ -71,6 +72,29 @@ impl DataFrame {
     #[track_caller]
     pub fn read_parquet(paths: impl IntoPaths) -> Self {
         Self::files(paths, Format::Parquet)
+    }
+
+    /// The rows of files of a format, read with the options that it has when nothing is said: what
+    /// [`InputFormat::detect`] found, say.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{DataFrame, InputFormat};
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("a.tsv");
+    /// std::fs::write(&path, "id\tday\n1\t2015-01-01\n")?;
+    /// let frame = DataFrame::read(&path, InputFormat::detect(&path)?);
+    /// assert_eq!(frame.count_with(&SerialExecutor)?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn read(paths: impl IntoPaths, format: InputFormat) -> Self {
+        match format {
+            InputFormat::Parquet => Self::read_parquet(paths),
+            InputFormat::Json => Self::read_json(paths, JsonOptions::default()),
+            InputFormat::Csv => Self::read_csv(paths, CsvOptions::csv()),
+            InputFormat::Tsv => Self::read_csv(paths, CsvOptions::tsv()),
+        }
     }
 
     #[track_caller]

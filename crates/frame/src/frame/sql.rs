@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::DataFrame;
 use crate::plan::stack::planned;
 use crate::plan::{Node, Operation, Query, query};
-use crate::source::csv::CsvOptions;
 use crate::source::detect::InputFormat;
-use crate::source::json::JsonOptions;
 
 impl DataFrame {
     /// The rows of a SQL query. Its tables are frames that are given names here, and files, named in
@@ -70,12 +68,7 @@ impl DataFrame {
 
 /// The files that a table's name means, if it is one of files.
 fn file(name: &str, location: &'static Location<'static>) -> Option<Arc<Node>> {
-    let frame = match InputFormat::of_name(name)? {
-        InputFormat::Parquet => DataFrame::read_parquet([name]),
-        InputFormat::Json => DataFrame::read_json([name], JsonOptions::default()),
-        InputFormat::Csv => DataFrame::read_csv([name], CsvOptions::csv()),
-        InputFormat::Tsv => DataFrame::read_csv([name], CsvOptions::tsv()),
-    };
+    let frame = DataFrame::read(name, InputFormat::of_name(name)?);
     let node = Arc::into_inner(frame.node)?;
     let operation = node.operation;
     Some(Arc::new(Node {

@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, Layer, Stop, ended};
 
+use super::breaker::Breaker;
 use super::native::Last;
 use super::operator::{Drain, Operator};
 use super::pipeline::Pipeline;
@@ -39,7 +40,7 @@ impl Limited {
     }
 }
 
-impl PartitionSource for Limited {
+impl Breaker for Limited {
     fn name(&self) -> &str {
         "limit"
     }
@@ -48,7 +49,7 @@ impl PartitionSource for Limited {
         self.input.schema.clone()
     }
 
-    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
+    fn bind(&self, graph: &mut Graph) -> Result<Bound> {
         let mut input = self.input.clone();
         match self.rows {
             Wanted::First { fetch: None, .. } => {}
@@ -74,26 +75,7 @@ impl PartitionSource for Limited {
         };
         let inputs = vec![rows, graph.push(cut, &[rows])];
         let source = Arc::new(Cuts { schema, partitions });
-        Ok(Some(Bound { source, inputs }))
-    }
-
-    fn partition_count(&self) -> u32 {
-        0
-    }
-
-    fn stream(
-        &self,
-        _: u32,
-        _: Inputs<'_>,
-        _: &Scan,
-        _: &TaskContext<'_>,
-        _: &mut dyn FnMut(RecordBatch) -> Flow,
-    ) -> Result<()> {
-        Err(Error::bug("a limit is read without a graph"))
-    }
-
-    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
-        0
+        Ok(Bound { source, inputs })
     }
 }
 

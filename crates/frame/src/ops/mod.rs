@@ -6,6 +6,7 @@
 //! All of one partition's operators and the sink at their end are one task: a batch is gone before
 //! the next one is made. What has to see all rows first is a source of the pipeline above it.
 
+pub(crate) mod breaker;
 pub(crate) mod collect;
 pub(crate) mod group;
 pub(crate) mod join;

@@ -25,6 +25,7 @@ use super::physical::physical;
 use super::wanted;
 use crate::error::{arrow_error, plan_error};
 use crate::json;
+use crate::ops::breaker::{self, Breaker};
 use crate::ops::group::Grouped;
 use crate::ops::limit::{Limited, Wanted};
 use crate::ops::native::{MapBatches, Sample};
@@ -119,7 +120,7 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let mut chain = chain(&aggregate.input, strict)?;
             chain.read(aggregate.group_expr.iter().chain(&aggregate.aggr_expr));
             let plan = aggregate::group(aggregate)?;
-            Ok(over(Arc::new(Grouped::new(plan, chain.pipeline))))
+            Ok(broken(Grouped::new(plan, chain.pipeline)))
         }
         LogicalPlan::Limit(limit) => {
             let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (
@@ -133,7 +134,7 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
                 skip: skip as u64,
                 fetch: fetch.map(|fetch| fetch as u64),
             };
-            Ok(over(Arc::new(Limited::new(input, rows))))
+            Ok(broken(Limited::new(input, rows)))
         }
         LogicalPlan::Sort(sort) => {
             let schema = sort.input.schema();
@@ -146,7 +147,7 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             };
             let keys = sort.expr.iter().map(key).collect::<Result<_>>()?;
             let input = lower(&sort.input, strict)?;
-            Ok(over(Arc::new(Sorted::new(input, keys, sort.fetch))))
+            Ok(broken(Sorted::new(input, keys, sort.fetch)))
         }
         LogicalPlan::Union(union) => {
             let schema = Arc::new(union.schema.as_arrow().clone());
@@ -155,10 +156,8 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             Ok(over(Arc::new(United::new(inputs, schema))))
         }
         LogicalPlan::Join(join) => {
-            let (joined, small_bytes) = join::join(join, strict)?;
-            let mut chain = over(joined);
-            chain.pipeline.small_bytes = small_bytes;
-            Ok(chain)
+            let pipeline = join::join(join, strict)?;
+            Ok(Chain::after(pipeline))
         }
         LogicalPlan::Unnest(node) => {
             let unnest = unnest(node)?;
@@ -171,10 +170,7 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let node = node.ok_or_else(|| not_lowered(extension.node.name()))?;
             native(node, strict)
         }
-        LogicalPlan::Window(window) => Ok(Chain {
-            pipeline: window::window(window, strict)?,
-            at_scan: false,
-        }),
+        LogicalPlan::Window(window) => Ok(Chain::after(window::window(window, strict)?)),
         other => Err(not_lowered(&other.display().to_string())),
     }
 }
@@ -216,7 +212,7 @@ fn native(node: &NativeNode, strict: bool) -> Result<Chain> {
         Native::Tail(rows) => {
             let input = lower(&node.input, strict)?;
             let rows = Wanted::Last(*rows as u64);
-            Ok(over(Arc::new(Limited::new(input, rows))))
+            Ok(broken(Limited::new(input, rows)))
         }
         Native::Sample { fraction, seed } => {
             let mut chain = chain(&node.input, strict)?;
@@ -237,10 +233,7 @@ fn native(node: &NativeNode, strict: bool) -> Result<Chain> {
 
 /// A chain whose rows all columns of are read by what follows.
 fn pass(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
-    Ok(Chain {
-        pipeline: lower(plan, strict)?,
-        at_scan: false,
-    })
+    lower(plan, strict).map(Chain::after)
 }
 
 /// What lists become rows of.
@@ -272,15 +265,25 @@ fn unnest(node: &logical_plan::Unnest) -> Result<Unnest> {
     })
 }
 
-/// A chain that starts anew, over an operator that is a source.
+/// A chain that starts anew, over rows that were made.
 fn over(source: Arc<dyn PartitionSource>) -> Chain {
-    Chain {
-        pipeline: Pipeline::over(source),
-        at_scan: false,
-    }
+    Chain::after(Pipeline::over(source))
+}
+
+/// A chain that starts anew, over an operator that sees all rows first.
+fn broken(breaker: impl Breaker) -> Chain {
+    Chain::after(breaker::over(breaker))
 }
 
 impl Chain {
+    /// Goes on with rows that are the source's no more.
+    fn after(pipeline: Pipeline) -> Self {
+        Chain {
+            pipeline,
+            at_scan: false,
+        }
+    }
+
     fn push(&mut self, operator: impl Operator + 'static) {
         self.pipeline.operators.push(Arc::new(operator));
     }

@@ -52,8 +52,7 @@ impl Opened {
         Opened(node.map(|node| (node, Arc::clone(&source))).collect())
     }
 
-    /// What the sources tell after a run. Those whose schema did not hold are kept with one that does;
-    /// whether there are any.
+    /// What the sources tell after a run, in their order.
     pub(crate) fn outcomes(&self) -> Vec<Outcome> {
         self.iter().map(|source| source.outcome()).collect()
     }

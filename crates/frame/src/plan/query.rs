@@ -4,7 +4,7 @@
 //! they are written; those of functions in any case.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use flagstone_common::{Error, Result};
 use super::functions::{Functions, misused, with_parts_of_dates};
 use super::{sql, unheard};
 use crate::error::plan_error;
+use crate::schema::names;
 
 /// The names of the tables that a query reads, each once.
 pub(crate) fn tables(text: &str) -> Result<Vec<String>> {
@@ -105,25 +106,19 @@ fn unique(plan: LogicalPlan) -> Result<LogicalPlan> {
         .iter()
         .map(|f| f.name().clone())
         .collect();
-    let all: HashSet<&str> = names.iter().map(String::as_str).collect();
-    if all.len() == names.len() {
+    let (unique, made) = names::unique(names);
+    if made.is_empty() {
         return Ok(plan);
     }
-    let (mut taken, mut exprs) = (HashSet::new(), Vec::new());
-    for (qualifier, field) in plan.schema().iter() {
+    let columns = plan.schema().iter().zip(unique);
+    let exprs = columns.map(|((qualifier, field), name)| {
         let own = Expr::Column(Column::new(qualifier.cloned(), field.name()));
-        let is_new = taken.insert(field.name().clone());
-        exprs.push(match is_new {
+        match *field.name() == name {
             true => own,
-            false => {
-                let mut numbered = (2..).map(|n| format!("{}_{n}", field.name()));
-                let free = |name: &String| !all.contains(name.as_str()) && !taken.contains(name);
-                let name = numbered.find(free).unwrap_or_default();
-                taken.insert(name.clone());
-                own.alias(name)
-            }
-        });
-    }
+            false => own.alias(name),
+        }
+    });
+    let exprs: Vec<Expr> = exprs.collect();
     LogicalPlanBuilder::from(plan)
         .project(exprs)
         .and_then(LogicalPlanBuilder::build)

@@ -190,30 +190,23 @@ impl States for BestBytes {
     }
 
     fn write(&self, group: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
-        let best = group.and_then(|group| self.best.get(group));
         // a value has a byte at least: whether it is null
-        out.write_all(&best.map_or(0, |best| best.len() as u32).to_le_bytes())?;
-        out.write_all(best.unwrap_or_default())
+        self.best.write(group, out)
     }
 
     fn added_by(&self, state: &mut Fields<'_>) -> Result<(usize, usize)> {
-        let len = state.u32()? as usize;
-        state.bytes(len)?;
-        Ok((1, len))
+        Slots::added_by(state)
     }
 
     fn merge(&mut self, group: usize, state: &mut Fields<'_>) -> Result<()> {
-        match state.u32()? {
-            0 => Ok(()),
-            len => {
-                let value = state.bytes(len as usize)?;
-                self.add(group, value)
-            }
+        match Slots::read(state)? {
+            None => Ok(()),
+            Some(value) => self.add(group, value),
         }
     }
 
     fn group_bytes(&self, group: usize) -> usize {
-        self.best.get(group).map_or(0, <[u8]>::len)
+        self.best.len(group)
     }
 
     fn finish(&self, groups: &[u32]) -> Result<ArrayRef> {

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Decimal128Type, FieldRef, Float64Type};
 use flagstone_common::{Error, ErrorKind, Result};
 
 use super::chains::Chains;
-use super::first::key_of;
+use super::first::{before, key_of};
 use super::{Encoded, Fields, Rows, States};
 use crate::error::arrow_error;
 use crate::kernels::key::KeyCodec;
@@ -242,7 +242,7 @@ impl States for Collected {
             true => args.first().and_then(|arg| arg.logical_nulls()),
             false => None,
         };
-        let (mut added, mut text) = (Ok(()), Vec::new());
+        let mut added = Ok(());
         each_row(nulls.as_ref(), 0..rows.groups.len(), |row| {
             if added.is_err() {
                 return;
@@ -252,10 +252,8 @@ impl States for Collected {
                 let Some(key) = encoded.key(row) else {
                     return self.values.push(group, value.data());
                 };
-                text.clear();
-                text.extend_from_slice(&(key.data().len() as u32).to_le_bytes());
-                text.extend_from_slice(key.data());
-                self.values.push_parts(group, &text, value.data())
+                let before = before(key.data());
+                self.values.push_parts(group, &before, value.data())
             });
         });
         added

@@ -56,10 +56,7 @@ impl First {
         if self.order.is_none() {
             return self.kept.set(group, [&[], value]);
         }
-        let mut before = Vec::with_capacity(4 + key.len());
-        before.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        before.extend_from_slice(key);
-        self.kept.set(group, [&before, value])
+        self.kept.set(group, [&before(key), value])
     }
 
     fn parts<'k>(&self, kept: &'k [u8]) -> Result<(&'k [u8], &'k [u8])> {
@@ -70,7 +67,15 @@ impl First {
     }
 }
 
-/// What something is ordered by, and the value behind it.
+/// What stands before a value that is ordered by a key.
+pub(super) fn before(key: &[u8]) -> Vec<u8> {
+    let mut before = Vec::with_capacity(4 + key.len());
+    before.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    before.extend_from_slice(key);
+    before
+}
+
+/// What something is ordered by, and the value behind it: what [`before`] put there.
 pub(super) fn key_of(kept: &[u8]) -> Result<(&[u8], &[u8])> {
     let mut fields = Fields(kept);
     let len = fields.u32()? as usize;
@@ -131,29 +136,26 @@ impl States for First {
     }
 
     fn write(&self, group: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
-        let kept = group.and_then(|group| self.kept.get(group));
-        out.write_all(&kept.map_or(0, |kept| kept.len() as u32).to_le_bytes())?;
-        out.write_all(kept.unwrap_or_default())
+        // a value has a byte at least: whether it is null
+        self.kept.write(group, out)
     }
 
     fn added_by(&self, state: &mut Fields<'_>) -> Result<(usize, usize)> {
-        let len = state.u32()? as usize;
-        state.bytes(len)?;
-        Ok((1, len))
+        Slots::added_by(state)
     }
 
     fn merge(&mut self, group: usize, state: &mut Fields<'_>) -> Result<()> {
-        match state.u32()? {
-            0 => Ok(()),
-            len => {
-                let (key, value) = self.parts(state.bytes(len as usize)?)?;
+        match Slots::read(state)? {
+            None => Ok(()),
+            Some(kept) => {
+                let (key, value) = self.parts(kept)?;
                 self.add(group, key, value)
             }
         }
     }
 
     fn group_bytes(&self, group: usize) -> usize {
-        self.kept.get(group).map_or(0, <[u8]>::len)
+        self.kept.len(group)
     }
 
     fn finish(&self, groups: &[u32]) -> Result<ArrayRef> {

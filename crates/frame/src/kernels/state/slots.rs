@@ -1,8 +1,10 @@
 //! One text of bytes for each group, which may be replaced.
 
+use std::io::{self, Write};
+
 use flagstone_common::{Error, ErrorKind, Result};
 
-use super::reserve;
+use super::{Fields, reserve};
 
 /// Texts of groups, in one buffer.
 #[derive(Default)]
@@ -75,6 +77,31 @@ impl Slots {
     pub(super) fn get(&self, group: usize) -> Option<&[u8]> {
         let span = &self.spans[group];
         (span.len != ABSENT).then(|| &self.bytes[span.start..span.start + span.len as usize])
+    }
+
+    /// How long a group's text is.
+    pub(super) fn len(&self, group: usize) -> usize {
+        self.get(group).map_or(0, <[u8]>::len)
+    }
+
+    /// Writes the text of a group, or that there is none: no text is empty.
+    pub(super) fn write(&self, group: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+        let text = group.and_then(|group| self.get(group)).unwrap_or_default();
+        out.write_all(&(text.len() as u32).to_le_bytes())?;
+        out.write_all(text)
+    }
+
+    /// The text that was written, where there was one.
+    pub(super) fn read<'b>(state: &mut Fields<'b>) -> Result<Option<&'b [u8]>> {
+        let len = state.u32()? as usize;
+        let text = state.bytes(len)?;
+        Ok((len > 0).then_some(text))
+    }
+
+    /// How many texts were written, and of how many bytes.
+    pub(super) fn added_by(state: &mut Fields<'_>) -> Result<(usize, usize)> {
+        let text = Slots::read(state)?;
+        Ok((1, text.map_or(0, <[u8]>::len)))
     }
 
     pub(super) fn set(&mut self, group: usize, parts: [&[u8]; 2]) -> Result<()> {

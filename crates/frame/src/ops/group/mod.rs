@@ -44,6 +44,7 @@ use flagstone_graph::{Deps, Flow, Graph, Inputs, ended};
 
 use self::gather::Gather;
 use self::scatter::Scatter;
+use super::breaker::Breaker;
 use super::pipeline::Pipeline;
 use crate::error::arrow_error;
 use crate::source::{Bound, PartitionSource, Scan};
@@ -63,7 +64,7 @@ impl Grouped {
     }
 }
 
-impl PartitionSource for Grouped {
+impl Breaker for Grouped {
     fn name(&self) -> &str {
         "groups"
     }
@@ -72,7 +73,7 @@ impl PartitionSource for Grouped {
         self.plan.schema.clone()
     }
 
-    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
+    fn bind(&self, graph: &mut Graph) -> Result<Bound> {
         let (plan, exchange) = (Arc::clone(&self.plan), Arc::new(Exchange::default()));
         let scatter = Scatter {
             plan: Arc::clone(&plan),
@@ -93,26 +94,7 @@ impl PartitionSource for Grouped {
             shards,
         });
         let inputs = vec![barrier, shape.parts];
-        Ok(Some(Bound { source, inputs }))
-    }
-
-    fn partition_count(&self) -> u32 {
-        0
-    }
-
-    fn stream(
-        &self,
-        _: u32,
-        _: Inputs<'_>,
-        _: &Scan,
-        _: &TaskContext<'_>,
-        _: &mut dyn FnMut(RecordBatch) -> Flow,
-    ) -> Result<()> {
-        Err(Error::bug("groups are read without a graph"))
-    }
-
-    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
-        0
+        Ok(Bound { source, inputs })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flagstone_common::{Error, Result, TaskContext};
+use flagstone_common::{Result, TaskContext};
 use flagstone_exchange::Exchange;
 use flagstone_graph::{Deps, Flow, Graph, Inputs, IoBytes};
 
@@ -17,6 +17,7 @@ use super::record::Record;
 use super::rule::{JoinRule, Side, Told};
 use super::scatter::Scatter;
 use crate::error::arrow_error;
+use crate::ops::breaker::Breaker;
 use crate::ops::pipeline::Pipeline;
 use crate::source::{Bound, PartitionSource, Scan};
 
@@ -49,7 +50,7 @@ impl Probed {
     }
 }
 
-impl PartitionSource for Probed {
+impl Breaker for Probed {
     fn name(&self) -> &str {
         &self.name
     }
@@ -58,7 +59,7 @@ impl PartitionSource for Probed {
         self.rule.schema.clone()
     }
 
-    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
+    fn bind(&self, graph: &mut Graph) -> Result<Bound> {
         let (exchange, told) = (Arc::new(Exchange::default()), Arc::<Told>::default());
         let sink = Scatter {
             rule: Arc::clone(&self.rule),
@@ -84,26 +85,7 @@ impl PartitionSource for Probed {
             probe,
         });
         let inputs = [built].into_iter().chain(own).collect();
-        Ok(Some(Bound { source, inputs }))
-    }
-
-    fn partition_count(&self) -> u32 {
-        self.probe.partition_count()
-    }
-
-    fn stream(
-        &self,
-        _: u32,
-        _: Inputs<'_>,
-        _: &Scan,
-        _: &TaskContext<'_>,
-        _: &mut dyn FnMut(RecordBatch) -> Flow,
-    ) -> Result<()> {
-        Err(Error::bug("a join is read without a graph"))
-    }
-
-    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
-        0
+        Ok(Bound { source, inputs })
     }
 }
 

@@ -15,6 +15,7 @@ use super::output::Output;
 use super::rule::{JoinRule, Side, Told};
 use super::scatter::Scatter;
 use crate::error::arrow_error;
+use crate::ops::breaker::Breaker;
 use crate::ops::pipeline::Pipeline;
 use crate::source::{Bound, PartitionSource, Scan};
 
@@ -35,7 +36,7 @@ impl Joined {
     }
 }
 
-impl PartitionSource for Joined {
+impl Breaker for Joined {
     fn name(&self) -> &str {
         "join"
     }
@@ -44,7 +45,7 @@ impl PartitionSource for Joined {
         self.rule.schema.clone()
     }
 
-    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
+    fn bind(&self, graph: &mut Graph) -> Result<Bound> {
         let (exchange, told) = (Arc::new(Exchange::default()), Arc::<Told>::default());
         let scatter = |side| {
             Arc::new(Scatter {
@@ -81,26 +82,7 @@ impl PartitionSource for Joined {
             told,
             left_count,
         });
-        Ok(Some(Bound { source, inputs }))
-    }
-
-    fn partition_count(&self) -> u32 {
-        0
-    }
-
-    fn stream(
-        &self,
-        _: u32,
-        _: Inputs<'_>,
-        _: &Scan,
-        _: &TaskContext<'_>,
-        _: &mut dyn FnMut(RecordBatch) -> Flow,
-    ) -> Result<()> {
-        Err(Error::bug("a join is read without a graph"))
-    }
-
-    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
-        0
+        Ok(Bound { source, inputs })
     }
 }
 

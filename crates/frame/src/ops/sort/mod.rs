@@ -23,18 +23,18 @@ mod runs;
 use std::panic::Location;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::PhysicalExpr;
-use flagstone_common::{Error, Result, TaskContext};
+use flagstone_common::Result;
 use flagstone_exchange::{RANGES_MAX, Sorting, Split};
-use flagstone_graph::{Flow, Graph, Inputs};
+use flagstone_graph::Graph;
 
 use self::ranges::Ranges;
 use self::row::{Rank, RowCodec};
 use self::runs::Runs;
+use super::breaker::Breaker;
 use super::pipeline::Pipeline;
-use crate::source::{Bound, PartitionSource, Scan};
+use crate::source::Bound;
 
 /// One key of an order.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl Sorted {
     }
 }
 
-impl PartitionSource for Sorted {
+impl Breaker for Sorted {
     fn name(&self) -> &str {
         match self.fetch {
             Some(_) => "top",
@@ -89,7 +89,7 @@ impl PartitionSource for Sorted {
         self.input.schema.clone()
     }
 
-    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
+    fn bind(&self, graph: &mut Graph) -> Result<Bound> {
         let schema = self.schema();
         let codec = Arc::new(RowCodec::new(
             &schema,
@@ -117,25 +117,6 @@ impl PartitionSource for Sorted {
             sorting,
             fetch: self.fetch,
         });
-        Ok(Some(Bound { source, inputs }))
-    }
-
-    fn partition_count(&self) -> u32 {
-        0
-    }
-
-    fn stream(
-        &self,
-        _: u32,
-        _: Inputs<'_>,
-        _: &Scan,
-        _: &TaskContext<'_>,
-        _: &mut dyn FnMut(RecordBatch) -> Flow,
-    ) -> Result<()> {
-        Err(Error::bug("an order is read without a graph"))
-    }
-
-    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
-        0
+        Ok(Bound { source, inputs })
     }
 }

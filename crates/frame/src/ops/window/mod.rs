@@ -44,7 +44,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_physical_expr::PhysicalExpr;
-use flagstone_common::{Error, Result, TaskContext, with_reserves};
+use flagstone_common::{Result, TaskContext, with_reserves};
 use flagstone_graph::{Deps, Flow, Graph, Inputs, ended};
 
 pub(crate) use self::derived::{Derived, Distance};
@@ -52,6 +52,7 @@ pub(crate) use self::edge::{Edge, Frame};
 use self::evaluation::Evaluation;
 pub(crate) use self::fold::{Fold, folds};
 pub(crate) use self::numbered::Numbered;
+use super::breaker::Breaker;
 use super::pipeline::Pipeline;
 use super::sort::{SortKey, Sorted};
 use crate::source::{Bound, PartitionSource, Scan};
@@ -135,7 +136,7 @@ impl Windowed {
     }
 }
 
-impl PartitionSource for Windowed {
+impl Breaker for Windowed {
     fn name(&self) -> &str {
         "window"
     }
@@ -144,35 +145,14 @@ impl PartitionSource for Windowed {
         self.plan.schema.clone()
     }
 
-    fn bind(&self, graph: &mut Graph) -> Result<Option<Bound>> {
-        let bound = self.sorted.bind(graph)?;
-        let Bound { source, inputs } =
-            bound.ok_or_else(|| Error::bug("an order is made of nothing"))?;
+    fn bind(&self, graph: &mut Graph) -> Result<Bound> {
+        let Bound { source, inputs } = self.sorted.bind(graph)?;
         let plan = Arc::clone(&self.plan);
         let source = Arc::new(Evaluated {
             sorted: source,
             plan,
         });
-        Ok(Some(Bound { source, inputs }))
-    }
-
-    fn partition_count(&self) -> u32 {
-        0
-    }
-
-    fn stream(
-        &self,
-        _: u32,
-        _: Inputs<'_>,
-        _: &Scan,
-        _: &TaskContext<'_>,
-        _: &mut dyn FnMut(RecordBatch) -> Flow,
-    ) -> Result<()> {
-        Err(Error::bug("a window is read without a graph"))
-    }
-
-    fn scratch_bytes(&self, _: u32, _: &Scan) -> u64 {
-        0
+        Ok(Bound { source, inputs })
     }
 }
 

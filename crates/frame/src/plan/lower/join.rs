@@ -10,18 +10,18 @@ use flagstone_common::Result;
 
 use super::{lower, not_lowered};
 use crate::error::plan_error;
+use crate::ops::breaker;
 use crate::ops::join::{Condition, JoinRule, Joined, Probed};
 use crate::ops::pipeline::Pipeline;
 use crate::plan::physical::physical;
-use crate::source::PartitionSource;
 
 /// A side is kept in memory, once for all tasks, if it declares that its rows are no more than this, with
 /// those of the joins that the other side passes before. It is a constant: the order of the rows follows
 /// from it.
 const SMALL_BYTES_MAX: u64 = 8 << 20;
 
-/// The join, and what the small sides take that its rows have passed.
-pub(super) fn join(join: &Join, strict: bool) -> Result<(Arc<dyn PartitionSource>, u64)> {
+/// The rows of the join.
+pub(super) fn join(join: &Join, strict: bool) -> Result<Pipeline> {
     let (left, right) = (join.left.schema(), join.right.schema());
     let (mut keys, mut key_types) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for (left_key, right_key) in &join.on {
@@ -73,19 +73,22 @@ pub(super) fn join(join: &Join, strict: bool) -> Result<(Arc<dyn PartitionSource
         // what is left over of a small side is known to all tasks together only
         Full => (None, None),
     };
-    Ok(match (small_left, small_right) {
+    // rows that pass a small side go on to pass those that are above
+    let (joined, small_bytes) = match (small_left, small_right) {
         (_, Some(bytes)) => {
             let all = left.small_bytes + bytes;
-            (Arc::new(Probed::new(rule, left, (right, bytes))), all)
+            (breaker::over(Probed::new(rule, left, (right, bytes))), all)
         }
         (Some(bytes), None) => {
             let all = right.small_bytes + bytes;
-            (
-                Arc::new(Probed::new(rule.mirrored(), right, (left, bytes))),
-                all,
-            )
+            let rule = rule.mirrored();
+            (breaker::over(Probed::new(rule, right, (left, bytes))), all)
         }
-        (None, None) => (Arc::new(Joined::new(rule, left, right)), 0),
+        (None, None) => (breaker::over(Joined::new(rule, left, right)), 0),
+    };
+    Ok(Pipeline {
+        small_bytes,
+        ..joined
     })
 }
 

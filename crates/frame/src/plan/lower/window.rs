@@ -12,6 +12,7 @@ use flagstone_common::{Error, Result};
 
 use super::call::{Columns, call};
 use super::{lower, not_lowered};
+use crate::ops::breaker;
 use crate::ops::operator::{Filter, Project};
 use crate::ops::pipeline::Pipeline;
 use crate::ops::sort::SortKey;
@@ -50,7 +51,7 @@ fn results(window: &Window, strict: bool) -> Result<(Pipeline, Vec<usize>)> {
         }
         left = others;
         let windowed = windowed(window, rows, &these, is_sorted)?;
-        rows = Pipeline::over(Arc::new(windowed));
+        rows = breaker::over(windowed);
         is_sorted = true;
     }
     Ok((rows, places))

@@ -7,7 +7,6 @@ use encoding_rs::Encoding;
 use flagstone_common::{Error, Memory, Origin, Result, format_count};
 use flagstone_io::binary;
 
-use super::names;
 use super::options::CsvOptions;
 use super::widths::Header;
 use crate::csv::ends;
@@ -15,6 +14,7 @@ use crate::csv::field::kind_of;
 use crate::csv::split::{Format, Record, Splitter, unquote};
 use crate::json::Mixing;
 use crate::schema::kind::Kind;
+use crate::schema::names;
 
 /// The first lines of a file.
 pub(crate) struct Head<'a> {

@@ -7,7 +7,6 @@
 
 mod carry;
 mod look;
-mod names;
 mod open;
 mod options;
 mod reading;
