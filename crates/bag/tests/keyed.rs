@@ -144,6 +144,27 @@ fn keys_that_do_not_fit_are_counted_all_the_same() {
 }
 
 #[test]
+fn keys_that_hardly_repeat_at_first_are_folded_in_their_order() {
+    // every key but a few is new for 40,000 rows, and all come again after that
+    let items: Vec<i64> = (0..40_000).chain((0..40_000).rev()).chain([7, 7]).collect();
+    let bag = Bag::from_partitions(vec![items.clone(), items[..50].to_vec()]);
+    let texts = bag.foldby(
+        |x| x % 39_990,
+        String::new(),
+        |text, x| *text += &format!("{x} "),
+        |a, b| *a += &b,
+    );
+    let all: Vec<i64> = items.iter().chain(&items[..50]).copied().collect();
+    let text = |items: &[i64]| items.iter().map(|x| format!("{x} ")).collect::<String>();
+    let expected = groups(&all, |x| x % 39_990);
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(key, items)| (*key, text(items)))
+        .collect();
+    assert_eq!(everywhere(&texts), expected);
+}
+
+#[test]
 fn sums_of_floats_have_the_same_bits_for_every_budget() {
     let bag = Bag::range(0..4 * KEYS, 7).map(|i| (mixed(i) % KEYS, 1.0 / (i as f64 + 0.3)));
     let sums = bag.foldby(|(k, _)| *k, 0.0f64, |sum, (_, x)| *sum += x, |a, b| *a += b);

@@ -242,7 +242,7 @@ impl<X: Keying, F> Scatter<X, F> {
         };
         table.insert(entry, heap);
         let len = table.len();
-        state.full = len == TRIED_KEYS && row.place / 8 * 9 < len as u64;
+        state.full = len == TRIED_KEYS && hardly_repeats(len as u64, row.place + 1);
         match table.grown(0, ctx) {
             true => Ok(()),
             false => self.write_states(state, ctx),
@@ -303,5 +303,25 @@ impl<X: Keying, F> Scatter<X, F> {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Whether more than eight of nine rows brought a key of their own: such rows are written once, as they
+/// are, rather than as states.
+fn hardly_repeats(keys: u64, rows: u64) -> bool {
+    rows / 9 * 8 < keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_hardly_repeat_where_eight_of_nine_rows_brought_one() {
+        let keys = TRIED_KEYS as u64;
+        assert!(hardly_repeats(keys, keys));
+        assert!(hardly_repeats(keys, keys / 8 * 9 - 9));
+        assert!(!hardly_repeats(keys, keys / 8 * 9 + 9));
+        assert!(!hardly_repeats(keys, 100 * keys));
     }
 }
