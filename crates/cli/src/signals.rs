@@ -3,8 +3,8 @@
 //! is not waited for: unfinished output is removed here, and the process ends.
 
 use std::io;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use flagstone::CancelToken;
@@ -14,23 +14,35 @@ use signal_hook::iterator::Signals;
 use crate::run::Failure;
 
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
+/// What a signal cancels now.
+static CURRENT: LazyLock<Mutex<CancelToken>> = LazyLock::new(Mutex::default);
+/// Whether somebody types at a shell, which an interruption does not end.
+static IS_SHELL: AtomicBool = AtomicBool::new(false);
 
 /// What a signal cancels. Watching starts when this is first asked for: before the files are looked
 /// for, which takes a while where they are many.
 pub(crate) fn token() -> Result<CancelToken, Failure> {
-    static TOKEN: OnceLock<Result<CancelToken, String>> = OnceLock::new();
-    let token = TOKEN.get_or_init(|| {
-        let token = CancelToken::new();
-        match watch(token.clone()) {
-            Ok(()) => Ok(token),
-            Err(error) => Err(format!("cannot watch signals: {error}")),
-        }
-    });
-    token.clone().map_err(Failure::Other)
+    static WATCHED: OnceLock<Result<(), String>> = OnceLock::new();
+    let watched =
+        WATCHED.get_or_init(|| watch().map_err(|error| format!("cannot watch signals: {error}")));
+    watched.clone().map_err(Failure::Other)?;
+    Ok(current().clone())
+}
+
+/// For a shell: interruptions cancel from now on what runs then, and nothing more.
+pub(crate) fn renew() -> Result<(), Failure> {
+    IS_SHELL.store(true, Ordering::Relaxed);
+    *current() = CancelToken::new();
+    RECEIVED.store(0, Ordering::Relaxed);
+    token().map(|_| ())
+}
+
+fn current() -> MutexGuard<'static, CancelToken> {
+    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The thread lives as long as the process.
-fn watch(token: CancelToken) -> io::Result<()> {
+fn watch() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     std::thread::Builder::new()
         .name("flagstone-signals".into())
@@ -39,8 +51,10 @@ fn watch(token: CancelToken) -> io::Result<()> {
                 if RECEIVED.swap(signal, Ordering::Relaxed) != 0 {
                     std::process::exit(128 + signal);
                 }
-                token.cancel();
-                end_in_time(signal);
+                current().cancel();
+                if signal != SIGINT || !IS_SHELL.load(Ordering::Relaxed) {
+                    end_in_time(signal);
+                }
             }
         })?;
     Ok(())

@@ -31,6 +31,9 @@ mod reports;
 mod scenario;
 #[path = "program/scripts.rs"]
 mod scripts;
+#[cfg(target_os = "linux")]
+#[path = "program/shell.rs"]
+mod shell;
 #[path = "program/signals.rs"]
 mod signals;
 #[path = "program/tables.rs"]

@@ -22,16 +22,19 @@ pub enum Counter {
     RowsOut,
     /// Records that could not be parsed and were skipped or quarantined.
     BadRecords,
+    /// Rows that the layers of a dataframe's plan gave, each to what is behind it.
+    LayerRows,
 }
 
 impl Counter {
     /// Every counter, in order of its number.
-    pub const ALL: [Counter; 5] = [
+    pub const ALL: [Counter; 6] = [
         Counter::BytesRead,
         Counter::BytesWritten,
         Counter::RowsIn,
         Counter::RowsOut,
         Counter::BadRecords,
+        Counter::LayerRows,
     ];
 }
 

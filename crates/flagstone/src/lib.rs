@@ -32,6 +32,7 @@
 //! ["array"]`, and builds neither Arrow nor DataFusion. `blas` calls the system's OpenBLAS for
 //! products.
 
+mod analysis;
 #[cfg(feature = "array")]
 mod array;
 #[cfg(feature = "bag")]
@@ -50,6 +51,7 @@ mod persist;
 mod seams;
 mod session;
 
+pub use analysis::Analysis;
 pub use builder::SessionBuilder;
 pub use compute::Compute;
 pub use explain::Explanation;
@@ -89,13 +91,13 @@ pub use flagstone_common::{
 pub use flagstone_frame::{
     ArrowInfo, ColumnSummary, CsvOptions, DataFrame, DateExpr, Expr, ExprFunctionExt, GroupBy,
     InputFormat, IntoExpr, IntoSortExpr, Join, JoinType, JsonOptions, Keep, Output,
-    ParquetCompression, ParquetInfo, ParquetOptions, RowCompression, RowFormat, RowOptions, Sniff,
-    Summary, Widening, Window, WindowExpr, WriteReport, all, any, avg, cast, check_condition,
-    check_select_list, check_sort_keys, col, column_type, corr, count, count_all, count_where, cov,
-    cume_dist, day, dense_rank, first, first_value, inspect_arrow, inspect_arrow_with,
-    inspect_parquet, inspect_parquet_with, last, last_value, list, lit, max, mean, median, min,
-    mode, month, n_unique, not, nth_value, ntile, percent_rank, quantile, rank, row_number, std,
-    std_pop, sum, to_date, var, var_pop, when, year,
+    ParquetCompression, ParquetInfo, ParquetOptions, ParsedStatement, RowCompression, RowFormat,
+    RowOptions, Sniff, SqlContext, Statement, Summary, Widening, Window, WindowExpr, WriteReport,
+    all, any, avg, cast, check_condition, check_select_list, check_sort_keys, col, column_type,
+    corr, count, count_all, count_where, cov, cume_dist, day, dense_rank, first, first_value,
+    inspect_arrow, inspect_arrow_with, inspect_parquet, inspect_parquet_with, last, last_value,
+    list, lit, max, mean, median, min, mode, month, n_unique, not, nth_value, ntile, percent_rank,
+    quantile, rank, row_number, std, std_pop, sum, to_date, var, var_pop, when, year,
 };
 pub use flagstone_graph::{
     Block, Execute, Explicit, ExplicitBuilder, Footprint, Graph, KeyedGraph, Layer, LayerId, Lazy,

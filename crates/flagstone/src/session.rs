@@ -8,6 +8,7 @@ use flagstone_graph::{
 };
 use flagstone_scheduler::{Certificate, Persisted, Stats, Trace};
 
+use crate::analysis::Analysis;
 use crate::builder::SessionBuilder;
 use crate::compute::Compute;
 use crate::explain::Explanation;
@@ -155,6 +156,24 @@ impl Session {
             let outputs = planner(&mut graph, resources)?;
             Ok((graph, outputs))
         })
+    }
+
+    /// Computes a collection, and says what that took, layer by layer.
+    ///
+    /// ```
+    /// use flagstone::{Array, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let (sum, analysis) = session.explain_analyze(&Array::<f64>::ones(&[1000, 1000]).sum(..))?;
+    /// assert_eq!(sum.sum(), 1e6);
+    /// println!("{analysis}");
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`compute`](Self::compute).
+    pub fn explain_analyze<C: Compute>(&self, collection: C) -> Result<(C::Output, Analysis)> {
+        let output = self.compute(collection)?;
+        Ok((output, Analysis::new(self.last_stats())))
     }
 
     /// Explains a plan; the smallest budget is one that was tried.

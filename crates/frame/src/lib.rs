@@ -54,7 +54,9 @@ pub use expr::{
     sum, to_date, var, var_pop, when, year,
 };
 pub use flagstone_common::{Error, ErrorKind, Result};
-pub use frame::{DataFrame, GroupBy, IntoExpr, IntoSortExpr, Join};
+pub use frame::{
+    DataFrame, GroupBy, IntoExpr, IntoSortExpr, Join, ParsedStatement, SqlContext, Statement,
+};
 pub use inspect::{
     ArrowInfo, ParquetInfo, inspect_arrow, inspect_arrow_with, inspect_parquet,
     inspect_parquet_with,

@@ -50,7 +50,10 @@ impl Shared {
     }
 
     /// Statistics, trace and the error of a run that was removed.
-    pub(crate) fn summarise(&self, run: Run) -> Option<Error> {
+    pub(crate) fn summarise(&self, mut run: Run) -> Option<Error> {
+        for (layer, stats) in run.layers.iter_mut().enumerate() {
+            stats.counters = run.shared.counted(layer);
+        }
         let counters = Counter::ALL.map(|counter| run.shared.counter(counter));
         let program = &run.shared.program;
         let scratched = &run.shared.scratched;

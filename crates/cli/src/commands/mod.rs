@@ -8,5 +8,4 @@ mod quarantine;
 pub(crate) mod query;
 pub(crate) mod reading;
 mod summary;
-mod table;
 mod writing;

@@ -199,3 +199,114 @@ fn a_conversion_sorts_cuts_and_leaves_out_what_is_equal() {
         &["from 0 to 1"],
     );
 }
+
+#[test]
+fn statements_of_a_file_run_one_after_the_other() {
+    let place = sales();
+    place.write(
+        "report.sql",
+        "CREATE VIEW totals (who, total) AS SELECT who, sum(n) FROM 'sales.csv' GROUP BY who;\n\
+         CREATE OR REPLACE VIEW totals AS SELECT * FROM totals WHERE total > 2; -- of the view before\n\
+         COPY (SELECT * FROM totals ORDER BY who) TO 'totals.tsv' (HEADER);\n\
+         SELECT count(*) AS rows FROM 'totals.tsv';\n",
+    );
+    let ran = place
+        .run(&["query", "-f", "report.sql", "--format", "csv"])
+        .ok();
+    assert_eq!(ran.out, "rows\n2\n");
+    let copied = std::fs::read_to_string(place.path("totals.tsv")).unwrap();
+    assert_eq!(copied, "who\ttotal\nann\t4\ncid\t4\n");
+    // an output that is there stays
+    place.fails(1, &["query", "-f", "report.sql"], &["totals.tsv", "exists"]);
+    let ran = place.run(&[
+        "query",
+        "-f",
+        "report.sql",
+        "--overwrite",
+        "--to",
+        "rows.json",
+    ]);
+    ran.ok();
+    assert_eq!(
+        std::fs::read_to_string(place.path("rows.json")).unwrap(),
+        "{\"rows\":2}\n"
+    );
+    place.fails(
+        2,
+        &["query", "SELECT 1; SELECT 2", "--to", "x.csv"],
+        &["--to is about the rows of one query"],
+    );
+    place.fails(1, &["query", "DROP VIEW v"], &["there is no view v"]);
+    place.fails(
+        1,
+        &[
+            "query",
+            "CREATE VIEW v AS SELECT 1; CREATE VIEW v AS SELECT 2",
+        ],
+        &["OR REPLACE VIEW v"],
+    );
+    place.fails(
+        1,
+        &["query", "CREATE TABLE t AS SELECT 1"],
+        &["CREATE TABLE", "write CREATE VIEW"],
+    );
+    place.fails(
+        1,
+        &["query", "COPY (SELECT 1 AS a) TO 'x' (FORMAT orc)"],
+        &["orc is no format"],
+    );
+    place.fails(
+        1,
+        &["query", "COPY (SELECT 1 AS a) TO 'x.doc'"],
+        &["says no format"],
+    );
+}
+
+#[test]
+fn a_query_is_explained_and_analyzed_in_sql() {
+    let place = sales();
+    let text = "SELECT who, sum(n) AS total FROM 'sales.csv' GROUP BY who";
+    let plan = place.run(&["query", &format!("EXPLAIN {text}")]).ok();
+    assert!(
+        plan.out.contains("Aggregate") && plan.out.contains("certified peak"),
+        "{}",
+        plan.out
+    );
+    let analyzed = place
+        .run(&["query", &format!("EXPLAIN ANALYZE {text}")])
+        .ok();
+    let read = analyzed
+        .out
+        .lines()
+        .find(|line| line.starts_with("read-csv+group  "));
+    let cells: Vec<&str> = read.unwrap().split_whitespace().collect();
+    // a task, and the rows that it read
+    assert_eq!(cells[1..3], ["1", "4"], "{}", analyzed.out);
+    let groups = analyzed
+        .out
+        .lines()
+        .find(|line| line.starts_with("groups+count"));
+    assert_eq!(
+        groups.unwrap().split_whitespace().nth(2),
+        Some("3"),
+        "{}",
+        analyzed.out
+    );
+    let columns = place.run(&["query", "DESCRIBE 'sales.csv'"]).ok();
+    assert!(
+        columns.out.contains("price") && columns.out.contains("Float64"),
+        "{}",
+        columns.out
+    );
+    let tables = place
+        .run(&[
+            "query",
+            "SHOW TABLES",
+            "--table",
+            "t=sales.csv",
+            "--format",
+            "csv",
+        ])
+        .ok();
+    assert_eq!(tables.out, "name\nt\n");
+}

@@ -1,5 +1,6 @@
 //! The dataframe: a handle on what is to be computed.
 
+mod context;
 mod groups;
 mod join;
 mod look;
@@ -17,6 +18,7 @@ use datafusion_functions::core::expr_fn::coalesce;
 
 use crate::plan::{Node, Operation};
 
+pub use self::context::{ParsedStatement, SqlContext, Statement};
 pub use self::groups::{GroupBy, IntoExpr};
 pub use self::join::Join;
 pub use self::rows::IntoSortExpr;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flagstone_common::{Error, ErrorKind, Result, TaskContext, with_reserves};
+use flagstone_common::{Counter, Error, ErrorKind, Result, TaskContext, with_reserves};
 use flagstone_graph::{Block, Deps, Flow, Footprint, Graph, Inputs, IoBytes, Layer, LayerId, Stop};
 
 use super::operator::{Drain, Kept, Operator};
@@ -231,6 +231,25 @@ pub(crate) trait Sink: Send + Sync {
     }
 }
 
+/// Counts the rows that reach the end of a task.
+struct Counted<'a> {
+    next: Box<dyn Drain + 'a>,
+    rows: u64,
+    ctx: &'a TaskContext<'a>,
+}
+
+impl Drain for Counted<'_> {
+    fn push(&mut self, batch: RecordBatch) -> Flow {
+        self.rows += batch.num_rows() as u64;
+        self.next.push(batch)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Block> {
+        self.ctx.count(Counter::LayerRows, self.rows);
+        self.next.finish()
+    }
+}
+
 /// A pipeline, and a sink at its end.
 struct PipelineLayer {
     name: String,
@@ -282,7 +301,8 @@ impl Layer for PipelineLayer {
         let scratch = self.sink.footprint().scratch_bytes;
         // or what the source and the operators hold would take what the sink needs
         with_reserves(ctx, [scratch], |[making]| {
-            let drain = self.sink.start(partition, making.ctx())?;
+            let next = self.sink.start(partition, making.ctx())?;
+            let drain = Box::new(Counted { next, rows: 0, ctx });
             self.pipeline.run(partition, inputs, ctx, drain)
         })
     }

@@ -27,6 +27,7 @@ mod sizes;
 pub(crate) mod sql;
 pub(crate) mod stack;
 pub(crate) mod star;
+pub(crate) mod statement;
 mod unheard;
 pub(crate) mod unique;
 pub(crate) mod wanted;

@@ -173,6 +173,34 @@ pub(super) fn parse_statement(text: &str) -> Result<Statement> {
     })
 }
 
+/// The statements of a text, with semicolons between them.
+pub(super) fn parse_statements(text: &str) -> Result<Vec<Statement>> {
+    let tokens = tokens_of(text, Holds::Query)?;
+    parse_tokens(text, tokens, |parser| {
+        let mut statements = Vec::new();
+        loop {
+            let mut is_apart = statements.is_empty();
+            while parser.consume_token(&Token::SemiColon) {
+                is_apart = true;
+            }
+            if parser.peek_token_ref().token == Token::EOF || !is_apart {
+                return Ok(statements);
+            }
+            statements.push(parser.parse_statement()?);
+        }
+    })
+}
+
+/// Whether the last sign of a text is a semicolon, beside spaces and comments.
+pub(crate) fn is_complete(text: &str) -> bool {
+    let tokens = Tokenizer::new(&Limited::new(0), text).tokenize();
+    let last = tokens.ok().and_then(|tokens| {
+        let mut signs = tokens.into_iter().rev();
+        signs.find(|token| !matches!(token, Token::Whitespace(_)))
+    });
+    last == Some(Token::SemiColon)
+}
+
 /// The keys of `a, b.c DESC NULLS FIRST`; nulls are last unless it is said otherwise.
 pub(crate) fn sort_keys(text: &str, schema: &DFSchema) -> Result<Vec<SortExpr>> {
     let key = |key: OrderByExpr| {

@@ -33,6 +33,26 @@ impl Output {
         }
     }
 
+    /// The same files, with what is said of the output as a whole.
+    ///
+    /// ```
+    /// use flagstone_frame::Output;
+    /// use flagstone_io::OutputOptions;
+    /// let options = OutputOptions { overwrite: true, ..OutputOptions::default() };
+    /// let Some(output) = Output::of_name("x.csv") else { panic!() };
+    /// let Output::Rows(rows) = output.with_options(options) else { panic!() };
+    /// assert!(rows.overwrite);
+    /// ```
+    pub fn with_options(mut self, options: OutputOptions) -> Self {
+        let (overwrite, keep_partial) = match &mut self {
+            Output::Parquet(own) => (&mut own.overwrite, &mut own.keep_partial),
+            Output::Rows(own) => (&mut own.overwrite, &mut own.keep_partial),
+        };
+        *overwrite = options.overwrite;
+        *keep_partial = options.keep_partial;
+        self
+    }
+
     pub(crate) fn target_bytes(&self) -> u64 {
         match self {
             Output::Parquet(options) => options.target_bytes,

@@ -101,7 +101,7 @@ impl TaskHost for Host<'_> {
     }
 
     fn count(&self, counter: Counter, amount: u64) {
-        self.run.counters[counter as usize].fetch_add(amount, Ordering::Relaxed);
+        self.run.count(self.rank, counter, amount);
     }
 
     fn report(&self, source: &str, quality: &Quality) {

@@ -27,7 +27,8 @@ pub(crate) struct RunShared {
     /// failed, 0 after a cancellation.
     pub(crate) limit: AtomicU32,
     pub(crate) cancelled: AtomicBool,
-    pub(crate) counters: [AtomicU64; Counter::ALL.len()],
+    /// Per layer.
+    counters: Vec<[AtomicU64; Counter::ALL.len()]>,
     /// What of the budget no task of the program needs.
     pub(crate) headroom_bytes: u64,
     /// Held by the scratch files of its tasks, which may outlive it.
@@ -39,16 +40,32 @@ impl RunShared {
         RunShared {
             id,
             headroom_bytes,
+            counters: (0..program.layer_count())
+                .map(|_| Default::default())
+                .collect(),
             program,
             limit: AtomicU32::new(u32::MAX),
             cancelled: AtomicBool::new(false),
-            counters: Default::default(),
             scratched: Arc::default(),
         }
     }
 
+    /// Adds to what the tasks of a layer counted.
+    pub(crate) fn count(&self, rank: u32, counter: Counter, amount: u64) {
+        let (layer, _) = self.program.place(TaskId(rank));
+        self.counters[layer][counter as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// What the tasks of a layer counted.
+    pub(crate) fn counted(&self, layer: usize) -> [u64; Counter::ALL.len()] {
+        Counter::ALL.map(|counter| self.counters[layer][counter as usize].load(Ordering::Relaxed))
+    }
+
+    /// What all tasks counted.
     pub(crate) fn counter(&self, counter: Counter) -> u64 {
-        self.counters[counter as usize].load(Ordering::Relaxed)
+        let layers = self.counters.iter();
+        let counts = layers.map(|counters| counters[counter as usize].load(Ordering::Relaxed));
+        counts.sum()
     }
 }
 

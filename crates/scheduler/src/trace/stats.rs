@@ -43,9 +43,7 @@ impl Stats {
         self.bytes_spilled += later.bytes_spilled;
         self.bytes_reloaded += later.bytes_reloaded;
         self.wait_s += later.wait_s;
-        for (sum, more) in self.counters.iter_mut().zip(later.counters) {
-            *sum += more;
-        }
+        add_counters(&mut self.counters, &later.counters);
         for layer in &later.layers {
             self.add_layer(layer);
         }
@@ -84,6 +82,12 @@ impl Stats {
     }
 }
 
+fn add_counters(sums: &mut [u64; Counter::ALL.len()], later: &[u64; Counter::ALL.len()]) {
+    for (sum, more) in sums.iter_mut().zip(later) {
+        *sum += more;
+    }
+}
+
 /// The statistics of one layer of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LayerStats {
@@ -103,9 +107,16 @@ pub struct LayerStats {
     pub output_bytes: u64,
     /// How many of its blocks were spilled.
     pub spilled: u64,
+    /// What its tasks counted.
+    pub counters: [u64; Counter::ALL.len()],
 }
 
 impl LayerStats {
+    /// What its tasks counted.
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize]
+    }
+
     fn add(&mut self, later: &LayerStats) {
         self.tasks += later.tasks;
         self.tasks_total += later.tasks_total;
@@ -114,6 +125,7 @@ impl LayerStats {
         self.granted_bytes_max = self.granted_bytes_max.max(later.granted_bytes_max);
         self.output_bytes += later.output_bytes;
         self.spilled += later.spilled;
+        add_counters(&mut self.counters, &later.counters);
     }
 }
 
