@@ -55,13 +55,15 @@ pub use expr::{
 };
 pub use flagstone_common::{Error, ErrorKind, Result};
 pub use frame::{
-    DataFrame, GroupBy, IntoExpr, IntoSortExpr, Join, ParsedStatement, SqlContext, Statement,
+    AsofJoin, DataFrame, GroupBy, IntoExpr, IntoSortExpr, Join, ParsedStatement, SqlContext,
+    Statement,
 };
 pub use inspect::{
     ArrowInfo, ParquetInfo, inspect_arrow, inspect_arrow_with, inspect_parquet,
     inspect_parquet_with,
 };
 pub use partition::Partition;
+pub use plan::asof::Direction;
 pub use plan::sql::{check_condition, check_select_list, check_sort_keys};
 pub use plan::unique::Keep;
 pub use schema::type_name::column_type;

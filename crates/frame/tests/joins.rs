@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "joins/asof.rs"]
+mod asof;
 #[path = "joins/budgets.rs"]
 mod budgets;
 #[path = "joins/frames.rs"]

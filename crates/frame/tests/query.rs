@@ -125,6 +125,46 @@ fn groups_by_several_sets_of_keys_are_those_of_each() {
 }
 
 #[test]
+fn members_of_objects_that_are_null_are_null() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = read(dir.path(), "sales.csv", "who,n\nann,1\nbob,2\nann,3\n");
+    let tables = [("sales", &sales)];
+    // what the condition leaves out lies under the null
+    let objects = "SELECT n, CASE WHEN n > 1 THEN named_struct('x', n, 'in', named_struct('y', who)) END AS o FROM sales";
+    let text = format!("SELECT n, o['x'] AS x, o['in']['y'] AS y FROM ({objects})");
+    assert_eq!(
+        rows(&text, &tables),
+        ["| 1 | | |", "| 2 | 2 | bob |", "| 3 | 3 | ann |"]
+    );
+    let text = format!(
+        "SELECT sum(o['x']) AS s, count(get_field(o, 'x')) AS c FROM ({objects}) WHERE o['x'] IS NULL OR n = 3"
+    );
+    assert_eq!(rows(&text, &tables), ["| 3 | 1 |"]);
+}
+
+#[test]
+fn lists_are_made_searched_and_taken_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let sales = read(dir.path(), "sales.csv", "who,n\nann,1\nbob,2\n");
+    let tables = [("sales", &sales)];
+    let text = "SELECT [n, n + 1][2] AS second, array_length([n, n]) AS len, array_has([1, 5], n) AS has, \
+                array_sort([3, n, 2])[1] AS least, array_to_string(string_to_array(who, 'n'), '-') AS parts, \
+                map(['k'], [n])['k'] AS of_map FROM sales ORDER BY n";
+    assert_eq!(
+        rows(text, &tables),
+        [
+            "| 2 | 2 | true | 1 | a-- | 1 |",
+            "| 3 | 2 | false | 2 | bob | 2 |"
+        ]
+    );
+    let text = "SELECT who, unnest(range(0, n)) AS i FROM sales ORDER BY who, i";
+    assert_eq!(
+        rows(text, &tables),
+        ["| ann | 0 |", "| bob | 0 |", "| bob | 1 |"]
+    );
+}
+
+#[test]
 fn what_a_query_cannot_say_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let sales = read(dir.path(), "sales.csv", "who,n\nann,1\n");

@@ -1,5 +1,6 @@
 //! The dataframe: a handle on what is to be computed.
 
+mod asof;
 mod context;
 mod groups;
 mod join;
@@ -18,6 +19,7 @@ use datafusion_functions::core::expr_fn::coalesce;
 
 use crate::plan::{Node, Operation};
 
+pub use self::asof::AsofJoin;
 pub use self::context::{ParsedStatement, SqlContext, Statement};
 pub use self::groups::{GroupBy, IntoExpr};
 pub use self::join::Join;

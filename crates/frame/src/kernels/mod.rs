@@ -3,6 +3,7 @@
 pub(crate) mod date;
 pub(crate) mod group;
 pub(crate) mod key;
+pub(crate) mod member;
 pub(crate) mod quick;
 pub(crate) mod rows;
 pub(crate) mod state;

@@ -20,6 +20,7 @@ use datafusion_functions::core::planner::CoreFunctionPlanner;
 use datafusion_functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion_functions_aggregate::planner::AggregateFunctionPlanner;
+use datafusion_functions_nested::planner::{FieldAccessPlanner, NestedFunctionPlanner};
 use datafusion_functions_window::planner::WindowFunctionPlanner;
 use datafusion_sql::sqlparser::ast::{
     DateTimeField, Expr as Sql, ExtractSyntax, Function, FunctionArg, FunctionArgExpr,
@@ -193,12 +194,16 @@ impl Functions {
     pub(crate) fn new() -> Self {
         let mut aggregates = datafusion_functions_aggregate::all_default_aggregate_functions();
         aggregates.push(Arc::clone(&crate::expr::MODE));
+        let mut scalars = datafusion_functions::all_default_functions();
+        scalars.extend(datafusion_functions_nested::all_default_nested_functions());
         Functions {
             options: ConfigOptions::default(),
-            scalars: datafusion_functions::all_default_functions(),
+            scalars,
             aggregates,
             windows: datafusion_functions_window::all_default_window_functions(),
             planners: vec![
+                Arc::new(NestedFunctionPlanner),
+                Arc::new(FieldAccessPlanner),
                 Arc::new(CoreFunctionPlanner::default()),
                 Arc::new(DatetimeFunctionPlanner),
                 Arc::new(UnicodeFunctionPlanner),

@@ -14,8 +14,8 @@ use super::logical::{path, resolve};
 use crate::error::plan_error;
 
 /// What conditions call the two frames.
-const LEFT: &str = "left";
-const RIGHT: &str = "right";
+pub(super) const LEFT: &str = "left";
+pub(super) const RIGHT: &str = "right";
 
 /// The rows of two plans that belong together.
 pub(super) fn join(left: LogicalPlan, right: LogicalPlan, join: &JoinPlan) -> Result<LogicalPlan> {
@@ -32,7 +32,8 @@ pub(super) fn join(left: LogicalPlan, right: LogicalPlan, join: &JoinPlan) -> Re
     }
     let filter = join.filter.as_ref();
     let filter = filter.map(|filter| condition(filter, &left_schema, &right_schema));
-    let columns = columns(join, &left_schema, &right_schema, (&left_keys, &right_keys))?;
+    let keys = left_keys.iter().cloned().zip(right_keys.iter().cloned());
+    let columns = columns(join, &left_schema, &right_schema, &keys.collect::<Vec<_>>())?;
     let joined = match left_keys.is_empty() {
         // a cross join, or one by a condition alone, which there has to be if rows may be left over
         true => {
@@ -52,7 +53,7 @@ pub(super) fn join(left: LogicalPlan, right: LogicalPlan, join: &JoinPlan) -> Re
         .map_err(plan_error)
 }
 
-fn named(plan: LogicalPlan, name: &str) -> Result<LogicalPlan> {
+pub(super) fn named(plan: LogicalPlan, name: &str) -> Result<LogicalPlan> {
     let named = LogicalPlanBuilder::from(plan).alias(name);
     named
         .and_then(LogicalPlanBuilder::build)
@@ -60,7 +61,7 @@ fn named(plan: LogicalPlan, name: &str) -> Result<LogicalPlan> {
 }
 
 /// A key, with its columns said to be of this side.
-fn key(expr: &Expr, schema: &DFSchema, side: &str) -> Result<Expr> {
+pub(super) fn key(expr: &Expr, schema: &DFSchema, side: &str) -> Result<Expr> {
     let of_side = resolve(expr.clone(), schema).transform_up(|part| {
         let Expr::Column(column) = &part else {
             return Ok(Transformed::no(part));
@@ -119,7 +120,12 @@ fn condition(expr: &Expr, left: &DFSchema, right: &DFSchema) -> Result<Expr> {
 }
 
 /// Refuses keys that could be equal only as texts.
-fn check_types(left: &Expr, of_left: &DFSchema, right: &Expr, of_right: &DFSchema) -> Result<()> {
+pub(super) fn check_types(
+    left: &Expr,
+    of_left: &DFSchema,
+    right: &Expr,
+    of_right: &DFSchema,
+) -> Result<()> {
     let left_type = left.get_type(of_left).map_err(plan_error)?;
     let right_type = right.get_type(of_right).map_err(plan_error)?;
     if class(&left_type) == class(&right_type) {
@@ -159,7 +165,7 @@ fn columns(
     join: &JoinPlan,
     left: &DFSchema,
     right: &DFSchema,
-    (left_keys, right_keys): (&[Expr], &[Expr]),
+    keys: &[(Expr, Expr)],
 ) -> Result<Vec<Expr>> {
     use JoinType::*;
     let side = |side: &str, name: &str| Expr::Column(Column::new(Some(side), name));
@@ -177,13 +183,7 @@ fn columns(
         }
         Inner | Left | Right | Full => {}
     }
-    let shared: HashSet<&str> = (left_keys.iter().zip(right_keys))
-        .filter_map(|pair| match pair {
-            (Expr::Column(a), Expr::Column(b)) => (a.name == b.name).then_some(a.name.as_str()),
-            _ => None,
-        })
-        .collect();
-    let mut taken: HashSet<String> = left.fields().iter().map(|f| f.name().clone()).collect();
+    let shared = shared_names(keys);
     let mut columns = Vec::new();
     for field in left.fields() {
         let name = field.name();
@@ -194,13 +194,39 @@ fn columns(
             _ => own.alias(name),
         });
     }
-    for field in right.fields() {
+    let others = right_names(left, right, &shared, &join.suffix)?;
+    let others = others.into_iter();
+    columns.extend(others.map(|(at, called)| side(RIGHT, right.field(at).name()).alias(called)));
+    Ok(columns)
+}
+
+/// The names of keys that are columns of both frames by one name: they come once.
+pub(super) fn shared_names(keys: &[(Expr, Expr)]) -> HashSet<&str> {
+    let name = |pair| match pair {
+        &(Expr::Column(ref a), Expr::Column(ref b)) => {
+            (a.name == b.name).then_some(a.name.as_str())
+        }
+        _ => None,
+    };
+    keys.iter().filter_map(name).collect()
+}
+
+/// The columns of the right frame that come out, by their places, and what they are called.
+pub(super) fn right_names(
+    left: &DFSchema,
+    right: &DFSchema,
+    shared: &HashSet<&str>,
+    suffix: &str,
+) -> Result<Vec<(usize, String)>> {
+    let mut taken: HashSet<String> = left.fields().iter().map(|f| f.name().clone()).collect();
+    let mut names = Vec::new();
+    for (at, field) in right.fields().iter().enumerate() {
         let name = field.name();
         if shared.contains(name.as_str()) {
             continue;
         }
         let called = match left.has_column_with_unqualified_name(name) {
-            true => format!("{name}{}", join.suffix),
+            true => format!("{name}{suffix}"),
             false => name.clone(),
         };
         if !taken.insert(called.clone()) {
@@ -208,7 +234,7 @@ fn columns(
                 "a join would have two columns {called:?}: rename one of them, or give another suffix"
             )));
         }
-        columns.push(side(RIGHT, name).alias(called));
+        names.push((at, called));
     }
-    Ok(columns)
+    Ok(names)
 }

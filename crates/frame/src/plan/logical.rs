@@ -80,6 +80,12 @@ fn plan_of(
             let (left, right) = both.ok_or_else(|| Error::bug("a join of one frame"))?;
             return super::join::join(left, right, join).map_err(|error| node.locate(error));
         }
+        Operation::Asof(_, join) => {
+            let (right, left) = (inputs.pop(), inputs.pop());
+            let both = left.zip(right);
+            let (left, right) = both.ok_or_else(|| Error::bug("a join of one frame"))?;
+            return super::asof::asof(left, right, join).map_err(|error| node.locate(error));
+        }
         Operation::Sql(_, query) => {
             let tables = query.names.iter().cloned().zip(inputs).collect();
             return super::query::plan(&query.text, tables).map_err(|error| node.locate(error));
@@ -126,7 +132,10 @@ fn plan_of(
         (Operation::Limit(_, skip, fetch), Some(input)) => LogicalPlanBuilder::from(input)
             .limit(*skip, *fetch)
             .and_then(LogicalPlanBuilder::build),
-        (Operation::Union(..) | Operation::Join(..) | Operation::Sql(..), Some(_)) => {
+        (
+            Operation::Union(..) | Operation::Join(..) | Operation::Asof(..) | Operation::Sql(..),
+            Some(_),
+        ) => {
             return Err(Error::bug("an operation of several frames has one"));
         }
         (Operation::Rename(_, names), Some(input)) => {

@@ -8,6 +8,7 @@
 //! source's schema: a schema that turns out wider during the run is planned again.
 
 mod aggregate;
+pub(crate) mod asof;
 pub(crate) mod balance;
 mod context;
 mod dialect;
@@ -41,6 +42,7 @@ use datafusion_common::JoinType;
 use datafusion_expr::{Expr, SortExpr};
 use flagstone_common::Error;
 
+use self::asof::AsofPlan;
 use self::native::Native;
 use crate::source::open::FrameSource;
 
@@ -72,6 +74,8 @@ pub(crate) enum Operation {
     /// One row for each different value of these columns.
     Unique(Arc<Node>, Vec<String>, unique::Keep),
     Join([Arc<Node>; 2], JoinPlan),
+    /// Rows of the first with the nearest one of the second.
+    Asof([Arc<Node>; 2], AsofPlan),
     /// What DataFusion does not know.
     Native(Arc<Node>, Native),
     /// One row for each value of these columns' lists, side by side.
@@ -128,7 +132,7 @@ impl Node {
             | Operation::Distinct(input)
             | Operation::Unique(input, ..) => std::slice::from_ref(input),
             Operation::Union(inputs, _) => inputs,
-            Operation::Join(inputs, _) => inputs,
+            Operation::Join(inputs, _) | Operation::Asof(inputs, _) => inputs,
             Operation::Sql(inputs, _) => inputs,
         }
     }
@@ -156,6 +160,11 @@ impl Node {
             Operation::Join(_, join) => {
                 let on = join.on.iter().flat_map(|(left, right)| [left, right]);
                 on.chain(&join.filter).collect()
+            }
+            Operation::Asof(_, join) => {
+                let keys = [&join.on].into_iter().chain(&join.by);
+                let keys = keys.flat_map(|(left, right)| [left, right]);
+                keys.chain(&join.tolerance).collect()
             }
         }
     }

@@ -11,10 +11,11 @@ use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, LogicalPlan, Operator};
 use datafusion_physical_expr::expressions::{BinaryExpr, Literal, NegativeExpr};
-use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr, create_physical_expr};
 use flagstone_common::Result;
 
 use crate::error::{plan_error, run_error};
+use crate::kernels::member;
 
 type Planned<T> = std::result::Result<T, DataFusionError>;
 
@@ -68,6 +69,15 @@ fn mended(expr: Arc<dyn PhysicalExpr>, schema: &Schema) -> Planned<Arc<dyn Physi
             let checked = BinaryExpr::new(zero, Operator::Minus, argument);
             return Ok(Arc::new(checked.with_fail_on_overflow(true)));
         }
+    }
+    if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>()
+        && call.fun().name() == member::NAME
+    {
+        let field = expr.return_field(schema)?;
+        let options = Arc::new(call.config_options().clone());
+        let (function, args) = (Arc::clone(&member::MEMBER), call.args().to_vec());
+        let masked = ScalarFunctionExpr::new(call.name(), function, args, field, options);
+        return Ok(Arc::new(masked));
     }
     Ok(expr)
 }
