@@ -139,7 +139,7 @@ impl DataFrame {
     /// keys that have no difference.
     #[track_caller]
     pub fn join_asof(&self, other: &DataFrame, join: AsofJoin) -> Self {
-        let operation = Operation::Asof([self.node.clone(), other.node.clone()], join.0);
+        let operation = Operation::Asof([self.node.clone(), other.node.clone()], Box::new(join.0));
         DataFrame {
             node: Arc::new(Node {
                 operation,

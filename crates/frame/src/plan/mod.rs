@@ -75,7 +75,7 @@ pub(crate) enum Operation {
     Unique(Arc<Node>, Vec<String>, unique::Keep),
     Join([Arc<Node>; 2], JoinPlan),
     /// Rows of the first with the nearest one of the second.
-    Asof([Arc<Node>; 2], AsofPlan),
+    Asof([Arc<Node>; 2], Box<AsofPlan>),
     /// What DataFusion does not know.
     Native(Arc<Node>, Native),
     /// One row for each value of these columns' lists, side by side.

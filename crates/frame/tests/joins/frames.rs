@@ -260,6 +260,12 @@ fn words_of_many_small_dictionaries_are_joined() {
     let rows = sorted(&texts);
     assert_eq!(rows.len(), 10_000);
     assert_eq!([&rows[0], &rows[9999]], ["| 0 0 |", "| 99 99 |"]);
+    // in order, they are those of all dictionaries
+    let ordered = words.sort_by([col("n").sort(false, false)]);
+    let texts = ordered.select([cast(col("word"), DataType::Utf8).alias("word")]);
+    let rows = common::rows(&texts.compute_with(&SerialExecutor).unwrap());
+    assert_eq!(rows.len(), 10_000);
+    assert_eq!([&rows[0], &rows[9999]], ["| 99 99 |", "| 0 0 |"]);
 }
 
 /// What tasks tell of themselves is little, however many there are.

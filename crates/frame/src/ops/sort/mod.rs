@@ -30,7 +30,7 @@ use flagstone_exchange::{RANGES_MAX, Sorting, Split};
 use flagstone_graph::Graph;
 
 use self::ranges::Ranges;
-use self::row::{Rank, RowCodec};
+use self::row::{Rank, SortCodec};
 use self::runs::Runs;
 use super::breaker::Breaker;
 use super::pipeline::Pipeline;
@@ -91,7 +91,7 @@ impl Breaker for Sorted {
 
     fn bind(&self, graph: &mut Graph) -> Result<Bound> {
         let schema = self.schema();
-        let codec = Arc::new(RowCodec::new(
+        let codec = Arc::new(SortCodec::new(
             &schema,
             &self.keys,
             self.together.filter(|&len| len > 0),

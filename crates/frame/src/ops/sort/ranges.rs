@@ -8,7 +8,7 @@ use flagstone_common::{Lease, Result, TaskContext};
 use flagstone_exchange::{Collected, Part, RankRange, Sorting, Stored, merge};
 use flagstone_graph::{Deps, Flow, Inputs, Stop, ended};
 
-use super::row::{Rank, RowBytes, RowCodec};
+use super::row::{Rank, RowBytes, SortCodec};
 use crate::error::arrow_error;
 use crate::source::{BATCH_ROWS, BATCH_TEXT_BYTES, PartitionSource, Scan};
 
@@ -23,7 +23,7 @@ const BATCH_BYTES: usize = BATCH_TEXT_BYTES / 4;
 pub(super) struct Ranges {
     pub(super) name: String,
     pub(super) schema: SchemaRef,
-    pub(super) codec: Arc<RowCodec>,
+    pub(super) codec: Arc<SortCodec>,
     pub(super) sorting: Arc<Sorting<Rank>>,
     pub(super) fetch: Option<usize>,
 }
@@ -111,7 +111,7 @@ fn batch_bytes(bytes: usize) -> u64 {
 
 /// Rows that will be a batch.
 struct Rows<'a> {
-    codec: &'a RowCodec,
+    codec: &'a SortCodec,
     scan: &'a Scan,
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -133,7 +133,7 @@ impl Rows<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.ends.len() == BATCH_ROWS || self.bytes.len() >= BATCH_BYTES
+        self.ends.len() >= self.codec.rows_max() || self.bytes.len() >= BATCH_BYTES
     }
 
     fn flush(&mut self, each: &mut dyn FnMut(RecordBatch) -> Flow) -> Flow {

@@ -6,26 +6,28 @@ use std::fmt;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
-use arrow::row::{RowConverter, Rows, SortField};
-use flagstone_common::Result;
+use arrow::row::Rows;
+use flagstone_common::{Error, Result};
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use super::SortKey;
-use crate::error::arrow_error;
-use crate::kernels::key::{canonical_column, key_type};
+use crate::error::{arrow_error, plan_error};
+use crate::kernels::key::KeyCodec;
+use crate::kernels::rows::{self, RowCodec};
+use crate::source::BATCH_ROWS;
 
 /// Encodes and decodes the rows of one sort.
-pub(super) struct RowCodec {
-    keys: RowConverter,
+pub(super) struct SortCodec {
+    keys: KeyCodec,
     /// How many keys rows have in common that are never apart, and their bytes: the first ones of a
     /// row's key.
-    together: Option<(usize, RowConverter)>,
-    columns: RowConverter,
+    together: Option<(usize, KeyCodec)>,
+    rows: RowCodec,
     schema: SchemaRef,
 }
 
-impl RowCodec {
+impl SortCodec {
     /// For rows of which those are in one range that have the first `together` keys in common.
     pub(super) fn new(
         schema: &SchemaRef,
@@ -33,75 +35,57 @@ impl RowCodec {
         together: Option<usize>,
     ) -> Result<Self> {
         let key = |key: &SortKey| {
-            let data_type = key
-                .expr
-                .data_type(schema)
-                .map_err(crate::error::plan_error)?;
             let options = SortOptions {
                 descending: key.descending,
                 nulls_first: key.nulls_first,
             };
-            Ok(SortField::new_with_options(key_type(&data_type), options))
+            let data_type = key.expr.data_type(schema).map_err(plan_error)?;
+            Ok((data_type, options))
         };
         let keys = keys.iter().map(key).collect::<Result<Vec<_>>>()?;
-        let first = together.map(|len| {
-            let converter = RowConverter::new(keys[..len].to_vec());
-            converter.map(|converter| (len, converter))
-        });
-        let columns = schema.fields().iter();
-        let columns = columns.map(|field| SortField::new(field.data_type().clone()));
-        Ok(RowCodec {
-            keys: RowConverter::new(keys).map_err(arrow_error)?,
-            together: first.transpose().map_err(arrow_error)?,
-            columns: RowConverter::new(columns.collect()).map_err(arrow_error)?,
+        let of = |keys: &[_]| {
+            let codec = KeyCodec::ordered(keys)?;
+            codec.ok_or_else(|| Error::bug("rows are sorted by no key"))
+        };
+        let first = together.map(|len| Ok::<_, Error>((len, of(&keys[..len])?)));
+        Ok(SortCodec {
+            keys: of(&keys)?,
+            together: first.transpose()?,
+            rows: RowCodec::new(schema, None)?,
             schema: schema.clone(),
         })
     }
 
     /// The keys of some rows: these columns.
     pub(super) fn encode_keys(&self, keys: &[ArrayRef]) -> Result<Rows> {
-        let keys = keys.iter().map(canonical_column);
-        let keys = keys.collect::<Result<Vec<_>>>()?;
-        self.keys.convert_columns(&keys).map_err(arrow_error)
+        self.keys.encode(keys)
     }
 
     /// What rows have in common that are never apart, where there is such a thing: the bytes that their
     /// keys begin with.
     pub(super) fn encode_together(&self, keys: &[ArrayRef]) -> Result<Option<Rows>> {
-        let Some((len, converter)) = &self.together else {
-            return Ok(None);
-        };
-        let keys = keys[..*len].iter().map(canonical_column);
-        let keys = keys.collect::<Result<Vec<_>>>()?;
-        converter
-            .convert_columns(&keys)
-            .map(Some)
-            .map_err(arrow_error)
+        let together = self.together.as_ref();
+        let encoded = together.map(|(len, codec)| codec.encode(&keys[..*len]));
+        encoded.transpose()
     }
 
     /// The columns of some rows.
-    pub(super) fn encode(&self, batch: &RecordBatch) -> Result<Rows> {
-        self.columns
-            .convert_columns(batch.columns())
-            .map_err(arrow_error)
+    pub(super) fn encode(&self, batch: &RecordBatch) -> Result<rows::RowBytes> {
+        self.rows.encode(batch)
+    }
+
+    /// How many rows can be decoded together.
+    pub(super) fn rows_max(&self) -> usize {
+        self.rows.rows_max().min(BATCH_ROWS)
     }
 
     /// The rows that these bytes are.
-    pub(super) fn decode<'a>(&self, rows: impl Iterator<Item = &'a [u8]>) -> Result<RecordBatch> {
-        let parser = self.columns.parser();
-        let mut count = 0;
-        let rows = rows.map(|row| {
-            count += 1;
-            parser.parse(row)
-        });
-        let mut columns = self.columns.convert_rows(rows).map_err(arrow_error)?;
-        for (column, field) in columns.iter_mut().zip(self.schema.fields()) {
-            // a dictionary comes back as its values
-            if column.data_type() != field.data_type() {
-                *column = arrow::compute::cast(column, field.data_type()).map_err(arrow_error)?;
-            }
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(count));
+    pub(super) fn decode<'a>(
+        &self,
+        rows: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let columns = self.rows.decode(rows)?;
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .map_err(arrow_error)
     }

@@ -9,7 +9,7 @@ use flagstone_graph::{Block, Flow, Footprint};
 
 use super::SortKey;
 use super::held::Held;
-use super::row::{Rank, RowBytes, RowCodec};
+use super::row::{Rank, RowBytes, SortCodec};
 use crate::ops::operator::{Drain, evaluate};
 use crate::ops::pipeline::Sink;
 use crate::partition::{rows_bytes, rows_of};
@@ -23,7 +23,7 @@ const SPARE_ROWS_MIN: usize = 4096;
 
 /// Sorts the rows of a partition into runs.
 pub(super) struct Runs {
-    pub(super) codec: Arc<RowCodec>,
+    pub(super) codec: Arc<SortCodec>,
     pub(super) keys: Vec<SortKey>,
     pub(super) sorting: Arc<Sorting<Rank>>,
     /// How many rows are wanted, where not all are.
@@ -113,9 +113,10 @@ impl Sorter<'_> {
         let together = codec.encode_together(&keys)?;
         let (keys, rows) = (codec.encode_keys(&keys)?, codec.encode(&batch)?);
         drop(batch);
-        for (at, (key, row)) in keys.iter().zip(rows.iter()).enumerate() {
-            let first = together.as_ref().map(|all| all.row(at));
-            self.row(key.data(), row.data(), first.map(|row| row.data().len()))?;
+        let mut scratch = Vec::new();
+        for (at, key) in keys.iter().enumerate() {
+            let first = together.as_ref().map(|all| all.row(at).data().len());
+            self.row(key.data(), rows.row(at, &mut scratch), first)?;
         }
         self.encoding.shrink_to(0);
         Ok(())
