@@ -3,6 +3,8 @@
 
 #[path = "system/arrays.rs"]
 mod arrays;
+#[path = "system/batches.rs"]
+mod batches;
 #[path = "system/common.rs"]
 mod common;
 #[path = "system/explained.rs"]

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use flagstone_common::{Error, Result, TaskContext};
 use flagstone_frame::{
-    BATCH_ROWS, DataFrame, Output, ParquetOptions, Partition, PartitionSource, RowFormat,
+    BATCH_ROWS, Batches, DataFrame, Output, ParquetOptions, Partition, PartitionSource, RowFormat,
     RowOptions, Scan, WriteReport,
 };
 use flagstone_graph::{Flow, Graph, Inputs, Layer, ended};
@@ -213,6 +213,27 @@ impl Session {
         output: &Output,
     ) -> Result<WriteReport> {
         frame.write_with(self, path, output)
+    }
+
+    /// All rows of a dataframe, batch by batch: any number of them, within the budget. As an iterator, a
+    /// reader of Arrow's, or a stream of its C data interface for Python and others.
+    ///
+    /// ```
+    /// use flagstone::{CsvOptions, DataFrame, Session};
+    /// let session = Session::builder().memory("64 MiB").build()?;
+    /// let frame = DataFrame::read_csv("datasets/samples/groupby/groupby.csv", CsvOptions::default());
+    /// let mut rows = 0;
+    /// for batch in session.batches(&frame)? {
+    ///     rows += batch?.num_rows() as u64;
+    /// }
+    /// assert_eq!(rows, frame.count_with(&session)?);
+    /// # Ok::<(), flagstone_common::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first mistake or failure. A batch that cannot be read back is an error of the iterator.
+    pub fn batches(&self, frame: &DataFrame) -> Result<Batches<Session>> {
+        frame.batches_with(self.clone())
     }
 
     /// What writing a dataframe would do: its first pass, which decides what it needs. The output

@@ -55,8 +55,8 @@ pub use expr::{
 };
 pub use flagstone_common::{Error, ErrorKind, Result};
 pub use frame::{
-    AsofJoin, DataFrame, GroupBy, IntoExpr, IntoSortExpr, Join, ParsedStatement, SqlContext,
-    Statement,
+    AsofJoin, DataFrame, Every, GroupBy, IntoExpr, IntoSortExpr, Join, ParsedStatement, SqlContext,
+    Statement, record_schema, time_bucket, time_bucket_in,
 };
 pub use inspect::{
     ArrowInfo, ParquetInfo, inspect_arrow, inspect_arrow_with, inspect_parquet,
@@ -76,5 +76,5 @@ pub use source::json::JsonOptions;
 pub use source::records::{BoundRecords, Records};
 pub use source::{BATCH_ROWS, Bound, Outcome, PartitionSource, Scan, Widening};
 pub use summary::{ColumnSummary, Summary};
-pub use terminal::{Output, WriteReport};
+pub use terminal::{BatchReader, Batches, Output, WriteReport};
 pub use window::{Window, WindowExpr};

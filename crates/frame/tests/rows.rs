@@ -4,6 +4,7 @@
 mod common;
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -539,4 +540,59 @@ fn batches_of_long_texts_pass_operators_in_the_budget_that_was_named() {
     let session = session(1, named, dir.path());
     assert_eq!(plan.count_with(&session).unwrap(), 289);
     assert!(named < 16 << 20, "{named}");
+}
+
+#[derive(serde::Deserialize)]
+struct Sale {
+    who: String,
+    n: Option<i64>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Counted {
+    who: String,
+    twice: Option<i64>,
+    tags: Vec<String>,
+}
+
+#[test]
+fn rows_pass_functions_as_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "who,n,more\nann,1,x\nbob,,y\n,3,z\n";
+    common::write(dir.path(), "sales.csv", text);
+    let sales = DataFrame::read_csv(dir.path().join("sales.csv"), CsvOptions::default());
+    let counted = |sale: Sale| Counted {
+        tags: vec![sale.who.clone(); 2],
+        twice: sale.n.map(|n| 2 * n),
+        who: sale.who,
+    };
+    let known = sales.filter_sql("who IS NOT NULL");
+    let made = known
+        .map_rows(counted)
+        .compute_with(&SerialExecutor)
+        .unwrap();
+    assert_eq!(
+        common::rows(&made),
+        ["| ann | 2 | [ann, ann] |", "| bob | | [bob, bob] |"]
+    );
+    let some = known.filter_rows(|sale: &Sale| sale.n.is_none());
+    assert_eq!(
+        common::rows(&some.compute_with(&SerialExecutor).unwrap()),
+        ["| bob | | y |"]
+    );
+    let failed = |frame: DataFrame| frame.compute_with(&SerialExecutor).unwrap_err().to_string();
+    // a null where the record has none, a column that is not there, a panic, no columns at all
+    let error = failed(sales.map_rows(counted));
+    assert!(
+        error.contains("row 2 of a batch is no ") && error.contains("Sale"),
+        "{error}"
+    );
+    let error = failed(sales.drop(["n"]).map_rows(counted));
+    assert!(error.contains("\"n\"") || error.contains(" n"), "{error}");
+    let error = failed(known.filter_rows(|sale: &Sale| sale.n.expect("a number") > 0));
+    assert!(error.contains("a number"), "{error}");
+    let error = failed(known.map_rows(|sale: Sale| HashMap::from([(sale.who, sale.n)])));
+    assert!(error.contains("has no fixed columns"), "{error}");
+    let error = failed(known.filter_batches(|_| Ok(vec![true].into())));
+    assert!(error.contains("1 values for 2 rows"), "{error}");
 }

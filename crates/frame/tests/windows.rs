@@ -14,3 +14,5 @@ mod oracle;
 mod queries;
 #[path = "windows/reshaped.rs"]
 mod reshaped;
+#[path = "windows/statistics.rs"]
+mod statistics;

@@ -7,11 +7,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema};
 use flagstone_bag::{Bag, BagStream, RecordKeys, Stage};
 use flagstone_common::{Error, Result, TaskContext};
-use flagstone_frame::{BATCH_ROWS, DataFrame, WriteReport};
+use flagstone_frame::{BATCH_ROWS, DataFrame, WriteReport, record_schema};
 use flagstone_graph::{Deps, Flow, Footprint, Inputs, IoBytes, LayerId, PartitionStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_arrow::schema::{SchemaLike, TracingOptions};
 
 use super::records::BagRecords;
 use crate::session::Session;
@@ -100,18 +99,11 @@ where
     }
 }
 
+/// The columns of a record type; why there are none, to be told when the frame is used.
 fn fields_of<T: DeserializeOwned>() -> std::result::Result<Vec<FieldRef>, String> {
-    let options = TracingOptions::default()
-        .allow_null_fields(true)
-        .strings_as_large_utf8(false)
-        .sequence_as_large_list(false)
-        .enums_without_data_as_strings(true);
-    Vec::<FieldRef>::from_type::<T>(options).map_err(|error| {
-        format!(
-            "{} has no fixed columns: {error}; use a struct whose fields have fixed types",
-            std::any::type_name::<T>()
-        )
-    })
+    let schema = record_schema::<T>();
+    let schema = schema.map_err(|error| error.message().to_owned())?;
+    Ok(schema.fields().iter().cloned().collect())
 }
 
 /// An item that is no record, as the one field of one.

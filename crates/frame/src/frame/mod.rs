@@ -10,7 +10,9 @@ mod read;
 mod reshape;
 mod rows;
 mod sql;
+mod statistics;
 mod terminals;
+mod typed;
 
 use std::sync::Arc;
 
@@ -24,6 +26,8 @@ pub use self::context::{ParsedStatement, SqlContext, Statement};
 pub use self::groups::{GroupBy, IntoExpr};
 pub use self::join::Join;
 pub use self::rows::IntoSortExpr;
+pub use self::statistics::{Every, time_bucket, time_bucket_in};
+pub use self::typed::record_schema;
 
 /// Rows of named columns, larger than memory.
 ///

@@ -9,7 +9,7 @@ use flagstone_graph::{Execute, Graph};
 use super::DataFrame;
 use crate::sink::parquet::ParquetOptions;
 use crate::sink::rows::RowOptions;
-use crate::terminal::{self, Output, WriteReport};
+use crate::terminal::{self, Batches, Output, WriteReport};
 
 impl DataFrame {
     /// All rows, in one batch.
@@ -28,6 +28,30 @@ impl DataFrame {
     /// The first mistake or failure; kind `Budget` when the rows do not fit.
     pub fn compute_with(&self, execute: &dyn Execute) -> Result<RecordBatch> {
         terminal::collect(self, execute)
+    }
+
+    /// All rows, batch by batch, in order: any number of them, in the executor's budget. The plan has run
+    /// when this returns; its rows lie in scratch pages, of which one is read at a time, and which are
+    /// gone when they were read or the iterator is dropped.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// let mut rows = 0;
+    /// for batch in frame.batches_with(SerialExecutor)? {
+    ///     rows += batch?.num_rows();
+    /// }
+    /// assert_eq!(rows, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first mistake or failure.
+    pub fn batches_with<E: Execute>(&self, execute: E) -> Result<Batches<E>> {
+        terminal::batches(self, execute)
     }
 
     /// The number of rows.

@@ -11,7 +11,7 @@ use flagstone_graph::{Block, Flow};
 use super::operator::{Drain, Kept, Operator};
 use crate::error::arrow_error;
 use crate::partition::rows_bytes;
-use crate::plan::native::BatchFunction;
+use crate::plan::native::{BatchFunction, BatchPredicate};
 
 /// Draws rows by a hash of the seed and their place: the same rows in every run.
 pub(crate) struct Sample {
@@ -211,6 +211,56 @@ impl Drain for Mapping<'_> {
         match named.num_rows() {
             0 => Ok(()),
             _ => self.next.push(named),
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<Block> {
+        self.next.finish()
+    }
+}
+
+/// A user's condition on batches.
+pub(crate) struct FilterBatches(pub(crate) BatchPredicate);
+
+struct FilteringBatches<'a> {
+    holds: &'a BatchPredicate,
+    lease: Lease,
+    next: Box<dyn Drain + 'a>,
+}
+
+impl Operator for FilterBatches {
+    fn open<'a>(
+        &'a self,
+        _: u32,
+        ctx: &'a TaskContext<'a>,
+        next: Box<dyn Drain + 'a>,
+    ) -> Result<Box<dyn Drain + 'a>> {
+        Ok(Box::new(FilteringBatches {
+            holds: &self.0,
+            lease: ctx.reserve(0)?,
+            next,
+        }))
+    }
+}
+
+impl Drain for FilteringBatches<'_> {
+    fn push(&mut self, batch: RecordBatch) -> Flow {
+        // the rows that stay, and what the function makes of a row before it says so
+        self.lease.ensure(2 * rows_bytes(&batch)?)?;
+        let kept = catch(|| (self.holds)(&batch))?;
+        if kept.len() != batch.num_rows() {
+            let message = format!(
+                "a condition on batches gave {} values for {} rows: give one for each",
+                kept.len(),
+                batch.num_rows()
+            );
+            return Err(Error::new(ErrorKind::Failed, message).into());
+        }
+        let some = filter_record_batch(&batch, &kept).map_err(arrow_error)?;
+        drop(batch);
+        match some.num_rows() {
+            0 => Ok(()),
+            _ => self.next.push(some),
         }
     }
 

@@ -45,18 +45,40 @@ impl StoredRows {
         each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Flow {
         let (mut bytes, mut lease) = (Vec::new(), ctx.reserve(0)?);
-        for &range in &self.pieces {
+        for piece in 0..self.pieces.len() {
             ctx.check_cancelled()?;
-            // the piece, and its rows
-            lease.ensure(2 * range.len + STREAM_BYTES)?;
-            bytes.resize(range.len as usize, 0);
-            self.spool.read(range, 0, &mut bytes)?;
-            let rows = StreamReader::try_new(bytes.as_slice(), None).map_err(arrow_error)?;
-            for batch in rows {
+            lease.ensure(self.piece_bytes(piece))?;
+            for batch in self.rows_of(piece, &mut bytes)? {
                 each(batch.map_err(arrow_error)?)?;
             }
         }
         Ok(())
+    }
+
+    /// In how many pieces they lie.
+    pub(crate) fn piece_count(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// What reading a piece takes: its bytes, and its rows.
+    pub(crate) fn piece_bytes(&self, piece: usize) -> u64 {
+        let range = self.pieces.get(piece);
+        range.map_or(0, |range| 2 * range.len + STREAM_BYTES)
+    }
+
+    /// The rows of a piece.
+    pub(crate) fn read(&self, piece: usize, ctx: &TaskContext<'_>) -> Result<Vec<RecordBatch>> {
+        let _lease = ctx.reserve(self.piece_bytes(piece))?;
+        let mut bytes = Vec::new();
+        let rows = self.rows_of(piece, &mut bytes)?;
+        rows.map(|batch| batch.map_err(arrow_error)).collect()
+    }
+
+    fn rows_of<'b>(&self, piece: usize, bytes: &'b mut Vec<u8>) -> Result<StreamReader<&'b [u8]>> {
+        let range = self.pieces[piece];
+        bytes.resize(range.len as usize, 0);
+        self.spool.read(range, 0, bytes)?;
+        StreamReader::try_new(bytes.as_slice(), None).map_err(arrow_error)
     }
 }
 

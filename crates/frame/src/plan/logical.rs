@@ -184,6 +184,10 @@ fn plan_of(
         (Operation::Distinct(_), Some(input)) => LogicalPlanBuilder::from(input)
             .distinct()
             .and_then(LogicalPlanBuilder::build),
+        (Operation::Describe(_, quantiles), Some(input)) => {
+            let rows = super::describe::describe(input, quantiles);
+            return rows.map_err(|error| node.locate(error));
+        }
         (Operation::Unique(_, names, keep), Some(input)) => {
             let rows = super::unique::unique(input, names, *keep);
             return rows.map_err(|error| node.locate(error));

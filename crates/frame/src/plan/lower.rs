@@ -28,7 +28,7 @@ use crate::json;
 use crate::ops::breaker::{self, Breaker};
 use crate::ops::group::Grouped;
 use crate::ops::limit::{Limited, Wanted};
-use crate::ops::native::{MapBatches, Sample};
+use crate::ops::native::{FilterBatches, MapBatches, Sample};
 use crate::ops::operator::{Filter, Operator, Project, evaluate};
 use crate::ops::pipeline::{Columns, Pipeline};
 use crate::ops::sort::{SortKey, Sorted};
@@ -218,6 +218,11 @@ fn native(node: &NativeNode, strict: bool) -> Result<Chain> {
             let mut chain = chain(&node.input, strict)?;
             let (fraction, seed) = (*fraction, *seed);
             chain.push(Sample { fraction, seed });
+            Ok(chain)
+        }
+        Native::Filter(function) => {
+            let mut chain = pass(&node.input, strict)?;
+            chain.push(FilterBatches(Arc::clone(function)));
             Ok(chain)
         }
         Native::Map(function, schema) => {

@@ -11,6 +11,7 @@ mod aggregate;
 pub(crate) mod asof;
 pub(crate) mod balance;
 mod context;
+mod describe;
 mod dialect;
 pub(crate) mod functions;
 mod join;
@@ -71,6 +72,8 @@ pub(crate) enum Operation {
     Drop(Arc<Node>, Vec<String>),
     Sort(Arc<Node>, Vec<SortExpr>),
     Distinct(Arc<Node>),
+    /// What the columns hold, with these quantiles.
+    Describe(Arc<Node>, Vec<f64>),
     /// One row for each different value of these columns.
     Unique(Arc<Node>, Vec<String>, unique::Keep),
     Join([Arc<Node>; 2], JoinPlan),
@@ -130,6 +133,7 @@ impl Node {
             | Operation::Explode(input, _)
             | Operation::SortSql(input, _)
             | Operation::Distinct(input)
+            | Operation::Describe(input, _)
             | Operation::Unique(input, ..) => std::slice::from_ref(input),
             Operation::Union(inputs, _) => inputs,
             Operation::Join(inputs, _) | Operation::Asof(inputs, _) => inputs,
@@ -148,6 +152,7 @@ impl Node {
             | Operation::Rename(..)
             | Operation::Drop(..)
             | Operation::Distinct(_)
+            | Operation::Describe(..)
             | Operation::Native(..)
             | Operation::Explode(..)
             | Operation::SortSql(..)

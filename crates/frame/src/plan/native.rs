@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion_common::{DFSchema, DFSchemaRef, DataFusionError};
 use datafusion_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
@@ -16,6 +16,9 @@ use crate::error::plan_error;
 /// Makes other rows of some.
 pub(crate) type BatchFunction = Arc<dyn Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync>;
 
+/// Says of each row of some whether it stays.
+pub(crate) type BatchPredicate = Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray> + Send + Sync>;
+
 /// An operation of our own.
 #[derive(Clone)]
 pub(crate) enum Native {
@@ -25,6 +28,8 @@ pub(crate) enum Native {
     Sample { fraction: f64, seed: u64 },
     /// A function of batches, and the columns that it gives.
     Map(BatchFunction, SchemaRef),
+    /// The rows for which a function of batches holds.
+    Filter(BatchPredicate),
 }
 
 impl Native {
@@ -34,6 +39,7 @@ impl Native {
             Native::Tail(_) => "Tail",
             Native::Sample { .. } => "Sample",
             Native::Map(..) => "MapBatches",
+            Native::Filter(_) => "FilterBatches",
         }
     }
 }
@@ -71,6 +77,7 @@ impl NativeNode {
             Native::Tail(rows) => ("tail", *rows as u64, 0),
             Native::Sample { fraction, seed } => ("sample", fraction.to_bits(), *seed),
             Native::Map(function, _) => ("map", Arc::as_ptr(function).cast::<()>() as u64, 0),
+            Native::Filter(function) => ("filter", Arc::as_ptr(function).cast::<()>() as u64, 0),
         }
     }
 }
@@ -126,7 +133,7 @@ impl UserDefinedLogicalNodeCore for NativeNode {
         match &self.native {
             Native::Tail(rows) => write!(f, "Tail: {rows}"),
             Native::Sample { fraction, seed } => write!(f, "Sample: {fraction}, seed={seed}"),
-            Native::Map(..) => write!(f, "MapBatches"),
+            Native::Map(..) | Native::Filter(_) => write!(f, "{}", self.native.name()),
         }
     }
 

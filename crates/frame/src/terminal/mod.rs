@@ -1,5 +1,6 @@
 //! Terminals: plan, run, and plan again when the schema turned out wider.
 
+mod batches;
 mod guard;
 mod output;
 mod write;
@@ -24,6 +25,8 @@ use crate::plan::stack::planned;
 use crate::source::bad::Quarantine;
 use crate::source::{Outcome, Widening};
 
+pub(crate) use batches::batches;
+pub use batches::{BatchReader, Batches};
 pub(crate) use guard::check_inputs;
 pub use output::Output;
 pub use write::WriteReport;
