@@ -89,16 +89,17 @@ pub use flagstone_common::{
 };
 #[cfg(feature = "frame")]
 pub use flagstone_frame::{
-    ArrowInfo, AsofJoin, BatchReader, Batches, ColumnSummary, CsvOptions, DataFrame, DateExpr,
-    Direction, Every, Expr, ExprFunctionExt, GroupBy, InputFormat, IntoExpr, IntoSortExpr, Join,
-    JoinType, JsonOptions, Keep, Output, ParquetCompression, ParquetInfo, ParquetOptions,
-    ParsedStatement, RowCompression, RowFormat, RowOptions, Sniff, SqlContext, Statement, Summary,
-    Widening, Window, WindowExpr, WriteReport, all, any, avg, cast, check_condition,
-    check_select_list, check_sort_keys, col, column_type, corr, count, count_all, count_where, cov,
-    cume_dist, day, dense_rank, first, first_value, inspect_arrow, inspect_arrow_with,
-    inspect_parquet, inspect_parquet_with, last, last_value, list, lit, max, mean, median, min,
-    mode, month, n_unique, not, nth_value, ntile, percent_rank, quantile, rank, record_schema,
-    row_number, std, std_pop, sum, time_bucket, time_bucket_in, to_date, var, var_pop, when, year,
+    Aggregate, ArrowInfo, AsofJoin, BatchReader, Batches, ColumnSummary, CsvOptions, DataFrame,
+    DateExpr, Direction, Every, Expr, ExprFunctionExt, GroupBy, InputFormat, IntoExpr,
+    IntoSortExpr, Join, JoinType, JsonOptions, Keep, Output, ParquetCompression, ParquetInfo,
+    ParquetOptions, ParsedStatement, RowCompression, RowFormat, RowOptions, Sniff, SqlContext,
+    Statement, Summary, Widening, Window, WindowExpr, WriteReport, aggregate, all, any, arg_max,
+    arg_min, avg, cast, check_aggregate, check_aggregate_by, check_condition, check_select_list,
+    check_sort_keys, col, column_type, corr, count, count_all, count_where, cov, cume_dist, day,
+    dense_rank, first, first_value, inspect_arrow, inspect_arrow_with, inspect_parquet,
+    inspect_parquet_with, last, last_value, list, lit, max, mean, median, min, mode, month,
+    n_unique, not, nth_value, ntile, percent_rank, quantile, rank, record_schema, row_number, std,
+    std_pop, sum, time_bucket, time_bucket_in, to_date, var, var_pop, when, year,
 };
 pub use flagstone_graph::{
     Block, Execute, Explicit, ExplicitBuilder, Footprint, Graph, KeyedGraph, Layer, LayerId, Lazy,

@@ -12,8 +12,8 @@ pub use datafusion_functions_window::expr_fn::{
 
 pub(crate) use aggregates::MODE;
 pub use aggregates::{
-    all, any, corr, count_where, cov, first, last, list, median, mode, n_unique, quantile, std,
-    std_pop, var, var_pop,
+    all, any, arg_max, arg_min, corr, count_where, cov, first, last, list, median, mode, n_unique,
+    quantile, std, std_pop, var, var_pop,
 };
 
 /// A column by its exact name, or a member of a struct by its dotted path: `col("actor.login")`.

@@ -43,20 +43,21 @@ mod sink;
 mod source;
 mod summary;
 mod terminal;
+mod typed;
 mod window;
 
 pub use datafusion_common::JoinType;
 pub use datafusion_expr::ExprFunctionExt;
 pub use expr::{
-    DateExpr, Expr, all, any, avg, cast, col, corr, count, count_all, count_where, cov, cume_dist,
-    day, dense_rank, first, first_value, last, last_value, list, lit, max, mean, median, min, mode,
-    month, n_unique, not, nth_value, ntile, percent_rank, quantile, rank, row_number, std, std_pop,
-    sum, to_date, var, var_pop, when, year,
+    DateExpr, Expr, all, any, arg_max, arg_min, avg, cast, col, corr, count, count_all,
+    count_where, cov, cume_dist, day, dense_rank, first, first_value, last, last_value, list, lit,
+    max, mean, median, min, mode, month, n_unique, not, nth_value, ntile, percent_rank, quantile,
+    rank, row_number, std, std_pop, sum, to_date, var, var_pop, when, year,
 };
 pub use flagstone_common::{Error, ErrorKind, Result};
 pub use frame::{
     AsofJoin, DataFrame, Every, GroupBy, IntoExpr, IntoSortExpr, Join, ParsedStatement, SqlContext,
-    Statement, record_schema, time_bucket, time_bucket_in,
+    Statement, time_bucket, time_bucket_in,
 };
 pub use inspect::{
     ArrowInfo, ParquetInfo, inspect_arrow, inspect_arrow_with, inspect_parquet,
@@ -77,4 +78,5 @@ pub use source::records::{BoundRecords, Records};
 pub use source::{BATCH_ROWS, Bound, Outcome, PartitionSource, Scan, Widening};
 pub use summary::{ColumnSummary, Summary};
 pub use terminal::{BatchReader, Batches, Output, WriteReport};
+pub use typed::{Aggregate, aggregate, check_aggregate, check_aggregate_by, record_schema};
 pub use window::{Window, WindowExpr};

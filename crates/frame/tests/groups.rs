@@ -3,8 +3,12 @@
 mod common;
 #[path = "groups/functions.rs"]
 mod functions;
+#[path = "groups/parts.rs"]
+mod parts;
 #[path = "groups/spilled.rs"]
 mod spilled;
+#[path = "groups/typed.rs"]
+mod typed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -584,7 +584,7 @@ fn rows_pass_functions_as_records() {
     // a null where the record has none, a column that is not there, a panic, no columns at all
     let error = failed(sales.map_rows(counted));
     assert!(
-        error.contains("row 2 of a batch is no ") && error.contains("Sale"),
+        error.contains("the row {who: null, n: 3} is no ") && error.contains("Sale"),
         "{error}"
     );
     let error = failed(sales.drop(["n"]).map_rows(counted));

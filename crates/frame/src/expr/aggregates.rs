@@ -221,6 +221,58 @@ pub fn last(expr: Expr) -> Expr {
     aggregates::first_last::last_value(expr, Vec::new())
 }
 
+/// The value of `of` in the row where `by` is greatest: in the first of several. Rows in which `by` is null
+/// are passed over; null where it always is.
+///
+/// ```
+/// # use flagstone_graph::SerialExecutor;
+/// use flagstone_frame::{arg_max, col};
+/// # let dir = tempfile::tempdir()?;
+/// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+/// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+/// // a: 1, 2, 3; b: "xa", "xa", "y"
+/// use arrow::array::AsArray;
+/// let row = frame.agg([arg_max(col("b"), col("a")).alias("r")]).compute_with(&SerialExecutor)?;
+/// assert_eq!(row["r"].as_string_opt::<i32>().map(|r| r.value(0)), Some("y"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn arg_max(of: Expr, by: Expr) -> Expr {
+    extreme(of, by, false)
+}
+
+/// The value of `of` in the row where `by` is least: in the first of several. Rows in which `by` is null
+/// are passed over; null where it always is.
+///
+/// ```
+/// # use flagstone_graph::SerialExecutor;
+/// use flagstone_frame::{arg_min, col};
+/// # let dir = tempfile::tempdir()?;
+/// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+/// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+/// // a: 1, 2, 3; b: "xa", "xa", "y"
+/// use arrow::array::AsArray;
+/// let row = frame.agg([arg_min(col("b"), col("a")).alias("r")]).compute_with(&SerialExecutor)?;
+/// assert_eq!(row["r"].as_string_opt::<i32>().map(|r| r.value(0)), Some("xa"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn arg_min(of: Expr, by: Expr) -> Expr {
+    extreme(of, by, true)
+}
+
+/// The first of the rows in an order of a column that is not null.
+fn extreme(of: Expr, by: Expr, ascending: bool) -> Expr {
+    let order = vec![by.clone().sort(ascending, false)];
+    let function = AggregateFunction::new_udf(
+        aggregates::first_last::first_value_udaf(),
+        vec![of],
+        false,
+        Some(Box::new(by.is_not_null())),
+        order,
+        None,
+    );
+    Expr::AggregateFunction(function)
+}
+
 /// How many different values there are.
 ///
 /// ```

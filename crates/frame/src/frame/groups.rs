@@ -7,6 +7,7 @@ use datafusion_expr::Expr;
 
 use super::DataFrame;
 use crate::plan::{Node, Operation};
+use crate::window::{Window, WindowExpr};
 
 /// Rows with equal keys together.
 pub struct GroupBy {
@@ -88,6 +89,35 @@ impl DataFrame {
 }
 
 impl GroupBy {
+    /// All rows, each with what these aggregations come to over the rows of its group, as columns behind
+    /// its own. Rows come in the order of (keys, place), as windows give them.
+    ///
+    /// ```
+    /// # use flagstone_graph::SerialExecutor;
+    /// use flagstone_frame::{col, max};
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
+    /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
+    /// // a: 1, 2, 3; b: "xa", "xa", "y"
+    /// use arrow::array::{AsArray, Int64Array};
+    /// let all = frame.groupby(["b"]).transform([max(col("a")).alias("most")]);
+    /// let all = all.compute_with(&SerialExecutor)?;
+    /// assert_eq!(all["most"].as_primitive(), &Int64Array::from(vec![2, 2, 3]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn transform(&self, aggregations: impl IntoIterator<Item = Expr>) -> DataFrame {
+        let window = Window::new().partition_by(self.keys.iter().map(|key| key.clone().unalias()));
+        let rows = DataFrame { node: self.rows() };
+        aggregations.into_iter().fold(rows, |frame, aggregation| {
+            let name = aggregation.schema_name().to_string();
+            let value = aggregation.unalias().over(&window);
+            let operation = Operation::WithColumn(frame.node, name, value);
+            DataFrame {
+                node: self.made(operation),
+            }
+        })
+    }
+
     /// Whether groups come sorted by their keys, nulls first, as they do unless this says otherwise; if
     /// not, they come in an order of their own, which is the same in every run, and nothing is sorted.
     ///
@@ -148,25 +178,31 @@ impl GroupBy {
     /// ```
     pub fn agg(&self, aggregations: impl IntoIterator<Item = Expr>) -> DataFrame {
         let aggregations = aggregations.into_iter().collect();
-        let node = |operation| {
-            Arc::new(Node {
-                operation,
-                location: self.location,
-            })
-        };
+        let rows = self.rows();
+        let keys = self.keys.clone();
+        let operation = Operation::Group(rows, keys, aggregations, self.sort);
+        DataFrame {
+            node: self.made(operation),
+        }
+    }
+
+    /// The rows that have a group.
+    fn rows(&self) -> Arc<Node> {
         let known = self
             .keys
             .iter()
             .map(|key| key.clone().unalias().is_not_null());
-        let rows = match known.reduce(Expr::and).filter(|_| self.drop_nulls) {
-            Some(known) => node(Operation::Filter(self.node.clone(), known)),
+        match known.reduce(Expr::and).filter(|_| self.drop_nulls) {
+            Some(known) => self.made(Operation::Filter(self.node.clone(), known)),
             None => self.node.clone(),
-        };
-        let keys = self.keys.clone();
-        let operation = Operation::Group(rows, keys, aggregations, self.sort);
-        DataFrame {
-            node: node(operation),
         }
+    }
+
+    fn made(&self, operation: Operation) -> Arc<Node> {
+        Arc::new(Node {
+            operation,
+            location: self.location,
+        })
     }
 }
 

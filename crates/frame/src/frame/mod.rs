@@ -12,7 +12,6 @@ mod rows;
 mod sql;
 mod statistics;
 mod terminals;
-mod typed;
 
 use std::sync::Arc;
 
@@ -27,7 +26,6 @@ pub use self::groups::{GroupBy, IntoExpr};
 pub use self::join::Join;
 pub use self::rows::IntoSortExpr;
 pub use self::statistics::{Every, time_bucket, time_bucket_in};
-pub use self::typed::record_schema;
 
 /// Rows of named columns, larger than memory.
 ///

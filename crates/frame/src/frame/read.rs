@@ -293,7 +293,7 @@ impl DataFrame {
     }
 
     #[track_caller]
-    pub(super) fn make(operation: Operation) -> Self {
+    pub(crate) fn make(operation: Operation) -> Self {
         DataFrame {
             node: Arc::new(Node {
                 operation,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use flagstone_common::{Error, Lease, Result, TaskContext};
@@ -13,7 +13,7 @@ use flagstone_graph::{Block, BlockData, Flow, Footprint};
 use super::operator::Drain;
 use super::pipeline::Sink;
 use crate::error::arrow_error;
-use crate::partition::rows_bytes;
+use crate::partition::{rows_bytes, rows_of};
 
 /// Rows are written when so many bytes of them are together.
 const PIECE_BYTES: usize = 256 << 10;
@@ -192,12 +192,30 @@ impl Sink for Store {
 
 impl Drain for Storing<'_> {
     fn push(&mut self, batch: RecordBatch) -> Flow {
-        Ok(self.0.push(&batch)?)
+        // a batch takes three times as much while it is written: of a large one a part at a time
+        let rows = match is_cut_well(&batch) {
+            true => rows_of(&batch, PIECE_BYTES as u64)?,
+            false => batch.num_rows().max(1),
+        };
+        for start in (0..batch.num_rows()).step_by(rows) {
+            let len = rows.min(batch.num_rows() - start);
+            self.0.push(&batch.slice(start, len))?;
+        }
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<Block> {
         Ok(Block::new(self.0.finish()?))
     }
+}
+
+/// Whether a part of a batch is written without the rest: views and dictionaries are written whole.
+fn is_cut_well(batch: &RecordBatch) -> bool {
+    let own = |column: &ArrayRef| match column.data_type() {
+        DataType::Utf8View | DataType::BinaryView | DataType::Dictionary(..) => false,
+        data_type => !data_type.is_nested(),
+    };
+    batch.columns().iter().all(own)
 }
 
 /// What reading stored rows takes at once.

@@ -23,6 +23,7 @@ use crate::kernels::state::{
     Pair, States, Sum, Whole,
 };
 use crate::ops::group::{Aggregation, GroupPlan, Make};
+use crate::typed::aggregate::CustomFunction;
 
 /// The keys and aggregations of a plan's node.
 pub(super) fn group(aggregate: &Aggregate) -> Result<GroupPlan> {
@@ -95,7 +96,9 @@ fn aggregation(expr: &Expr, field: &Field, inputs: &mut Inputs<'_>) -> Result<Ag
         order_by,
         null_treatment,
     } = params;
-    let name = func.name();
+    let custom = func.inner().downcast_ref::<CustomFunction>();
+    // it may have any name, of ours too
+    let name = if custom.is_some() { "" } else { func.name() };
     let (args, parameters) = arguments(name, args);
     let types = args.iter().map(|arg| inputs.key_type(arg));
     let types = types.collect::<Result<Vec<_>>>()?;
@@ -134,7 +137,10 @@ fn aggregation(expr: &Expr, field: &Field, inputs: &mut Inputs<'_>) -> Result<Ag
         parameters,
         descending,
     };
-    let states = function.states()?.ok_or_else(refused)?;
+    let states = match custom {
+        Some(custom) => custom.make(),
+        None => function.states()?.ok_or_else(refused)?,
+    };
     let states: Make = match distinct {
         false => states,
         true => Arc::new(move || {

@@ -3,15 +3,15 @@
 use std::any::type_name;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::array::{BooleanArray, BooleanBufferBuilder, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
 use flagstone_common::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_arrow::schema::{SchemaLike, TracingOptions};
 
-use super::DataFrame;
-use crate::error::arrow_error;
+use super::record::{Columns, Writer, each_row};
+use crate::expr::col;
+use crate::frame::DataFrame;
 use crate::plan::Operation;
 use crate::plan::native::Native;
 
@@ -29,21 +29,14 @@ use crate::plan::native::Native;
 /// # Errors
 /// A type that is no record, and one whose columns follow from its values (a map).
 pub fn record_schema<T: DeserializeOwned>() -> Result<SchemaRef> {
-    fields_of::<T>().map(|fields| Arc::new(Schema::new(fields)))
-}
-
-fn fields_of<T: DeserializeOwned>() -> Result<Vec<FieldRef>> {
-    let options = TracingOptions::default()
-        .allow_null_fields(true)
-        .strings_as_large_utf8(false)
-        .sequence_as_large_list(false)
-        .enums_without_data_as_strings(true);
-    Vec::<FieldRef>::from_type::<T>(options).map_err(|error| {
-        Error::invalid(format!(
-            "{} has no fixed columns: {error}; use a struct whose fields have fixed types",
+    match Columns::of::<T>() {
+        Ok(columns) if !columns.is_value => Ok(columns.schema()),
+        Ok(_) => Err(Error::invalid(format!(
+            "{} is no record: use a struct with a field for each column",
             type_name::<T>()
-        ))
-    })
+        ))),
+        Err(error) => Err(Error::invalid(error)),
+    }
 }
 
 impl DataFrame {
@@ -111,27 +104,20 @@ impl DataFrame {
         T: DeserializeOwned + 'static,
         U: Serialize + DeserializeOwned + 'static,
     {
-        let fields = match fields_of::<U>() {
-            Ok(fields) => fields,
+        let columns = match Columns::of::<U>() {
+            Ok(columns) => columns,
             // told by terminals, with this line
-            Err(error) => {
-                let message = error.message().to_owned();
+            Err(message) => {
                 let nothing = Arc::new(Schema::empty());
                 return self.map_batches(nothing, move |_| Err(Error::invalid(message.clone())));
             }
         };
-        let schema = Arc::new(Schema::new(fields.clone()));
-        let declared = Arc::clone(&schema);
-        self.reading::<T>().map_batches(schema, move |batch| {
-            let rows = rows_of(&batch)?.into_iter();
-            let made = rows.map(&function).collect::<Result<Vec<U>>>()?;
-            let columns = serde_arrow::to_arrow(&fields, &made).map_err(|error| {
-                Error::failed(format!("a {} is no row: {error}", type_name::<U>()))
-            })?;
-            let options = RecordBatchOptions::new().with_row_count(Some(made.len()));
-            let rows = RecordBatch::try_new_with_options(declared.clone(), columns, &options);
-            rows.map_err(arrow_error)
-        })
+        self.reading::<T>()
+            .map_batches(columns.schema(), move |batch| {
+                let mut made = Writer::new(&columns)?;
+                each_row(&batch, false, |_, row: T| made.push(function(row)?))?;
+                made.finish()
+            })
     }
 
     /// The rows for which a function holds, of a struct whose fields are columns. A panic in it is an
@@ -158,8 +144,12 @@ impl DataFrame {
         function: impl Fn(&T) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.filter_batches(move |batch| {
-            let rows = rows_of::<T>(batch)?;
-            Ok(rows.iter().map(|row| Some(function(row))).collect())
+            let mut kept = BooleanBufferBuilder::new(batch.num_rows());
+            each_row(batch, false, |_, row: T| {
+                kept.append(function(&row));
+                Ok(())
+            })?;
+            Ok(BooleanArray::new(kept.finish(), None))
         })
     }
 
@@ -193,23 +183,12 @@ impl DataFrame {
     /// The columns that records of a type have, where that is known.
     #[track_caller]
     fn reading<T: DeserializeOwned>(&self) -> DataFrame {
-        match fields_of::<T>() {
-            Ok(fields) => self.select(fields.iter().map(|field| crate::expr::col(field.name()))),
-            Err(_) => self.clone(),
+        match Columns::of::<T>() {
+            Ok(columns) if !columns.is_value => {
+                let names = columns.fields.iter().map(|field| field.name());
+                self.select(names.map(col))
+            }
+            _ => self.clone(),
         }
     }
-}
-
-/// The rows of a batch as records.
-fn rows_of<T: DeserializeOwned>(batch: &RecordBatch) -> Result<Vec<T>> {
-    let rows = serde_arrow::Deserializer::from_record_batch(batch).map_err(Error::failed)?;
-    let records = rows.iter().enumerate().map(|(row, record)| {
-        T::deserialize(record).map_err(|error| {
-            Error::failed(format!(
-                "row {row} of a batch is no {}: {error}; select the columns that it has, or cast them",
-                type_name::<T>()
-            ))
-        })
-    });
-    records.collect()
 }
