@@ -41,6 +41,14 @@ impl GroupTable {
         self.index.reserve(more, |&(_, tag)| spread(tag));
     }
 
+    /// Forgets all keys, and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.index.clear();
+        self.hashes.clear();
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
     /// What is allocated for keys.
     pub(crate) fn key_bytes(&self) -> usize {
         self.bytes.capacity()

@@ -242,6 +242,34 @@ fn every_row_a_group_is_dealt_out_and_comes_back() {
 }
 
 #[test]
+fn shards_larger_than_a_cache_are_folded_in_parts() {
+    // nearly every row brings a new key, and the rows of a shard take more than ten million bytes
+    let key = |place: u64| mixed(place) % 400_000;
+    let batches = (0..3).map(|i| {
+        let places = i * 50_000..(i + 1) * 50_000;
+        let keys = places.clone().map(|place| format!("{:0>200}", key(place)));
+        let floats = places.map(|place| mixed(place * 3) as f64 / 1e7 - 9e11);
+        let columns: [(&str, ArrayRef); 2] = [
+            ("k", Arc::new(keys.map(Some).collect::<StringArray>())),
+            ("x", Arc::new(floats.map(Some).collect::<Float64Array>())),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    });
+    let batches: Vec<RecordBatch> = batches.collect();
+    let of_rows = DataFrame::from_batches(batches[0].schema(), batches);
+    let groups = of_rows.groupby(["k"]).sort(false);
+    let groups = groups.agg([count_all().alias("rows"), sum(col("x")).alias("sum")]);
+    let batch = same_everywhere(&groups, &[24 << 20, 1 << 30]);
+    let mut wanted: HashMap<u64, i64> = HashMap::new();
+    (0..150_000).for_each(|place| *wanted.entry(key(place)).or_default() += 1);
+    assert_eq!(batch.num_rows(), wanted.len());
+    let counts = batch["rows"].as_primitive::<Int64Type>();
+    for (key, rows) in batch["k"].as_string::<i32>().iter().zip(counts) {
+        assert_eq!(rows, wanted.get(&key.unwrap().parse().unwrap()).copied());
+    }
+}
+
+#[test]
 fn one_key_that_nearly_all_rows_have_is_one_state() {
     let of_rows = frame(4, 30_000, |i| if i % 100 == 0 { i } else { 7 });
     let groups = of_rows.groupby(["k"]).sort(false).agg(functions());

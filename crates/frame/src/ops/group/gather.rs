@@ -2,14 +2,16 @@
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use flagstone_common::{Error, NeedsMemory, Result, TaskContext, format_bytes};
+use flagstone_common::{Error, Lease, NeedsMemory, Result, TaskContext, format_bytes};
 use flagstone_exchange::{Buffer, Bytes, Gathered, Room, Shards, Spool};
 use flagstone_graph::Flow;
 
+use super::loaded::Loaded;
 use super::plan::{Codecs, GroupPlan};
 use super::record::{Reader, Record};
 use super::table::Table;
 use crate::error::arrow_error;
+use crate::kernels::group::GroupTable;
 use crate::kernels::state::Rows;
 use crate::source::BATCH_ROWS;
 
@@ -21,6 +23,8 @@ const OUTPUT_BYTES: usize = 256 << 10;
 const PENDING_ROWS: usize = 1024;
 /// And if they take no more than this.
 const PENDING_BYTES: usize = 128 << 10;
+/// So many records are read before their groups are looked up: the processor waits for all of them at once.
+const READ_RECORDS: usize = 64;
 
 /// Folds the shards of an exchange.
 pub(super) struct Gather<'r> {
@@ -39,7 +43,8 @@ struct Pending<'b> {
 }
 
 impl Gather<'_> {
-    /// Folds a shard, or a part of one, and gives its groups in the order of their hashes.
+    /// Folds a shard, or a part of one, and gives its groups in the order of their hashes, of which the first
+    /// `bits` are the same.
     pub(super) fn part(
         &self,
         spool: &Spool,
@@ -47,11 +52,75 @@ impl Gather<'_> {
         bits: u32,
         each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Flow {
-        if let Some(table) = self.fold(spool, pieces, bits)? {
-            return self.give(&table, each);
+        let mut table = Table::new(self.plan, u64::MAX, self.ctx)?;
+        if self.codecs.keys.is_some()
+            && !table.grows()
+            && let Some(loaded) = Loaded::read(spool, pieces, bits, self.ctx)?
+        {
+            return self.parts(&loaded, table, bits + loaded.bits(), each);
         }
+        if self.fold(&mut table, spool, pieces)? {
+            return self.give(&table, bits, each);
+        }
+        self.overflow(&table, bits)?;
+        drop(table);
+        self.deeper(bits, each, |shards, deeper| {
+            let bytes = pieces.iter().map(|(_, bytes)| bytes);
+            let mut buffer = Buffer::for_pieces(bytes, self.ctx)?;
+            for (_, bytes) in pieces {
+                self.ctx.check_cancelled()?;
+                let mut reader = Reader(buffer.read(spool, bytes)?);
+                while let Some(record) = reader.next()? {
+                    self.pass_on(&record, shards, deeper, bits)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Folds a shard that is in memory part by part.
+    fn parts(
+        &self,
+        loaded: &Loaded,
+        mut table: Table,
+        bits: u32,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+    ) -> Flow {
+        let mut lease = self.ctx.reserve(0)?;
+        for part in 0..loaded.parts() {
+            self.ctx.check_cancelled()?;
+            table.clear();
+            if self.fold_records(&mut table, &mut lease, loaded.part(part))? {
+                self.give(&table, bits, each)?;
+                continue;
+            }
+            self.overflow(&table, bits)?;
+            drop(table);
+            lease.shrink_to(0);
+            self.deeper(bits, each, |shards, deeper| {
+                let mut records = loaded.part(part);
+                records.try_for_each(|record| self.pass_on(&record?, shards, deeper, bits))
+            })?;
+            table = Table::new(self.plan, u64::MAX, self.ctx)?;
+        }
+        Ok(())
+    }
+
+    /// Folds what `deal_out` deals out by further bits of hashes, part by part.
+    fn deeper(
+        &self,
+        bits: u32,
+        each: &mut dyn FnMut(RecordBatch) -> Flow,
+        deal_out: impl FnOnce(&mut Shards, &Spool) -> Result<()>,
+    ) -> Flow {
         let deeper = Spool::default();
-        let parts = self.deal_out(spool, pieces, &deeper, bits)?;
+        let mut shards = Shards::new(1 << MORE_BITS, self.ctx)?;
+        deal_out(&mut shards, &deeper)?;
+        let mut parts: Gathered = vec![Vec::new(); 1 << MORE_BITS];
+        for (shard, bytes) in shards.finish(0, &deeper, self.ctx)? {
+            // the source is in every record's stamp
+            parts[shard as usize].push((0, bytes));
+        }
         let listed: usize = parts.iter().map(|part| size_of_val(part.as_slice())).sum();
         let _lease = self.ctx.reserve(listed as u64)?;
         for pieces in &parts {
@@ -62,82 +131,85 @@ impl Gather<'_> {
         Ok(())
     }
 
-    /// Deals out the records of some pieces, in their order, by bits of their hashes.
-    fn deal_out(
+    /// Passes a record on to its part, by bits of its hash.
+    fn pass_on(
         &self,
-        spool: &Spool,
-        pieces: &[(u32, Bytes)],
+        record: &Record<'_>,
+        shards: &mut Shards,
         deeper: &Spool,
         bits: u32,
-    ) -> Result<Gathered> {
-        let ctx = self.ctx;
-        let mut buffer = Buffer::for_pieces(pieces.iter().map(|(_, bytes)| bytes), ctx)?;
-        let mut shards = Shards::new(1 << MORE_BITS, ctx)?;
-        for (_, bytes) in pieces {
-            ctx.check_cancelled()?;
-            let mut reader = Reader(buffer.read(spool, bytes)?);
-            while let Some(record) = reader.next()? {
-                let shard = (record.hash << bits >> (64 - MORE_BITS)) as u32;
-                let pass_on = |room: &mut Room<'_>| {
-                    std::io::Write::write_all(room, record.whole).map_err(Error::failed)
-                };
-                shards.write(shard, deeper, ctx, pass_on)?;
-            }
-        }
-        let mut parts: Gathered = vec![Vec::new(); 1 << MORE_BITS];
-        for (shard, bytes) in shards.finish(0, deeper, ctx)? {
-            // the source is in every record's stamp
-            parts[shard as usize].push((0, bytes));
-        }
-        Ok(parts)
+    ) -> Result<()> {
+        let shard = (record.hash << bits >> (64 - MORE_BITS)) as u32;
+        let whole = |room: &mut Room<'_>| {
+            std::io::Write::write_all(room, record.whole).map_err(Error::failed)
+        };
+        shards.write(shard, deeper, self.ctx, whole)
     }
 
-    /// All groups of some pieces, or `None` where they do not fit and can be told apart any further.
-    fn fold(&self, spool: &Spool, pieces: &[(u32, Bytes)], bits: u32) -> Result<Option<Table>> {
-        let mut table = Table::new(self.plan, u64::MAX, self.ctx)?;
+    /// Folds all records of some pieces, if there is room for their groups.
+    fn fold(&self, table: &mut Table, spool: &Spool, pieces: &[(u32, Bytes)]) -> Result<bool> {
         let mut lease = self.ctx.reserve(0)?;
         let bytes = pieces.iter().map(|(_, bytes)| bytes);
         let mut buffer = Buffer::for_pieces(bytes, self.ctx)?;
         for (_, bytes) in pieces {
             self.ctx.check_cancelled()?;
-            let (mut pending, mut fits) = (Pending::default(), true);
             let mut reader = Reader(buffer.read(spool, bytes)?);
-            while let Some(record) = reader.next()? {
-                let group = table.groups().find(record.hash, record.key);
-                let group = group.or_else(|| table.enter(record.hash, record.key, self.ctx));
-                let Some(group) = group else {
-                    return self.overflow(&table, bits);
-                };
-                if record.is_state {
-                    fits = self.fold_rows(&mut table, &mut pending, &mut lease)?
-                        && table.merge(group, record.rest, self.ctx)?;
-                } else {
-                    pending.push(group, &record);
-                    if pending.is_full() {
-                        fits = self.fold_rows(&mut table, &mut pending, &mut lease)?;
-                    }
-                }
-                if !fits {
-                    return self.overflow(&table, bits);
-                }
-            }
-            if !self.fold_rows(&mut table, &mut pending, &mut lease)? {
-                return self.overflow(&table, bits);
+            let records = std::iter::from_fn(|| reader.next().transpose());
+            if !self.fold_records(table, &mut lease, records)? {
+                return Ok(false);
             }
         }
         if self.codecs.keys.is_none() && table.groups().len() == 0 {
             // a sum over no rows is a row too
             let entered = table.enter(0, &[], self.ctx);
-            entered.ok_or_else(|| self.missing(&table))?;
+            entered.ok_or_else(|| self.missing(table))?;
         }
-        Ok(Some(table))
+        Ok(true)
+    }
+
+    /// Folds records in their order, if there is room for their groups.
+    fn fold_records<'b>(
+        &self,
+        table: &mut Table,
+        lease: &mut Lease,
+        mut records: impl Iterator<Item = Result<Record<'b>>>,
+    ) -> Result<bool> {
+        let (mut pending, mut read) = (Pending::default(), Vec::with_capacity(READ_RECORDS));
+        loop {
+            for record in records.by_ref().take(READ_RECORDS) {
+                read.push(record?);
+            }
+            if read.is_empty() {
+                return self.fold_rows(table, &mut pending, lease);
+            }
+            for record in read.drain(..) {
+                let group = table.groups().find(record.hash, record.key);
+                let group = group.or_else(|| table.enter(record.hash, record.key, self.ctx));
+                let Some(group) = group else {
+                    return Ok(false);
+                };
+                let mut fits = true;
+                if record.is_state {
+                    fits = self.fold_rows(table, &mut pending, lease)?
+                        && table.merge(group, record.rest, self.ctx)?;
+                } else {
+                    pending.push(group, &record);
+                    if pending.is_full() {
+                        fits = self.fold_rows(table, &mut pending, lease)?;
+                    }
+                }
+                if !fits {
+                    return Ok(false);
+                }
+            }
+        }
     }
 
     fn fold_rows(
         &self,
         table: &mut Table,
         pending: &mut Pending<'_>,
-        lease: &mut flagstone_common::Lease,
+        lease: &mut Lease,
     ) -> Result<bool> {
         if pending.groups.is_empty() {
             return Ok(true);
@@ -161,9 +233,9 @@ impl Gather<'_> {
     }
 
     /// A table that is full is given up, if its groups can be told apart any further.
-    fn overflow(&self, table: &Table, bits: u32) -> Result<Option<Table>> {
+    fn overflow(&self, table: &Table, bits: u32) -> Result<()> {
         if table.groups().len() > 1 && bits + MORE_BITS <= 64 {
-            return Ok(None);
+            return Ok(());
         }
         let error = self.missing(table);
         let held = format_bytes(table.leased_bytes());
@@ -209,19 +281,24 @@ impl Gather<'_> {
         Ok(named.join(", "))
     }
 
-    /// Gives all groups in the order of their hashes, then of their keys.
-    fn give(&self, table: &Table, each: &mut dyn FnMut(RecordBatch) -> Flow) -> Flow {
+    /// Gives all groups, whose hashes have the first `bits` in common, in the order of their hashes, then of
+    /// their keys.
+    fn give(&self, table: &Table, bits: u32, each: &mut dyn FnMut(RecordBatch) -> Flow) -> Flow {
         let groups = table.groups();
-        let _order = self.ctx.reserve(4 * groups.len() as u64)?;
-        let mut order: Vec<u32> = (0..groups.len() as u32).collect();
-        order.sort_unstable_by(|&a, &b| {
-            let hashes = groups.hash(a).cmp(&groups.hash(b));
-            hashes.then_with(|| groups.key(a).cmp(groups.key(b)))
-        });
+        let _order = self.ctx.reserve(12 * groups.len() as u64)?;
+        let order = order(groups, bits);
         let fixed: usize = table.states().iter().map(|states| states.width()).sum();
         let bytes_of = |group: u32| {
-            let states = table.states().iter().map(|s| s.group_bytes(group as usize));
-            fixed + groups.key(group).len() + states.sum::<usize>()
+            let heap = match table.grows() {
+                true => {
+                    let states = table.states().iter();
+                    states
+                        .map(|states| states.group_bytes(group as usize))
+                        .sum()
+                }
+                false => 0,
+            };
+            fixed + groups.key(group).len() + heap
         };
         let mut lease = self.ctx.reserve(0)?;
         let mut left = order.as_slice();
@@ -251,6 +328,30 @@ impl Gather<'_> {
         }
         Ok(())
     }
+}
+
+/// Groups, whose hashes have the first `bits` in common, by hash and key.
+fn order(groups: &GroupTable, bits: u32) -> Vec<u32> {
+    // sorted as one number each: the next bits of the hash, and the group
+    let place = |group: u32| {
+        let next = groups.hash(group) << bits.min(32) >> 32;
+        next << 32 | u64::from(group)
+    };
+    let mut places: Vec<u64> = (0..groups.len() as u32).map(place).collect();
+    places.sort_unstable();
+    let mut order: Vec<u32> = places.iter().map(|&place| place as u32).collect();
+    let mut start = 0;
+    for same in places.chunk_by(|a, b| a >> 32 == b >> 32) {
+        let end = start + same.len();
+        if same.len() > 1 {
+            order[start..end].sort_unstable_by(|&a, &b| {
+                let hashes = groups.hash(a).cmp(&groups.hash(b));
+                hashes.then_with(|| groups.key(a).cmp(groups.key(b)))
+            });
+        }
+        start = end;
+    }
+    order
 }
 
 impl<'b> Pending<'b> {

@@ -12,9 +12,10 @@
 //! | when | what happens |
 //! |---|---|
 //! | scatter, room | rows are folded into a table: one state per group and partition |
-//! | scatter, table full, or nearly every row a new group | groups that are known go on; rows of others go to their shard as they are |
-//! | scatter, no room for states to grow | all states go to their shards, and all later rows |
+//! | scatter, table full | groups that are known go on; rows of others go to their shard as they are |
+//! | scatter, nearly every row a new group, or no room for states to grow | all states go to their shards, and all later rows |
 //! | gather, room | states and rows of a shard are folded, source after source |
+//! | gather, a shard much larger than a cache, room for it | it is read once, and folded part by part by further bits of the hash |
 //! | gather, table full | the shard is dealt out again by other bits of the hash, and each part is folded alone |
 //! | gather, table full of one group | an error that names it |
 //!
@@ -29,6 +30,7 @@
 
 mod gather;
 mod keys;
+mod loaded;
 mod plan;
 mod record;
 mod scatter;

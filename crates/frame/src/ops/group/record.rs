@@ -7,7 +7,7 @@
 //! The rest of a state is what each aggregation writes, and that of a row what it brings to them. The
 //! stamp says the source partition, so that a record can be passed on as it is.
 
-use std::io::{self, Write};
+use std::io;
 
 use flagstone_common::{Error, Result};
 use flagstone_exchange::Tail;
@@ -35,7 +35,7 @@ pub(super) fn write<T: Tail>(
     hash: u64,
     stamp: u64,
     key: &[u8],
-    rest: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    rest: impl FnOnce(&mut T) -> io::Result<()>,
 ) -> Result<()> {
     let start = room.bytes().len();
     let mut head = [0; 28];
@@ -78,6 +78,8 @@ impl<'b> Reader<'b> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -85,7 +87,7 @@ mod tests {
         let mut out = Vec::new();
         let records = [(false, 7, 0, "a", "row"), (true, u64::MAX, 1 << 39, "", "")];
         for (is_state, hash, stamp, key, rest) in records {
-            let rest = |out: &mut dyn Write| out.write_all(rest.as_bytes());
+            let rest = |out: &mut Vec<u8>| out.write_all(rest.as_bytes());
             write(&mut out, is_state, hash, stamp, key.as_bytes(), rest).unwrap();
         }
         let (mut reader, mut passed) = (Reader(&out), Vec::new());

@@ -1,5 +1,6 @@
 //! The sink of a pipeline whose rows are folded by key.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
@@ -20,8 +21,8 @@ use crate::partition::rows_bytes;
 
 /// The table of a scatter task is no larger: it shall save work, not hold all groups.
 const TABLE_BYTES_MAX: u64 = 32 << 20;
-/// When so many groups are in the table and nearly every row brought a new one, no more enter: folding
-/// early saves nothing where keys hardly come again.
+/// When so many groups are in the table and nearly every row brought a new one, all later rows are passed
+/// on without a look at the table: folding early saves nothing where keys hardly come again.
 const TRIED_GROUPS: usize = 1 << 15;
 /// So many rows of a partition are folded before what they come to is: a constant, as it decides how
 /// sums of floats are rounded.
@@ -148,6 +149,7 @@ impl Scattering<'_> {
         if unknown > 0 {
             keys.encode(&self.codecs)?;
         }
+        let mut passes = false;
         for (row, place) in groups.iter_mut().enumerate() {
             if *place != NONE {
                 continue;
@@ -160,9 +162,9 @@ impl Scattering<'_> {
                 None => {
                     let group = table.enter(hash, key, self.ctx);
                     let seen = self.place + row as u64;
-                    self.full = group.is_none()
-                        || (table.groups().len() == TRIED_GROUPS
-                            && seen / 9 * 8 < TRIED_GROUPS as u64);
+                    passes |=
+                        table.groups().len() == TRIED_GROUPS && seen / 9 * 8 < TRIED_GROUPS as u64;
+                    self.full = passes || group.is_none();
                     group.unwrap_or(NONE)
                 }
             };
@@ -211,7 +213,10 @@ impl Scattering<'_> {
             }
         }
         self.groups = groups;
-        Ok(())
+        match passes {
+            true => self.write_states(),
+            false => Ok(()),
+        }
     }
 
     /// Writes rows to their shards as they are.

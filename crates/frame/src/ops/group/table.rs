@@ -57,6 +57,21 @@ impl Table {
         &self.states
     }
 
+    /// Whether states grow beside what they have for each group.
+    pub(super) fn grows(&self) -> bool {
+        self.grows
+    }
+
+    /// Forgets all groups and keeps the room for them; for states that do not grow.
+    pub(super) fn clear(&mut self) {
+        debug_assert!(!self.grows);
+        self.groups.clear();
+        for states in &mut self.states {
+            states.resize(0);
+            states.resize(self.capacity);
+        }
+    }
+
     /// What it leased.
     pub(super) fn leased_bytes(&self) -> u64 {
         self.lease.bytes()
