@@ -5,5 +5,6 @@ pub(crate) mod group;
 pub(crate) mod key;
 pub(crate) mod quick;
 pub(crate) mod rows;
+pub(crate) mod sizes;
 pub(crate) mod state;
 mod values;

@@ -3,17 +3,19 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, DFSchemaRef, JoinType, NullEquality};
 use datafusion_expr::logical_plan::Join;
 use datafusion_expr::{Expr, ExprSchemable};
 use flagstone_common::Result;
 
-use super::{lower, not_lowered};
+use super::{Way, lower_part, not_lowered};
 use crate::error::plan_error;
 use crate::ops::breaker;
-use crate::ops::join::{Condition, JoinRule, Joined, Probed};
+use crate::ops::join::{Adaptive, Condition, JoinRule, Joined, Probed, Side};
 use crate::ops::pipeline::Pipeline;
 use crate::plan::physical::physical;
+use crate::plan::sizes;
 
 /// A side is kept in memory, once for all tasks, if it declares that its rows are no more than this, with
 /// those of the joins that the other side passes before. It is a constant: the order of the rows follows
@@ -21,7 +23,7 @@ use crate::plan::physical::physical;
 const SMALL_BYTES_MAX: u64 = 8 << 20;
 
 /// The rows of the join.
-pub(super) fn join(join: &Join, strict: bool) -> Result<Pipeline> {
+pub(super) fn join(join: &Join, way: Way<'_>) -> Result<Pipeline> {
     let (left, right) = (join.left.schema(), join.right.schema());
     let (mut keys, mut key_types) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for (left_key, right_key) in &join.on {
@@ -60,19 +62,30 @@ pub(super) fn join(join: &Join, strict: bool) -> Result<Pipeline> {
         null_aware,
         is_mirrored: false,
     };
-    let (left, right) = (lower(&join.left, strict)?, lower(&join.right, strict)?);
+    let (left, right) = sides(join, way)?;
+    let has_tables = [left.schema.as_ref(), right.schema.as_ref()].map(|schema| {
+        let mut types = schema.fields().iter().map(|field| field.data_type());
+        // what is put together of several dictionaries may have more values than keys tell apart
+        !types.any(has_dictionary)
+    });
     let small = |side: &Pipeline, other: &Pipeline| {
         let bytes = side.rows_bytes_max();
         bytes.filter(|bytes| bytes.saturating_add(other.small_bytes) <= SMALL_BYTES_MAX)
     };
     use JoinType::*;
-    let (small_left, small_right) = match join.join_type {
-        Inner => (small(&left, &right), small(&right, &left)),
-        Left | LeftSemi | LeftAnti | LeftMark => (None, small(&right, &left)),
-        Right | RightSemi | RightAnti | RightMark => (small(&left, &right), None),
-        // what is left over of a small side is known to all tasks together only
-        Full => (None, None),
-    };
+    let may_be_left = has_tables[0]
+        && matches!(
+            join.join_type,
+            Inner | Right | RightSemi | RightAnti | RightMark
+        );
+    let may_be_right = has_tables[1]
+        && matches!(
+            join.join_type,
+            Inner | Left | LeftSemi | LeftAnti | LeftMark
+        );
+    // what is left over of a small side is known to all tasks together only, so that of a full join none is
+    let small_left = small(&left, &right).filter(|_| may_be_left);
+    let small_right = small(&right, &left).filter(|_| may_be_right);
     // rows that pass a small side go on to pass those that are above
     let (joined, small_bytes) = match (small_left, small_right) {
         (_, Some(bytes)) => {
@@ -84,12 +97,77 @@ pub(super) fn join(join: &Join, strict: bool) -> Result<Pipeline> {
             let rule = rule.mirrored();
             (breaker::over(Probed::new(rule, right, (left, bytes))), all)
         }
-        (None, None) => (breaker::over(Joined::new(rule, left, right)), 0),
+        (None, None) => match table_side(join, has_tables).filter(|_| way.any_order) {
+            None => (breaker::over(Joined::new(rule, left, right)), 0),
+            Some(Side::Left) => {
+                let all = right.small_bytes;
+                let rule = rule.mirrored();
+                let joined = Adaptive::new(rule, right, left, way.sharing);
+                (breaker::over(joined), all)
+            }
+            Some(Side::Right) => {
+                let all = left.small_bytes;
+                let joined = Adaptive::new(rule, left, right, way.sharing);
+                (breaker::over(joined), all)
+            }
+        },
     };
     Ok(Pipeline {
         small_bytes,
         ..joined
     })
+}
+
+/// Which side becomes a table where it fits, of those that can: the smaller one where there is a choice.
+fn table_side(join: &Join, can: [bool; 2]) -> Option<Side> {
+    use JoinType::*;
+    let (left, right) = (sizes::rows(&join.left), sizes::rows(&join.right));
+    // rows that come out by themselves pass rather than being marked, which takes one step more
+    let wants_left = match join.join_type {
+        _ if join.on.is_empty() => return None,
+        Inner => left < right,
+        LeftSemi | LeftAnti | LeftMark => !join.null_aware && 2.0 * left < right,
+        RightSemi | RightAnti | RightMark => left < 2.0 * right,
+        Left => false,
+        Right => true,
+        Full => return None,
+    };
+    let may_change =
+        join.join_type == Inner || (!matches!(join.join_type, Left | Right) && !join.null_aware);
+    match (wants_left, can) {
+        (true, [true, _]) => Some(Side::Left),
+        (false, [_, true]) => Some(Side::Right),
+        (true, [_, true]) if may_change => Some(Side::Right),
+        (false, [true, _]) if may_change => Some(Side::Left),
+        _ => None,
+    }
+}
+
+/// The rows of both sides. In which order those come does not matter that are only looked for.
+fn sides(join: &Join, way: Way<'_>) -> Result<(Pipeline, Pipeline)> {
+    use JoinType::*;
+    let looked_for = |is: bool| way.any_order(way.any_order || is);
+    let left = looked_for(matches!(join.join_type, RightSemi | RightAnti | RightMark));
+    let right = looked_for(matches!(join.join_type, LeftSemi | LeftAnti | LeftMark));
+    Ok((
+        lower_part(&join.left, left)?,
+        lower_part(&join.right, right)?,
+    ))
+}
+
+fn has_dictionary(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(..) => true,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => has_dictionary(item.data_type()),
+        DataType::Struct(fields) => {
+            let mut types = fields.iter().map(|field| field.data_type());
+            types.any(has_dictionary)
+        }
+        _ => false,
+    }
 }
 
 /// A condition, and the columns that it is about.
