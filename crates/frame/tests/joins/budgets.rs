@@ -125,7 +125,9 @@ fn a_small_side_gives_the_same_rows_in_every_budget() {
 /// in another: the groups are the same to the bit.
 #[test]
 fn groups_of_a_join_are_the_same_whether_a_side_fits_or_not() {
-    for (at, join_type) in TYPES.into_iter().enumerate() {
+    // of a full join both sides are always dealt out
+    let types = TYPES.into_iter().filter(|of| *of != Full);
+    for (at, join_type) in types.enumerate() {
         for (left_rows, right_rows) in [(1_000, 6_000), (6_000, 1_000)] {
             let shape = Shape {
                 kind: ["int", "text", "float", "word"][at % 4],

@@ -16,14 +16,14 @@ use arrow::datatypes::{Schema, SchemaRef};
 use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Block, Deps, Flow, Footprint, Inputs, IoBytes, ended};
 
-use super::probe::{Probe, SCRATCH_BYTES};
+use super::probe::{Probe, SCRATCH_BYTES, shaped};
 use super::rule::{Alone, JoinRule, Side};
 use super::table::{MaybeTable, Table};
 use crate::error::arrow_error;
 use crate::ops::operator::Drain;
 use crate::ops::pipeline::{Pipeline, Sink};
 use crate::partition::rows_bytes;
-use crate::source::{BATCH_ROWS, PartitionSource, Scan};
+use crate::source::{PartitionSource, Scan};
 
 /// Rows that mark those of a table. None of them comes out.
 pub(super) struct Marking {
@@ -153,9 +153,9 @@ impl PartitionSource for MarkedRows {
         };
         let (start, end) = (border(partition), border(partition + 1));
         let mut lease = ctx.reserve(0)?;
-        let mut starts = (start..end).step_by(BATCH_ROWS);
+        let mut starts = (start..end).step_by(table.rows_max);
         ended(starts.try_for_each(|start| {
-            let rows = table.rows.slice(start, BATCH_ROWS.min(end - start));
+            let rows = table.rows.slice(start, table.rows_max.min(end - start));
             lease.ensure(2 * rows_bytes(&rows)?)?;
             let batch = self.batch(table, &rows, start)?;
             match batch.num_rows() {
@@ -193,6 +193,9 @@ impl MarkedRows {
     fn shaped(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let schema = self.rule.schema.clone();
+        let columns = columns.into_iter().zip(schema.fields());
+        let columns = columns.map(|(column, field)| shaped(column, field.data_type()));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
         RecordBatch::try_new_with_options(schema, columns, &options).map_err(arrow_error)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
 };
-use arrow::compute::{filter_record_batch, take};
+use arrow::compute::{cast, filter_record_batch, take};
+use arrow::datatypes::DataType;
 use flagstone_common::{Error, Lease, Result, TaskContext};
 use flagstone_graph::Flow;
 
@@ -19,7 +20,7 @@ use crate::partition::rows_bytes;
 use crate::source::BATCH_ROWS;
 
 /// What looking for partners takes beside the rows that pass.
-pub(super) const SCRATCH_BYTES: u64 = 3 << 20;
+pub(super) const SCRATCH_BYTES: u64 = (4 << 20) + (512 << 10);
 /// So many bytes of pairs become columns at a time, or one pair.
 const PAIRS_BYTES: u64 = 1 << 20;
 
@@ -103,14 +104,19 @@ impl<'a> Probe<'a> {
     /// Finds the first partner of each row, and gives the rows' keys.
     fn look_up(&mut self, batch: &RecordBatch) -> Result<Keys> {
         let (rule, rows) = (self.rule, batch.num_rows());
-        let bytes = rows_bytes(batch)?;
-        let of_keys = self.reader.bytes_of(rows as u64, bytes);
-        // keys that are computed, places of partners, sizes, pairs; and the rows of a batch that stay
-        let places = rows as u64 * 16 + BATCH_ROWS as u64 * 8;
-        self.lease.ensure(of_keys + 2 * bytes + places)?;
-        let keys = rule.keys[Side::Left as usize].iter();
-        let keys = keys.map(|expr| evaluate(expr, batch));
+        // keys are mostly columns; what is computed is about as large as what it is computed from
+        let exprs = &rule.keys[Side::Left as usize];
+        self.lease.ensure(rows_bytes(batch)?)?;
+        let keys = exprs.iter().map(|expr| evaluate(expr, batch));
         let keys = keys.collect::<Result<Vec<_>>>()?;
+        let bytes = keys.iter().map(|key| key.to_data().get_slice_memory_size());
+        let bytes = bytes.sum::<std::result::Result<usize, _>>();
+        let bytes = bytes.map_err(arrow_error)? as u64;
+        let of_keys = self.reader.bytes_of(rows as u64, bytes);
+        // keys, places of partners, sizes, pairs; and the rows of a batch that stay
+        let places = rows as u64 * 16 + BATCH_ROWS as u64 * 8;
+        self.lease
+            .ensure(rows_bytes(batch)? + bytes + of_keys + places)?;
         let keys = self.reader.read(&keys, rows, rule.nulls_equal)?;
         self.table.index.find(&keys, &mut self.heads);
         Ok(keys)
@@ -253,7 +259,7 @@ impl<'a> Probe<'a> {
         };
         let bytes = passing.sizes[left] + own;
         let pairs = &self.pairs;
-        if pairs.left.len() == BATCH_ROWS
+        if pairs.left.len() == self.table.rows_max
             || (pairs.bytes + bytes > PAIRS_BYTES && !pairs.left.is_empty())
         {
             full(self, passing)?;
@@ -299,7 +305,8 @@ impl<'a> Probe<'a> {
         right: u32,
         each: &mut dyn FnMut(RecordBatch) -> Flow,
     ) -> Flow {
-        let is_full = self.pairs.left.len() == BATCH_ROWS || self.pairs.bytes > PAIRS_BYTES;
+        let is_full =
+            self.pairs.left.len() == self.table.rows_max || self.pairs.bytes > PAIRS_BYTES;
         if is_full {
             self.decide(passing, each)?;
             self.pairs.clear();
@@ -359,9 +366,12 @@ impl<'a> Probe<'a> {
         for side in self.rule.columns_order() {
             let rows = [batch, &self.table.rows][side as usize];
             let own = filter.columns[side as usize].iter();
-            let taken = own.map(|&at| take(rows.column(at), &places[side as usize], None));
-            let taken = taken.collect::<std::result::Result<Vec<_>, _>>();
-            columns.extend(taken.map_err(arrow_error)?);
+            let schema = &self.rule.schemas[side as usize];
+            let taken = own.map(|&at| {
+                let taken = take(rows.column(at), &places[side as usize], None);
+                shaped(taken.map_err(arrow_error)?, schema.field(at).data_type())
+            });
+            columns.extend(taken.collect::<Result<Vec<_>>>()?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(count));
         let both = RecordBatch::try_new_with_options(filter.schema.clone(), columns, &options);
@@ -408,22 +418,37 @@ impl<'a> Probe<'a> {
     fn right_columns(&self) -> Result<Vec<ArrayRef>> {
         let (rows, places) = (&self.table.rows, &self.pairs.right);
         if !self.rule.alone(Side::Left).takes(false) {
-            return taken(rows, &UInt32Array::from(places.clone()));
+            return self.from_table(&UInt32Array::from(places.clone()));
         }
         if rows.num_rows() == 0 {
-            let schema = rows.schema();
-            let fields = schema.fields().iter();
+            let fields = self.rule.schemas[Side::Right as usize].fields().iter();
             let nulls = fields.map(|field| new_null_array(field.data_type(), places.len()));
             return Ok(nulls.collect());
         }
         let places = places.iter().map(|&place| (place != NONE).then_some(place));
-        taken(rows, &places.collect())
+        self.from_table(&places.collect())
+    }
+
+    /// Rows of the table, with the types of their side.
+    fn from_table(&self, places: &UInt32Array) -> Result<Vec<ArrayRef>> {
+        let columns = taken(&self.table.rows, places)?.into_iter();
+        let fields = self.rule.schemas[Side::Right as usize].fields().iter();
+        let columns = columns.zip(fields);
+        (columns.map(|(column, field)| shaped(column, field.data_type()))).collect()
     }
 
     fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let schema = self.rule.schema.clone();
         RecordBatch::try_new_with_options(schema, columns, &options).map_err(arrow_error)
+    }
+}
+
+/// A column with the type that is wanted: in a table the values of dictionaries stand for themselves.
+pub(super) fn shaped(column: ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+    match column.data_type() == wanted {
+        true => Ok(column),
+        false => cast(&column, wanted).map_err(arrow_error),
     }
 }
 

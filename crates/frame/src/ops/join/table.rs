@@ -5,17 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array};
 use arrow::compute::concat;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use flagstone_common::{ErrorKind, Lease, Result, TaskContext};
 use flagstone_graph::{Block, BlockData, Deps, Footprint, Inputs, Layer, ended};
 
 use super::index::{Index, KeyReader};
 use super::rule::{Alone, JoinRule, Side};
 use crate::error::arrow_error;
+use crate::kernels::key::{key_type, plain_column};
 use crate::kernels::sizes::{add_bytes, fixed_bytes};
 use crate::ops::operator::evaluate;
 use crate::ops::stored::{READING_BYTES, StoredRows, stored};
 use crate::partition::{batch_bytes, compact};
+use crate::source::BATCH_ROWS;
 
 /// Larger tables would need places of more than 32 bits.
 const TABLE_BYTES_MAX: u64 = 1 << 30;
@@ -44,6 +46,8 @@ pub(super) struct Table {
     sizes: Vec<u64>,
     /// What each row takes where that is the same for all.
     row_bytes: u64,
+    /// So many rows of it can be given at a time.
+    pub(super) rows_max: usize,
     /// A bit for each row, where rows of the other side say which come out.
     marks: Box<[AtomicU64]>,
 }
@@ -163,7 +167,12 @@ impl TableLayer {
         let columns = columns.collect::<Result<Vec<_>>>()?;
         drop(batches);
         let options = RecordBatchOptions::new().with_row_count(Some(count));
-        let rows = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options);
+        let fields = schema.fields().iter().map(|field| {
+            let plain = key_type(field.data_type());
+            field.as_ref().clone().with_data_type(plain)
+        });
+        let plain = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let rows = RecordBatch::try_new_with_options(plain, columns, &options);
         let rows = rows.map_err(arrow_error)?;
         lease.ensure(batch_bytes(&rows))?;
         lease.shrink_to(batch_bytes(&rows));
@@ -206,6 +215,7 @@ impl TableLayer {
         Ok(Table {
             marks: (0..words).map(|_| AtomicU64::new(0)).collect(),
             row_bytes: fixed.unwrap_or(0),
+            rows_max: rule.codec(Side::Right)?.rows_max().min(BATCH_ROWS),
             rows,
             index,
             sizes,
@@ -219,10 +229,11 @@ fn is_view(data_type: &DataType) -> bool {
 
 /// A column of some batches as one.
 fn put_together(batches: &[RecordBatch], at: usize, data_type: &DataType) -> Result<ArrayRef> {
-    let columns = batches.iter().map(|batch| &**batch.column(at));
-    let columns: Vec<&dyn Array> = columns.collect();
+    let columns = batches.iter().map(|batch| plain_column(batch.column(at)));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let columns: Vec<&dyn Array> = columns.iter().map(|column| &**column).collect();
     if columns.is_empty() {
-        return Ok(new_empty_array(data_type));
+        return Ok(new_empty_array(&key_type(data_type)));
     }
     concat(&columns)
         .map(|column| compact(&column))

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, DFSchemaRef, JoinType, NullEquality};
 use datafusion_expr::logical_plan::Join;
 use datafusion_expr::{Expr, ExprSchemable};
@@ -63,26 +62,19 @@ pub(super) fn join(join: &Join, way: Way<'_>) -> Result<Pipeline> {
         is_mirrored: false,
     };
     let (left, right) = sides(join, way)?;
-    let has_tables = [left.schema.as_ref(), right.schema.as_ref()].map(|schema| {
-        let mut types = schema.fields().iter().map(|field| field.data_type());
-        // what is put together of several dictionaries may have more values than keys tell apart
-        !types.any(has_dictionary)
-    });
     let small = |side: &Pipeline, other: &Pipeline| {
         let bytes = side.rows_bytes_max();
         bytes.filter(|bytes| bytes.saturating_add(other.small_bytes) <= SMALL_BYTES_MAX)
     };
     use JoinType::*;
-    let may_be_left = has_tables[0]
-        && matches!(
-            join.join_type,
-            Inner | Right | RightSemi | RightAnti | RightMark
-        );
-    let may_be_right = has_tables[1]
-        && matches!(
-            join.join_type,
-            Inner | Left | LeftSemi | LeftAnti | LeftMark
-        );
+    let may_be_left = matches!(
+        join.join_type,
+        Inner | Right | RightSemi | RightAnti | RightMark
+    );
+    let may_be_right = matches!(
+        join.join_type,
+        Inner | Left | LeftSemi | LeftAnti | LeftMark
+    );
     // what is left over of a small side is known to all tasks together only, so that of a full join none is
     let small_left = small(&left, &right).filter(|_| may_be_left);
     let small_right = small(&right, &left).filter(|_| may_be_right);
@@ -97,7 +89,7 @@ pub(super) fn join(join: &Join, way: Way<'_>) -> Result<Pipeline> {
             let rule = rule.mirrored();
             (breaker::over(Probed::new(rule, right, (left, bytes))), all)
         }
-        (None, None) => match table_side(join, has_tables).filter(|_| way.any_order) {
+        (None, None) => match table_side(join).filter(|_| way.any_order) {
             None => (breaker::over(Joined::new(rule, left, right)), 0),
             Some(Side::Left) => {
                 let all = right.small_bytes;
@@ -119,11 +111,11 @@ pub(super) fn join(join: &Join, way: Way<'_>) -> Result<Pipeline> {
 }
 
 /// Which side becomes a table where it fits, of those that can: the smaller one where there is a choice.
-fn table_side(join: &Join, can: [bool; 2]) -> Option<Side> {
+fn table_side(join: &Join) -> Option<Side> {
     use JoinType::*;
     let (left, right) = (sizes::rows(&join.left), sizes::rows(&join.right));
     // rows that come out by themselves pass rather than being marked, which takes one step more
-    let wants_left = match join.join_type {
+    let is_left = match join.join_type {
         _ if join.on.is_empty() => return None,
         Inner => left < right,
         LeftSemi | LeftAnti | LeftMark => !join.null_aware && 2.0 * left < right,
@@ -132,15 +124,7 @@ fn table_side(join: &Join, can: [bool; 2]) -> Option<Side> {
         Right => true,
         Full => return None,
     };
-    let may_change =
-        join.join_type == Inner || (!matches!(join.join_type, Left | Right) && !join.null_aware);
-    match (wants_left, can) {
-        (true, [true, _]) => Some(Side::Left),
-        (false, [_, true]) => Some(Side::Right),
-        (true, [_, true]) if may_change => Some(Side::Right),
-        (false, [true, _]) if may_change => Some(Side::Left),
-        _ => None,
-    }
+    Some(if is_left { Side::Left } else { Side::Right })
 }
 
 /// The rows of both sides. In which order those come does not matter that are only looked for.
@@ -153,21 +137,6 @@ fn sides(join: &Join, way: Way<'_>) -> Result<(Pipeline, Pipeline)> {
         lower_part(&join.left, left)?,
         lower_part(&join.right, right)?,
     ))
-}
-
-fn has_dictionary(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Dictionary(..) => true,
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::Map(item, _) => has_dictionary(item.data_type()),
-        DataType::Struct(fields) => {
-            let mut types = fields.iter().map(|field| field.data_type());
-            types.any(has_dictionary)
-        }
-        _ => false,
-    }
 }
 
 /// A condition, and the columns that it is about.
