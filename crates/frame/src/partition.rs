@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayData, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use flagstone_common::Result;
@@ -59,6 +60,26 @@ pub(crate) fn rows_bytes(batch: &RecordBatch) -> Result<u64> {
     let bytes = columns.map(|column| column.to_data().get_slice_memory_size());
     let bytes = bytes.sum::<std::result::Result<usize, _>>();
     Ok(bytes.map_err(arrow_error)? as u64)
+}
+
+/// Texts of views without what lies between them in buffers that other rows or columns share.
+pub(crate) fn compact(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+        _ => Arc::clone(column),
+    }
+}
+
+/// What the texts of views take that do not lie in the views.
+pub(crate) fn viewed_bytes(batch: &RecordBatch) -> u64 {
+    let columns = batch.columns().iter();
+    let bytes = columns.map(|column| match column.data_type() {
+        DataType::Utf8View => column.as_string_view().total_buffer_bytes_used(),
+        DataType::BinaryView => column.as_binary_view().total_buffer_bytes_used(),
+        _ => 0,
+    });
+    bytes.sum::<usize>() as u64
 }
 
 /// How many rows of a batch have about so many bytes: one at least.
@@ -129,9 +150,8 @@ impl Codec for IpcCodec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{Int64Array, StringArray};
     use flagstone_common::Unlimited;
-    use std::sync::Arc;
 
     #[test]
     fn shared_buffers_count_once_and_rows_survive_the_codec() {

@@ -6,5 +6,6 @@ pub(crate) mod key;
 pub(crate) mod member;
 pub(crate) mod quick;
 pub(crate) mod rows;
+pub(crate) mod sizes;
 pub(crate) mod state;
 mod values;

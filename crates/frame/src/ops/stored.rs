@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -13,7 +13,7 @@ use flagstone_graph::{Block, BlockData, Flow, Footprint};
 use super::operator::Drain;
 use super::pipeline::Sink;
 use crate::error::arrow_error;
-use crate::partition::{rows_bytes, rows_of};
+use crate::partition::{compact, rows_bytes, rows_of, viewed_bytes};
 
 /// Rows are written when so many bytes of them are together.
 const PIECE_BYTES: usize = 256 << 10;
@@ -129,8 +129,14 @@ impl<'a> RowWriter<'a> {
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         let written = self.stream.as_ref().map_or(0, |s| s.get_ref().capacity());
         // the buffer grows by doubling, and the message lies beside it
-        let needed = 2 * written as u64 + 3 * rows_bytes(batch)? + STREAM_BYTES;
+        let bytes = rows_bytes(batch)? + viewed_bytes(batch);
+        let needed = 2 * written as u64 + 3 * bytes + STREAM_BYTES;
         self.lease.ensure(needed)?;
+        // or all of the buffers would be written that views share with other rows
+        let columns = batch.columns().iter().map(compact).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(batch.schema(), columns, &options);
+        let batch = batch.map_err(arrow_error)?;
         let stream = match &mut self.stream {
             Some(stream) => stream,
             none => {
@@ -138,7 +144,7 @@ impl<'a> RowWriter<'a> {
                 none.insert(stream.map_err(arrow_error)?)
             }
         };
-        stream.write(batch).map_err(arrow_error)?;
+        stream.write(&batch).map_err(arrow_error)?;
         self.stored.rows += batch.num_rows() as u64;
         match stream.get_ref().len() >= PIECE_BYTES {
             true => self.flush(),

@@ -59,6 +59,35 @@ pub(super) fn group(aggregate: &Aggregate) -> Result<GroupPlan> {
     })
 }
 
+/// Whether the groups are the same to the bit in whatever order and parts rows come: sums are exact, and
+/// nothing is taken from the first row or the last.
+pub(super) fn is_exact(aggregate: &Aggregate) -> Result<bool> {
+    let schema = aggregate.input.schema();
+    let mut all = aggregate.aggr_expr.iter();
+    all.try_fold(true, |exact, expr| {
+        let mut inner = expr;
+        while let Expr::Alias(alias) = inner {
+            inner = &alias.expr;
+        }
+        let Expr::AggregateFunction(call) = inner else {
+            return Ok(false);
+        };
+        let types = call.params.args.iter().map(|arg| arg.get_type(schema));
+        let types = types
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(plan_error)?;
+        let is_plain = |of: &DataType| !of.is_floating() && !of.is_nested();
+        let is_custom = call.func.inner().downcast_ref::<CustomFunction>().is_some();
+        Ok(exact
+            && !is_custom
+            && match call.func.name() {
+                "count" | "bool_and" | "bool_or" => true,
+                "sum" | "avg" | "min" | "max" => types.iter().all(is_plain),
+                _ => false,
+            })
+    })
+}
+
 /// What aggregations read, each once.
 struct Inputs<'p> {
     schema: &'p DFSchema,

@@ -9,6 +9,7 @@ mod window;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{cast, concat};
@@ -63,12 +64,46 @@ struct Chain {
     at_scan: bool,
 }
 
+/// How a part of a plan is lowered.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    /// A partition whose rows the schema does not hold fails.
+    strict: bool,
+    /// Nothing above sees in which order the rows come, nor how they are dealt to partitions.
+    any_order: bool,
+    /// How many joins share the memory that nobody needs.
+    sharing: &'a Arc<AtomicU64>,
+}
+
+impl Way<'_> {
+    fn ordered(self) -> Self {
+        Way {
+            any_order: false,
+            ..self
+        }
+    }
+
+    fn any_order(self, any_order: bool) -> Self {
+        Way { any_order, ..self }
+    }
+}
+
 /// Makes the pipeline of a plan; `strict`: a partition whose rows the schema does not hold fails.
 pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
+    let way = Way {
+        strict,
+        any_order: false,
+        sharing: &Arc::default(),
+    };
+    lower_part(plan, way)
+}
+
+/// Makes the pipeline of a part of a plan.
+fn lower_part(plan: &LogicalPlan, way: Way<'_>) -> Result<Pipeline> {
     let Chain {
         mut pipeline,
         at_scan,
-    } = chain(plan, strict)?;
+    } = chain(plan, way)?;
     if at_scan {
         // no projection above: every scanned column is a result
         want_columns(&mut pipeline);
@@ -77,9 +112,9 @@ pub(crate) fn lower(plan: &LogicalPlan, strict: bool) -> Result<Pipeline> {
     Ok(pipeline)
 }
 
-fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
+fn chain(plan: &LogicalPlan, way: Way<'_>) -> Result<Chain> {
     match plan {
-        LogicalPlan::TableScan(scan) => table_scan(scan, strict),
+        LogicalPlan::TableScan(scan) => table_scan(scan, way),
         LogicalPlan::EmptyRelation(empty) => {
             let schema = Arc::new(empty.schema.as_arrow().clone());
             let batches = match empty.produce_one_row {
@@ -93,16 +128,16 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             let batches = vec![constants(values, &schema)?];
             Ok(over(Arc::new(BatchSource { schema, batches })))
         }
-        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, strict),
+        LogicalPlan::SubqueryAlias(alias) => chain(&alias.input, way),
         LogicalPlan::Filter(filter) => {
-            let mut chain = chain(&filter.input, strict)?;
+            let mut chain = chain(&filter.input, way)?;
             chain.read([&filter.predicate]);
             let predicate = physical(&filter.predicate, filter.input.schema())?;
             chain.push(Filter(predicate));
             Ok(chain)
         }
         LogicalPlan::Projection(projection) => {
-            let mut chain = chain(&projection.input, strict)?;
+            let mut chain = chain(&projection.input, way)?;
             chain.read(&projection.expr);
             chain.at_scan = false;
             let input = projection.input.schema();
@@ -113,11 +148,12 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             Ok(chain)
         }
         LogicalPlan::Aggregate(aggregate) => {
-            if let Some(inputs) = sets::each_set(aggregate, strict)? {
+            if let Some(inputs) = sets::each_set(aggregate, way)? {
                 let schema = Arc::new(aggregate.schema.as_arrow().clone());
                 return Ok(over(Arc::new(United::new(inputs, schema))));
             }
-            let mut chain = chain(&aggregate.input, strict)?;
+            let exact = aggregate::is_exact(aggregate)?;
+            let mut chain = chain(&aggregate.input, way.any_order(exact))?;
             chain.read(aggregate.group_expr.iter().chain(&aggregate.aggr_expr));
             let plan = aggregate::group(aggregate)?;
             Ok(broken(Grouped::new(plan, chain.pipeline)))
@@ -129,7 +165,7 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
             ) else {
                 return Err(not_lowered("a limit that is no number"));
             };
-            let input = lower(&limit.input, strict)?;
+            let input = lower_part(&limit.input, way.ordered())?;
             let rows = Wanted::First {
                 skip: skip as u64,
                 fetch: fetch.map(|fetch| fetch as u64),
@@ -146,31 +182,33 @@ fn chain(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
                 })
             };
             let keys = sort.expr.iter().map(key).collect::<Result<_>>()?;
-            let input = lower(&sort.input, strict)?;
+            // rows of equal keys stay in their order
+            let any_order = way.any_order && sort.fetch.is_none();
+            let input = lower_part(&sort.input, way.any_order(any_order))?;
             Ok(broken(Sorted::new(input, keys, sort.fetch)))
         }
         LogicalPlan::Union(union) => {
             let schema = Arc::new(union.schema.as_arrow().clone());
-            let inputs = union.inputs.iter().map(|input| lower(input, strict));
+            let inputs = union.inputs.iter().map(|input| lower_part(input, way));
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             Ok(over(Arc::new(United::new(inputs, schema))))
         }
         LogicalPlan::Join(join) => {
-            let pipeline = join::join(join, strict)?;
+            let pipeline = join::join(join, way)?;
             Ok(Chain::after(pipeline))
         }
         LogicalPlan::Unnest(node) => {
             let unnest = unnest(node)?;
-            let mut chain = pass(&node.input, strict)?;
+            let mut chain = pass(&node.input, way)?;
             chain.push(unnest);
             Ok(chain)
         }
         LogicalPlan::Extension(extension) => {
             let node = extension.node.as_any().downcast_ref::<NativeNode>();
             let node = node.ok_or_else(|| not_lowered(extension.node.name()))?;
-            native(node, strict)
+            native(node, way)
         }
-        LogicalPlan::Window(window) => Ok(Chain::after(window::window(window, strict)?)),
+        LogicalPlan::Window(window) => Ok(Chain::after(window::window(window, way.ordered())?)),
         other => Err(not_lowered(&other.display().to_string())),
     }
 }
@@ -207,26 +245,26 @@ fn constants(values: &logical_plan::Values, schema: &SchemaRef) -> Result<Record
 }
 
 /// An operation of our own.
-fn native(node: &NativeNode, strict: bool) -> Result<Chain> {
+fn native(node: &NativeNode, way: Way<'_>) -> Result<Chain> {
     match &node.native {
         Native::Tail(rows) => {
-            let input = lower(&node.input, strict)?;
+            let input = lower_part(&node.input, way.ordered())?;
             let rows = Wanted::Last(*rows as u64);
             Ok(broken(Limited::new(input, rows)))
         }
         Native::Sample { fraction, seed } => {
-            let mut chain = chain(&node.input, strict)?;
+            let mut chain = chain(&node.input, way.ordered())?;
             let (fraction, seed) = (*fraction, *seed);
             chain.push(Sample { fraction, seed });
             Ok(chain)
         }
         Native::Filter(function) => {
-            let mut chain = pass(&node.input, strict)?;
+            let mut chain = pass(&node.input, way.ordered())?;
             chain.push(FilterBatches(Arc::clone(function)));
             Ok(chain)
         }
         Native::Map(function, schema) => {
-            let mut chain = pass(&node.input, strict)?;
+            let mut chain = pass(&node.input, way.ordered())?;
             chain.push(MapBatches {
                 function: Arc::clone(function),
                 schema: Arc::clone(schema),
@@ -237,8 +275,8 @@ fn native(node: &NativeNode, strict: bool) -> Result<Chain> {
 }
 
 /// A chain whose rows all columns of are read by what follows.
-fn pass(plan: &LogicalPlan, strict: bool) -> Result<Chain> {
-    lower(plan, strict).map(Chain::after)
+fn pass(plan: &LogicalPlan, way: Way<'_>) -> Result<Chain> {
+    lower_part(plan, way).map(Chain::after)
 }
 
 /// What lists become rows of.
@@ -307,7 +345,7 @@ pub(super) fn not_lowered(what: &str) -> Error {
     ))
 }
 
-fn table_scan(scan: &TableScan, strict: bool) -> Result<Chain> {
+fn table_scan(scan: &TableScan, way: Way<'_>) -> Result<Chain> {
     // how many rows are wanted (`fetch`) is known to the limit above, too
     let Some(table) = scan.source.downcast_ref::<FrameTable>() else {
         return Err(not_lowered("a table that is no frame"));
@@ -333,7 +371,7 @@ fn table_scan(scan: &TableScan, strict: bool) -> Result<Chain> {
         scan,
         operators: Vec::new(),
         is_scan: true,
-        strict,
+        strict: way.strict,
         small_bytes: 0,
     };
     Ok(Chain {

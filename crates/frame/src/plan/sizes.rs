@@ -65,15 +65,18 @@ pub(super) fn rows(plan: &LogicalPlan) -> f64 {
 }
 
 /// About how many rows of `left` and `right` belong together, from how many values each key has. Keys of
-/// one join mostly follow from one another: the second counts by its root, and so on.
+/// one join mostly follow from one another: the second counts by its root, and so on; and several have no more
+/// values together than there are rows, of which the sides have different numbers.
 pub(super) fn joined(left: f64, right: f64, keys: Vec<(f64, f64)>) -> f64 {
     let mut values: Vec<f64> = keys.into_iter().map(|(a, b)| a.max(b).max(1.0)).collect();
     values.sort_by(|a, b| b.total_cmp(a));
     let (mut divisor, mut power) = (1.0, 1.0);
-    for value in values {
+    for value in &values {
         divisor *= value.powf(power);
         power /= 2.0;
     }
+    let most = values.first().copied().unwrap_or(1.0);
+    let divisor = f64::min(divisor, (left * right).sqrt().max(most));
     (left * right / divisor).max(1.0)
 }
 

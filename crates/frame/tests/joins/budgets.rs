@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use flagstone_frame::{
     DataFrame, Error, ErrorKind, Join, JoinType, JoinType::*, Output, RowFormat, RowOptions, col,
-    count_all, lit,
+    count_all, lit, max, sum,
 };
 use flagstone_graph::{Execute, SerialExecutor};
 use flagstone_scheduler::Session;
@@ -118,6 +118,54 @@ fn a_small_side_gives_the_same_rows_in_every_budget() {
             _ => (left.untold()).join_with(&renamed(&right.told()), join),
         };
         sweep(&format!("{join_type:?} with a small side"), &joined);
+    }
+}
+
+/// Where no order is asked for, a side that fits is a table, in a memory that holds it, and both are dealt out
+/// in another: the groups are the same to the bit.
+#[test]
+fn groups_of_a_join_are_the_same_whether_a_side_fits_or_not() {
+    // of a full join both sides are always dealt out
+    let types = TYPES.into_iter().filter(|of| *of != Full);
+    for (at, join_type) in types.enumerate() {
+        for (left_rows, right_rows) in [(1_000, 6_000), (6_000, 1_000)] {
+            let shape = Shape {
+                kind: ["int", "text", "float", "word"][at % 4],
+                rows: left_rows,
+                keys: 2_000,
+                nulls: 3,
+                partitions: 3,
+                text_bytes: 700,
+            };
+            let left = side(shape, 140 + at as u64);
+            let right = side(
+                Shape {
+                    rows: right_rows,
+                    ..shape
+                },
+                160 + at as u64,
+            );
+            let join = Join::new(join_type).on("k", "rk");
+            let join = match (at + left_rows / 1_000) % 2 {
+                0 => join,
+                _ => join.filter(col("v").lt(col("rv"))),
+            };
+            let joined = (left.untold()).join_with(&renamed(&right.untold()), join);
+            let (key, value, text) = match join_type {
+                RightSemi | RightAnti => ("rk", "rv", "rt"),
+                _ => ("k", "v", "t"),
+            };
+            let results = [
+                count_all().alias("n"),
+                sum(col(value)).alias("sum"),
+                max(col(text)).alias("last"),
+            ];
+            let groups = joined.groupby([key]).agg(results);
+            sweep(
+                &format!("groups of {join_type:?}, {left_rows} rows"),
+                &groups,
+            );
+        }
     }
 }
 

@@ -228,5 +228,5 @@ fn pairs_with_a_small_side_come_in_the_order_of_the_other_side() {
     assert_eq!(rows(&joined), swapped.collect::<Vec<_>>());
     let text = joined.explain_with(&SerialExecutor).unwrap();
     assert!(text.contains("untold+join+collect (3 tasks)"), "{text}");
-    assert!(text.contains("build (1 tasks)"), "{text}");
+    assert!(text.contains("table (1 tasks)"), "{text}");
 }

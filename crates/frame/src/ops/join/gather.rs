@@ -164,7 +164,7 @@ impl<'a> Gather<'a> {
     }
 
     /// The records of some pieces, one after the other.
-    pub(super) fn load(&self, spool: &Spool, pieces: &[&Bytes]) -> Result<Loaded> {
+    fn load(&self, spool: &Spool, pieces: &[&Bytes]) -> Result<Loaded> {
         let total: u64 = pieces.iter().map(|bytes| len(bytes)).sum();
         let mut lease = self.ctx.reserve(total)?;
         let mut bytes = vec![0; total as usize];
@@ -204,16 +204,11 @@ impl<'a> Gather<'a> {
 /// Rows of one side in memory, in the order of their keys.
 pub(super) struct Loaded {
     bytes: Vec<u8>,
-    pub(super) entries: Vec<Entry>,
+    entries: Vec<Entry>,
     _lease: Lease,
 }
 
 impl Loaded {
-    /// The records and their places, for who accounts for them from now on.
-    pub(super) fn into_parts(self) -> (Vec<u8>, Vec<Entry>) {
-        (self.bytes, self.entries)
-    }
-
     fn ordered(&self) -> Ordered<'_> {
         Ordered {
             bytes: &self.bytes,

@@ -112,19 +112,6 @@ pub(super) fn order(bytes: &[u8], entries: &mut [Entry]) {
 }
 
 impl<'b> Ordered<'b> {
-    /// The rows that have the key of a record.
-    pub(super) fn with_key(&self, wanted: &Record<'_>) -> Ordered<'b> {
-        let place = |entry: &Entry| (entry.hash, record(self.bytes, entry).key);
-        let wanted = (wanted.hash, wanted.key);
-        let start = self.entries.partition_point(|entry| place(entry) < wanted);
-        let rest = &self.entries[start..];
-        let count = rest.partition_point(|entry| place(entry) == wanted);
-        Ordered {
-            bytes: self.bytes,
-            entries: &rest[..count],
-        }
-    }
-
     fn first(&self) -> Option<Record<'b>> {
         self.entries.first().map(|entry| record(self.bytes, entry))
     }

@@ -31,7 +31,12 @@ pub(crate) struct Joined {
 
 impl Joined {
     pub(crate) fn new(rule: JoinRule, left: Pipeline, right: Pipeline) -> Self {
-        let rule = Arc::new(rule);
+        Self::shared(&Arc::new(rule), left, right)
+    }
+
+    /// A join by a rule that others have, too.
+    pub(super) fn shared(rule: &Arc<JoinRule>, left: Pipeline, right: Pipeline) -> Self {
+        let rule = Arc::clone(rule);
         Joined { rule, left, right }
     }
 }

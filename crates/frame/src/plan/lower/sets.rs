@@ -10,12 +10,12 @@ use datafusion_expr::utils::grouping_set_to_exprlist;
 use datafusion_expr::{Cast, Expr, LogicalPlan, lit};
 use flagstone_common::Result;
 
-use super::{lower, not_lowered};
+use super::{Way, lower_part, not_lowered};
 use crate::error::plan_error;
 use crate::ops::pipeline::Pipeline;
 
 /// The groups of each set, as pipelines with the columns of all of them; `None` where there is one set.
-pub(super) fn each_set(aggregate: &Aggregate, strict: bool) -> Result<Option<Vec<Pipeline>>> {
+pub(super) fn each_set(aggregate: &Aggregate, way: Way<'_>) -> Result<Option<Vec<Pipeline>>> {
     let [Expr::GroupingSet(sets)] = aggregate.group_expr.as_slice() else {
         return Ok(None);
     };
@@ -34,11 +34,11 @@ pub(super) fn each_set(aggregate: &Aggregate, strict: bool) -> Result<Option<Vec
     };
     let pipelines = sets
         .into_iter()
-        .map(|set| one_set(aggregate, &keys, set, strict));
+        .map(|set| one_set(aggregate, &keys, set, way));
     pipelines.collect::<Result<_>>().map(Some)
 }
 
-fn one_set(aggregate: &Aggregate, keys: &[Expr], set: Vec<Expr>, strict: bool) -> Result<Pipeline> {
+fn one_set(aggregate: &Aggregate, keys: &[Expr], set: Vec<Expr>, way: Way<'_>) -> Result<Pipeline> {
     let results = aggregate.aggr_expr.clone();
     let groups = Aggregate::try_new(Arc::clone(&aggregate.input), set.clone(), results);
     let groups = LogicalPlan::Aggregate(groups.map_err(plan_error)?);
@@ -65,5 +65,5 @@ fn one_set(aggregate: &Aggregate, keys: &[Expr], set: Vec<Expr>, strict: bool) -
         exprs.push(expr.alias_qualified(qualifier.cloned(), field.name()));
     }
     let projection = Projection::try_new(exprs, Arc::new(groups)).map_err(plan_error)?;
-    lower(&LogicalPlan::Projection(projection), strict)
+    lower_part(&LogicalPlan::Projection(projection), way)
 }

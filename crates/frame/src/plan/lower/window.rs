@@ -11,7 +11,7 @@ use datafusion_physical_expr::expressions::Column;
 use flagstone_common::{Error, Result};
 
 use super::call::{Columns, call};
-use super::{lower, not_lowered};
+use super::{Way, lower_part, not_lowered};
 use crate::ops::breaker;
 use crate::ops::operator::{Filter, Project};
 use crate::ops::pipeline::Pipeline;
@@ -20,15 +20,15 @@ use crate::ops::window::{Numbered, WindowPlan, Windowed};
 use crate::plan::physical::physical;
 
 /// The rows of the input with a result an expression.
-pub(super) fn window(window: &Window, strict: bool) -> Result<Pipeline> {
-    let (rows, places) = results(window, strict)?;
+pub(super) fn window(window: &Window, way: Way<'_>) -> Result<Pipeline> {
+    let (rows, places) = results(window, way)?;
     let schema = Arc::new(window.schema.as_arrow().clone());
     Ok(projected(rows, &places, schema))
 }
 
 /// Rows with their place as the last column, and where each column of the window is.
-fn results(window: &Window, strict: bool) -> Result<(Pipeline, Vec<usize>)> {
-    let (mut rows, mut is_sorted) = numbered(&window.input, strict)?;
+fn results(window: &Window, way: Way<'_>) -> Result<(Pipeline, Vec<usize>)> {
+    let (mut rows, mut is_sorted) = numbered(&window.input, way)?;
     let width = window.input.schema().fields().len();
     let fields = window.schema.as_arrow().fields();
     let results = window.window_expr.iter().zip(&fields[width..]);
@@ -59,9 +59,9 @@ fn results(window: &Window, strict: bool) -> Result<(Pipeline, Vec<usize>)> {
 
 /// The rows of a plan, with their place as the last column: that below all windows, if it has some.
 /// Whether they were sorted since.
-fn numbered(plan: &LogicalPlan, strict: bool) -> Result<(Pipeline, bool)> {
+fn numbered(plan: &LogicalPlan, way: Way<'_>) -> Result<(Pipeline, bool)> {
     if !is_over_window(plan) {
-        let mut rows = lower(plan, strict)?;
+        let mut rows = lower_part(plan, way)?;
         let numbered = Numbered::over(&rows.schema);
         rows.schema = Arc::clone(&numbered.schema);
         rows.operators.push(Arc::new(numbered));
@@ -69,7 +69,7 @@ fn numbered(plan: &LogicalPlan, strict: bool) -> Result<(Pipeline, bool)> {
     }
     let rows = match plan {
         LogicalPlan::Window(window) => {
-            let (rows, mut places) = results(window, strict)?;
+            let (rows, mut places) = results(window, way)?;
             let place = places.len();
             match places.is_sorted() {
                 true => rows,
@@ -82,7 +82,7 @@ fn numbered(plan: &LogicalPlan, strict: bool) -> Result<(Pipeline, bool)> {
             }
         }
         LogicalPlan::Projection(projection) => {
-            let (mut rows, _) = numbered(&projection.input, strict)?;
+            let (mut rows, _) = numbered(&projection.input, way)?;
             let input = projection.input.schema();
             let exprs = projection.expr.iter().map(|expr| physical(expr, input));
             let mut exprs = exprs.collect::<Result<Vec<_>>>()?;
@@ -95,12 +95,12 @@ fn numbered(plan: &LogicalPlan, strict: bool) -> Result<(Pipeline, bool)> {
             rows
         }
         LogicalPlan::Filter(filter) => {
-            let (mut rows, _) = numbered(&filter.input, strict)?;
+            let (mut rows, _) = numbered(&filter.input, way)?;
             let predicate = physical(&filter.predicate, filter.input.schema())?;
             rows.operators.push(Arc::new(Filter(predicate)));
             rows
         }
-        LogicalPlan::SubqueryAlias(alias) => numbered(&alias.input, strict)?.0,
+        LogicalPlan::SubqueryAlias(alias) => numbered(&alias.input, way)?.0,
         _ => return Err(Error::bug("a plan is over no window")),
     };
     Ok((rows, true))

@@ -6,6 +6,8 @@ use arrow::datatypes::Fields;
 use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Block, Deps, Footprint, Inputs, IoBytes, Layer, Value};
 use flagstone_io::InputFile;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::statistics::Statistics;
 
 use super::footer::{OldTimes, Opened, estimate, open};
 use super::pages;
@@ -65,7 +67,57 @@ pub(super) struct Footer {
     pub(super) fields: Fields,
     pub(super) metadata: HashMap<String, String>,
     pub(super) row_groups: Vec<RowGroup>,
+    pub(super) spans: Spans,
     pub(super) bytes: u64,
+}
+
+/// The least and the greatest value of each leaf column of whole numbers, where all row groups say so.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Spans(Vec<Option<(i64, i64)>>);
+
+impl Spans {
+    /// What is said of all row groups of a file.
+    fn of(metadata: &ParquetMetaData) -> Self {
+        let groups = || (metadata.row_groups().iter()).filter(|group| group.num_rows() > 0);
+        let leaves = 0..metadata.file_metadata().schema_descr().num_columns();
+        let span = |leaf: usize| {
+            let spans = groups().map(|group| span(group.column(leaf).statistics()?));
+            spans.reduce(joined).flatten()
+        };
+        Spans(leaves.map(span).collect())
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.0.capacity() * size_of::<Option<(i64, i64)>>()
+    }
+
+    /// Adds those of another file.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.0.truncate(other.0.len());
+        let spans = self.0.iter_mut().zip(&other.0);
+        spans.for_each(|(span, other)| *span = joined(*span, *other));
+    }
+
+    /// How many whole numbers lie in the span of a leaf column.
+    pub(super) fn values(&self, leaf: usize) -> Option<u64> {
+        let (least, most) = self.0.get(leaf).copied().flatten()?;
+        Some(most.abs_diff(least).saturating_add(1))
+    }
+}
+
+type Span = Option<(i64, i64)>;
+
+fn joined(one: Span, other: Span) -> Span {
+    let (one, other) = (one?, other?);
+    Some((one.0.min(other.0), one.1.max(other.1)))
+}
+
+fn span(statistics: &Statistics) -> Span {
+    match statistics {
+        Statistics::Int32(of) => Some((i64::from(*of.min_opt()?), i64::from(*of.max_opt()?))),
+        Statistics::Int64(of) => Some((*of.min_opt()?, *of.max_opt()?)),
+        _ => None,
+    }
 }
 
 /// Reads the footers of files, one task each.
@@ -152,7 +204,8 @@ impl Layer for FooterLayer {
                 + place.leaves.len() * size_of::<Need>()
                 + place.old_times.len() * 8
         });
-        let heap_bytes = leaves.sum::<usize>() as u64;
+        let spans = Spans::of(opened.parquet());
+        let heap_bytes = (leaves.sum::<usize>() + spans.heap_bytes()) as u64;
         // how Arrow and pandas saw the columns is said anew by whoever writes them
         let said = opened.parquet().file_metadata().key_value_metadata();
         let pairs = said.into_iter().flatten().filter_map(|pair| {
@@ -163,6 +216,7 @@ impl Layer for FooterLayer {
             fields: opened.fields.clone(),
             metadata: pairs.collect(),
             row_groups,
+            spans,
             bytes: opened.bytes,
         };
         Ok(Block::new(Value { value, heap_bytes }))

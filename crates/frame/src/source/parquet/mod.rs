@@ -32,7 +32,7 @@ use flagstone_graph::{Execute, Flow, Graph, Inputs, IoBytes, Stop, ended};
 use flagstone_io::InputFile;
 
 use self::footer::{OldTimes, Opened, open};
-use self::footers::{Footer, FooterLayer, RowGroup};
+use self::footers::{Footer, FooterLayer, Need, RowGroup, Spans};
 use self::leaves::{leaf_ranges, wanted_leaves};
 use self::reading::Reading;
 use self::trouble::caught;
@@ -55,6 +55,7 @@ pub(crate) struct ParquetSource {
     /// Bytes of each file's footer.
     footers: Vec<u64>,
     row_groups: Arc<Vec<RowGroup>>,
+    spans: Spans,
     times: OldTimes,
     log: Mutex<BTreeMap<u32, Met>>,
     /// Partitions whose rows stand in the data-quality ledger from a reading before.
@@ -77,13 +78,17 @@ impl ParquetSource {
         let layer = graph.push(FooterLayer::new(files, times), &[]);
         let blocks = execute.execute(&graph, &[layer])?;
         let mut known: Option<(Fields, HashMap<String, String>)> = None;
-        let (mut row_groups, mut footers) = (Vec::new(), Vec::new());
+        let (mut row_groups, mut footers, mut spans) = (Vec::new(), Vec::new(), None::<Spans>);
         for (file, block) in files.iter().zip(blocks.iter().flatten()) {
             let Some(footer) = block.value_ref::<Footer>() else {
                 continue;
             };
             footers.push(footer.bytes);
             row_groups.extend(footer.row_groups.iter().cloned());
+            match &mut spans {
+                None => spans = Some(footer.spans.clone()),
+                Some(spans) => spans.join(&footer.spans),
+            }
             known = Some(match known {
                 None => (footer.fields.clone(), footer.metadata.clone()),
                 Some((fields, mut metadata)) => {
@@ -102,6 +107,7 @@ impl ParquetSource {
             files: files.to_vec(),
             footers,
             row_groups: Arc::new(row_groups),
+            spans: spans.unwrap_or_default(),
             times,
             log: Mutex::default(),
             counted: BTreeSet::new(),
@@ -120,6 +126,7 @@ impl ParquetSource {
             files: self.files.clone(),
             footers: self.footers.clone(),
             row_groups: Arc::clone(&self.row_groups),
+            spans: self.spans.clone(),
             times: OldTimes::Microseconds,
             log: Mutex::default(),
             counted,
@@ -303,9 +310,12 @@ impl PartitionSource for ParquetSource {
     fn distinct_about(&self, column: usize) -> Option<u64> {
         let ranges = leaf_ranges(&with_members(self.schema.fields()));
         let range = ranges.get(column).filter(|range| range.len() == 1)?;
+        let span = self.spans.values(range.start);
         let (mut most, mut all, mut rows) = (0u64, 0u64, 0u64);
         for group in self.row_groups.iter() {
-            let distinct = group.leaves.get(range.start)?.distinct()?;
+            let distinct = group.leaves.get(range.start).and_then(Need::distinct);
+            // without a dictionary as many as there are rows
+            let distinct = distinct.or(span.map(|_| group.rows))?;
             most = most.max(distinct);
             all += distinct;
             rows += group.rows;
@@ -313,7 +323,8 @@ impl PartitionSource for ParquetSource {
         let groups = self.row_groups.len() as u64;
         // few values a row group are mostly the same ones in all of them
         let is_few = most.saturating_mul(8) <= rows / groups.max(1);
-        Some(if is_few { most } else { all.min(rows) })
+        let seen = if is_few { most } else { all.min(rows) };
+        Some(span.map_or(seen, |span| seen.min(span)))
     }
 
     fn rows_bytes_max(&self, scan: &Scan) -> Option<u64> {
