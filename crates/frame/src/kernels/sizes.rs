@@ -100,7 +100,7 @@ mod tests {
                 .for_each(|column| add_bytes(column, &mut sizes));
             sizes
         };
-        assert_eq!(sizes(&[texts.clone()]), [10, 9, 12]);
+        assert_eq!(sizes(std::slice::from_ref(&texts)), [10, 9, 12]);
         assert_eq!(sizes(&[texts.slice(1, 2)]), [9, 12]);
         assert_eq!(sizes(&[lists, numbers]), [24, 14, 14]);
     }

@@ -373,15 +373,23 @@ mod tests {
         let wanted: ArrayRef = Arc::new(Float64Array::from(vec![-0.0, -f64::NAN]));
         assert_eq!(chains(&KeyReader::One, &[zeros], &[wanted]), [[0], [1]]);
         let wide: ArrayRef = Arc::new(Decimal128Array::from(vec![1, 1 + (1 << 64), -1]));
-        let found = chains(&KeyReader::Two, &[wide.clone()], &[wide.slice(1, 2)]);
+        let found = chains(
+            &KeyReader::Two,
+            std::slice::from_ref(&wide),
+            &[wide.slice(1, 2)],
+        );
         assert_eq!(found, [[1], [2]]);
         let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
         let codec = KeyCodec::new(&[DataType::Utf8]).unwrap();
         let bytes = KeyReader::Bytes(Box::new(codec));
-        let found = chains(&bytes, &[texts.clone()], &[texts.slice(1, 1)]);
+        let found = chains(&bytes, std::slice::from_ref(&texts), &[texts.slice(1, 1)]);
         assert_eq!(found, [[1]]);
         let many: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10_000));
-        let found = chains(&KeyReader::One, &[many.clone()], &[many]);
+        let found = chains(
+            &KeyReader::One,
+            std::slice::from_ref(&many),
+            std::slice::from_ref(&many),
+        );
         assert!(
             found
                 .iter()

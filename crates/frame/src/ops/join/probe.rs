@@ -418,7 +418,7 @@ impl<'a> Probe<'a> {
     fn right_columns(&self) -> Result<Vec<ArrayRef>> {
         let (rows, places) = (&self.table.rows, &self.pairs.right);
         if !self.rule.alone(Side::Left).takes(false) {
-            return self.from_table(&UInt32Array::from(places.clone()));
+            return self.of_table(&UInt32Array::from(places.clone()));
         }
         if rows.num_rows() == 0 {
             let fields = self.rule.schemas[Side::Right as usize].fields().iter();
@@ -426,11 +426,11 @@ impl<'a> Probe<'a> {
             return Ok(nulls.collect());
         }
         let places = places.iter().map(|&place| (place != NONE).then_some(place));
-        self.from_table(&places.collect())
+        self.of_table(&places.collect())
     }
 
     /// Rows of the table, with the types of their side.
-    fn from_table(&self, places: &UInt32Array) -> Result<Vec<ArrayRef>> {
+    fn of_table(&self, places: &UInt32Array) -> Result<Vec<ArrayRef>> {
         let columns = taken(&self.table.rows, places)?.into_iter();
         let fields = self.rule.schemas[Side::Right as usize].fields().iter();
         let columns = columns.zip(fields);
