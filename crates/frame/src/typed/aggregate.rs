@@ -67,7 +67,7 @@ pub trait Aggregate: Send + Sync + 'static {
 ///
 /// ```
 /// # use flagstone_graph::SerialExecutor;
-/// use flagstone_frame::{Aggregate, aggregate};
+/// use flagstone_frame::{Aggregate, aggregate, cast, col};
 /// # let dir = tempfile::tempdir()?;
 /// # std::fs::write(dir.path().join("a.csv"), "a,b\n1,xa\n2,xa\n3,y\n")?;
 /// # let frame = flagstone_frame::DataFrame::read_csv(dir.path().join("a.csv"), Default::default());
@@ -90,7 +90,9 @@ pub trait Aggregate: Send + Sync + 'static {
 ///     }
 /// }
 ///
-/// let means = frame.groupby(["b"]).agg([aggregate(GeometricMean, ["a"]).alias("mean")]);
+/// // rows are read as they are: numbers of another type are cast
+/// let a = cast(col("a"), arrow::datatypes::DataType::Float64);
+/// let means = frame.groupby(["b"]).agg([aggregate(GeometricMean, [a]).alias("mean")]);
 /// use arrow::array::AsArray;
 /// use arrow::datatypes::Float64Type;
 /// let means = means.compute_with(&SerialExecutor)?;

@@ -343,9 +343,8 @@ mod tests {
         let (index, mut heads) = (Index::new(read(rows)), Vec::new());
         index.find(&read(wanted), &mut heads);
         let chain = |head: u32| {
-            let next = |row: &u32| Some(index.next(*row));
-            let rows = std::iter::successors(Some(head), next);
-            rows.take_while(|row| *row != NONE).collect()
+            let there = |row: u32| (row != NONE).then_some(row);
+            std::iter::successors(there(head), |row| there(index.next(*row))).collect()
         };
         heads.into_iter().map(chain).collect()
     }
