@@ -5,6 +5,8 @@ use std::fmt;
 use flagstone_common::{Counter, format_budget, format_bytes, format_count};
 use flagstone_scheduler::{LayerStats, Stats};
 
+use crate::explain::shortened;
+
 /// The figures of a run that is over, by the layers of its plan: what an
 /// [`Explanation`](crate::Explanation) foretold, as it came.
 #[derive(Debug, Clone)]
@@ -79,11 +81,7 @@ impl fmt::Display for Analysis {
         const NAME: usize = 40;
         let mut line = |cells: [&str; 7]| {
             let [name, rest @ ..] = cells;
-            let name = match name.chars().count() > NAME {
-                true => name.chars().take(NAME - 1).chain(['…']).collect(),
-                false => name.to_owned(),
-            };
-            write!(f, "{name:<NAME$}")?;
+            write!(f, "{:<NAME$}", shortened(name, NAME))?;
             for (cell, width) in rest.iter().zip([8, 12, 9, 13, 13, 11]) {
                 write!(f, " {cell:>width$}")?;
             }

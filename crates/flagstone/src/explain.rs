@@ -112,6 +112,14 @@ impl Explanation {
     }
 }
 
+/// A name in a column of so many characters.
+pub(crate) fn shortened(name: &str, len: usize) -> String {
+    match name.chars().count() > len {
+        true => name.chars().take(len - 1).chain(['…']).collect(),
+        false => name.to_owned(),
+    }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (program, certificate) = (&self.program, &self.certificate);
@@ -125,13 +133,10 @@ impl fmt::Display for Explanation {
             largest[layer] = largest[layer].max(own);
         }
         for layer in 0..program.layer_count() {
-            let mut name = program.layer_name(layer).to_owned();
-            if name.chars().count() > 40 {
-                name = name.chars().take(39).chain(['…']).collect();
-            }
             writeln!(
                 f,
-                "{name:<40} {:>10} {:>14}",
+                "{:<40} {:>10} {:>14}",
+                shortened(program.layer_name(layer), 40),
                 tasks[layer],
                 format_bytes(largest[layer])
             )?;

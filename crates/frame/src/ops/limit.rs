@@ -14,7 +14,6 @@ use super::native::Last;
 use super::operator::{Drain, Operator};
 use super::pipeline::Pipeline;
 use super::stored::{READING_BYTES, Store, stored};
-use crate::error::arrow_error;
 use crate::source::{Bound, PartitionSource, Scan};
 
 /// Some rows of a pipeline.
@@ -63,11 +62,7 @@ impl Breaker for Limited {
             Wanted::Last(rows) => input.operators.push(Arc::new(Last(rows))),
         }
         let schema = self.schema();
-        let store = Arc::new(Store {
-            schema: schema.clone(),
-            spool: Arc::default(),
-        });
-        let rows = input.push(graph, store)?;
+        let rows = input.push(graph, Arc::new(Store::new(&schema)))?;
         let partitions = graph.layer(rows).task_count();
         let cut = Cut {
             partitions,
@@ -245,7 +240,7 @@ impl PartitionSource for Cuts {
             left -= taken;
             if taken > 0 {
                 let part = batch.slice(start as usize, taken as usize);
-                each(part.project(&scan.columns).map_err(arrow_error)?)?;
+                each(scan.of(part)?)?;
             }
             match left {
                 0 => Err(Stop::Enough),

@@ -48,7 +48,7 @@ impl StoredRows {
         for piece in 0..self.pieces.len() {
             ctx.check_cancelled()?;
             lease.ensure(self.piece_bytes(piece))?;
-            for batch in self.rows_of(piece, &mut bytes)? {
+            for batch in self.reader(piece, &mut bytes)? {
                 each(batch.map_err(arrow_error)?)?;
             }
         }
@@ -70,11 +70,11 @@ impl StoredRows {
     pub(crate) fn read(&self, piece: usize, ctx: &TaskContext<'_>) -> Result<Vec<RecordBatch>> {
         let _lease = ctx.reserve(self.piece_bytes(piece))?;
         let mut bytes = Vec::new();
-        let rows = self.rows_of(piece, &mut bytes)?;
+        let rows = self.reader(piece, &mut bytes)?;
         rows.map(|batch| batch.map_err(arrow_error)).collect()
     }
 
-    fn rows_of<'b>(&self, piece: usize, bytes: &'b mut Vec<u8>) -> Result<StreamReader<&'b [u8]>> {
+    fn reader<'b>(&self, piece: usize, bytes: &'b mut Vec<u8>) -> Result<StreamReader<&'b [u8]>> {
         let range = self.pieces[piece];
         bytes.resize(range.len as usize, 0);
         self.spool.read(range, 0, bytes)?;
@@ -173,8 +173,18 @@ impl<'a> RowWriter<'a> {
 
 /// Keeps the rows of each partition in scratch pages.
 pub(crate) struct Store {
-    pub(crate) schema: SchemaRef,
-    pub(crate) spool: Arc<Spool>,
+    schema: SchemaRef,
+    spool: Arc<Spool>,
+}
+
+impl Store {
+    /// For rows with this schema, in pages of their own.
+    pub(crate) fn new(schema: &SchemaRef) -> Self {
+        Store {
+            schema: Arc::clone(schema),
+            spool: Arc::default(),
+        }
+    }
 }
 
 struct Storing<'a>(RowWriter<'a>);

@@ -25,6 +25,7 @@ use datafusion_expr::Expr;
 use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Deps, Flow, Graph, Inputs, IoBytes, LayerId};
 
+use crate::error::arrow_error;
 use crate::json::Wanted;
 
 /// Sources give batches of at most this many rows. It is a constant because sums are rounded batch
@@ -52,6 +53,14 @@ impl Scan {
             columns: (0..schema.fields().len()).collect(),
             filters: Vec::new(),
             wanted: Wanted::All,
+        }
+    }
+
+    /// The wanted columns of a batch with all of the source's.
+    pub(crate) fn of(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        match self.columns.len() == batch.num_columns() {
+            true => Ok(batch),
+            false => batch.project(&self.columns).map_err(arrow_error),
         }
     }
 }

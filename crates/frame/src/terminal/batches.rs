@@ -38,10 +38,7 @@ pub struct Batches<E> {
 pub(crate) fn batches<E: Execute>(frame: &DataFrame, execute: E) -> Result<Batches<E>> {
     let attempt = |lowered: Pipeline| {
         let schema = Arc::clone(&lowered.schema);
-        let store = Store {
-            schema: Arc::clone(&schema),
-            spool: Arc::default(),
-        };
+        let store = Store::new(&schema);
         let mut graph = Graph::new();
         let rows = lowered.push(&mut graph, Arc::new(store))?;
         let blocks = execute.execute(&graph, &[rows])?;

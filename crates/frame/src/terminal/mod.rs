@@ -193,10 +193,7 @@ fn explain_size(error: Error, opened: &Opened) -> Error {
 /// Pushes what puts all rows into one batch.
 fn push_collected(lowered: Pipeline, graph: &mut Graph, budget_bytes: u64) -> Result<LayerId> {
     let schema = lowered.schema.clone();
-    let store = Store {
-        schema: schema.clone(),
-        spool: Arc::default(),
-    };
+    let store = Store::new(&schema);
     let rows = lowered.push(graph, Arc::new(store))?;
     let concat = ConcatLayer {
         schema,

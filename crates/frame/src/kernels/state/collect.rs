@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Decimal128Type, FieldRef, Float64Type};
 use flagstone_common::{Error, ErrorKind, Result};
 
 use super::chains::Chains;
-use super::first::{before, key_of};
+use super::first::{key_of, write_before};
 use super::{Encoded, Fields, Rows, States};
 use crate::error::arrow_error;
 use crate::kernels::key::KeyCodec;
@@ -242,7 +242,7 @@ impl States for Collected {
             true => args.first().and_then(|arg| arg.logical_nulls()),
             false => None,
         };
-        let mut added = Ok(());
+        let (mut added, mut before) = (Ok(()), Vec::new());
         each_row(nulls.as_ref(), 0..rows.groups.len(), |row| {
             if added.is_err() {
                 return;
@@ -252,7 +252,7 @@ impl States for Collected {
                 let Some(key) = encoded.key(row) else {
                     return self.values.push(group, value.data());
                 };
-                let before = before(key.data());
+                write_before(&mut before, key.data());
                 self.values.push_parts(group, &before, value.data())
             });
         });

@@ -21,6 +21,8 @@ pub(crate) struct First {
     /// Rows with a null are passed over.
     skip_nulls: bool,
     encoded: Encoded,
+    /// What is written before a value.
+    before: Vec<u8>,
 }
 
 impl First {
@@ -38,6 +40,7 @@ impl First {
             last,
             skip_nulls,
             encoded: Encoded::default(),
+            before: Vec::new(),
         })
     }
 
@@ -56,7 +59,11 @@ impl First {
         if self.order.is_none() {
             return self.kept.set(group, [&[], value]);
         }
-        self.kept.set(group, [&before(key), value])
+        let mut before = std::mem::take(&mut self.before);
+        write_before(&mut before, key);
+        let kept = self.kept.set(group, [&before, value]);
+        self.before = before;
+        kept
     }
 
     fn parts<'k>(&self, kept: &'k [u8]) -> Result<(&'k [u8], &'k [u8])> {
@@ -68,14 +75,13 @@ impl First {
 }
 
 /// What stands before a value that is ordered by a key.
-pub(super) fn before(key: &[u8]) -> Vec<u8> {
-    let mut before = Vec::with_capacity(4 + key.len());
-    before.extend_from_slice(&(key.len() as u32).to_le_bytes());
-    before.extend_from_slice(key);
-    before
+pub(super) fn write_before(out: &mut Vec<u8>, key: &[u8]) {
+    out.clear();
+    out.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    out.extend_from_slice(key);
 }
 
-/// What something is ordered by, and the value behind it: what [`before`] put there.
+/// What something is ordered by, and the value behind it: what [`write_before`] put there.
 pub(super) fn key_of(kept: &[u8]) -> Result<(&[u8], &[u8])> {
     let mut fields = Fields(kept);
     let len = fields.u32()? as usize;

@@ -48,7 +48,6 @@ use self::gather::Gather;
 use self::scatter::Scatter;
 use super::breaker::Breaker;
 use super::pipeline::Pipeline;
-use crate::error::arrow_error;
 use crate::source::{Bound, PartitionSource, Scan};
 
 pub(crate) use self::plan::{Aggregation, GroupPlan, Make};
@@ -142,8 +141,7 @@ impl PartitionSource for Shared {
             codecs: self.plan.codecs()?,
             ctx,
         };
-        let mut give =
-            |batch: RecordBatch| each(batch.project(&scan.columns).map_err(arrow_error)?);
+        let mut give = |batch: RecordBatch| each(scan.of(batch)?);
         ended(gather.part(&self.exchange.spool, pieces, self.bits, &mut give))?;
         let ranges = pieces.iter().filter_map(|(_, bytes)| bytes.range());
         inputs.get::<Part>(1)?.done(ranges);

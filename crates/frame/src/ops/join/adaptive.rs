@@ -19,7 +19,7 @@ use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Deps, Flow, Graph, Inputs, IoBytes, LayerId, ended};
 
 use super::filter::FilledLayer;
-use super::marking::{MarkedRows, Marking, Marks};
+use super::marking::{MarkedRows, Marks};
 use super::probed::{Probing, push_table};
 use super::rule::{Alone, JoinRule, Side};
 use super::source::Joined;
@@ -125,11 +125,7 @@ impl Adaptive {
         inputs: Vec<LayerId>,
         graph: &mut Graph,
     ) -> Result<LayerId> {
-        let source = Arc::new(Marking {
-            rule: Arc::clone(&self.rule),
-            probe: left,
-            name: self.name.clone(),
-        });
+        let source = Arc::new(Probing::marking(&self.rule, left));
         let marking = breaker::over(Ready { source, inputs });
         let marks = marking.push(graph, Arc::new(Marks))?;
         let count = graph.layer(marks).task_count();

@@ -12,75 +12,18 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use flagstone_common::{Result, TaskContext};
-use flagstone_graph::{Block, Deps, Flow, Footprint, Inputs, IoBytes, ended};
+use flagstone_graph::{Block, Deps, Flow, Footprint, Inputs, ended};
 
-use super::probe::{Probe, SCRATCH_BYTES, shaped};
+use super::probe::{SCRATCH_BYTES, shaped};
 use super::rule::{Alone, JoinRule, Side};
 use super::table::{MaybeTable, Table};
 use crate::error::arrow_error;
 use crate::ops::operator::Drain;
-use crate::ops::pipeline::{Pipeline, Sink};
+use crate::ops::pipeline::Sink;
 use crate::partition::rows_bytes;
 use crate::source::{PartitionSource, Scan};
-
-/// Rows that mark those of a table. None of them comes out.
-pub(super) struct Marking {
-    pub(super) rule: Arc<JoinRule>,
-    pub(super) probe: Pipeline,
-    pub(super) name: String,
-}
-
-impl PartitionSource for Marking {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn schema(&self) -> SchemaRef {
-        Arc::new(Schema::empty())
-    }
-
-    fn partition_count(&self) -> u32 {
-        self.probe.partition_count()
-    }
-
-    fn deps(&self, partition: u32, first: usize, deps: &mut Deps<'_>) {
-        deps.push(first, 0);
-        self.probe.source.deps(partition, first + 1, deps);
-    }
-
-    fn stream(
-        &self,
-        partition: u32,
-        inputs: Inputs<'_>,
-        _: &Scan,
-        ctx: &TaskContext<'_>,
-        _: &mut dyn FnMut(RecordBatch) -> Flow,
-    ) -> Result<()> {
-        let (table, own) = inputs.split_at(1);
-        let Some(table) = &table.get::<MaybeTable>(0)?.0 else {
-            return Ok(());
-        };
-        let mut probe = Probe::new(&self.rule, table, ctx)?;
-        self.probe.stream(partition, own, ctx, &mut |batch| {
-            ctx.check_cancelled()?;
-            probe.mark(&batch)
-        })
-    }
-
-    fn scratch_bytes(&self, partition: u32, _: &Scan) -> u64 {
-        self.probe.scratch_bytes(partition) + SCRATCH_BYTES
-    }
-
-    fn io_bytes(&self, partition: u32) -> IoBytes {
-        self.probe.source.io_bytes(partition)
-    }
-
-    fn assumption(&self) -> Option<String> {
-        self.probe.source.assumption()
-    }
-}
 
 /// The end of tasks that only mark.
 pub(super) struct Marks;

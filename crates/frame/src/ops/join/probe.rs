@@ -244,6 +244,16 @@ impl<'a> Probe<'a> {
         self.give(&passing, each)
     }
 
+    /// What a pair takes as columns.
+    #[inline]
+    fn pair_bytes(&self, passing: &Passing<'_>, left: usize, right: u32) -> u64 {
+        let own = match right {
+            NONE => 0,
+            right => self.table.row_bytes(right),
+        };
+        passing.sizes[left] + own
+    }
+
     /// Adds a pair; those before it are taken by `full` when there are enough.
     #[inline]
     fn add(
@@ -253,11 +263,7 @@ impl<'a> Probe<'a> {
         right: u32,
         full: &mut dyn FnMut(&mut Self, &Passing<'_>) -> Flow,
     ) -> Flow {
-        let own = match right {
-            NONE => 0,
-            right => self.table.row_bytes(right),
-        };
-        let bytes = passing.sizes[left] + own;
+        let bytes = self.pair_bytes(passing, left, right);
         let pairs = &self.pairs;
         if pairs.left.len() == self.table.rows_max
             || (pairs.bytes + bytes > PAIRS_BYTES && !pairs.left.is_empty())
@@ -311,12 +317,8 @@ impl<'a> Probe<'a> {
             self.decide(passing, each)?;
             self.pairs.clear();
         }
-        let own = match right {
-            NONE => 0,
-            right => self.table.row_bytes(right),
-        };
-        self.pairs
-            .push(left as u32, right, passing.sizes[left] + own);
+        let bytes = self.pair_bytes(passing, left, right);
+        self.pairs.push(left as u32, right, bytes);
         Ok(())
     }
 

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use flagstone_common::{Result, Spool, TaskContext};
+use arrow::datatypes::{Schema, SchemaRef};
+use flagstone_common::{Result, TaskContext};
 use flagstone_graph::{Deps, Flow, Graph, Inputs, IoBytes, LayerId};
 
 use super::probe::{Probe, SCRATCH_BYTES};
 use super::rule::{JoinRule, Side};
 use super::table::{MaybeTable, Room, TableLayer};
-use crate::error::arrow_error;
 use crate::ops::breaker::Breaker;
 use crate::ops::pipeline::Pipeline;
 use crate::ops::stored::Store;
@@ -50,10 +49,7 @@ pub(super) fn push_table(
     room: Room,
     graph: &mut Graph,
 ) -> Result<[LayerId; 2]> {
-    let store = Store {
-        schema: Arc::clone(&rule.schemas[Side::Right as usize]),
-        spool: Arc::new(Spool::default()),
-    };
+    let store = Store::new(&rule.schemas[Side::Right as usize]);
     let stored = build.clone().push(graph, Arc::new(store))?;
     let layer = TableLayer {
         rule: Arc::clone(rule),
@@ -87,6 +83,8 @@ pub(super) struct Probing {
     rule: Arc<JoinRule>,
     name: String,
     probe: Pipeline,
+    /// Rows only mark those of the table that they belong to, and none comes out.
+    marks: bool,
 }
 
 impl Probing {
@@ -95,6 +93,15 @@ impl Probing {
             rule: Arc::clone(rule),
             name: format!("{}+join", probe.source.name()),
             probe,
+            marks: false,
+        }
+    }
+
+    /// For rows that mark those of the table.
+    pub(super) fn marking(rule: &Arc<JoinRule>, probe: Pipeline) -> Self {
+        Probing {
+            marks: true,
+            ..Probing::new(rule, probe)
         }
     }
 }
@@ -105,7 +112,10 @@ impl PartitionSource for Probing {
     }
 
     fn schema(&self) -> SchemaRef {
-        self.rule.schema.clone()
+        match self.marks {
+            true => Arc::new(Schema::empty()),
+            false => self.rule.schema.clone(),
+        }
     }
 
     fn partition_count(&self) -> u32 {
@@ -134,15 +144,14 @@ impl PartitionSource for Probing {
         if self.rule.null_aware && table.has_nulls() {
             return Ok(());
         }
-        let is_all = scan.columns.len() == self.rule.schema.fields().len();
-        let mut give = |batch: RecordBatch| match is_all {
-            true => each(batch),
-            false => each(batch.project(&scan.columns).map_err(arrow_error)?),
-        };
+        let mut give = |batch: RecordBatch| each(scan.of(batch)?);
         let mut probe = Probe::new(&self.rule, table, ctx)?;
         self.probe.stream(partition, own, ctx, &mut |batch| {
             ctx.check_cancelled()?;
-            probe.push(&batch, &mut give)
+            match self.marks {
+                true => probe.mark(&batch),
+                false => probe.push(&batch, &mut give),
+            }
         })
     }
 

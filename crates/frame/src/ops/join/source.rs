@@ -14,7 +14,6 @@ use super::gather::Gather;
 use super::output::Output;
 use super::rule::{JoinRule, Side, Told};
 use super::scatter::Scatter;
-use crate::error::arrow_error;
 use crate::ops::breaker::Breaker;
 use crate::ops::pipeline::Pipeline;
 use crate::source::{Bound, PartitionSource, Scan};
@@ -150,11 +149,7 @@ impl PartitionSource for Shards {
             true => shard(0)?,
             false => own,
         };
-        let is_all = scan.columns.len() == self.rule.schema.fields().len();
-        let mut give = |batch: RecordBatch| match is_all {
-            true => each(batch),
-            false => each(batch.project(&scan.columns).map_err(arrow_error)?),
-        };
+        let mut give = |batch: RecordBatch| each(scan.of(batch)?);
         // a null on the right may equal anything, so that nothing is surely not there
         if !(self.rule.null_aware && self.told.right_nulls.load(Ordering::Relaxed)) {
             let _lease = ctx.reserve((size_of::<&Bytes>() * (own.len() + right.len())) as u64)?;

@@ -9,7 +9,6 @@ use flagstone_exchange::{Collected, Part, RankRange, Sorting, Stored, merge};
 use flagstone_graph::{Deps, Flow, Inputs, Stop, ended};
 
 use super::row::{Rank, RowBytes, SortCodec};
-use crate::error::arrow_error;
 use crate::source::{BATCH_ROWS, BATCH_TEXT_BYTES, PartitionSource, Scan};
 
 /// What merging takes at least: blocks of two runs, and one that is written.
@@ -149,6 +148,6 @@ impl Rows<'_> {
         let batch = self.codec.decode(rows)?;
         self.bytes.clear();
         self.ends.clear();
-        each(batch.project(&self.scan.columns).map_err(arrow_error)?)
+        each(self.scan.of(batch)?)
     }
 }

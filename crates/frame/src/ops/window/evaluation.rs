@@ -215,7 +215,7 @@ impl<'a> Evaluation<'a> {
             let columns = columns.chain(place.iter().cloned()).collect();
             let given = RecordBatch::try_new(Arc::clone(&self.plan.schema), columns);
             let given = given.map_err(arrow_error)?;
-            each(given.project(&self.scan.columns).map_err(arrow_error)?)?;
+            each(self.scan.of(given)?)?;
             drop(front);
             self.next = limit;
             self.forget()?;
